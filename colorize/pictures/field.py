@@ -1,0 +1,76 @@
+"""Find the color under the ink: ink pixels take the color of their clean neighbors.
+
+Knows nothing of how the ink was found or of what the color is used for.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from colorize.pictures.color import luminance
+
+RIM = 0.02  # weight of white pixels beside ink, which are half ink themselves
+NOTHING = 1e-8  # weight of ink: where all is ink, its own color is the best guess
+SURE = 2.0  # a cell of 4 x 4 pixels is sure of its color once two of them are
+
+
+def fill(color: Tensor, ink: Tensor, threshold: float = 0.5) -> Tensor:
+    """Color of the picture as if its ink had never been drawn.
+
+    color: (B, 3, H, W) in [-1, 1]. ink: (B, 1, H, W) line art, paper +1, ink -1; a pixel darker
+    than `threshold` is ink, and so is the anti-aliased pixel around it. Returns (B, 3, H, W), equal
+    to `color` bit by bit where no ink is near. Lines are closed from both sides, so that two areas
+    meet sharply under their middle, wide ink by pull-push (Gortler et al. 1996).
+    """
+    return _pull_push(*_peel(color, _trust(color, ink, threshold)))
+
+
+def _trust(color: Tensor, ink: Tensor, threshold: float) -> Tensor:
+    """How much each pixel tells about the color under the ink: (B, 1, H, W), 1 far from ink."""
+    inked = (ink < threshold).to(color)
+    near = _around(inked)
+    bright = ((luminance(color) + 1) / 2).clamp(0, 1)
+    rim = torch.where(inked > 0, NOTHING, RIM * bright.square() + NOTHING)
+    return torch.where(near > 0, rim, 1.0)
+
+
+def _around(values: Tensor) -> Tensor:
+    """Sum of 3 x 3 pixels, nothing beyond the border; ten times as fast as avg_pool2d on a CPU."""
+    grown = F.pad(values, (1, 1, 1, 1))
+    rows = grown[..., :-2] + grown[..., 1:-1] + grown[..., 2:]
+    return rows[..., :-2, :] + rows[..., 1:-1, :] + rows[..., 2:, :]
+
+
+def _peel(color: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Fill one ring of unknown pixels from the known ones beside it; return color and weight."""
+    total = _around(weight)
+    mean = _around(color * weight) / total
+    grown = torch.maximum(weight, (total / 3).clamp(max=1))  # three neighbors make a pixel sure
+    return torch.where(weight < 1, torch.lerp(mean, color, weight), color), grown
+
+
+def _pull_push(color: Tensor, weight: Tensor) -> Tensor:
+    """Blend each pixel with its coarser neighborhood, by how little it is trusted itself.
+
+    One ring is filled at every size first, which keeps the meeting of two areas sharp and smooth.
+    """
+    height, width = color.shape[-2:]
+    if max(height, width) == 1:
+        return color
+    color, weight = _peel(color, weight)
+    share = _halve(weight)
+    coarse = _pull_push(_halve(color * weight) / share, (share / SURE).clamp(max=1))
+    around = F.interpolate(coarse, scale_factor=2.0, mode="bilinear")[..., :height, :width]
+    return torch.where(weight >= 1, color, torch.lerp(around, color, weight))
+
+
+def _halve(values: Tensor) -> Tensor:
+    """Sum of 4 x 4 pixels around the middle of each 2 x 2: overlapping cells leave no blocks."""
+    height, width = values.shape[-2:]
+    grown = F.pad(values, (1, 1 + width % 2, 1, 1 + height % 2))
+    rows = grown[..., ::2, :] + grown[..., 1::2, :]
+    rows = rows[..., :-1, :] + rows[..., 1:, :]
+    columns = rows[..., ::2] + rows[..., 1::2]
+    return columns[..., :-1] + columns[..., 1:]
