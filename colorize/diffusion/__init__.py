@@ -1,0 +1,1 @@
+"""Noise and time: schedules, denoisers, samplers. Knows nothing of hints or files."""

@@ -1,0 +1,169 @@
+"""Turn what a network predicts into a clean picture and a loss; guide and limit clean pictures.
+
+Knows nothing of what a condition is, nor of how a walk moves from one time to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from colorize.diffusion.schedule import Schedule, expand
+from colorize.errors import ColorizeError, nearest
+
+Predicts = Literal["eps", "v", "x0"]
+Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, ...), t (B,) in [0, 1] -> x0 (B, ...)
+
+
+class Denoiser(nn.Module):
+    """A network together with what it predicts and the noise it was made for: noisy in, clean out.
+
+    net: called as net(x (B, C, H, W), t (B,) in [0, 1], cond), returns the shape of x.
+    predicts: `eps`, the noise; `x0`, the clean picture; `v` = alpha * noise - sigma * x0
+    (Salimans and Ho 2022). min_snr: gamma of Hang et al. 2023, usually 5; None weighs all times
+    alike. With it, the weights of `v` and `x0` fall to 0 where alpha does.
+
+    Raises ColorizeError for an unknown prediction, or for `eps` where the schedule ends in pure
+    noise.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        schedule: Schedule,
+        predicts: Predicts = "v",
+        min_snr: float | None = None,
+    ) -> None:
+        super().__init__()
+        if predicts not in get_args(Predicts):
+            raise ColorizeError(
+                f"a network cannot predict `{predicts}`", nearest(predicts, get_args(Predicts))
+            )
+        if predicts == "eps" and schedule(torch.ones((), device="cpu"))[0] == 0:
+            raise ColorizeError(
+                "a network that predicts noise (`eps`) cannot start from pure noise, "
+                "since alpha = 0 leaves no way back to the picture",
+                "choose `v` or `x0`, or a schedule without zero_snr",
+            )
+        self.net = net
+        self.schedule = schedule
+        self.predicts: Predicts = predicts
+        self.min_snr = min_snr
+
+    def forward(self, x: Tensor, t: Tensor, cond: object = None) -> Tensor:
+        """Return the clean picture expected behind x: x0, shape of x. t: (B,)."""
+        alpha, sigma = (expand(part, x) for part in self.schedule(t))
+        out = self._predict(x, t, cond)
+        if self.predicts == "x0":
+            return out
+        if self.predicts == "v":
+            return alpha * x - sigma * out
+        return (x - sigma * out) / alpha
+
+    def prediction(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """Return what a perfect network would say: the noise, x0, or v, shape of x0."""
+        if self.predicts == "x0":
+            return x0
+        if self.predicts == "eps":
+            return noise
+        alpha, sigma = (expand(part, x0) for part in self.schedule(t))
+        return alpha * noise - sigma * x0
+
+    def loss(
+        self,
+        x0: Tensor,
+        noise: Tensor,
+        t: Tensor,
+        cond: object = None,
+        weight: Tensor | None = None,
+    ) -> Tensor:
+        """Return the mean square error of each picture's prediction: (B,).
+
+        weight: (B, 1, H, W), multiplies the squared error before the mean over pixels and is not
+        normalized, so that a map of ones changes nothing.
+        """
+        alpha, sigma = (expand(part, x0) for part in self.schedule(t))
+        out = self._predict(alpha * x0 + sigma * noise, t, cond)
+        error = (out - self.prediction(x0, noise, t)) ** 2
+        if weight is not None:
+            error = error * weight
+        return error.flatten(1).mean(1) * self._importance(t)  # (B, C, H, W) -> (B,)
+
+    def _predict(self, x: Tensor, t: Tensor, cond: object) -> Tensor:
+        out: Tensor = self.net(x, t, cond)
+        return out.to(
+            x.dtype
+        )  # autocast may hand back bfloat16, too coarse for the arithmetic here
+
+    def _importance(self, t: Tensor) -> Tensor:
+        """Return min(SNR, gamma), the weight of an x0 error, carried over to what is predicted."""
+        if self.min_snr is None:
+            return torch.ones_like(t)
+        alpha, sigma = self.schedule(t)
+        snr = (alpha / sigma) ** 2
+        unit = {"x0": torch.ones_like(snr), "eps": snr, "v": snr + 1}[self.predicts]
+        return snr.clamp(max=self.min_snr) / unit
+
+
+def guide(
+    denoise: Callable[[Tensor, Tensor, object], Tensor],
+    cond: object,
+    without: Mapping[str, object],
+    weights: Mapping[str, float],
+) -> Denoise:
+    """Return a denoise function that follows some hints more (weight > 1) or less (weight < 1).
+
+    cond: the encoded hints; without[name]: the same with that hint left out. For each hint whose
+    weight w is not 1 this runs once more and takes u + w * (c - u), c with the hint and u without
+    (Ho and Salimans 2022); several hints are averaged, as ColorizeDiffusion does. If every weight
+    is 1, nothing runs twice. Raises ColorizeError for a weight on a hint that is not in `without`.
+    """
+    strong = {name: w for name, w in weights.items() if w != 1.0}
+    for name in strong:
+        if name not in without:
+            raise ColorizeError(f"there is no hint `{name}` to guide by", nearest(name, without))
+
+    def guided(x: Tensor, t: Tensor) -> Tensor:
+        base = denoise(x, t, cond)
+        pushes = [(w - 1) * (base - denoise(x, t, without[name])) for name, w in strong.items()]
+        return base + torch.stack(pushes).mean(0) if pushes else base
+
+    return guided
+
+
+@dataclass(frozen=True)
+class Static:
+    """Clamp x0 to [-limit, limit]."""
+
+    limit: float = 1.0
+
+    def __call__(self, x0: Tensor) -> Tensor:
+        """Return x0 clamped."""
+        return x0.clamp(-self.limit, self.limit)
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """Clamp each picture to its own percentile of |x0| and scale that to `floor`.
+
+    Imagen, Saharia et al. 2022; keeps strong guidance from saturating colors. Pictures whose
+    percentile lies below `floor` are only clamped to it. percentile: in (0, 1], not interpolated.
+    """
+
+    percentile: float = 0.995
+    floor: float = 1.0
+
+    def __call__(self, x0: Tensor) -> Tensor:
+        """Return x0 in [-floor, floor]; rows of the batch do not see each other."""
+        size = x0.abs().flatten(1)  # (B, C * H * W)
+        rank = max(1, round(self.percentile * size.shape[1]))
+        # kthvalue, since torch.quantile refuses more than 16 million numbers.
+        limit = expand(size.kthvalue(rank, dim=1).values.clamp(min=self.floor), x0)
+        return x0.clamp(-limit, limit) * (self.floor / limit)
+
+
+Threshold = Static | Dynamic

@@ -1,0 +1,118 @@
+"""Walk from noise to a clean picture, one step or all of them, with the sampler of your choice.
+
+Knows nothing of networks, hints or guidance: it calls a function that maps noisy to clean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from colorize.diffusion import steps
+from colorize.diffusion.denoiser import Denoise, Threshold
+from colorize.diffusion.schedule import Schedule, expand
+from colorize.errors import ColorizeError, nearest
+
+STEPS: dict[str, steps.Step] = {
+    "ddim": steps.ddim,
+    "ddpm": steps.ddim,  # eta = 1
+    "dpmpp": steps.dpmpp,
+    "unipc": steps.unipc,
+    "euler": steps.ddim,  # eta = 0, whatever the spacing
+    "heun": steps.heun,
+}
+SAMPLERS: tuple[str, ...] = tuple(STEPS)
+
+
+@dataclass(frozen=True)
+class State:
+    """A walk after one step.
+
+    x: the picture at time t, (B, C, H, W). x0: the clean picture this step expected, same shape.
+    index: how many steps are behind, less one.
+    """
+
+    x: Tensor
+    x0: Tensor
+    t: float
+    index: int
+
+
+def walk(
+    denoise: Denoise,
+    x: Tensor,
+    times: Tensor,
+    schedule: Schedule,
+    sampler: str = "ddim",
+    eta: float = 0.0,
+    noise: steps.Noise | None = None,
+    threshold: Threshold | None = None,
+) -> Iterator[State]:
+    """Yield the state after every step from times[0] to times[-1]; at time 0, x is x0.
+
+    denoise(x, t (B,)) -> x0. x: (B, C, H, W) at time times[0]; the walk may begin at alpha = 0,
+    pure noise. times: (steps + 1,), falling. sampler: one of SAMPLERS. eta in [0, 1]: share of
+    fresh noise, 0 for all but `ddim` (any) and `ddpm` (always 1). noise(i): fresh noise of step i,
+    shape of x, asked only where it is used. threshold acts on x0, and the noise is recomputed from
+    the result. Gradients flow through all steps unless the caller forbids it.
+
+    Raises ColorizeError for an unknown sampler or an eta it cannot use.
+    """
+    eta = _settle(sampler, eta)
+    if eta and noise is None:
+        raise TypeError(f"eta = {eta:g} needs `noise`, a function from step to fresh noise")
+    if (times.diff() >= 0).any():
+        raise ValueError(f"times must fall, not {times.tolist()}")
+
+    def ask(x: Tensor, t: float) -> Tensor:
+        x0 = denoise(x, torch.full((len(x),), t, dtype=torch.float32, device=x.device))
+        return threshold(x0) if threshold else x0
+
+    parts = torch.stack([times, *schedule(times)], 1).tolist()  # (steps + 1, 3)
+    run = steps.Run(ask, [steps.Level(*part) for part in parts], eta, noise)
+    return _stroll(run, x, STEPS[sampler])
+
+
+def _stroll(run: steps.Run, x: Tensor, step: steps.Step) -> Iterator[State]:
+    for i, level in enumerate(run.levels[1:]):
+        x, x0 = step(run, x, i)
+        yield State(x, x0, level.t, i)
+
+
+def _settle(sampler: str, eta: float) -> float:
+    if sampler not in STEPS:
+        raise ColorizeError(f"there is no sampler `{sampler}`", nearest(sampler, SAMPLERS))
+    if not 0 <= eta <= 1:
+        raise ColorizeError(f"eta must lie between 0 and 1, not at {eta:g}")
+    if sampler == "ddpm":
+        return 1.0
+    if eta and sampler != "ddim":
+        raise ColorizeError(
+            f"the sampler `{sampler}` adds no noise, so eta = {eta:g} means nothing to it",
+            "leave eta at 0, or choose the sampler `ddim`",
+        )
+    return eta
+
+
+def ddim_step(
+    x: Tensor,
+    x0: Tensor,
+    t: Tensor,
+    t_next: Tensor,
+    schedule: Schedule,
+    eta: float = 0.0,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """Return x at t_next, given x at t and the clean picture x0 expected there.
+
+    x, x0, noise: (B, C, H, W). t, t_next: (B,) or scalars, on the device of x, t > 0. The step of
+    `ddim` and `ddpm` as a plain function, for training through single steps; with eta = 0, t_next
+    may lie above t, which is DDIM inversion. noise is needed for eta > 0.
+    """
+    if eta and noise is None:
+        raise TypeError(f"eta = {eta:g} needs `noise`")
+    now, after = ([expand(part, x) for part in schedule(time)] for time in (t, t_next))
+    return steps.blend(x, x0, (now[0], now[1]), (after[0], after[1]), eta, noise if eta else None)

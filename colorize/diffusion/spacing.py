@@ -1,0 +1,65 @@
+"""Choose the table entries at which a walk stops, from the noisiest down to the first noisy one.
+
+Knows nothing of what the entries hold, except their angles for the one rule that asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+KARRAS_RHO = 7.0  # Karras et al. 2022 (EDM), table 1
+KARRAS_CEILING = 80.0  # EDM's largest sigma / alpha; stands in where alpha = 0 makes it infinite
+
+
+def trailing(steps: int, last: int) -> list[int]:
+    """Start at the very end, where training's noisiest pictures are: Lin et al. 2024, table 2."""
+    return [round(last * (steps - k) / steps) for k in range(steps)]
+
+
+def linspace(steps: int, last: int) -> list[int]:
+    """Include both ends, as the Coloring Assistant does: integers of k * (T - 1) / (N - 1).
+
+    Published, a list of one is index 0, an almost clean picture; here it is the noisiest.
+    """
+    if steps == 1:
+        return [last]
+    return [k * (last - 1) // (steps - 1) + 1 for k in reversed(range(steps))]
+
+
+def leading(steps: int, last: int) -> list[int]:
+    """Start one stride before the end: AnimeDiffusion's list, indices 1 + k * floor(T / N).
+
+    Published, the list falls short unless N divides T (N = 600 starts at 600 of 1000), runs out of
+    the table at N = T, and ends on abar[0]. Here the stride is T / N itself, and the end is clean.
+    """
+    first = 2 if steps < last else 1  # as many steps as entries leaves no room for the offset
+    return [first + k * last // steps for k in reversed(range(steps))]
+
+
+def karras(steps: int, last: int, angles: Tensor) -> Tensor:
+    """Even steps of (sigma / alpha)^(1 / 7): Karras et al. 2022, equation 5.
+
+    angles: atan(sigma / alpha) of every entry, (T + 1,) float64, rising. Returns fractional
+    entries, (steps,) float64. The first is always `last`, even where its ratio is infinite.
+    """
+    pure = bool(angles[last] >= torch.pi / 2)  # alpha = 0 there
+    high = angles.new_tensor(KARRAS_CEILING) if pure else angles[last].tan()
+    share = torch.linspace(0, 1, steps, dtype=torch.float64)
+    ends = [ratio ** (1 / KARRAS_RHO) for ratio in (high, angles[1].tan())]
+    wanted = torch.lerp(ends[0], ends[1], share).pow(KARRAS_RHO).atan()
+    above = torch.searchsorted(angles, wanted).clamp(1, last)
+    part = (wanted - angles[above - 1]) / (angles[above] - angles[above - 1])
+    entries = above - 1 + part
+    entries[0] = last
+    return entries
+
+
+WHOLE: dict[str, Callable[[int, int], list[int]]] = {
+    "trailing": trailing,
+    "linspace": linspace,
+    "leading": leading,
+}
+RULES: tuple[str, ...] = (*WHOLE, "karras")
