@@ -1,0 +1,156 @@
+"""One trained system, and its walk from noise to color. Knows no recipe and no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from colorize.diffusion import denoiser as denoising
+from colorize.diffusion import samplers
+from colorize.diffusion.denoiser import Denoiser, Dynamic, Static
+from colorize.diffusion.samplers import State
+from colorize.diffusion.schedule import times
+from colorize.errors import ColorizeError, nearest
+from colorize.hints import Hints
+from colorize.networks.references import single
+from colorize.networks.spaces import RGB, Field
+
+Space = RGB | Field
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a trained system walks from noise to picture.
+
+    steps: network calls (Heun takes two a step). eta: 0 is DDIM, 1 is DDPM. spacing: how times are
+    chosen. start: pure noise, or the reference noised to time `begin` (1 is the end of the schedule).
+    threshold: what keeps predicted pictures in range.
+    """
+
+    steps: int = 10
+    sampler: Literal["ddim", "ddpm", "dpmpp", "unipc", "euler", "heun"] = "ddim"
+    eta: float = 0.0
+    spacing: Literal["trailing", "linspace", "leading", "karras"] = "trailing"
+    start: Literal["noise", "noised-reference"] = "noise"
+    begin: float = 1.0
+    threshold: Static | Dynamic | None = Static()
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ColorizeError(f"steps is {self.steps}", "take at least 1 step", code=2)
+        if self.sampler not in samplers.SAMPLERS:
+            hint = nearest(self.sampler, samplers.SAMPLERS)
+            raise ColorizeError(f"there is no sampler `{self.sampler}`", hint, code=2)
+        if not 0 <= self.eta <= 1:
+            raise ColorizeError(f"eta is {self.eta:g}", "it goes from 0 (DDIM) to 1 (DDPM)", code=2)
+        if not 0 < self.begin <= 1:
+            raise ColorizeError(f"begin is {self.begin:g}", "it lies above 0, up to 1", code=2)
+
+
+class Noise:
+    """Random numbers per picture: a picture's noise depends on its seed, not on its batch."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __call__(self, like: Tensor) -> Tensor:
+        """Draw standard normal noise of a tensor's shape, (B, ...), on its device."""
+        rows = [torch.randn(like.shape[1:], generator=rng) for rng in self.generators]
+        return torch.stack(rows).to(like)
+
+
+class Colorizer(nn.Module):
+    """Colors pictures: hints in, a walk of ever cleaner x out.
+
+    Conditions are encoded once per call of `walk`, and once more per guided hint, never once per step.
+    """
+
+    def __init__(self, space: Space, condition: nn.Module, denoiser: Denoiser) -> None:
+        super().__init__()
+        self.space = space
+        self.condition = condition
+        self.denoiser = denoiser
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def start(self, hints: Hints, sampling: Sampling, noise: Tensor) -> Tensor:
+        """Return x at the first time of the walk: pure noise, or the reference noised to that time."""
+        alpha, sigma = self.denoiser.schedule(torch.tensor(sampling.begin, device=noise.device))
+        if sampling.start == "noise":
+            return noise
+        reference = single(hints["reference"], "a start from the reference")
+        size = hints.size
+        reference = nn.functional.interpolate(reference, size, mode="bilinear", antialias=True)
+        plain = Hints(line=torch.ones_like(reference[:, :1]))
+        return alpha * self.space.encode(reference, plain) + sigma * noise
+
+    def guided(
+        self,
+        hints: Hints,
+        guidance: Mapping[str, float],
+        strength: Mapping[str, float],
+    ) -> denoising.Denoise:
+        """Encode the hints and return x, t -> x0; every hint with guidance != 1 costs one more call a step."""
+        unknown = [name for name in [*guidance, *strength] if name not in hints]
+        if unknown:
+            raise ColorizeError(
+                f"`{unknown[0]}` is not among the given hints",
+                nearest(unknown[0], hints),
+                code=2,
+            )
+        everyone = torch.ones(hints.batch, dtype=torch.bool, device=hints.drawing.device)
+        cond = self.condition(hints, {}, strength)
+        without = {
+            name: self.condition(hints, {name: everyone}, strength)
+            for name, weight in guidance.items()
+            if weight != 1
+        }
+        return denoising.guide(self.denoiser, cond, without, guidance)
+
+    def walk(
+        self,
+        hints: Hints,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        guidance: Mapping[str, float] | None = None,
+        strength: Mapping[str, float] | None = None,
+    ) -> Iterator[State]:
+        """Yield the state after every step; the last one's x is the answer in the space of the system.
+
+        hints: B pictures on the device of the weights. seeds: one per picture.
+        """
+        noise = Noise(seeds)
+        blank = hints.drawing.new_empty(self.space.shape(hints))
+        x = self.start(hints, sampling, noise(blank))
+        schedule = self.denoiser.schedule
+        moments = times(schedule, sampling.steps, begin=sampling.begin, rule=sampling.spacing)
+        yield from samplers.walk(
+            self.guided(hints, guidance or {}, strength or {}),
+            x,
+            moments.to(x.device),
+            schedule,
+            sampler=sampling.sampler,
+            eta=sampling.eta,
+            noise=lambda _: noise(blank),
+            threshold=sampling.threshold,
+        )
+
+    def sample(
+        self,
+        hints: Hints,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        guidance: Mapping[str, float] | None = None,
+        strength: Mapping[str, float] | None = None,
+    ) -> Tensor:
+        """Walk to the end and decode: color (B, 3, h, w) in [-1, 1], under or with ink as `space.inked` says."""
+        for state in self.walk(hints, sampling, seeds, guidance, strength):
+            x = state.x
+        return self.space.decode(x)

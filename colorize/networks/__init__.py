@@ -1,0 +1,1 @@
+"""Everything with weights. Knows nothing of files, recipes or training loops."""

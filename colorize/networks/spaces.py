@@ -1,0 +1,74 @@
+"""What x is: whole pictures, or the color under the ink. Knows nothing of noise, networks or files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from colorize.hints import Hints
+from colorize.networks.unet import pad
+from colorize.pictures.field import fill
+
+
+@dataclass(frozen=True)
+class RGB:
+    """x is the finished picture itself, (B, 3, H, W) in [-1, 1], ink included."""
+
+    channels = 3
+    inked = True
+
+    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
+        """The shape of x for these hints."""
+        return hints.batch, 3, *hints.size
+
+    def encode(self, color: Tensor, hints: Hints) -> Tensor:
+        """A color picture (B, 3, H, W) to x."""
+        return color
+
+    def decode(self, x: Tensor) -> Tensor:
+        """From x to color (B, 3, H, W) in [-1, 1], ink included."""
+        return x.clamp(-1, 1)
+
+    def weight(self, hints: Hints) -> Tensor | None:
+        """How much each place of x counts in the loss; None counts all alike."""
+        return None
+
+
+@dataclass(frozen=True)
+class Field:
+    """x is the color under the ink, (B, 3, H/patch, W/patch) in [-1, 1]: ink pixels filled from their neighbors.
+
+    A gray picture has no ink; its x is the picture's color itself. ink_weight: how much a place that is
+    all ink counts in the loss, where its color is unseen.
+    """
+
+    patch: int = 2
+    ink_weight: float = 0.1
+
+    channels = 3
+    inked = False
+
+    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
+        """The shape of x for these hints."""
+        height, width = hints.size
+        return hints.batch, 3, -(-height // self.patch), -(-width // self.patch)
+
+    def encode(self, color: Tensor, hints: Hints) -> Tensor:
+        """A color picture (B, 3, H, W) to x; its ink is where `hints["line"]` is dark."""
+        line = hints.get("line")
+        under = color if line is None else fill(color, line)
+        return F.avg_pool2d(pad(under, self.patch), self.patch)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """From x to the color under the ink, (B, 3, h, w) in [-1, 1]."""
+        return x.clamp(-1, 1)
+
+    def weight(self, hints: Hints) -> Tensor | None:
+        """How much each place of x counts in the loss, (B, 1, h, w): less under ink."""
+        line = hints.get("line")
+        if line is None:
+            return None
+        paper = F.avg_pool2d(pad((line + 1) / 2, self.patch), self.patch)
+        return self.ink_weight + (1 - self.ink_weight) * paper

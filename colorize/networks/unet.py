@@ -1,0 +1,166 @@
+"""The one U-Net, with three doors for conditions: stack, tokens and maps. Knows nothing of hints, noise or files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorize.errors import ColorizeError
+from colorize.networks.blocks import Down, Residual, Transformer, Up, time_features, zero
+
+
+@dataclass(frozen=True)
+class Cond:
+    """What the hints say, encoded once per picture, sorted by the door it enters through.
+
+    stack: (B, S, H, W) joined to the noisy x, or None. tokens: (B, N, T) read by cross-attention, or None.
+    maps: one (B, M, h, w) per level, finest first, added to the encoder's output there; may be empty.
+    token_scale: (B, 1, 1), how much the tokens count; 1 is as trained.
+    """
+
+    stack: Tensor | None = None
+    tokens: Tensor | None = None
+    maps: tuple[Tensor, ...] = ()
+    token_scale: Tensor | float = 1.0
+
+
+@dataclass(frozen=True)
+class UNetSpec:
+    """The numbers of a U-Net.
+
+    widths: channels per level, finest first; each level halves the picture. blocks: residual blocks
+    per level. attention: the levels (0 = finest) that carry transformers. feed_forward: the
+    perceptron's width factor. groups: of the group norms.
+    """
+
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    blocks: tuple[int, ...] = (2, 2, 2, 2)
+    attention: tuple[int, ...] = (3,)
+    heads: int = 4
+    feed_forward: int = 4
+    groups: int = 32
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(self.blocks) or not self.widths:
+            raise ColorizeError(
+                f"net.widths has {len(self.widths)} levels and net.blocks {len(self.blocks)}",
+                "give both the same number of levels, such as widths=[64,128] blocks=[2,2]",
+                code=2,
+            )
+        wrong = [w for w in self.widths if w < 8 or w % self.heads]
+        if wrong:
+            raise ColorizeError(
+                f"net.widths holds {wrong[0]}, which is not a multiple of net.heads={self.heads}",
+                "choose widths of at least 8 that the heads divide",
+                code=2,
+            )
+
+    @property
+    def stride(self) -> int:
+        """How many pixels of x share one pixel of the coarsest level."""
+        return int(2 ** (len(self.widths) - 1))
+
+    def build(self, inputs: int, outputs: int, tokens: int = 0) -> UNet:
+        """Make the network for x of `outputs` channels, with `inputs` channels in (x and stack)."""
+        return UNet(self, inputs, outputs, tokens)
+
+
+class Level(nn.Module):
+    """A residual block and, at levels with attention, a transformer."""
+
+    def __init__(self, spec: UNetSpec, inputs: int, level: int, tokens: int) -> None:
+        super().__init__()
+        width, time = spec.widths[level], 4 * spec.widths[0]
+        self.residual = Residual(inputs, width, time, spec.groups, spec.dropout)
+        self.transformer = (
+            Transformer(width, tokens, spec.heads, spec.feed_forward, spec.groups)
+            if level in spec.attention
+            else None
+        )
+
+    def forward(self, x: Tensor, time: Tensor, cond: Cond) -> Tensor:
+        """(B, inputs, H, W) -> (B, width, H, W)."""
+        x = self.residual(x, time)
+        return x if self.transformer is None else self.transformer(x, cond.tokens, cond.token_scale)
+
+
+class UNet(nn.Module):
+    """A U-Net laid out as Stable Diffusion's (Rombach et al. 2022): x, t and a Cond in, a map like x out.
+
+    Any height and width: x and stack are padded to the stride by repeating their border, the answer is cropped.
+    """
+
+    def __init__(self, spec: UNetSpec, inputs: int, outputs: int, tokens: int = 0) -> None:
+        super().__init__()
+        self.spec = spec
+        widths, time = spec.widths, 4 * spec.widths[0]
+        self.time = nn.Sequential(nn.Linear(widths[0], time), nn.SiLU(), nn.Linear(time, time))
+        self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
+        self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
+        skips, width = [widths[0]], widths[0]
+        for level, count in enumerate(spec.blocks):
+            for _ in range(count):
+                self.encoder.append(Level(spec, width, level, tokens))
+                width = widths[level]
+                skips.append(width)
+            if level < len(widths) - 1:
+                self.encoder.append(Down(width))
+                skips.append(width)
+        self.middle = nn.ModuleList([Level(spec, width, len(widths) - 1, tokens)])
+        self.middle.append(Residual(width, width, time, spec.groups, spec.dropout))
+        for level, count in reversed(list(enumerate(spec.blocks))):
+            for _ in range(count + 1):
+                self.decoder.append(Level(spec, width + skips.pop(), level, tokens))
+                width = widths[level]
+            if level:
+                self.decoder.append(Up(width))
+        self.norm = nn.GroupNorm(math.gcd(spec.groups, width), width)
+        self.out = zero(nn.Conv2d(width, outputs, 3, padding=1))
+
+    def forward(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
+        """x: (B, C, H, W); t: (B,) in [0, 1]; the answer has x's shape (its channels may differ)."""
+        height, width = x.shape[-2:]
+        if cond.stack is not None:
+            x = torch.cat([x, cond.stack], dim=1)
+        x = pad(x, self.spec.stride).contiguous(memory_format=torch.channels_last)
+        time = self.time(time_features(t, self.spec.widths[0]))
+        h = self.decode(*self.encode(self.enter(x), time, cond), time, cond)
+        out: Tensor = self.out(F.silu(self.norm(h)))
+        return out[..., :height, :width]
+
+    def encode(self, x: Tensor, time: Tensor, cond: Cond) -> tuple[Tensor, list[Tensor]]:
+        """Walk down; returns the coarsest map and all skips."""
+        skips, maps, level = [x], list(cond.maps), 0
+        for block in self.encoder:
+            if isinstance(block, Down):
+                x, level = block(add_map(x, maps, level)), level + 1
+            else:
+                x = block(x, time, cond)
+            skips.append(x)
+        return add_map(x, maps, level), skips
+
+    def decode(self, x: Tensor, skips: list[Tensor], time: Tensor, cond: Cond) -> Tensor:
+        """Cross the middle and walk up, taking the skips last in, first out."""
+        first, second = self.middle
+        x = second(first(x, time, cond), time)
+        for block in self.decoder:
+            is_up = isinstance(block, Up)
+            x = block(x) if is_up else block(torch.cat([x, skips.pop()], dim=1), time, cond)
+        return x
+
+
+def add_map(x: Tensor, maps: list[Tensor], level: int) -> Tensor:
+    """Add the maps door's features of a level; they must have the level's width and size."""
+    return x + maps[level] if level < len(maps) else x
+
+
+def pad(x: Tensor, stride: int) -> Tensor:
+    """Repeat the right and lower border until both sides are multiples of the stride."""
+    height, width = x.shape[-2:]
+    right, below = -width % stride, -height % stride
+    return F.pad(x, (0, right, 0, below), mode="replicate") if right or below else x

@@ -1,0 +1,38 @@
+"""One file per system, found by name. Knows nothing of how they are trained or used."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from colorize.errors import ColorizeError, nearest
+from colorize.recipes.recipe import Recipe
+
+__all__ = ["Recipe", "find", "names"]
+
+PARTS = ("recipe", "values")  # the files here that are not systems
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all systems: the files of this folder, with dashes."""
+    files = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name.replace("_", "-") for name in files if name not in PARTS))
+
+
+def find(name: str) -> Recipe:
+    """Return a recipe by name, or one of its variants by `name:variant`.
+
+    Raises ColorizeError with the nearest name when there is none.
+    """
+    system, _, variant = name.partition(":")
+    if system not in names():
+        raise ColorizeError(f"there is no recipe `{system}`", nearest(system, names()), code=2)
+    module = importlib.import_module(f"colorize.recipes.{system.replace('-', '_')}")
+    recipe: Recipe = module.RECIPE
+    if not variant:
+        return recipe
+    variants: dict[str, Recipe] = module.VARIANTS
+    if variant not in variants:
+        hint = nearest(variant, variants) if variants else f"`{system}` has no variants"
+        raise ColorizeError(f"`{system}` has no variant `{variant}`", hint, code=2)
+    return variants[variant]

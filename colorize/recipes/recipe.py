@@ -1,0 +1,162 @@
+"""What a system is, as one value: its parts, its training, its sampling. Knows no file and no loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from colorize.colorizer import Colorizer, Sampling
+from colorize.diffusion.denoiser import Denoiser
+from colorize.diffusion.schedule import Cosine, Linear, ScaledLinear
+from colorize.errors import ColorizeError
+from colorize.networks.conditions import Stack, Together
+from colorize.networks.spaces import RGB, Field
+from colorize.networks.unet import UNetSpec
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """Learn to denoise: one loss a batch at random times (DDPM, Ho et al. 2020, eq. 14).
+
+    pure: the share of rows that start from the end of the schedule, pure noise where it ends at zero SNR;
+    these are what a walk of few calls depends on.
+    """
+
+    pure: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Learn along the walk itself: phase 2 of AnimeDiffusion and of the Coloring Assistant.
+
+    The walk is the one sampling uses, its start included, unless `start` says otherwise.
+    every: network calls per optimizer step; 1 keeps the graph of one call, `steps` is back-propagation through all.
+    target: "x0" compares the predicted clean picture with the truth; "next" is the originals' variant,
+    which compares the still noisy next state and so unlearns the noise scale.
+    """
+
+    start: Literal[
+        "sampling", "noise", "noised-reference", "inverted-reference", "inverted-target"
+    ] = "sampling"
+    every: int = 1
+    target: Literal["x0", "next"] = "x0"
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ColorizeError(f"objective.every is {self.every}", "take at least 1", code=2)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How pictures become training rows. All are shares of rows, 0 to 1, unless said otherwise.
+
+    gray: shown as gray pictures instead of line art. reference, hints: that keep the hint.
+    other: references taken from another picture of the same group, where there is one; the rest is
+    the row's own picture. References are warped by `warp` (fraction of the side); for a share `loose` also
+    turned, mirrored and zoomed; for a share `shuffle` cut into patches that change places.
+    hue: whose colors are all moved around, together with their reference's and hints'.
+    restyle: stored lines replaced by extracted ones. degrade: lines thinned, thickened, broken or grayed.
+    crop: the smallest share of a side that a crop keeps; 1 never crops. flip: mirrored.
+    sets: shares of named sets; sets that are not named share what is left by their size.
+    """
+
+    gray: float = 0.0
+    reference: float = 0.9
+    hints: float = 0.0
+    other: float = 0.3
+    warp: float = 0.05
+    loose: float = 0.0
+    shuffle: float = 0.0
+    hue: float = 0.0
+    restyle: float = 0.0
+    degrade: float = 0.0
+    crop: float = 1.0
+    flip: float = 0.5
+    sets: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in (
+            "gray",
+            "reference",
+            "hints",
+            "other",
+            "loose",
+            "shuffle",
+            "hue",
+            "restyle",
+            "flip",
+        ):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ColorizeError(
+                    f"mix.{name} is {getattr(self, name):g}", "it is a share from 0 to 1", code=2
+                )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: what is learnt, from which rows, and the optimizer's numbers.
+
+    size: training pictures in pixels a side. batch: rows per step. lr: peak learning rate after `warmup`
+    steps, falling to zero along a cosine at `steps`. ema: decay of the averaged weights.
+    """
+
+    objective: Denoising | Trajectory = Denoising()
+    mix: Mix = Mix()
+    size: int = 128
+    batch: int = 8
+    steps: int = 100_000
+    lr: float = 1e-4
+    warmup: int = 500
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.999
+
+    def __post_init__(self) -> None:
+        for name in ("size", "batch", "steps"):
+            if getattr(self, name) < 1:
+                raise ColorizeError(f"{name} is {getattr(self, name)}", "take at least 1", code=2)
+        if self.lr <= 0:
+            raise ColorizeError(f"lr is {self.lr:g}", "take a number above 0, such as 1e-4", code=2)
+
+
+@dataclass(frozen=True)
+class DenoiserSpec:
+    """The network and what it predicts."""
+
+    net: UNetSpec = UNetSpec()
+    predicts: Literal["eps", "v", "x0"] = "v"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A system as a value: `build` makes it, a `Stage` trains it, `sampling` uses it.
+
+    size: the inner size in pixels of the drawing's longer side. hints: what a user may give; of
+    `needs` at least one must be there.
+    """
+
+    name: str
+    help: str
+    hints: tuple[str, ...]
+    needs: tuple[str, ...] = ("line",)
+    size: int = 256
+    space: RGB | Field = RGB()
+    condition: Stack | Together = Stack()
+    denoiser: DenoiserSpec = DenoiserSpec()
+    schedule: Linear | Cosine | ScaledLinear = Cosine(zero_snr=True)
+    sampling: Sampling = Sampling()
+    pretrain: Stage = Stage()
+    finetune: Stage = field(default_factory=lambda: Stage(objective=Trajectory(), lr=1e-5))
+
+    def build(self) -> Colorizer:
+        """Make the system with fresh weights."""
+        channels = self.space.channels
+        net = self.denoiser.net.build(
+            channels + self.condition.stacked, channels, self.condition.tokens
+        )
+        denoiser = Denoiser(net, self.schedule, self.denoiser.predicts)
+        return Colorizer(self.space, self.condition.build(), denoiser)
+
+    def stage(self, phase: str) -> Stage:
+        """Return the stage of a phase, `pretrain` or `finetune`."""
+        return self.finetune if phase == "finetune" else self.pretrain

@@ -1,0 +1,68 @@
+"""What all tests share: quiet threads, and small pictures and systems to try things on."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: a busy neighbor costs 15 times
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from colorize import recipes
+from colorize.recipes.recipe import Recipe
+from colorize.recipes.values import override
+
+TINY = {
+    "mini": (
+        "denoiser.net.widths=[8,16]",
+        "denoiser.net.blocks=[1,1]",
+        "denoiser.net.attention=[1]",
+        "denoiser.net.heads=2",
+        "sampling.steps=2",
+        "size=32",
+    ),
+    "anime-diffusion": (
+        "denoiser.net.widths=[8,16]",
+        "denoiser.net.blocks=[1,1]",
+        "denoiser.net.attention=[1]",
+        "denoiser.net.heads=2",
+        "denoiser.net.groups=8",
+        "sampling.steps=2",
+        "size=32",
+    ),
+}
+SMALL_STAGE = ("size=32", "batch=2", "steps=4", "warmup=1", "lr=0.001")
+
+
+def tiny(name: str) -> Recipe:
+    """A recipe with a network small enough for a test, its stages at 32 px."""
+    recipe = recipes.find(name)
+    stages = [f"{stage}.{text}" for stage in ("pretrain", "finetune") for text in SMALL_STAGE]
+    return override(recipe, *TINY[name], *stages)
+
+
+def figure(seed: int, side: int = 48) -> torch.Tensor:
+    """A color picture (3, side, side) in [0, 1]: a colored square with a black outline on white."""
+    rng = torch.Generator().manual_seed(seed)
+    picture = torch.ones(3, side, side)
+    low, high = side // 5, side - side // 5
+    picture[:, low:high, low:high] = 0
+    inner = torch.rand(3, 1, 1, generator=rng) * 0.8 + 0.1
+    picture[:, low + 2 : high - 2, low + 2 : high - 2] = inner
+    return picture
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A data folder: six training and two validation pictures without metadata."""
+    for split, count in (("train", 6), ("validation", 2)):
+        for index in range(count):
+            pixels = (figure(index + 10 * len(split)) * 255).byte().permute(1, 2, 0).numpy()
+            path = tmp_path / "data" / split / f"picture{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    return tmp_path / "data"

@@ -1,0 +1,85 @@
+"""The directions of the house, and the size of its rooms."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "colorize"
+ORDER = (
+    ("errors",),
+    ("pictures",),
+    ("hints",),
+    ("diffusion",),
+    ("networks",),
+    ("colorizer",),
+    ("recipes",),
+    ("checkpoint",),
+    ("painter",),
+    ("training", "evaluation"),
+    ("cli", "web"),
+)
+PLACE = {name: place for place, names in enumerate(ORDER) for name in names}
+# Files beside the parts of the picture, and the part each belongs to.
+BELONGS = {"hub": "checkpoint", "foreign": "checkpoint", "frame": "painter", "options": "painter"}
+FREE = ("__init__", "__main__")
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part(path: Path) -> str:
+    """The part of the house a file belongs to."""
+    top = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return BELONGS.get(top, top)
+
+
+def imported(path: Path) -> set[str]:
+    """The parts of the package that a file imports at run time, wherever in the file."""
+    found = set()
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("colorize"):
+            tails = (
+                [node.module.split(".")[1]] if "." in node.module else [a.name for a in node.names]
+            )
+            names = tails
+        elif isinstance(node, ast.Import):
+            names = [a.name.split(".")[1] for a in node.names if a.name.startswith("colorize.")]
+        found |= {BELONGS.get(name, name) for name in names}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_part_imports_only_what_stands_left_of_it(path: Path) -> None:
+    own = part(path)
+    if own in FREE:
+        return
+    seen = {name for name in imported(path) if name in PLACE and name != own}
+    wrong = {name for name in seen if PLACE[name] >= PLACE[own]}
+    if own == "diffusion":
+        wrong |= seen & {"pictures", "hints"}
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_have_at_most_250_lines_and_functions_40(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 250
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and "cli" not in path.parts:
+            assert (node.end_lineno or 0) - node.lineno < 60, node.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_file_says_what_it_does(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_no_part_is_missing_from_the_picture() -> None:
+    parts = {part(path) for path in FILES} - set(FREE)
+    assert parts - {"weights"} <= set(PLACE)
