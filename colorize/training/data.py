@@ -1,0 +1,186 @@
+"""A folder of pictures as endless training batches, each one determined by its number. Knows nothing of networks.
+
+All pictures lie in one uint8 tensor when they fit (in graphics memory when there is a GPU), and hints,
+line styles and warps are made there, batch by batch; larger folders are read as they are needed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from colorize.hints import Batch, Hints
+from colorize.pictures import lines, strokes, warp
+from colorize.pictures.color import luminance, permute_hues
+from colorize.pictures.field import fill
+from colorize.pictures.folder import Row, read_folder
+from colorize.recipes.recipe import Recipe, Stage
+from colorize.training.store import load
+
+PATCHES = 4  # a shuffled reference is cut into 4 x 4 pieces
+
+
+def row_weights(rows: Sequence[Row], sets: Sequence[tuple[str, float]]) -> Tensor:
+    """Return how often each row is drawn, (N,) with sum 1: named sets get their share, the rest by size."""
+    counts = Counter(row.set for row in rows)
+    share = {name: part for name, part in sets if counts[name]}
+    rest = sum(count for name, count in counts.items() if name not in share)
+    left = 1 - sum(share.values()) if rest else 0.0
+    each = [
+        share[row.set] / counts[row.set] if row.set in share else left / max(1, rest)
+        for row in rows
+    ]
+    weights = torch.tensor(each, dtype=torch.float64)
+    return weights / weights.sum()
+
+
+def companions(rows: Sequence[Row]) -> list[list[int]]:
+    """For each row, the other rows that may be its reference: the ones it names, or else its group."""
+    place = {row.file: index for index, row in enumerate(rows)}
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        groups[row.set, row.group].append(index)
+    found = []
+    for index, row in enumerate(rows):
+        named = [place[path] for path in row.references if path in place]
+        group = groups[row.set, row.group] if row.group else []
+        found.append([other for other in named or group if other != index])
+    return found
+
+
+class Pictures:
+    """Training batches by number: the same seed and number give the same batch, whoever asks and when."""
+
+    def __init__(
+        self, root: Path, recipe: Recipe, stage: Stage, seed: int, device: torch.device
+    ) -> None:
+        rows = read_folder(root, "train")
+        side = stage.size if stage.mix.crop >= 1 else max(stage.size, min(2 * stage.size, 256))
+        self.store, self.skipped = load(rows, side, device)
+        self.recipe, self.stage, self.seed, self.device = recipe, stage, seed, device
+        self.weights = row_weights(self.store.rows, stage.mix.sets)
+        self.others = companions(self.store.rows)
+
+    def __len__(self) -> int:
+        return len(self.store.rows)
+
+    def batch(self, step: int) -> Batch:
+        """Make batch number `step`: colors, hints, and which hints each row must do without."""
+        rng = Generator().manual_seed((self.seed * 1_000_003 + step) % 2**63)
+        mix, count = self.stage.mix, self.stage.batch
+        picks = torch.multinomial(self.weights, count, replacement=True, generator=rng)
+        drop = self._drop(count, rng)
+        color, line = self._views(picks, rng)
+        source = self._sources(picks, color, rng)
+        told = torch.zeros(count, dtype=torch.bool)
+        for name in ("reference", "hints"):
+            told |= ~drop.get(name, torch.ones(count, dtype=torch.bool))
+        share = told & (torch.rand(count, generator=rng) < mix.hue)
+        if mix.hue > 0:
+            color, source = permute_hues([color, source], rng, share.to(color.device))
+        line, clean = self._styles(picks, color, line, rng)
+        if not self.recipe.space.inked:
+            under = fill(color, clean)  # by the clean line: worn lines show less ink than there is
+            lined = ~drop.get("line", torch.zeros(count, dtype=torch.bool)).to(color.device)
+            color = torch.where(lined[:, None, None, None], under, color)
+        hints = self._hints(color, line, source, drop, rng)
+        return Batch(color, hints, {name: rows.to(self.device) for name, rows in drop.items()})
+
+    def _drop(self, count: int, rng: Generator) -> dict[str, Tensor]:
+        """Draw which rows do without which hint."""
+        mix, names = self.stage.mix, self.recipe.hints
+        drop = {}
+        if "gray" in names:
+            drop["line"] = torch.rand(count, generator=rng) < mix.gray
+            drop["gray"] = ~drop["line"]
+        for name, kept in (("reference", mix.reference), ("hints", mix.hints)):
+            if name in names:
+                drop[name] = torch.rand(count, generator=rng) >= kept
+        return drop
+
+    def _views(self, picks: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
+        """Cut the same window out of colors and lines, mirror some rows, and bring them to size."""
+        mix, full, side = self.stage.mix, self.store.side, self.stage.size
+        both = torch.cat([self.store.colors(picks), self.store.lines(picks)], dim=1)
+        part = mix.crop + (1 - mix.crop) * float(torch.rand((), generator=rng))
+        window = min(full, max(8, round(part * full)))
+        corners = torch.randint(full - window + 1, (len(picks), 2), generator=rng).tolist()
+        cuts = [
+            row[:, top : top + window, left : left + window]
+            for row, (top, left) in zip(both, corners, strict=True)
+        ]
+        views = torch.stack(cuts).to(self.device).float() / 127.5 - 1
+        if window != side:
+            views = F.interpolate(views, (side, side), mode="bilinear", antialias=True)
+        mirrored = (torch.rand(len(picks), generator=rng) < mix.flip).to(views.device)
+        views = torch.where(mirrored[:, None, None, None], views.flip(3), views)
+        return views[:, :3].clamp(-1, 1), views[:, 3:].clamp(-1, 1)
+
+    def _sources(self, picks: Tensor, color: Tensor, rng: Generator) -> Tensor:
+        """The pictures that references are made of: another of the group, or the row's own."""
+        luck = torch.rand(len(picks), 2, generator=rng)
+        chosen = []
+        for row, (first, second) in zip(picks.tolist(), luck.tolist(), strict=True):
+            others = self.others[row] if first < self.stage.mix.other else []
+            chosen.append(others[int(second * len(others))] if others else -1)
+        mates = torch.tensor(chosen)
+        foreign = mates >= 0
+        if not bool(foreign.any()):
+            return color
+        pictures = self.store.colors(mates[foreign]).to(self.device).float() / 127.5 - 1
+        pictures = F.interpolate(pictures, color.shape[-2:], mode="bilinear", antialias=True)
+        source = color.clone()
+        source[foreign.to(source.device)] = pictures.clamp(-1, 1)
+        return source
+
+    def _styles(
+        self, picks: Tensor, color: Tensor, line: Tensor, rng: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Lines as people draw them, stored or extracted, some worn; and all the ink there is."""
+        mix = self.stage.mix
+        extracted = lines.mix(color, rng)
+        replaced = (self.store.place[picks] < 0) | (
+            torch.rand(len(picks), generator=rng) < mix.restyle
+        )
+        clean = torch.minimum(line, extracted)
+        line = torch.where(replaced.to(line.device)[:, None, None, None], extracted, line)
+        clean = torch.where(replaced.to(line.device)[:, None, None, None], clean, line)
+        if mix.degrade > 0:
+            worse = (torch.rand(len(picks), generator=rng) < mix.degrade).to(line.device)
+            line = torch.where(worse[:, None, None, None], lines.degrade(line, rng), line)
+        return line, clean
+
+    def _hints(
+        self, color: Tensor, line: Tensor, source: Tensor, drop: dict[str, Tensor], rng: Generator
+    ) -> Hints:
+        """Make the hints of the recipe; rows shown as gray have no ink in their line."""
+        names, given = self.recipe.hints, {}
+        if "gray" in names:
+            given["gray"] = luminance(color)
+            gray_rows = drop["line"].to(line.device)[:, None, None, None]
+            line = torch.where(gray_rows, torch.ones_like(line), line)
+        given["line"] = line
+        if "reference" in names:
+            given["reference"] = self._references(source, rng)
+        if "hints" in names:
+            given["hints"] = strokes.simulate(color, rng)
+        return Hints(**given)
+
+    def _references(self, source: Tensor, rng: Generator) -> Tensor:
+        """Bend the sources; loosen and shuffle some of them."""
+        mix, count = self.stage.mix, source.shape[0]
+        bent = warp.warp(source, mix.warp, rng)
+        if mix.loose > 0:
+            chosen = (torch.rand(count, generator=rng) < mix.loose).to(source.device)
+            loose = warp.reference(source, rng, mix.warp)
+            bent = torch.where(chosen[:, None, None, None], loose, bent)
+        if mix.shuffle > 0:
+            chosen = (torch.rand(count, generator=rng) < mix.shuffle).to(source.device)
+            mixed = warp.shuffle(bent, PATCHES, rng)
+            bent = torch.where(chosen[:, None, None, None], mixed, bent)
+        return bent
