@@ -1,0 +1,105 @@
+"""Write and read everything a run needs to go on as if it had never stopped.
+
+Knows nothing of losses or data.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from colorize.errors import ColorizeError
+from colorize.training.update import Update
+
+KIND = "colorize training state 1"  # the number rises when older states can no longer be read
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # AdamW's own names
+
+
+def save(
+    path: Path, model: nn.Module, update: Update, meter: Tensor, numbers: dict[str, float]
+) -> None:
+    """Replace the state at `path` in one move, so that a crash leaves the old one whole.
+
+    Holds the weights, their average, AdamW's moments, the guard and the meter; `numbers` go to
+    the header.
+    """
+    tensors = {f"weight/{name}": value for name, value in model.state_dict().items()}
+    for i, (name, parameter) in enumerate(trained(model).items()):
+        tensors[f"average/{name}"] = update.ema.average[i]
+        for moment, value in update.optimizer.state[parameter].items():
+            tensors[f"{moment}/{name}"] = value
+    tensors |= {"guard": update.guard, "meter": meter}
+    still = {
+        k: v.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for k, v in tensors.items()
+    }
+    header = {"kind": KIND, "numbers": json.dumps({**numbers, "updates": update.ema.updates})}
+    # One fixed name: a process killed while it writes leaves one such file, not one each time.
+    part = path.with_name(path.name + ".part")
+    save_file(still, part, metadata=header)
+    part.replace(path)
+
+
+def load(path: Path, model: nn.Module, update: Update, meter: Tensor) -> dict[str, float]:
+    """Put the state at `path` into a model and its update; return the numbers given to `save`.
+
+    Raises ColorizeError if the file is cut short, is something else, or belongs to another model.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no mapping
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, "is cut short or damaged") from error
+    if header.get("kind") != KIND:
+        raise _unreadable(path, "is not a training state of this version")
+    numbers: dict[str, float] = json.loads(header["numbers"])
+    _check(path, model, tensors)
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            value.copy_(tensors[f"weight/{name}"])
+        for i, (name, parameter) in enumerate(trained(model).items()):
+            update.ema.average[i].copy_(tensors[f"average/{name}"])
+            update.optimizer.state[parameter] = _moments(name, parameter, tensors)
+        update.guard.copy_(tensors["guard"])
+        meter.copy_(tensors["meter"])
+    update.ema.updates = int(numbers.pop("updates"))
+    return numbers
+
+
+def trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Name the parameters that are trained, each once."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def _moments(name: str, parameter: nn.Parameter, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """AdamW's memory of one parameter; empty if it never had a gradient."""
+    found = {m: tensors[f"{m}/{name}"] for m in MOMENTS if f"{m}/{name}" in tensors}
+    return {
+        m: value.to(parameter.device)
+        if m == "step"
+        else torch.empty_like(parameter, requires_grad=False).copy_(value)  # keeps channels_last
+        for m, value in found.items()
+    }
+
+
+def _check(path: Path, model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    expected = {f"weight/{name}": value.shape for name, value in model.state_dict().items()}
+    expected |= {f"average/{name}": p.shape for name, p in trained(model).items()}
+    for name, shape in expected.items():
+        if name not in tensors or tensors[name].shape != shape:
+            raise _unreadable(path, f"belongs to another model (`{name}` differs)")
+    if extra := {n for n in tensors if n.startswith("weight/")} - set(expected):
+        raise _unreadable(path, f"belongs to another model (`{min(extra)}` is new)")
+
+
+def _unreadable(path: Path, why: str) -> ColorizeError:
+    return ColorizeError(
+        f"`{path.name}` in `{path.parent}` {why}, so the run cannot go on from it",
+        "delete it to train from the start again, or use another run folder",
+    )

@@ -1,0 +1,70 @@
+"""One change of the weights, and its rate. Bugs guarded: fp16 left scaled, clips left out."""
+
+import pytest
+import tiny
+import torch
+from torch import nn
+
+from colorize.errors import ColorizeError
+from colorize.training.ranks import Ranks
+from colorize.training.update import HIGHEST_SCALE, Update
+
+
+def updated(gradient, half=False, **changes):
+    """One update of one weight of 1 by a gradient."""
+    weight = nn.Parameter(torch.ones(1))
+    update = Update([weight], tiny.settings(**changes), half, Ranks())
+    update.backward((weight * gradient).sum(), 1.0)
+    update.step(0.1)
+    return update
+
+
+def test_fp16_gradients_are_scaled_back():
+    plain, half = updated(1e-3), updated(1e-3, half=True)
+    torch.testing.assert_close(half.parameters[0], plain.parameters[0])
+
+
+def test_fp16_halves_its_scale_after_an_overflow():
+    assert updated(torch.inf, half=True).guard[0] == HIGHEST_SCALE / 2
+
+
+def test_long_gradients_are_clipped():
+    update = updated(100.0, clip=0.5)
+    moment = update.optimizer.state[update.parameters[0]]["exp_avg"]
+    torch.testing.assert_close(moment, torch.tensor([0.05]))  # (1 - 0.9) * 0.5
+
+
+def test_gradients_are_not_clipped_without_a_clip():
+    update = updated(100.0, clip=0.0)
+    moment = update.optimizer.state[update.parameters[0]]["exp_avg"]
+    torch.testing.assert_close(moment, torch.tensor([10.0]))
+
+
+def test_the_average_soon_forgets_the_random_start():
+    # after one update 0.999 would keep 99.9 % of it; (1 + 1) / (10 + 1) keeps 18 %
+    update = updated(1.0, weight_decay=0.0)
+    torch.testing.assert_close(update.ema.average[0], torch.tensor([1 - 0.1 * 9 / 11]))
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"), [(0, 0.25), (3, 1.0), (4, 1.0), (8, 0.55), (12, 0.1), (99, 0.1)]
+)
+def test_the_rate_warms_up_and_falls_along_half_a_cosine(step, rate):
+    settings = tiny.settings(lr=1.0, warmup=4, steps=12, final=0.1)
+    assert settings.rate(step, 0.0) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(("elapsed", "rate"), [(0, 1.0), (80, 1.0), (90, 0.5), (100, 0.0)])
+def test_the_rate_falls_in_the_last_fifth_of_a_budget(elapsed, rate):
+    settings = tiny.settings(lr=1.0, steps=None, budget=100.0, decay="budget")
+    assert settings.rate(0, elapsed) == pytest.approx(rate)
+
+
+def test_a_run_without_an_end_is_refused():
+    with pytest.raises(ColorizeError, match="no end"):
+        tiny.settings(steps=None)
+
+
+def test_a_decay_over_something_not_given_is_refused():
+    with pytest.raises(ColorizeError, match="decay over the steps"):
+        tiny.settings(steps=None, budget=1.0)
