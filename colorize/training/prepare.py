@@ -1,0 +1,249 @@
+"""Turn a folder of color pictures or pairs into training data. Knows nothing of networks."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+
+from colorize.errors import ColorizeError, nearest
+from colorize.training.cut import SMALLEST, STYLES, Job, number
+from colorize.training.dedupe import BITS, twins
+from colorize.training.journal import Entry, Journal, open_journal
+from colorize.training.layouts import Found, Item, survey
+from colorize.training.pool import cut_all, one_thread_each
+from colorize.training.rows import Kept, assign, write_rows
+
+LINES = ("mix", *STYLES)
+CHOICES = {
+    "layout": ("auto", "pictures", "side-by-side", "pairs"),
+    "order": ("auto", "color-line", "line-color"),
+    "crop": ("fit", "square", "subject"),
+    "group": ("folder", "name", "none"),
+}
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """How to prepare a folder; refuses impossible values when it is made."""
+
+    size: int = 256  # pixels of the longer side
+    layout: str = "auto"  # pictures: color only; side-by-side: two halves; pairs: two folders
+    order: str = "auto"  # of a pair side by side; auto: the half with more chroma is the color
+    styles: tuple[str, ...] = ("mix",)  # of extracted line art, one of them per picture
+    crop: str = "fit"  # fit: all of it, square: the middle, subject: a square on the subject
+    validation: float = 0.05  # share of the pictures, in whole groups
+    test: float = 0.05
+    seed: int = 0
+    workers: int = 0  # pictures at once; 0: as many as there are cores
+    group: str = "folder"  # what belongs together: a folder, the start of the name, or nothing
+    near: int = 6  # of 144 bits two pictures may differ in to be the same; -1: keep all
+    overwrite: bool = False  # remove what an earlier run made
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if (value := getattr(self, name)) not in known:
+                raise ColorizeError(f"`{value}` is no {name}", nearest(value, known), code=2)
+        for style in self.styles or ("",):
+            if style not in LINES:
+                raise ColorizeError(f"`{style}` is no line style", nearest(style, LINES), code=2)
+        if self.near >= BITS:
+            raise ColorizeError(f"near={self.near} makes all pictures equal", "give 6", code=2)
+        if self.size < SMALLEST:
+            raise ColorizeError(f"a size of {self.size} is below {SMALLEST} pixels", code=2)
+        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
+            what = f"shares of {self.validation} and {self.test} leave nothing to train on"
+            raise ColorizeError(what, "give shares such as 0.05", code=2)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run made.
+
+    counts: pictures per split. skipped: (file, sentence on why). duplicates: (file dropped, file of
+    another split that it repeats). notes: sentences worth telling.
+    """
+
+    counts: dict[str, int]
+    skipped: tuple[tuple[str, str], ...]
+    duplicates: tuple[tuple[str, str], ...]
+    groups: int
+    seconds: float
+    layout: str
+    order: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One more picture is done, or `skipped` says why not; the last event carries the summary."""
+
+    done: int
+    total: int
+    file: str
+    skipped: str = ""
+    summary: Summary | None = None
+
+
+def prepare(source: Path, target: Path, settings: Prepare | None = None) -> Iterator[Event]:
+    """Make TARGET/train, validation and test of a folder, and tell of every picture.
+
+    Each split holds color/ and line/ (PNG) and `metadata.jsonl` in the `imagefolder` convention,
+    readable by `read_folder`. The result depends on the pictures and the settings alone, not on
+    `workers`, and not on how often the run was stopped: it goes on where it stopped. A picture that
+    cannot be used is skipped.
+
+    Raises ColorizeError if no picture can be used, for folders that contain each other, for a
+    target made by something else or by other settings, and for a full disk.
+    """
+    settings = settings or Prepare()
+    started = time.monotonic()
+    _check(source, target)
+    with one_thread_each():
+        found = survey(source, settings.layout, settings.order, settings.group)
+    with _writing(target):
+        journal = open_journal(target, _identity(source, settings), settings.overwrite)
+        try:
+            total = len(found.items) + len(found.lost)
+            entries: dict[Item, tuple[str, Entry]] = {}
+            for done, (path, reason) in enumerate(found.lost, start=1):
+                yield Event(done, total, path, reason)
+            for item, split, entry in _entries(source, found, settings, journal):
+                entries[item] = split, entry
+                done = len(found.lost) + len(entries)
+                yield Event(done, total, item.color, entry.skipped)
+            summary = _finish(found, entries, settings, journal, started)
+        finally:
+            journal.close()
+    yield Event(total, total, "", summary=summary)
+
+
+def report(events: Iterable[Event]) -> Summary:
+    """Run `prepare` to its end and return its summary."""
+    *_, last = events
+    assert last.summary is not None
+    return last.summary
+
+
+def _check(source: Path, target: Path) -> None:
+    if not source.is_dir():
+        raise ColorizeError(f"there is no folder `{source}`", "give the folder of your pictures")
+    one, other = source.resolve(), target.resolve()
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        raise ColorizeError(
+            f"`{source}` and `{target}` contain each other", "choose a target outside of the source"
+        )
+    if target.exists() and not target.is_dir():
+        raise ColorizeError(f"`{target}` is a file, not a folder", "choose another target")
+
+
+def _identity(source: Path, settings: Prepare) -> dict[str, object]:
+    """What the result depends on, for the journal; of the source a mark that does not show it."""
+    values = {k: v for k, v in asdict(settings).items() if k not in ("workers", "overwrite")}
+    return {"source": _mark(os.fspath(source.resolve())), **values}
+
+
+def _mark(*values: object) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Turn the errors of a full or forbidden disk into sentences."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ColorizeError(
+                f"the disk of `{target}` is full",
+                "make room and give the same command again; it goes on where it stopped",
+            ) from error
+        raise ColorizeError(f"`{target}` cannot be written: {error}") from error
+
+
+def _entries(
+    source: Path, found: Found, settings: Prepare, journal: Journal
+) -> Iterator[tuple[Item, str, Entry]]:
+    """Every item with its split and result: first those finished before, then the others."""
+    shares = {"test": settings.test, "validation": settings.validation}
+    splits = assign(found.items, shares, settings.seed)
+    jobs: list[tuple[str, str, Job]] = []
+    for item, split in zip(found.items, splits, strict=True):
+        key = _mark(split, astuple(item), *_stamp(source, item))
+        if (entry := journal.find(key)) is not None:
+            yield item, split, entry
+            continue
+        color, line = (f"{split}/{side}/{item.name}.png" for side in ("color", "line"))
+        style = settings.styles[number(f"{settings.seed}/{item.color}") % len(settings.styles)]
+        files = journal.target / color, journal.target / line
+        job = Job(source, item, *files, settings.size, settings.crop, style, settings.seed)
+        jobs.append((key, split, job))
+    made = cut_all([job for _, _, job in jobs], settings.workers or os.cpu_count() or 1)
+    for (key, split, job), result in zip(jobs, made, strict=True):
+        written = () if result.skipped else (job.color, job.line)
+        names = tuple(file.relative_to(journal.target).as_posix() for file in written)
+        entry = Entry(key, names, result.hash, result.skipped)
+        journal.add(entry)
+        yield job.item, split, entry
+
+
+def _stamp(source: Path, item: Item) -> list[tuple[int, int]]:
+    """Sizes and times of the files of an item: a changed file is prepared again."""
+    try:
+        states = [(source / path).stat() for path in (item.color, item.line) if path]
+    except OSError:  # gone since the folder was read; the job will say so
+        return []
+    return [(state.st_size, state.st_mtime_ns) for state in states]
+
+
+def _finish(
+    found: Found,
+    entries: dict[Item, tuple[str, Entry]],
+    settings: Prepare,
+    journal: Journal,
+    started: float,
+) -> Summary:
+    """Drop what occurs in two splits, write the metadata, and remove files that are not in it."""
+    usable = [(item, *entries[item]) for item in found.items if not entries[item][1].skipped]
+    skipped = [(i.color, entries[i][1].skipped) for i in found.items if entries[i][1].skipped]
+    if not usable:
+        raise ColorizeError(
+            f"none of the {len(found.items)} pictures can be used",
+            "; ".join(reason for _, reason in skipped[:3]),
+        )
+    repeats = twins([s for _, s, _ in usable], [e.hash for *_, e in usable], settings.near)
+    kept = [
+        Kept(item, split, *entry.files)
+        for index, (item, split, entry) in enumerate(usable)
+        if index not in repeats
+    ]
+    write_rows(journal.target, kept)
+    journal.clean({file for one in kept for file in (one.color, one.line)})
+    counts = Counter(one.split for one in kept)
+    return Summary(
+        counts={split: counts[split] for split in ("train", "validation", "test")},
+        skipped=(*found.lost, *skipped),
+        duplicates=tuple((usable[a][0].color, usable[b][0].color) for a, b in repeats.items()),
+        groups=len({one.item.group for one in kept}),
+        seconds=time.monotonic() - started,
+        layout=found.layout,
+        order=found.order,
+        notes=_notes(found, counts, settings),
+    )
+
+
+def _notes(found: Found, counts: Counter[str], settings: Prepare) -> tuple[str, ...]:
+    if any(item.split for item in found.items):
+        return ("the splits are those of the source's own folders",)
+    return tuple(
+        f"no group is left for {split}; `--group none` splits picture by picture"
+        for split, share in (("validation", settings.validation), ("test", settings.test))
+        if share > 0 and not counts[split]
+    )
