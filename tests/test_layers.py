@@ -23,7 +23,7 @@ ORDER = (
 )
 PLACE = {name: place for place, names in enumerate(ORDER) for name in names}
 # Files beside the parts of the picture, and the part each belongs to.
-BELONGS = {"hub": "checkpoint", "foreign": "checkpoint", "frame": "painter", "options": "painter"}
+BELONGS = {"frame": "painter", "options": "painter", "easel": "painter", "album": "painter"}
 FREE = ("__init__", "__main__")
 FILES = sorted(PACKAGE.rglob("*.py"))
 

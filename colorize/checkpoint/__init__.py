@@ -1,0 +1,216 @@
+"""Write a trained system as one file, find it and load it again. Knows nothing of pictures, sampling or training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as packed
+from torch import Tensor
+
+from colorize import __version__, recipes
+from colorize.checkpoint import hub, tensors
+from colorize.checkpoint.tensors import AGAIN, refused, unreadable
+from colorize.colorizer import Colorizer
+from colorize.errors import ColorizeError, nearest
+from colorize.pictures.files import atomic, shown
+from colorize.recipes import Recipe, values
+
+EMBEDDED = "mini"  # the recipe whose weights are inside the package
+RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
+FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")  # what ends so is no Hub id
+STEPS = 100_000  # of a schedule's table; 1000 is usual
+# What nonsense in a description raises; RecursionError is a RuntimeError.
+MISTAKES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A system ready to color: evaluation mode, float32, channels-last.
+
+    source: where it came from, for people. facts: what was noted when it was saved, such as a license.
+    """
+
+    recipe: Recipe
+    colorizer: Colorizer
+    source: str
+    facts: dict[str, str]
+
+    def require(self, name: str) -> Loaded:
+        """Return this; raises ColorizeError if it is of another recipe."""
+        if self.recipe.name != name:
+            raise ColorizeError(
+                f"`{self.source}` is a model of the recipe `{self.recipe.name}`, not of `{name}`",
+                f"name a model of `{name}`, or leave the recipe `{name}` out",
+                code=2,
+            )
+        return self
+
+
+def save(
+    colorizer: Colorizer,
+    recipe: Recipe,
+    path: Path,
+    facts: Mapping[str, str] | None = None,
+    half: bool = False,
+) -> None:
+    """Write weights, recipe and its values, and facts as one safetensors file, whole or not at all.
+
+    half: store float16, half the size; weights then have 11 bits. Raises ColorizeError if a weight
+    is not finite (or too large for float16), so that a good file is not replaced by a broken one,
+    and if the path cannot be written.
+    """
+    facts = facts or {}
+    assert not set(facts) & set(RESERVED), f"facts may not be named {RESERVED}"
+    weights = {}
+    for name, value in colorizer.state_dict().items():
+        stored = value.half() if half and value.is_floating_point() else value
+        weights[name] = stored.detach().cpu().contiguous()
+        tensors.check_finite(path.name, name, weights[name])
+    config = json.dumps(values.to_dict(recipe))
+    own = {"format": "colorize", "version": __version__, "recipe": recipe.name, "config": config}
+    data = packed(weights, metadata={**own, **facts})
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def save_folder(
+    colorizer: Colorizer,
+    recipe: Recipe,
+    folder: Path,
+    facts: Mapping[str, str] | None = None,
+    half: bool = False,
+) -> None:
+    """Write a folder as the Hub shows it: model.safetensors, config.json and README.md, its card.
+
+    A card that is there already stays, since people write into it. Raises ColorizeError like `save`.
+    """
+    save(colorizer, recipe, folder / hub.WEIGHTS, facts, half)
+    with atomic(folder / hub.CONFIG) as temporary:
+        temporary.write_text(json.dumps(values.to_dict(recipe), indent=2) + "\n", "utf-8")
+    if not (folder / hub.CARD).exists():
+        with atomic(folder / hub.CARD) as temporary:
+            temporary.write_text(hub.card(recipe.name, recipe.help, facts or {}), "utf-8")
+
+
+def load(
+    model: str | Path = EMBEDDED, *, offline: bool = False, device: torch.device | None = None
+) -> Loaded:
+    """Find a model, build the system it describes and fill it.
+
+    model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors
+    file, a folder with a model.safetensors, or OWNER/NAME[@revision] on the Hub; a Path is always
+    local. offline: use no network. device: where to put it; None is the CPU.
+
+    Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit
+    its recipe, or holds weights that are not finite.
+    """
+    place, source = _find(model, offline)
+    with resources.as_file(place) as path:
+        header, weights = tensors.read(path)
+        recipe = _recipe(path, header)
+        colorizer = _filled(path.name, recipe, weights)
+    facts = {name: text for name, text in header.items() if name not in RESERVED}
+    return Loaded(recipe, colorizer.to(device) if device else colorizer, source, facts)
+
+
+def _find(model: str | Path, offline: bool) -> tuple[Traversable, str]:
+    """Return the file of a model and what to call it."""
+    if isinstance(model, str) and model.partition(":")[0] in recipes.names():
+        return _named(model)
+    path = Path(model)
+    try:
+        if model and path.is_dir():
+            return _inside(path), str(path)
+        if path.is_file():
+            return path, str(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    local = isinstance(model, Path) or path.suffix in FILES or path.parts[:1] == ("runs",)
+    if found := None if local else hub.address(str(model)):
+        folder = hub.fetch(found, offline)
+        return folder / hub.WEIGHTS, f"{found.name}@{folder.name[:12]}"
+    name = shown(str(model))
+    if local or path.name != model:
+        hint = "write a model on the Hub as OWNER/NAME" if "://" in str(model) else "check the path"
+        raise ColorizeError(f"there is no file or folder `{name}`", hint)
+    known = nearest(model, recipes.names())
+    hint = f"name a recipe, a file, a folder, or OWNER/NAME on the Hub; {known}"
+    raise ColorizeError(f"there is no model `{name}`", hint, code=2)
+
+
+def _named(name: str) -> tuple[Traversable, str]:
+    """Find the weights of a recipe: the embedded ones, or those of a run in the working folder."""
+    recipes.find(name)  # refuses a misspelt variant
+    if name == EMBEDDED:
+        file = resources.files("colorize.weights").joinpath(f"{name}.safetensors")
+        if file.is_file():
+            return file, f"{name}, embedded"
+        raise ColorizeError(
+            f"the embedded model `{name}` is missing from this installation of colorize",
+            "install colorize again, or name a file, a folder or OWNER/NAME on the Hub",
+        )
+    run = Path("runs", name.replace(":", "-"), hub.WEIGHTS)
+    if run.is_file():
+        return run, f"{name}, trained here: {run}"
+    raise ColorizeError(
+        f"there are no published weights for `{name}`",
+        f"train them: `colorize train {name}`; or name a file, a folder or OWNER/NAME on the Hub",
+    )
+
+
+def _inside(folder: Path) -> Path:
+    if (folder / hub.WEIGHTS).is_file():
+        return folder / hub.WEIGHTS
+    others = ", ".join(sorted(path.name for path in folder.glob("*.safetensors")))
+    hint = f"it holds {others}; name the file" if others else "name the folder of a run or a model"
+    raise ColorizeError(f"the folder `{shown(folder)}` holds no {hub.WEIGHTS}", hint)
+
+
+def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:
+    """Build the recipe that a file names, with the values that it names."""
+    data, version = _description(path, header), header.get("version", "unknown")
+    try:
+        return values.from_dict(recipes.find(data["name"]), data)
+    except ColorizeError as error:
+        raise refused(
+            path.name,
+            f"was saved by colorize {version}, and {__version__} does not understand it: {error.message}",
+            "install the version that saved it, or a newer one",
+        ) from error
+    except MISTAKES as error:
+        raise refused(path.name, "has a damaged description", AGAIN) from error
+
+
+def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
+    """Take the recipe's values from the header, or from config.json if another tool saved the weights."""
+    beside = path.with_name(hub.CONFIG)
+    if header.get("kind", "").startswith("colorize training state"):
+        raise refused(path.name, "is the state of a training run", f"name {hub.WEIGHTS} beside it")
+    if "config" not in header and not beside.is_file():
+        raise refused(path.name, "does not say what it is", f"put its {hub.CONFIG} beside it")
+    try:
+        data = json.loads(header["config"] if "config" in header else beside.read_text("utf-8"))
+    except (OSError, *MISTAKES) as error:
+        raise refused(path.name, "has a damaged description", AGAIN) from error
+    return dict(data) if isinstance(data, dict) else {}
+
+
+def _filled(file: str, recipe: Recipe, found: Mapping[str, Tensor]) -> Colorizer:
+    """Build a system without memory and give it the tensors, which must be exactly its own."""
+    spec = recipe.denoiser.net
+    if sum(spec.blocks) > len(found) or recipe.schedule.steps > STEPS:
+        raise refused(file, "describes a network that it does not hold", AGAIN)
+    try:
+        with torch.device("meta"), tensors.Hollow():
+            colorizer = recipe.build()
+    except MISTAKES as error:
+        raise refused(file, "describes an impossible network", AGAIN) from error
+    tensors.fill(file, colorizer, found)
+    return colorizer.eval()

@@ -1,0 +1,73 @@
+"""A system small enough to save in every test, and ways to spoil its file. Knows nothing of what is claimed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from colorize import recipes
+from colorize.checkpoint import load
+from colorize.colorizer import Colorizer
+from colorize.errors import ColorizeError
+from colorize.networks.conditions import Drawing, HintMap, ReferenceTokens, Together
+from colorize.networks.unet import UNetSpec
+from colorize.recipes import values
+from colorize.recipes.recipe import DenoiserSpec, Recipe
+
+NET = UNetSpec(widths=(8, 16), blocks=(1, 1), attention=(1,), heads=2, feed_forward=1, groups=4)
+TINY = replace(
+    recipes.find("mini"),
+    denoiser=DenoiserSpec(net=NET, predicts="v"),
+    condition=Together((Drawing(2), HintMap(2), ReferenceTokens(width=16, size=16))),
+)
+CONV = "denoiser.net.enter.weight"  # (8, 12, 3, 3)
+
+
+def randomized(recipe: Recipe = TINY, seed: int = 0) -> Colorizer:
+    """A system none of whose weights is zero, as if it were trained."""
+    rng, colorizer = torch.Generator().manual_seed(seed), recipe.build()
+    for value in colorizer.parameters():
+        value.data = 0.2 * torch.randn(value.shape, generator=rng)
+    return colorizer
+
+
+def changed(
+    file: Path,
+    header: dict[str, str | None] | None = None,
+    tensors: dict[str, Tensor | None] | None = None,
+) -> Path:
+    """The same file with other words in its header, and other tensors (None: without)."""
+    with safe_open(file, "pt") as old:
+        words = old.metadata() | (header or {})
+    weights = load_file(file) | (tensors or {})
+    save_file(
+        {name: value for name, value in weights.items() if value is not None},
+        file,
+        {name: word for name, word in words.items() if word is not None},
+    )
+    return file
+
+
+def described(file: Path, **settings: object) -> Path:
+    """The same file with other values of the recipe."""
+    data = json.loads(json.dumps(values.to_dict(TINY)))
+    for way, value in settings.items():
+        *parents, last = way.split("__")
+        place = data
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    return changed(file, {"config": json.dumps(data)})
+
+
+def refusal(model: str | Path) -> ColorizeError:
+    with pytest.raises(ColorizeError) as caught:
+        load(model)
+    return caught.value

@@ -1,0 +1,152 @@
+"""Claims about where models are found: in the package, in runs, in folders, on the Hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hub_server import NEW, serving
+from safetensors.torch import load_file, save_file
+from saved import TINY, randomized, refusal
+
+from colorize import checkpoint, recipes
+from colorize.checkpoint import hub, load, save, save_folder
+from colorize.recipes import values
+
+
+@pytest.fixture(scope="module")
+def system():
+    return randomized()
+
+
+@pytest.fixture
+def file(system, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save(system, TINY, path, {"license": "CC0-1.0"})
+    return path
+
+
+# Folders
+
+
+def test_a_folder_for_the_hub_holds_three_files(system, tmp_path):
+    save_folder(system, TINY, tmp_path / "new")
+    names = {path.name for path in (tmp_path / "new").iterdir()}
+    assert names == {"model.safetensors", "config.json", "README.md"}
+
+
+def test_config_json_is_the_recipe_s_values(system, tmp_path):
+    save_folder(system, TINY, tmp_path)
+    data = json.loads((tmp_path / "config.json").read_text())
+    assert values.from_dict(recipes.find("mini"), data) == TINY
+
+
+def test_the_card_s_license_is_the_model_s(system, tmp_path):
+    save_folder(system, TINY, tmp_path, {"license": "CC-BY-SA-4.0"})
+    assert 'license: "cc-by-sa-4.0"' in (tmp_path / "README.md").read_text().splitlines()
+
+
+def test_a_card_that_people_wrote_stays(system, tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    save_folder(system, TINY, tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_a_folder_is_loaded(system, tmp_path):
+    save_folder(system, TINY, tmp_path)
+    assert load(tmp_path).recipe == TINY
+
+
+def test_weights_of_another_tool_are_understood_by_their_config_json(system, tmp_path):
+    save_folder(system, TINY, tmp_path)
+    save_file(
+        load_file(tmp_path / "model.safetensors"), tmp_path / "model.safetensors", {"format": "pt"}
+    )
+    assert load(tmp_path).recipe == TINY
+
+
+def test_a_folder_without_weights_names_what_it_has(file):
+    file.rename(file.with_name("best.safetensors"))
+    assert "best.safetensors" in refusal(file.parent).hint
+
+
+# Where models are found
+
+
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    """An empty folder in place of the package's weights."""
+    folder = tmp_path / "package"
+    folder.mkdir()
+    monkeypatch.setattr(checkpoint.resources, "files", lambda _: folder)
+    return folder
+
+
+def test_mini_is_the_embedded_file(package, system):
+    save(system, TINY, package / "mini.safetensors")
+    assert load().source == "mini, embedded"
+
+
+def test_an_installation_without_weights_says_so(package):
+    assert refusal("mini").message.startswith("the embedded model `mini` is missing")
+
+
+def test_a_folder_called_mini_does_not_hide_the_embedded_model(
+    package, system, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    save_folder(system, TINY, tmp_path / "mini")
+    assert refusal("mini").message.startswith("the embedded model")
+
+
+def test_a_recipe_without_weights_tells_how_to_train_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "`colorize train anime-diffusion`" in refusal("anime-diffusion").hint
+
+
+def test_a_recipe_trained_here_is_found(system, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(system, TINY, Path("runs/anime-diffusion/model.safetensors"))
+    assert "trained here: runs" in load("anime-diffusion").source
+
+
+def test_a_misspelt_recipe_gets_the_nearest_name():
+    assert "did you mean `mini`?" in refusal("mnii").hint
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["mini:no-such", "a.safetensors", "x/model.pt", "./a/b", "/a/b/c", "", "runs/a", "a/..", "é/b"],
+)
+def test_what_is_no_hub_id_never_reaches_the_hub(model, monkeypatch):
+    monkeypatch.setattr(hub, "fetch", lambda *_: pytest.fail("the Hub was asked"))
+    refusal(model)
+
+
+def test_a_path_never_reaches_the_hub(monkeypatch):
+    monkeypatch.setattr(hub, "fetch", lambda *_: pytest.fail("the Hub was asked"))
+    assert refusal(Path("owner/name")).message == "there is no file or folder `owner/name`"
+
+
+def test_a_hub_id_is_fetched(file, monkeypatch):
+    monkeypatch.setattr(hub, "fetch", lambda *_: file.parent)
+    assert load("owner/name@v1").source == f"owner/name@{file.parent.name[:12]}"
+
+
+def test_a_model_on_the_hub_is_downloaded_and_built(file, monkeypatch, tmp_path):
+    with serving(monkeypatch, tmp_path) as server:
+        server.files[NEW, "model.safetensors"] = file.read_bytes()
+        assert load("owner/name").source == f"owner/name@{NEW[:12]}"
+
+
+def test_a_name_longer_than_the_disk_allows_is_a_sentence():
+    assert "cannot be read" in refusal("x" * 5000).message
+
+
+@pytest.mark.skipif(
+    not (Path(checkpoint.__file__).parent / "weights" / "mini.safetensors").exists(),
+    reason="the embedded model has not been trained yet",
+)
+def test_the_embedded_model_loads():
+    assert load("mini").recipe.name == "mini"

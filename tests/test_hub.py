@@ -1,0 +1,145 @@
+"""Claims about names on the Hub, about fetching and about the card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hub_server import NEW, OLD, Hub, serving
+
+from colorize.checkpoint import hub
+from colorize.checkpoint.hub import Address, address, card, fetch
+from colorize.errors import ColorizeError
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    with serving(monkeypatch, tmp_path) as held:
+        yield held
+
+
+MODEL = Address("owner/name")
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["owner/name", "0/1", "A-b.c_d/e" + "f" * 95])
+def test_a_name_on_the_hub_is_understood(name: str) -> None:
+    assert address(name) == Address(name)
+
+
+@pytest.mark.parametrize("revision", ["v1.0", "main", "refs/pr/4", NEW])
+def test_a_revision_follows_the_at_sign(revision: str) -> None:
+    assert address(f"owner/name@{revision}") == Address("owner/name", revision)
+
+
+HOSTILE = [
+    "name",
+    "a/b/c",
+    "../b",
+    "a/..",
+    "a..b/c",
+    "./b",
+    "/a/b",
+    "a/",
+    "a/b c",
+    "a/b\n",
+    "a/b?x=1",
+]
+HOSTILE += ["é/b", "a\\b/c", "a/" + "b" * 97, "https://huggingface.co/a/b", "-a/b", "a/b%2e", ""]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_no_name(name: str) -> None:
+    assert address(name) is None
+
+
+@pytest.mark.parametrize(
+    "revision", ["", "../../x", "a..b", "/etc", "a b", "v1\n", "-x", "x" * 300]
+)
+def test_a_hostile_revision_is_refused(revision: str) -> None:
+    with pytest.raises(ColorizeError, match="cannot be a revision of `owner/name`"):
+        address(f"owner/name@{revision}")
+
+
+# Fetching
+
+
+def test_the_newest_weights_are_fetched(server: Hub) -> None:
+    assert (fetch(MODEL) / "model.safetensors").read_bytes() == b"new weights"
+
+
+def test_the_folder_is_named_after_the_commit(server: Hub) -> None:
+    assert fetch(MODEL).name == NEW
+
+
+def test_config_json_comes_along(server: Hub) -> None:
+    assert (fetch(MODEL) / "config.json").read_bytes() == b"{}"
+
+
+def test_a_model_without_config_json_is_fetched(server: Hub) -> None:
+    assert not (fetch(Address("owner/name", "v1")) / "config.json").exists()
+
+
+@pytest.mark.parametrize("revision", ["v1", OLD])
+def test_a_revision_is_kept_to(server: Hub, revision: str) -> None:
+    folder = fetch(Address("owner/name", revision))
+    assert (folder / "model.safetensors").read_bytes() == b"old weights"
+
+
+def test_both_files_are_of_one_commit(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Guards against a push between the two requests.
+    fetch(MODEL)
+    assert f"HEAD /owner/name/resolve/{NEW}/config.json" in server.asked
+
+
+def test_a_fetched_model_is_not_fetched_again(server: Hub) -> None:
+    fetch(MODEL)
+    before = len(server.asked)
+    fetch(MODEL)
+    assert server.asked[before:] == ["HEAD /owner/name/resolve/main/model.safetensors"]
+
+
+def test_a_fetched_commit_needs_no_network(server: Hub) -> None:
+    pinned = Address("owner/name", NEW)
+    fetch(pinned)
+    before = len(server.asked)
+    fetch(pinned)
+    assert len(server.asked) == before
+
+
+def test_a_token_comes_from_the_environment(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    fetch(MODEL)
+    assert set(server.tokens) == {"Bearer hf_mine"}
+
+
+# The card
+
+
+def fields(text: str) -> dict[str, object]:
+    _, front, _ = text.split("---\n", 2)
+    pairs = (line.split(": ", 1) for line in front.splitlines())
+    return {name: json.loads(value) for name, value in pairs}
+
+
+def test_the_card_names_its_library() -> None:
+    assert fields(card("mini", "Small", {}))["library_name"] == "colorize"
+
+
+def test_a_license_that_is_no_identifier_is_called_other() -> None:
+    assert fields(card("mini", "Small", {"license": "ask me\ntags: [x]"}))["license"] == "other"
+
+
+def test_facts_stand_in_the_card() -> None:
+    assert "## pictures\n\nall CC0\n" in card("mini", "Small", {"pictures": "all CC0"})
+
+
+def test_names_of_files_are_those_of_the_library() -> None:
+    from huggingface_hub import constants
+
+    names = (constants.SAFETENSORS_SINGLE_FILE, constants.CONFIG_NAME, constants.REPOCARD_NAME)
+    assert names == (hub.WEIGHTS, hub.CONFIG, hub.CARD)
