@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from types import ModuleType
 
 from colorize.errors import ColorizeError, nearest
 from colorize.recipes.recipe import Recipe
 
-__all__ = ["Recipe", "find", "names"]
+__all__ = ["Recipe", "find", "names", "variants"]
 
 PARTS = ("recipe", "values")  # the files here that are not systems
 
@@ -27,12 +28,21 @@ def find(name: str) -> Recipe:
     system, _, variant = name.partition(":")
     if system not in names():
         raise ColorizeError(f"there is no recipe `{system}`", nearest(system, names()), code=2)
-    module = importlib.import_module(f"colorize.recipes.{system.replace('-', '_')}")
-    recipe: Recipe = module.RECIPE
+    recipe: Recipe = _module(system).RECIPE
     if not variant:
         return recipe
-    variants: dict[str, Recipe] = module.VARIANTS
-    if variant not in variants:
-        hint = nearest(variant, variants) if variants else f"`{system}` has no variants"
+    known = variants(system)
+    if variant not in known:
+        hint = nearest(variant, known) if known else f"`{system}` has no variants"
         raise ColorizeError(f"`{system}` has no variant `{variant}`", hint, code=2)
-    return variants[variant]
+    return known[variant]
+
+
+def variants(name: str) -> dict[str, Recipe]:
+    """Return the named variants of a system."""
+    found: dict[str, Recipe] = getattr(_module(name), "VARIANTS", {})
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"colorize.recipes.{name.replace('-', '_')}")

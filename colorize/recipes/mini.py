@@ -73,5 +73,3 @@ RECIPE = Recipe(
         objective=Denoising(pure=0.5), mix=MIX, size=256, batch=8, steps=50_000, lr=1e-4, ema=0.9995
     ),
 )
-
-VARIANTS: dict[str, Recipe] = {}
