@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from colorize.hints import Hints
+from colorize.networks.colors import HintMap, ReferenceTone
 from colorize.networks.references import Drop, ReferenceTokens, Strength, kept, single
 from colorize.networks.unet import Cond, pad
-from colorize.pictures.strokes import resize
 
 
 @dataclass(frozen=True)
@@ -110,52 +110,10 @@ class DrawingDoor(nn.Module):
 
 
 @dataclass(frozen=True)
-class HintMap:
-    """Color hints in a stack at 1/`patch` of the drawing: RGB and mask; 0 and -1 where nothing is hinted."""
-
-    patch: int = 2
-
-    @property
-    def stacked(self) -> int:
-        """How many channels the stack door receives."""
-        return 4
-
-    @property
-    def tokens(self) -> int:
-        """The width of the tokens: none."""
-        return 0
-
-    def build(self) -> nn.Module:
-        """Make the module."""
-        return HintMapDoor(self.patch)
-
-
-class HintMapDoor(nn.Module):
-    """Stack of the hints, shrunk so that no hint is lost and no two colors mix."""
-
-    def __init__(self, patch: int) -> None:
-        super().__init__()
-        self.patch = patch
-
-    def forward(
-        self, hints: Hints, drop: Drop | None = None, strength: Strength | None = None
-    ) -> Cond:
-        """Encode the hints; dropped or missing ones look like an empty map."""
-        size = tuple(-(-side // self.patch) for side in hints.size)
-        value = hints.get("hints")
-        empty = hints.drawing.new_zeros(hints.batch, 4, *size)
-        empty[:, 3] = -1
-        if value is None:
-            return Cond(stack=empty)
-        rows = kept(hints, "hints", drop or {}) * (strength or {}).get("hints", 1.0)
-        return Cond(stack=torch.lerp(empty, resize(value, (size[0], size[1])), rows))
-
-
-@dataclass(frozen=True)
 class Together:
     """Several conditions at once: their stacks are joined, so are their tokens."""
 
-    parts: tuple[Drawing | HintMap | ReferenceTokens | Stack, ...] = ()
+    parts: tuple[Drawing | HintMap | ReferenceTone | ReferenceTokens | Stack, ...] = ()
 
     @property
     def stacked(self) -> int:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from colorize.colorizer import Sampling
 from colorize.diffusion.schedule import Cosine
-from colorize.networks.conditions import Drawing, HintMap, Together
+from colorize.networks.colors import HintMap, ReferenceTone
+from colorize.networks.conditions import Drawing, Together
 from colorize.networks.references import ReferenceTokens
 from colorize.networks.spaces import Field
 from colorize.networks.unet import UNetSpec
@@ -30,7 +31,7 @@ MIX = Mix(
     hints=0.35,
     other=0.4,
     warp=0.06,
-    loose=0.7,
+    loose=0.5,
     shuffle=0.15,
     hue=0.5,
     restyle=0.3,
@@ -46,7 +47,9 @@ RECIPE = Recipe(
     needs=("line", "gray"),
     size=256,
     space=Field(patch=2),
-    condition=Together((Drawing(2), HintMap(2), ReferenceTokens(width=160, size=128))),
+    condition=Together(
+        (Drawing(2), HintMap(2), ReferenceTone(2), ReferenceTokens(width=160, size=128))
+    ),
     denoiser=DenoiserSpec(
         net=UNetSpec(
             widths=(32, 64, 96, 160),
@@ -61,10 +64,10 @@ RECIPE = Recipe(
     schedule=Cosine(zero_snr=True),
     sampling=Sampling(steps=4, sampler="ddim"),
     pretrain=Stage(
-        objective=Denoising(pure=0.25),
+        objective=Denoising(pure=0.6),
         mix=MIX,
         size=128,
-        batch=16,
+        batch=8,
         steps=200_000,
         lr=4e-4,
         ema=0.9995,
