@@ -1,0 +1,1 @@
+"""Scores, baselines and their report. Knows nothing of the command line."""

@@ -1,0 +1,207 @@
+"""Color pictures without having learnt anything: what every model must beat.
+
+Knows nothing of networks or scores; a baseline is a function from a sample to a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from colorize.errors import ColorizeError, nearest
+from colorize.evaluation import regions
+from colorize.evaluation.regions import Labels
+from colorize.evaluation.samples import Sample
+from colorize.pictures import color, field
+
+INK = -0.7  # in [-1, 1]; luma below which a reference's pixel is ink, which tells no color
+BINS = 16  # luma steps of the gray statistics
+NEARNESS = 4  # power of the distance by which a hint loses weight; 2 is Shepard's, more is sharper
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A way of coloring: what it is called, what it does, and which part of a sample it needs."""
+
+    name: str
+    help: str
+    modes: tuple[str, ...]
+    paint: Callable[[Sample], Tensor]
+
+
+def applying(mode: str) -> list[Baseline]:
+    """Return the baselines that can color what a mode gives, simplest first."""
+    return [baseline for baseline in BASELINES.values() if mode in baseline.modes]
+
+
+def find(name: str) -> Baseline:
+    """Return a baseline by name. Raises ColorizeError for an unknown one."""
+    if name not in BASELINES:
+        raise ColorizeError(f"there is no baseline `{name}`", nearest(name, BASELINES), code=2)
+    return BASELINES[name]
+
+
+def gray(sample: Sample) -> Tensor:
+    """Leave the drawing as it is: (1, 3, S, S)."""
+    return sample.drawing.expand(-1, 3, -1, -1)
+
+
+def reference_statistics(sample: Sample) -> Tensor:
+    """Use the reference's colors, but not where they are: (1, 3, S, S).
+
+    Line art: the mean color of the reference's figure fills the drawn figure, and paper around it
+    stays white if the reference has white around its own. Gray: every gray takes the mean chroma
+    that grays of its luma have in the reference (Welsh 2002 without texture) and keeps its luma.
+    """
+    reference = _given(sample.reference, "reference")
+    if sample.kind == "gray":
+        return _with_luma(sample.drawing, _chroma_by_luma(sample.drawing, reference))
+    around = regions.white_around(reference)
+    figure = ~around & (color.luminance(reference)[0, 0].numpy() >= INK)
+    pixels = reference[0][:, torch.from_numpy(figure)]  # (3, N)
+    flat = pixels.mean(dim=1) if figure.any() else torch.ones(3)
+    under = flat.view(1, 3, 1, 1).repeat(1, 1, *sample.drawing.shape[-2:])
+    if regions.frame(around).mean() > 0.5:
+        areas = regions.enclosed(sample.drawing)
+        under[..., torch.from_numpy(regions.reaching_border(areas)[areas])] = 1.0
+    return _under_ink(under, sample.drawing)
+
+
+def reference_copy(sample: Sample) -> Tensor:
+    """Lay the reference, blurred and without its ink, under the drawing: (1, 3, S, S)."""
+    reference = _given(sample.reference, "reference")
+    ink = torch.where(color.luminance(reference) < INK, -1.0, 1.0)
+    under = reference if sample.kind == "gray" else field.fill(reference, ink)
+    under = _blur(under, under.shape[-1] / 64)
+    if sample.kind == "gray":
+        return _with_luma(sample.drawing, under - color.luminance(under))
+    return _under_ink(under, sample.drawing)
+
+
+def nearest_hint(sample: Sample) -> Tensor:
+    """Color everything by the hints near it: (1, 3, S, S).
+
+    Line art: a region of paper enclosed by ink takes the colors of the hints inside, each pixel
+    by their nearness; a region without hints takes the nearest one, but stays white if it is open
+    to the border. Gray: nearness counts in place and in luma together, and luma is kept.
+    """
+    hints = _given(sample.hints, "hints")
+    if sample.kind == "gray":
+        chroma = hints[:, :3] - color.luminance(hints[:, :3])
+        return _with_luma(sample.drawing, _spread_over_grays(sample.drawing, chroma, hints))
+    areas = regions.enclosed(sample.drawing)
+    dots = regions.dots(hints)
+    held = hints[0, 3].numpy() > 0
+    on_paper = np.bincount(dots.ravel(), (areas > 0).ravel(), minlength=dots.max() + 1)
+    sure = held & (on_paper / np.bincount(dots.ravel()) > 0.5)[dots] & (areas > 0)
+    sure = sure if sure.any() else held
+    if not sure.any():
+        return gray(sample)
+    under = _fill(areas, np.where(sure, dots, 0), hints[0, :3].permute(1, 2, 0).numpy())
+    return _under_ink(torch.from_numpy(under).permute(2, 0, 1)[None], sample.drawing)
+
+
+BASELINES: dict[str, Baseline] = {
+    baseline.name: baseline
+    for baseline in (
+        Baseline("gray", "the drawing as it is", ("same", "cross", "hints", "none"), gray),
+        Baseline(
+            "reference-statistics",
+            "the reference's mean colors",
+            ("same", "cross"),
+            reference_statistics,
+        ),
+        Baseline(
+            "reference-copy", "the reference under the drawing", ("same", "cross"), reference_copy
+        ),
+        Baseline("nearest-hint", "regions filled from their hints", ("hints",), nearest_hint),
+    )
+}
+
+
+def _given(tensor: Tensor | None, name: str) -> Tensor:
+    if tensor is None:
+        raise ColorizeError(
+            f"this baseline needs `{name}`, which the mode does not give",
+            "compare with the baseline gray, or choose another mode",
+            code=2,
+        )
+    return tensor
+
+
+def _under_ink(under: Tensor, drawing: Tensor) -> Tensor:
+    """Multiply ink over color: out = O - min(O) (1 - U) on [0, 1], O the drawing, U the color.
+
+    A drawing is gray, so min(O) = O and ink can only get darker. All in [-1, 1].
+    """
+    ink, below = (drawing + 1) / 2, (under + 1) / 2
+    return (ink - ink * (1 - below)) * 2 - 1
+
+
+def _with_luma(luma: Tensor, chroma: Tensor) -> Tensor:
+    """Add chroma (1, 3, S, S), whose own luma is 0, to a gray; drawn to gray until it fits sRGB."""
+    room = torch.where(chroma > 0, 1 - luma, 1 + luma) / chroma.abs().clamp_min(1e-6)
+    return luma + chroma * room.amin(dim=1, keepdim=True).clamp_max(1)
+
+
+def _blur(picture: Tensor, sigma: float) -> Tensor:
+    radius = max(1, round(3 * sigma))
+    taps = torch.exp(-(torch.arange(-radius, radius + 1.0) ** 2) / (2 * sigma**2))
+    taps = (taps / taps.sum()).expand(3, 1, -1)
+    padded = F.pad(picture, (radius, radius, radius, radius), "replicate")
+    return F.conv2d(F.conv2d(padded, taps[:, :, None], groups=3), taps[..., None], groups=3)
+
+
+def _chroma_by_luma(drawing: Tensor, reference: Tensor) -> Tensor:
+    """Look up for every gray (1, 1, S, S) the mean chroma of the reference near that luma."""
+    luma = color.luminance(reference)
+    chroma = (reference - luma)[0].flatten(1)  # (3, N)
+    steps = torch.linspace(-1, 1, BINS)
+    width = 2 / (BINS - 1)
+    weight = torch.exp(-(((luma.flatten()[None] - steps[:, None]) / width) ** 2) / 2)
+    overall = chroma.mean(dim=1)  # as one more pixel in every bin, so that empty ones have a value
+    table = (weight @ chroma.T + overall) / (weight.sum(dim=1, keepdim=True) + 1)  # (BINS, 3)
+    place = (drawing.flatten().clamp(-1, 1) + 1) / width
+    low = place.floor().clamp_max(BINS - 2).long()
+    share = (place - low)[:, None]
+    found = table[low] * (1 - share) + table[low + 1] * share
+    return found.T.reshape(1, 3, *drawing.shape[-2:])
+
+
+def _spread_over_grays(drawing: Tensor, values: Tensor, hints: Tensor) -> Tensor:
+    """Mix the dots' values for every pixel by nearness in place and luma together."""
+    dots = torch.from_numpy(regions.dots(hints)).flatten()
+    count = torch.bincount(dots)[1:, None]
+    if len(count) == 0:
+        return torch.zeros_like(values)
+    height, width = drawing.shape[-2:]
+    down, right = torch.meshgrid(
+        torch.arange(height) / height, torch.arange(width) / width, indexing="ij"
+    )
+    places = torch.stack((down, right, drawing[0, 0])).flatten(1).T  # luma counts twice the side
+    both = torch.cat((places, values[0].flatten(1).T), 1)
+    means = torch.zeros(len(count) + 1, 6).index_add_(0, dots, both)[1:] / count
+    weight = (torch.cdist(places, means[:, :3]) ** 2 + 1e-5) ** (-NEARNESS / 2)
+    mixed = weight @ means[:, 3:] / weight.sum(dim=1, keepdim=True)
+    return mixed.T.reshape(1, 3, height, width)
+
+
+def _fill(areas: Labels, dots: Labels, rgb: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Spread the colors of the dots over the regions they lie in, (S, S, 3)."""
+    under = rgb.reshape(-1, 3)[regions.nearest(dots > 0)]
+    under[regions.reaching_border(areas)[areas]] = 1.0
+    for area in np.unique(areas[dots > 0]):
+        here, told = areas == area, (areas == area) & (dots > 0)
+        names = np.unique(dots[told])
+        centers = np.stack([np.argwhere(told & (dots == n)).mean(0) for n in names])
+        colors = np.stack([rgb[told & (dots == n)].mean(0) for n in names])
+        apart = ((np.argwhere(here)[:, None] - centers) ** 2).sum(2) + 4.0  # 2 px: inside a dot
+        weight = apart ** (-NEARNESS / 2)
+        under[here] = (weight @ colors) / weight.sum(axis=1, keepdims=True)
+    return under
