@@ -22,8 +22,7 @@ ORDER = (
     ("cli", "web"),
 )
 PLACE = {name: place for place, names in enumerate(ORDER) for name in names}
-# Files beside the parts of the picture, and the part each belongs to.
-BELONGS = {"frame": "painter", "options": "painter", "easel": "painter", "album": "painter"}
+BELONGS: dict[str, str] = {}
 FREE = ("__init__", "__main__")
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,141 @@
+"""Decide where the results of `sample` go. Knows nothing of how they come about."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from colorize.errors import ColorizeError
+
+if TYPE_CHECKING:
+    from colorize.pictures.listing import Source
+
+FOLDER = "colored"  # for several pictures, below the working folder
+STDIO = "-"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A drawing and its result.
+
+    path: of the drawing, None for standard input. name: what messages call it. relative: its path below
+    the folder that was named. result: its file, None for standard output.
+    """
+
+    path: Path | None
+    name: str
+    relative: Path
+    result: Path | None
+
+    def results(self, count: int) -> tuple[Path, ...]:
+        """The files of so many variations: name_1.png, name_2.png; one keeps the plain name."""
+        if self.result is None:
+            return ()
+        if count == 1:
+            return (self.result,)
+        stem, suffix = self.result.stem, self.result.suffix
+        return tuple(self.result.with_name(f"{stem}_{at}{suffix}") for at in range(1, count + 1))
+
+
+def plan(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> list[Place]:
+    """Return the place of every picture that is to be colored, in order.
+
+    One file: beside it, or `out`. Several, or a folder: the tree below `out`, else FOLDER. Files
+    already below that folder are results of an earlier run and left out, unless it was named.
+    Raises ColorizeError (wrong usage) where one file is to hold several pictures.
+    """
+    is_alone = len(inputs) == 1 and not Path(inputs[0]).is_dir() and len(sources) == 1
+    if out == STDIO or (out is None and is_alone and sources[0].path is None):
+        _only_one(sources, "standard output")
+        return [_place(one, None) for one in sources]
+    if out is None and is_alone and (path := sources[0].path):
+        return [_place(sources[0], path.with_name(f"{path.stem}_color{_suffix(path)}"))]
+    folder = Path(out or FOLDER)
+    if not folder.is_dir() and not str(out).endswith(("/", os.sep)) and _is_picture(folder):
+        _only_one(sources, f"`{out}`")
+        _check_suffix(folder)
+        return [_place(sources[0], folder)]
+    return _mirrored(folder, [one for one in sources if not _left(one, folder, inputs)])
+
+
+def guard(results: Iterable[Path], places: Iterable[Place]) -> None:
+    """Refuse results that would replace a drawing, however its path is spelt (ColorizeError, wrong usage)."""
+    drawings = {_inode(one.path) for one in places if one.path}
+    for result in results:
+        if result.exists() and _inode(result) in drawings:
+            raise ColorizeError(
+                f"the result would replace the drawing `{result}`",
+                "give another place with --out",
+                code=2,
+            )
+
+
+def _mirrored(folder: Path, sources: Sequence[Source]) -> list[Place]:
+    """Places below a folder; of two drawings that share one, the later keeps its suffix: a.gif.png."""
+    taken: set[Path] = set()
+    places = []
+    for one in sources:
+        result = folder / one.relative.with_name(f"{one.relative.stem}{_suffix(one.relative)}")
+        if result in taken:
+            result = folder / one.relative.with_name(f"{one.relative.name}.png")
+        taken.add(result)
+        places.append(_place(one, result))
+    return places
+
+
+def _left(source: Source, folder: Path, inputs: Sequence[str]) -> bool:
+    """Whether a picture is a result of an earlier run: below a folder that no input names."""
+    if source.path is None or not folder.is_dir():
+        return False
+    inside = source.path.resolve().is_relative_to(folder.resolve())
+    return inside and not any(
+        Path(one).resolve().is_relative_to(folder.resolve()) for one in inputs
+    )
+
+
+def _only_one(sources: Sequence[Source], place: str) -> None:
+    if len(sources) > 1:
+        raise ColorizeError(
+            f"{place} holds one picture, and {len(sources)} were given",
+            "name a folder with --out",
+            code=2,
+        )
+
+
+def _place(source: Source, result: Path | None) -> Place:
+    from colorize.pictures.files import shown
+
+    name = shown(source.path) if source.path else "standard input"
+    return Place(source.path, name, source.relative, result)
+
+
+def _suffix(path: Path) -> str:
+    """The suffix of a result: the drawing's own, or PNG where that cannot hold color or be written."""
+    from colorize.pictures.files import FORMATS
+
+    return path.suffix if path.suffix.lower() in FORMATS else ".png"
+
+
+def _is_picture(path: Path) -> bool:
+    from colorize.pictures.listing import PICTURE_SUFFIXES
+
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def _check_suffix(path: Path) -> None:
+    from colorize.pictures.files import FORMATS
+
+    if path.suffix.lower() not in FORMATS:
+        raise ColorizeError(
+            f"pictures cannot be written as `{path.suffix}`",
+            "use one of " + ", ".join(FORMATS),
+            code=2,
+        )
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino

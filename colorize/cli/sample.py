@@ -1,0 +1,153 @@
+"""`colorize sample`: color drawings. Knows the options and the files; the coloring is `painter`'s."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from colorize.cli import common
+from colorize.cli.coloring import Form, Given, Model, Voice, color, weights
+
+
+def sample(
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PICTURE", help="Color these files, folders or patterns; - is stdin"
+        ),
+    ],
+    ref: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ref", metavar="PICTURE", help="Take colors from this picture or folder; repeatable"
+        ),
+    ] = None,
+    hints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Follow color strokes: a transparent PNG, JSON, or a folder with one per drawing",
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            envvar="COLORIZE_MODEL",
+            help="Use this model: a recipe, a file, a folder, or OWNER/NAME on the Hub",
+        ),
+    ] = "mini",
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH",
+            help="Write to this file or folder, or - for stdout"
+            "  [default: NAME_color beside one file, else colored/]",
+        ),
+    ] = None,
+    kind: Annotated[
+        Literal["auto", "line", "gray"],
+        typer.Option(metavar="KIND", help="Take drawings for line art or gray: auto, line, gray"),
+    ] = "auto",
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="NUMBER",
+            help="Take so many denoising steps; more is slower  [default: the recipe's]",
+        ),
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Walk by ddim, ddpm, dpmpp, unipc, euler or heun  [default: the recipe's]",
+        ),
+    ] = None,
+    eta: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Add fresh noise to every step, 0 (none) to 1; ddim only  [default: the recipe's]",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Draw this noise; same seed, same picture")
+    ] = 0,
+    guidance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HINT=NUMBER", help="Exaggerate a hint's effect; 1 is none; repeatable"
+        ),
+    ] = None,
+    strength: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HINT=NUMBER", help="Weaken a hint, 0 to 1; repeatable"),
+    ] = None,
+    variations: Annotated[
+        int, typer.Option(min=1, metavar="NUMBER", help="Make so many pictures of each drawing")
+    ] = 1,
+    grid: Annotated[
+        bool,
+        typer.Option(
+            "--grid", help="Write one picture of drawing, references and results side by side"
+        ),
+    ] = False,
+    film: Annotated[
+        Path | None,
+        typer.Option(metavar="GIF", help="Write the walk from noise to picture as a film, too"),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Work at this longer side inside; results keep the drawing's  [default: the recipe's]",
+        ),
+    ] = None,
+    device: common.Device = "auto",
+    precision: common.Precision = "auto",
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="NUMBER", help="Color so many at once  [default: 8 on CUDA, else 1]"
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Color pictures that are in color, or blank, already")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make results again that are there already")
+    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Use no network")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per result to stdout")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors only, beside the results")
+    ] = False,
+) -> None:
+    """Color line art, manga pages and gray pictures.
+
+    Results have the size of the drawing and keep its lines. Those that are there already are
+    skipped, so that the same command goes on where it was interrupted.
+
+    Examples:
+        colorize sample sketch.png --ref ref.png
+        colorize sample pages/ --ref hero.png --ref villain.png --out colored/
+    """
+    settings: dict[str, object] = {
+        **{"kind": kind, "steps": steps, "sampler": sampler, "eta": eta, "seed": seed},
+        **{
+            "guidance": weights("--guidance", guidance),
+            "strength": weights("--strength", strength),
+        },
+        **{"variations": variations, "size": size, "precision": precision, "batch": batch},
+        **{"force": force, "film": film is not None},
+    }
+    form = Form(out, variations, grid, film, overwrite)
+    given = Given(tuple(ref or ()), hints)
+    color(pictures, form, given, Model(model, device, offline), settings, Voice(quiet, as_json))

@@ -1,0 +1,246 @@
+"""Walk some drawings of one size from noise to color, and lay the colors on the originals.
+
+Knows nothing of files, and not how drawings got their size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from colorize import __version__
+from colorize.checkpoint import Loaded
+from colorize.diffusion.samplers import State
+from colorize.errors import ColorizeError
+from colorize.hints import Hints
+from colorize.networks import machine
+from colorize.painter.framing import MARK, Frame, Kind, shrunk
+from colorize.painter.options import Job, Options, sampling
+from colorize.pictures import finish
+from colorize.pictures.picture import Picture
+
+FILM = 512  # pixels of the longer side of a film's frames; GIFs of more grow huge
+BATCH = {"cuda": 8}  # rows at once; elsewhere 1, as fast per picture and with the least memory
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A result, and how it was made.
+
+    picture: of the drawing's size, depth and alpha; its text "colorize" holds `meta` as JSON.
+    kind: what the drawing was taken for. seed, variation: they give this picture again. seconds:
+    its share of the time. calls: of the network. frames: of the film, if one was wanted.
+    """
+
+    picture: Picture
+    kind: Kind
+    seed: int
+    variation: int
+    seconds: float
+    calls: int
+    notes: tuple[str, ...]
+    meta: dict[str, object]
+    frames: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the walk is done, which is this share of one drawing's work."""
+
+    share: float
+
+
+@dataclass
+class Task:
+    """A job under way. seconds: since it was taken up, but for the walk."""
+
+    job: Job
+    frame: Frame
+    seconds: float
+    done: list[Painted] = field(default_factory=list)
+    error: ColorizeError | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Tasks of equal keys fit into one batch: equal hints of equal sizes."""
+        return tuple((name, value.shape) for name, value in self.frame.hints.items())
+
+
+Row = tuple[Task, int]  # a task, and which of its variations
+
+
+def seed_of(seed: int, drawing: Picture, variation: int) -> int:
+    """Return the seed of a picture's noise: 63 bits of BLAKE2b over seed, variation and pixels.
+
+    So a picture depends neither on its name nor on the others of its batch, nor on their order.
+    """
+    shape = drawing.pixels.shape
+    digest = hashlib.blake2b(f"{seed} {variation} {shape}".encode(), digest_size=8)
+    for plane in (drawing.pixels, drawing.alpha):
+        if plane is not None:
+            digest.update(np.ascontiguousarray(plane).data)
+    return int.from_bytes(digest.digest(), "big") >> 1
+
+
+class Easel:
+    """A model, settled options, and where and how precisely it computes."""
+
+    def __init__(self, loaded: Loaded, options: Options) -> None:
+        self.model = loaded
+        self.colorizer = loaded.colorizer.eval()
+        self.options, self.sampling = options, sampling(loaded.recipe, options)
+        self.device = self.colorizer.device
+        self.dtype = machine.precision(options.precision, self.device)
+        self.batch = options.batch or BATCH.get(self.device.type, 1)
+
+    def paint(self, tasks: Sequence[Task]) -> Iterator[Step]:
+        """Fill in `done` or `error` of tasks of one key, `batch` rows at a time."""
+        rows = [(task, at) for task in tasks for at in range(self.options.variations)]
+        while rows:
+            chunk, rows = rows[: self.batch], rows[self.batch :]
+            yield from self._attempt([row for row in chunk if row[0].error is None])
+
+    def _attempt(self, rows: Sequence[Row]) -> Iterator[Step]:
+        """Paint rows at once or, if that fails, one by one: the error may concern one alone."""
+        if not rows:
+            return
+        try:
+            yield from self._walk(rows)
+            return
+        except ColorizeError as error:
+            trouble = error
+        except RuntimeError as error:  # of which running out of memory is one
+            if "memory" not in str(error):
+                raise
+            trouble = self._too_large(rows)
+        if len(rows) == 1:
+            rows[0][0].error = trouble
+            return
+        for row in rows:
+            yield from self._attempt([row])
+
+    def _too_large(self, rows: Sequence[Row]) -> ColorizeError:
+        """Take less at once from now on."""
+        self.batch = 1
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        height, width = rows[0][0].frame.hints.size
+        return ColorizeError(
+            f"the memory does not hold this picture, {width} x {height} pixels inside the model",
+            "give a smaller --size, or --device cpu",
+        )
+
+    def _walk(self, rows: Sequence[Row]) -> Iterator[Step]:
+        begin, options = time.perf_counter(), self.options
+        frames: list[list[Picture]] = [[] for _ in rows]
+        seeds = [seed_of(options.seed, task.frame.original, at) for task, at in rows]
+        hints = _joined([task.frame.hints for task, _ in rows]).to(self.device)
+        walk = self.colorizer.walk(hints, self.sampling, seeds, options.guidance, options.strength)
+        with self._counted() as calls:
+            while state := self._next(walk):
+                last = state
+                if options.film:
+                    self._expose(frames, rows, state)
+                yield Step(len(rows) / (self.sampling.steps * options.variations))
+        colors = self._decoded(last.x)
+        share = (time.perf_counter() - begin) / len(rows)
+        for (task, at), color, film in zip(rows, colors, frames, strict=True):
+            self._settle(task, at, color, share, calls[0], tuple(film))
+
+    def _next(self, walk: Iterator[State]) -> State | None:
+        """The next state; the modes must not stay on while a generator waits."""
+        dtype = self.dtype or torch.float32
+        on = self.dtype is not None
+        with torch.inference_mode(), torch.autocast(self.device.type, dtype, enabled=on):
+            return next(walk, None)
+
+    def _decoded(self, x: Tensor) -> tuple[Tensor, ...]:
+        with torch.inference_mode():
+            colors = self.colorizer.space.decode(x).float().cpu()
+            return tuple(colors[at : at + 1] for at in range(len(colors)))
+
+    @contextmanager
+    def _counted(self) -> Iterator[list[int]]:
+        """Count the calls of the network."""
+        calls = [0]
+
+        def count(*_: object) -> None:
+            calls[0] += 1
+
+        hook = self.colorizer.denoiser.net.register_forward_hook(count)
+        try:
+            yield calls
+        finally:
+            hook.remove()
+
+    def _expose(self, frames: list[list[Picture]], rows: Sequence[Row], state: State) -> None:
+        """Add what the model expects now, on a small original, to every row's film."""
+        for film, (task, _), color in zip(frames, rows, self._decoded(state.x0), strict=True):
+            film.append(self._laid(shrunk(task.frame.original, FILM), color, task.frame.kind))
+
+    def _laid(self, original: Picture, color: Tensor, kind: Kind) -> Picture:
+        with torch.inference_mode():
+            return finish.onto(original, color, kind, self.colorizer.space.inked)
+
+    def _settle(
+        self,
+        task: Task,
+        at: int,
+        color: Tensor,
+        seconds: float,
+        calls: int,
+        film: tuple[Picture, ...],
+    ) -> None:
+        begin, frame = time.perf_counter(), task.frame
+        picture = self._laid(frame.original, color, frame.kind)
+        meta = self._meta(task, at)
+        text = {**picture.text, MARK: json.dumps(meta, ensure_ascii=False)}
+        seconds += task.seconds / self.options.variations + time.perf_counter() - begin
+        task.done.append(
+            Painted(
+                replace(picture, text=text),
+                *(frame.kind, self.options.seed, at, seconds, calls, frame.notes, meta, film),
+            )
+        )
+
+    def _meta(self, task: Task, at: int) -> dict[str, object]:
+        """How a picture was made, as JSON can hold it; without folders, which are nobody's business."""
+        options, walk, recipe = self.options, self.sampling, self.model.recipe
+        source = self.model.source
+        given = {one.name: _fingerprint(one.picture) for one in task.job.references}
+        height, width = task.frame.hints.size
+        return {
+            "program": f"colorize {__version__}",
+            "model": Path(source).name if Path(source).is_absolute() else source,
+            "recipe": recipe.name,
+            "kind": task.frame.kind,
+            "size": [width, height],
+            "seed": options.seed,
+            "variation": at,
+            "sampler": walk.sampler,
+            "steps": walk.steps,
+            "eta": walk.eta,
+            "guidance": dict(options.guidance),
+            "strength": dict(options.strength),
+            "references": given,
+            "hints": task.job.hints is not None,
+        }
+
+
+def _joined(hints: Sequence[Hints]) -> Hints:
+    """The hints of a batch."""
+    return Hints(**{name: torch.cat([one[name] for one in hints]) for name in hints[0]})
+
+
+def _fingerprint(picture: Picture) -> str:
+    """Twelve signs that tell the pixels of a picture from others'."""
+    return hashlib.sha256(np.ascontiguousarray(picture.pixels).data).hexdigest()[:12]

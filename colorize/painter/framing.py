@@ -1,0 +1,219 @@
+"""Bring what a user gives to a model's size: drawing, references and color hints become tensors.
+
+Knows nothing of noise, steps or devices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from colorize.errors import ColorizeError
+from colorize.hints import Hints
+from colorize.painter.options import Named, Options
+from colorize.pictures import files, kinds, lines, strokes
+from colorize.pictures.color import colorfulness, luminance
+from colorize.pictures.picture import Picture
+from colorize.recipes import Recipe
+
+Kind = Literal["line", "gray"]
+
+MARK = "colorize"  # the text of results that says how they were made
+SMALLEST = 32  # pixels a side of a drawing; below that there is nothing to see in it
+UPWARD = 128  # drawings smaller than this are enlarged, since no model was trained on less
+SIDE = 256  # of references; the encoders shrink them further
+COLORLESS = 3.0  # colorfulness (Hasler and Suesstrunk) of gray scans with a slight tint is below
+DARK = 0.85  # ink that the darkest lines have after shrinking, as in training
+GAIN = 2.5  # by which shrunk lines are darkened at most; more would bring out the paper's grain
+
+
+class Colored(ColorizeError):
+    """The drawing is in color already; among many pictures it may be left as it is."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A drawing as the model sees it, and the picture that the colors go back onto.
+
+    kind: how they go back; a gray picture of which the model saw extracted lines keeps `gray`.
+    hints: of one picture, on the CPU, all of the drawing's inner size but the reference.
+    """
+
+    original: Picture
+    kind: Kind
+    hints: Hints
+    notes: tuple[str, ...]
+
+
+def frame(
+    drawing: Named,
+    recipe: Recipe,
+    options: Options,
+    reference: Tensor | None = None,
+    hints: Picture | str | Tensor | None = None,
+) -> Frame:
+    """Fit a drawing and its hints to the inner size of a model.
+
+    reference: as `references` makes it. hints: as `hint_map` takes them. Raises ColorizeError for
+    a drawing that is tiny, blank, in color, or of a kind the model does not take, and for hints
+    that do not fit it.
+    """
+    name, picture = drawing.name, drawing.picture
+    height, width = picture.size
+    if min(height, width) < SMALLEST:
+        raise ColorizeError(
+            f"`{name}` is {width} x {height} pixels; a drawing needs at least"
+            f" {SMALLEST} x {SMALLEST}",
+            "the file may be a thumbnail, or cut off; open it in a viewer",
+        )
+    if MARK in picture.text and not options.force:
+        raise Colored(f"`{name}` was colored by this program already", "color it anew with --force")
+    inner = inner_size(picture.size, options.size or recipe.size)
+    seen = shrunk(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
+    kind, given, notes = _settled(name, kinds.kind(seen), recipe, options)
+    tensors: dict[str, Tensor | None] = {given: _drawing(seen, picture.size, inner, kind, given)}
+    if hints is not None:
+        tensors["hints"], more = hint_map(hints, picture.size, inner)
+        notes += more
+    fitted = Hints(**tensors, reference=reference)
+    if not any(need in fitted for need in recipe.needs):
+        _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
+    return Frame(picture, kind, fitted, notes)
+
+
+def inner_size(size: tuple[int, int], wanted: int) -> tuple[int, int]:
+    """Return the (H, W) at which a model works: the longer side is `wanted`, less for small drawings.
+
+    Both are even, so that a color field of half their size covers exactly the original.
+    """
+    longer = max(size)
+    scale = min(wanted, max(UPWARD, longer)) / longer
+    height, width = (max(8, 2 * round(side * scale / 2)) for side in size)
+    return height, width
+
+
+def references(given: tuple[Named, ...], side: int = SIDE) -> Tensor | None:
+    """Return all references on white squares of one size, joined on channels: (1, 3 R, S, S), or None.
+
+    S is `side`, or the longest side of all if that is less. Raises ColorizeError for one without color.
+    """
+    if not given:
+        return None
+    side = min(side, max(SMALLEST, *(max(one.picture.size) for one in given)))
+    return torch.cat([_square(one, side) for one in given], dim=1)
+
+
+def read_hints(path: Path) -> Picture | str:
+    """Return the hints of a file, for `hint_map`: the text of JSON, or a picture.
+
+    Raises ColorizeError if it cannot be read.
+    """
+    if path.suffix.lower() != ".json":
+        return files.read(path)
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise ColorizeError(f"`{path}` cannot be read: {reason}", "check the path") from error
+
+
+def hint_map(
+    hints: Picture | str | Tensor, size: tuple[int, int], inner: tuple[int, int]
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Return hints as the model takes them, (1, 4, *inner), and notes.
+
+    hints: a picture that is transparent but for the hints, JSON text, or a hint map (1, 4, h, w).
+    size: (H, W) of the original drawing, in whose pixels JSON counts. Raises ColorizeError as
+    `strokes.parse` does.
+    """
+    if isinstance(hints, Tensor):
+        return strokes.resize(hints, inner), ()
+    if isinstance(hints, str):
+        return strokes.resize(strokes.parse(hints, size), inner), ()
+    notes: tuple[str, ...] = ()
+    if hints.size != size:
+        (height, width), (tall, wide) = hints.size, size
+        notes = (f"the hints are {width} x {height} pixels and were scaled to {wide} x {tall}",)
+    rgb = np.broadcast_to(hints.pixels, (*hints.size, 3))
+    layers = rgb if hints.alpha is None else np.dstack([rgb, hints.alpha])
+    return strokes.resize(strokes.parse(layers, size), inner), notes
+
+
+def shrunk(picture: Picture, side: int) -> Picture:
+    """Return a picture on white with a longer side of at most `side` pixels; area mean."""
+    longer = max(picture.size)
+    if longer > side:
+        new = [max(1, round(one * side / longer)) for one in picture.size]
+        flat = picture.on_white()
+        pixels = cv2.resize(flat.pixels, new[::-1], interpolation=cv2.INTER_AREA)
+        return flat.replaced(pixels.reshape(*new, -1).astype(flat.pixels.dtype, copy=False), None)
+    return picture.on_white()
+
+
+def _settled(
+    name: str, found: kinds.Kind, recipe: Recipe, options: Options
+) -> tuple[Kind, str, tuple[str, ...]]:
+    """What the drawing is, which hint it becomes, and what the user should know of that."""
+    if found == "blank" and not options.force:
+        raise ColorizeError(f"`{name}` is blank: it has nearly one color", "color it with --force")
+    if found == "color" and not options.force:
+        raise Colored(
+            f"`{name}` is already in color", "color it anew from its gray values with --force"
+        )
+    guess: Kind = "line" if found in ("line", "blank") else "gray"
+    kind: Kind = guess if options.kind == "auto" else options.kind
+    if kind in recipe.hints:
+        return kind, kind, ()
+    if kind == "gray":
+        note = f"`{recipe.name}` takes line art only, so the lines of `{name}` were extracted"
+        return kind, "line", (note,)
+    raise ColorizeError(
+        f"`{name}` is line art, and the model `{recipe.name}` takes gray pictures only",
+        "choose a model that takes line art: mini; or force it with --kind gray",
+    )
+
+
+def _drawing(
+    seen: Tensor, size: tuple[int, int], inner: tuple[int, int], kind: Kind, given: str
+) -> Tensor:
+    """The drawing at its inner size, (1, 1, *inner)."""
+    gray = F.interpolate(luminance(seen), inner, mode="bilinear", antialias=True).clamp(-1, 1)
+    if kind == given:
+        return darkened(gray) if kind == "line" and max(inner) < max(size) else gray
+    return lines.extract(gray, "xdog")
+
+
+def darkened(line: Tensor) -> Tensor:
+    """Line art (1, 1, H, W) whose lines went pale by shrinking, with dark lines again.
+
+    A pen line of 2 pixels is a quarter as dark at an eighth of the size; models never saw such.
+    """
+    ink = (1 - line) / 2
+    paper = ink.median()
+    inked = ink[ink > paper + 0.05]
+    if not len(inked):
+        return line
+    darkest = torch.quantile(inked, 0.9)
+    gain = ((DARK - paper) / (darkest - paper)).clamp(1, GAIN)
+    return 1 - 2 * (paper + gain * (ink - paper)).clamp(0, 1)
+
+
+def _square(reference: Named, side: int) -> Tensor:
+    """A reference in the middle of a white square, (1, 3, side, side)."""
+    picture = shrunk(reference.picture, 2 * SIDE).tensor()
+    if float(colorfulness(picture)) < COLORLESS:
+        raise ColorizeError(
+            f"the reference `{reference.name}` has no color", "give a color picture with --ref"
+        )
+    height, width = picture.shape[-2:]
+    new = [max(1, round(one * side / max(height, width))) for one in (height, width)]
+    picture = F.interpolate(picture, new, mode="bilinear", antialias=True).clamp(-1, 1)
+    top, left = (side - new[0]) // 2, (side - new[1]) // 2
+    return F.pad(picture, (left, side - new[1] - left, top, side - new[0] - top), value=1.0)

@@ -1,0 +1,147 @@
+"""What can be asked of the painter: jobs, and how to do them. Knows nothing of tensors on devices or of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from colorize.colorizer import Sampling
+from colorize.errors import ColorizeError, nearest
+from colorize.pictures.picture import Picture
+from colorize.recipes import Recipe
+
+SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills any memory
+GIVEN = ("reference", "hints")  # the hints that a user gives beside the drawing
+OPTIONS = {"reference": "--ref", "hints": "--hints"}
+
+
+@dataclass(frozen=True)
+class Named:
+    """A picture and what messages call it."""
+
+    name: str
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class Job:
+    """One drawing to color and what is given beside it.
+
+    drawing: a picture, or the path or bytes of its file, read when its turn comes. references:
+    pictures whose colors to use. hints: a picture that is transparent but for the hints, JSON
+    text, the path of either, or a hint map (1, 4, h, w); see `frame.hint_map`.
+    """
+
+    name: str
+    drawing: Picture | Path | bytes
+    references: tuple[Named, ...] = ()
+    hints: Picture | Path | str | Tensor | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The hints given beside the drawing."""
+        present = (bool(self.references), self.hints is not None)
+        return tuple(name for name, there in zip(GIVEN, present, strict=True) if there)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to color; None stands for what the model was made for.
+
+    kind: what the drawings are; `auto` looks. steps, sampler, eta: the walk, see `Sampling`.
+    seed: another one, another picture. guidance, strength: per hint, how far to exaggerate its
+    effect, and how much of it to let in; 1 is as trained. variations: pictures per drawing.
+    size: pixels of the longer side inside the model; results always have the size of the drawing.
+    precision: one of `machine.PRECISIONS`. batch: pictures at once, which changes no result but by
+    rounding. force: color what is in color, or blank, already. film: keep what the model expected after every step.
+    """
+
+    kind: Literal["auto", "line", "gray"] = "auto"
+    steps: int | None = None
+    sampler: str | None = None
+    eta: float | None = None
+    seed: int = 0
+    guidance: Mapping[str, float] = field(default_factory=dict)
+    strength: Mapping[str, float] = field(default_factory=dict)
+    variations: int = 1
+    size: int | None = None
+    precision: str = "auto"
+    batch: int | None = None
+    force: bool = False
+    film: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("auto", "line", "gray"):
+            hint = nearest(self.kind, ("auto", "line", "gray"))
+            raise ColorizeError(f"there is no kind `{self.kind}`", hint, code=2)
+        if self.size is not None and not SIZES[0] <= self.size <= SIZES[1]:
+            raise ColorizeError(
+                f"size is {self.size}", f"it goes from {SIZES[0]} to {SIZES[1]} pixels", code=2
+            )
+        for name in ("variations", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ColorizeError(f"{name} is {value}", "take at least 1", code=2)
+
+
+def sampling(recipe: Recipe, options: Options) -> Sampling:
+    """Return the walk of a recipe with the user's changes; eta falls to 0 with another sampler.
+
+    Raises ColorizeError (wrong usage) for an unknown sampler, numbers out of range, and an eta that
+    the sampler cannot use.
+    """
+    wanted = {
+        name: value
+        for name in ("steps", "sampler", "eta")
+        if (value := getattr(options, name)) is not None
+    }
+    if options.eta is None and options.sampler not in (None, recipe.sampling.sampler):
+        wanted["eta"] = 0.0
+    settled = replace(recipe.sampling, **wanted)
+    if options.eta and settled.sampler not in ("ddim", "ddpm"):
+        raise ColorizeError(
+            f"the sampler `{settled.sampler}` adds no noise, so eta = {options.eta:g} means nothing to it",
+            "leave eta at 0, or choose the sampler `ddim`",
+            code=2,
+        )
+    return settled
+
+
+def check(recipe: Recipe, options: Options) -> None:
+    """Refuse guidance and strength for hints that the recipe does not take (ColorizeError, wrong usage)."""
+    for name in [*options.guidance, *options.strength]:
+        if name not in recipe.hints:
+            raise ColorizeError(
+                f"the model `{recipe.name}` takes no hint `{name}`",
+                nearest(name, recipe.hints),
+                code=2,
+            )
+
+
+def check_job(recipe: Recipe, options: Options, job: Job) -> tuple[str, ...]:
+    """Return notes on what is given beside the drawing; refuse what the recipe does not take.
+
+    Raises ColorizeError (wrong usage), also for guidance by a hint that is not given.
+    """
+    for name in job.given:
+        if name not in recipe.hints:
+            raise ColorizeError(
+                f"the model `{recipe.name}` takes no `{name}` ({OPTIONS[name]})",
+                "it takes: " + ", ".join(recipe.hints),
+                code=2,
+            )
+    for name in [*options.guidance, *options.strength]:
+        if name in GIVEN and name not in job.given:
+            raise ColorizeError(
+                f"`{name}` is to be weighted, but was not given",
+                f"give it with {OPTIONS[name]}",
+                code=2,
+            )
+    colored = [name for name in GIVEN if name in recipe.hints]
+    if colored == ["reference"] and not job.references:
+        return (f"no reference was given; the colors are the guess of `{recipe.name}`",)
+    return ()
