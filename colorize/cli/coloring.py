@@ -15,8 +15,8 @@ from colorize.cli.show import Show
 from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
-    from colorize.painter.options import Job, Named
     from colorize.painter import Outcome
+    from colorize.painter.options import Job, Named
 
 USAGE = 2  # the exit code for wrong usage
 HINTS = (".json", ".png", ".webp", ".tif", ".tiff")  # what a folder may hold per drawing

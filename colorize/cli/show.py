@@ -15,8 +15,8 @@ import typer
 from colorize.cli import common
 
 if TYPE_CHECKING:
-    from colorize.painter.easel import Painted
     from colorize.errors import ColorizeError
+    from colorize.painter.easel import Painted
 
 
 class Show:

@@ -1,0 +1,116 @@
+"""`colorize eval`: its options. Knows nothing of scores and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from colorize.cli import common
+from colorize.errors import ColorizeError
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            envvar="COLORIZE_MODEL",
+            help="Score this model: a recipe's name, a file, a folder, or OWNER/NAME",
+        ),
+    ] = "mini",
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="Color the validation/ of this folder, or all of it"),
+    ] = Path("data"),
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODE",
+            help="Give beside the drawing: same (the warped truth), cross (another picture), hints"
+            " (dots) or none; repeatable  [default: all]",
+        ),
+    ] = None,
+    kind: Annotated[
+        Literal["line", "gray"], typer.Option(metavar="KIND", help="Draw as: line, gray")
+    ] = "line",
+    size: Annotated[
+        int, typer.Option(min=32, metavar="PIXELS", help="Fit pictures into squares of this side")
+    ] = 256,
+    limit: Annotated[
+        int,
+        typer.Option(min=0, metavar="NUMBER", help="Use so many pictures, spread evenly; 0 is all"),
+    ] = 0,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BASELINE",
+            help="Compare with: gray, reference-statistics, reference-copy, nearest-hint, all, none;"
+            " repeatable  [default: all]",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="NUMBER", help="Take so many denoising steps  [default: the recipe's]"
+        ),
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Walk by ddim, ddpm, dpmpp, unipc, euler or heun  [default: the recipe's]",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Draw noise, warps, dots and partners by it")
+    ] = 0,
+    device: common.Device = "auto",
+    precision: common.Precision = "auto",
+    perceptual: Annotated[
+        bool, typer.Option("--perceptual", help="Add LPIPS and FID; needs the extra `metrics`")
+    ] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="PICTURE", help="Write drawings, results and truths side by side"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON list, one object per mode, to stdout")
+    ] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the tables as Markdown")
+    ] = False,
+) -> None:
+    """Score a model over a folder, beside baselines that learnt nothing.
+
+    Pictures are colored exactly as `sample` would color them. Values have 95 % intervals.
+
+    Examples:
+        colorize eval mini data/
+        colorize eval runs/anime-diffusion/model.safetensors data/ --mode cross --limit 50 --json
+    """
+    if as_json and as_markdown:
+        raise ColorizeError("--json and --markdown are both given", "choose one", code=2)
+    from colorize import checkpoint
+    from colorize.cli import scoring
+    from colorize.evaluation import report
+    from colorize.networks import machine
+    from colorize.painter.options import Options
+
+    options = Options(
+        kind=kind, steps=steps, sampler=sampler, seed=seed, precision=precision, force=True
+    )
+    loaded = checkpoint.load(model, device=machine.device(device))
+    tasks = scoring.tasks(loaded.recipe, data, mode or [], (size, seed, kind, limit))
+    chosen = scoring.baselines(against or ["all"], [task.protocol.mode for task in tasks])
+    scorer = scoring.Scorer(loaded, scoring.name(model), options, chosen, perceptual)
+    tables = scorer.run(tasks)
+    if sheet is not None:
+        scoring.write_sheet(scorer.shown, scorer.name, sheet)
+    if as_json:
+        typer.echo(scoring.documents(tables))
+    elif as_markdown:
+        typer.echo("\n".join(report.markdown(table, scorer.scores) for table in tables), nl=False)
+    else:
+        scoring.show(tables, scorer.scores)

@@ -1,0 +1,139 @@
+"""`colorize prepare-data`: options, a bar and the report. Knows nothing of how pictures are prepared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from colorize.cli import common
+
+if TYPE_CHECKING:
+    from colorize.training.prepare import Prepare, Summary
+
+
+def prepare(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="Take pictures from this folder, subfolders included"
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="Make train/, validation/ and test/ in this folder"),
+    ] = Path("data"),
+    size: Annotated[
+        int, typer.Option(metavar="PIXELS", help="Scale the longer side to this")
+    ] = 256,
+    layout: Annotated[
+        Literal["auto", "pictures", "side-by-side", "pairs"],
+        typer.Option(
+            metavar="LAYOUT",
+            help="Read the folder as: auto, pictures (color only), side-by-side (two halves), pairs"
+            " (a folder each)",
+        ),
+    ] = "auto",
+    order: Annotated[
+        Literal["auto", "color-line", "line-color"],
+        typer.Option(metavar="ORDER", help="Order of the halves: auto, color-line, line-color"),
+    ] = "auto",
+    styles: Annotated[
+        str,
+        typer.Option(
+            metavar="STYLE,...", help="Extract lines in these styles, by turns: mix, xdog, dog ..."
+        ),
+    ] = "mix",
+    crop: Annotated[
+        Literal["fit", "square", "subject"],
+        typer.Option(
+            metavar="CROP", help="Keep: fit (all), square (middle), subject (square on it)"
+        ),
+    ] = "fit",
+    validation: Annotated[
+        float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, to measure by")
+    ] = 0.05,
+    test: Annotated[
+        float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, for the very end")
+    ] = 0.05,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Draw splits and line styles by it")
+    ] = 0,
+    group: Annotated[
+        Literal["folder", "name", "none"],
+        typer.Option(
+            metavar="GROUP",
+            help="Keep in one split what shares its: folder, name (up to the number), none",
+        ),
+    ] = "folder",
+    workers: Annotated[
+        int,
+        typer.Option(min=0, metavar="NUMBER", help="Cut so many pictures at once; 0 is by cores"),
+    ] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Remove what an earlier run made, and begin again")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report to stdout as one JSON object")
+    ] = False,
+) -> None:
+    """Prepare a folder of color pictures for training.
+
+    Pictures without line art get it extracted; duplicates across splits are dropped. The same
+    command again goes on where it stopped.
+
+    Examples:
+        colorize prepare-data pictures/
+        colorize prepare-data scans/ data/ --size 512 --layout pairs --crop subject
+    """
+    from colorize.training.prepare import Prepare
+
+    names = tuple(style.strip() for style in styles.split(",") if style.strip())
+    settings = Prepare(
+        size,
+        layout,
+        order,
+        names,
+        crop,
+        validation,
+        test,
+        seed,
+        workers,
+        group,
+        overwrite=overwrite,
+    )
+    summary = _follow(source, data, settings)
+    if as_json:
+        typer.echo(json.dumps(asdict(summary), indent=2))
+    else:
+        _report(summary, data)
+
+
+def _follow(source: Path, data: Path, settings: Prepare) -> Summary:
+    """Prepare, with a bar; return the summary."""
+    from colorize.training.prepare import prepare as prepared
+
+    with common.bar() as bar:
+        task = bar.add_task("preparing", total=None)
+        for event in prepared(source, data, settings):
+            bar.update(task, completed=event.done, total=event.total)
+    assert event.summary is not None
+    return event.summary
+
+
+def _report(summary: Summary, data: Path) -> None:
+    """Say what was made, what was left out and why, and what to type next."""
+    counts = ", ".join(f"{count} {split}" for split, count in summary.counts.items())
+    common.say(
+        f"`{data}` holds {counts} pictures of {summary.groups} groups; read as {summary.layout},"
+        f" {common.duration(summary.seconds)}"
+    )
+    repeats = [f"{file} repeats {other} of another split" for file, other in summary.duplicates]
+    common.listed("dropped", "duplicate", repeats)
+    common.listed("skipped", "picture", [f"{file}: {why}" for file, why in summary.skipped])
+    for note in summary.notes:
+        common.say(f"note: {note}")
+    common.say(f"next: colorize train anime-diffusion {data}")

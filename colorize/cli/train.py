@@ -1,0 +1,197 @@
+"""`colorize train` and `colorize finetune`: options, dry run and progress. Knows nothing of how training is done."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from colorize.cli import common
+from colorize.cli.watch import point, summary, watch
+from colorize.cli.wishes import (
+    Anneal,
+    Budget,
+    Changes,
+    Compile,
+    Data,
+    DryRun,
+    Out,
+    Restart,
+    SampleEvery,
+    SaveEvery,
+    Seed,
+    Steps,
+    Wishes,
+    settled,
+)
+from colorize.errors import ColorizeError, nearest
+
+if TYPE_CHECKING:
+    from colorize.recipes import Recipe
+    from colorize.training.run import Order
+
+RUNS = Path("runs")  # where `colorize sample --model NAME` looks, too
+WEIGHTS = "model.safetensors"
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="Train this system, NAME or NAME:VARIANT")
+    ] = "anime-diffusion",
+    data: Data = Path("data"),
+    phase: Annotated[
+        Literal["pretrain", "finetune"],
+        typer.Option(metavar="PHASE", help="Train this phase: pretrain, or finetune after it"),
+    ] = "pretrain",
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Begin with the weights of this model  [default: fresh; to finetune, the"
+            " pretrained run's]",
+        ),
+    ] = "",
+    out: Out = None,
+    changes: Changes = None,
+    budget: Budget = None,
+    steps: Steps = None,
+    device: common.Device = "auto",
+    precision: common.Precision = "auto",
+    seed: Seed = 0,
+    save_every: SaveEvery = "2m",
+    sample_every: SampleEvery = 1000,
+    compiled: Compile = False,
+    anneal: Anneal = False,
+    restart: Restart = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train a system on a folder of color pictures.
+
+    The same command again goes on where it stopped. The run folder holds the model, a log, and
+    samples: drawing, reference, hints, result, truth.
+
+    Examples:
+        colorize train --phase pretrain
+        colorize train mini pictures/ --budget 9m --set lr=2e-4
+    """
+    begun = time.monotonic()
+    from colorize import recipes
+
+    if recipe.partition(":")[0] not in recipes.names() and Path(recipe).is_dir():
+        hint = f"the recipe comes first: `colorize train {recipes.names()[0]} {recipe}`"
+        message = f"there is no recipe `{recipe}`, but a folder of that name"
+        raise ColorizeError(message, f"{hint}; {nearest(recipe, recipes.names())}", code=2)
+    found, run = recipes.find(recipe), RUNS / recipe.replace(":", "-")
+    if phase == "finetune":
+        start = start or str(run / WEIGHTS)
+        if not (Path(start).exists() or start != str(run / WEIGHTS) or _goes_on(run, out)):
+            way_out = f"pretrain first: `colorize train {recipe}`, or give --from MODEL"
+            raise ColorizeError(f"there is no `{start}` to finetune", way_out)
+        run = _tuned(run)
+    wishes = Wishes(
+        data, out or run, changes, budget, steps, device, precision, seed,
+        save_every, sample_every, compiled, anneal, restart, dry_run,
+    )  # fmt: skip
+    _go(found, phase, start, wishes, begun)
+
+
+def finetune(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            envvar="COLORIZE_MODEL",
+            help="Begin with this model: a file, a folder, a recipe's name, or OWNER/NAME",
+        ),
+    ] = str(RUNS / "anime-diffusion" / WEIGHTS),
+    data: Data = Path("data"),
+    out: Out = None,
+    changes: Changes = None,
+    budget: Budget = None,
+    steps: Steps = None,
+    device: common.Device = "auto",
+    precision: common.Precision = "auto",
+    seed: Seed = 0,
+    save_every: SaveEvery = "2m",
+    sample_every: SampleEvery = 1000,
+    compiled: Compile = False,
+    anneal: Anneal = False,
+    restart: Restart = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Finetune a model on a folder of color pictures.
+
+    As `train --phase finetune`, with the recipe and all its values taken from the model.
+
+    Examples:
+        colorize finetune mini pictures/
+        colorize finetune runs/anime-diffusion/model.safetensors series/ --budget 30m
+    """
+    begun = time.monotonic()
+    from colorize import checkpoint
+
+    recipe = checkpoint.load(model).recipe
+    file = Path(model)
+    folder = file.parent if file.suffix == ".safetensors" else file
+    run = folder if (folder / "recipe.json").is_file() else RUNS / recipe.name
+    wishes = Wishes(
+        data, out or _tuned(run), changes, budget, steps, device, precision, seed,
+        save_every, sample_every, compiled, anneal, restart, dry_run,
+    )  # fmt: skip
+    _go(recipe, "finetune", model, wishes, begun)
+
+
+def _tuned(run: Path) -> Path:
+    return run.with_name(f"{run.name}-finetune")
+
+
+def _goes_on(run: Path, out: Path | None) -> bool:
+    return ((out or _tuned(run)) / "state.safetensors").exists()
+
+
+def _go(
+    recipe: Recipe, phase: Literal["pretrain", "finetune"], start: str, wishes: Wishes, begun: float
+) -> None:
+    """Train as wished, or only say what would be done."""
+    from colorize.training import run
+
+    assert wishes.out is not None
+    steps = [f"steps={wishes.steps}"] if wishes.steps else []
+    recipe = run.override(recipe, phase, [*(wishes.changes or []), *steps])
+    order = run.Order(
+        recipe,
+        phase,
+        wishes.data,
+        wishes.out,
+        settled(run.settings(recipe.stage(phase)), wishes),
+        start,
+    )
+    if wishes.dry_run:
+        _plan(order)
+        return
+    if not wishes.restart:
+        run.check(order)
+        if run.finished(order):
+            common.say(f"this run is finished: {run.done(order.out)[0]} steps")
+            point(order)
+            return
+    if order.fit.limit is not None:  # what was spent on starting the program counts, too
+        limit = max(1.0, order.fit.limit - (time.monotonic() - begun))
+        order = replace(order, fit=replace(order.fit, limit=limit))
+    watch(run.Training(order, wishes.restart))
+
+
+def _plan(order: Order) -> None:
+    """Print the configuration to stdout and what it means to stderr."""
+    from colorize.pictures.folder import read_folder
+
+    values = {**order.identity(), "out": str(order.out), "fit": asdict(order.fit)}
+    typer.echo(json.dumps(values, indent=2))
+    weights = sum(value.numel() for value in order.recipe.build().parameters())
+    rows = len(read_folder(order.data, "train"))
+    common.say(summary(order, weights, rows) + "; nothing was written")

@@ -1,0 +1,203 @@
+"""Train a recipe in a run folder: begin, go on, or say what is in the way. Knows nothing of terminals."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import distributed
+
+from colorize import checkpoint
+from colorize.colorizer import Colorizer
+from colorize.errors import ColorizeError
+from colorize.networks import machine
+from colorize.pictures.files import atomic
+from colorize.recipes import Recipe, values
+from colorize.recipes.recipe import Stage
+from colorize.training import objectives, ranks
+from colorize.training.data import Pictures
+from colorize.training.objectives import Objective
+from colorize.training.order import Order as Order
+from colorize.training.order import Phase as Phase
+from colorize.training.order import override as override
+from colorize.training.order import settings as settings
+from colorize.training.preview import Preview
+from colorize.training.settings import Progress
+from colorize.training.trainer import fit
+
+WEIGHTS, STATE, VALUES = "model.safetensors", "state.safetensors", "recipe.json"
+MADE = (WEIGHTS, STATE, f"{STATE}.part", VALUES, "log.jsonl")  # what a run writes, beside folders
+CLOSE = 0.02  # share of a budget before whose end a run stops, since its last step must fit
+
+
+def objective(stage: Stage, recipe: Recipe) -> Objective:
+    """Make the losses a stage asks for, along the walk that the recipe samples with."""
+    return objectives.build(stage.objective, recipe.sampling)
+
+
+def done(out: Path) -> tuple[int, float]:
+    """Return the steps and the seconds that a run folder's state has behind it; (0, 0) without one."""
+    try:
+        with safe_open(out / STATE, framework="pt") as file:
+            numbers = json.loads((file.metadata() or {})["numbers"])
+        return int(numbers["step"]), float(numbers["seconds"])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return 0, 0.0  # none yet, or damaged, which `fit` will say
+
+
+def finished(order: Order) -> bool:
+    """Tell whether a run has nothing left to do."""
+    step, seconds = done(order.out)
+    return step > 0 and order.fit.over(step, seconds + CLOSE * (order.fit.budget or 0), 0)
+
+
+class Training:
+    """A run that is ready to go: its model and pictures, and the step it stands at."""
+
+    def __init__(self, order: Order, restart: bool = False) -> None:
+        """Load everything; afterwards the folder is this run's. restart: forget an earlier one.
+
+        Raises ColorizeError for a folder of another run, for pictures or weights that cannot be
+        read, and for values that do not go together.
+        """
+        self.order, begun = order, time.monotonic()
+        self.ranks, name = ranks.join(order.fit.device)
+        self.device = machine.device(name)
+        self.objective = objective(order.stage, order.recipe)
+        torch.manual_seed(order.fit.seed)
+        self.model = order.recipe.build()
+        if not restart:
+            check(order)
+        self.facts = {} if restart else _facts(order.out / WEIGHTS)
+        if order.start and (restart or not (order.out / STATE).exists()):
+            self.facts = _begin(self.model, order)
+        place = (order.data, order.recipe, order.stage, order.fit.seed, self.device)
+        self.pictures = Pictures(*place)
+        self._settle(restart)
+        self.step = done(order.out)[0]
+        # The first optimizer of a process imports torch.compile, 1 to 2 s that belong to loading.
+        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+        self.setup = time.monotonic() - begun
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def steps(self) -> Iterator[Progress]:
+        """Train, yielding after every step; `fit.limit` counts the time of loading, too.
+
+        Leaves model.safetensors, the averaged weights, and everything that going on needs.
+        """
+        order, limit = self.order, self.order.fit.limit
+        left = None if limit is None else max(1.0, limit - self.setup)
+        numbers = replace(order.fit, limit=left)
+        preview = Preview(order.data, order.recipe, order.stage.size, order.out / "samples")
+        show = preview if order.fit.sample_every else None
+        parts = self.model, self.objective, self.pictures, numbers, order.out
+        try:
+            for progress in fit(*parts, save=self._save, show=show):
+                self.step = progress.step
+                yield progress
+            if show and self.ranks.first:
+                last = checkpoint.load(order.out / WEIGHTS, device=self.device)
+                preview(last.colorizer, self.step)
+        finally:
+            if distributed.is_initialized():
+                distributed.destroy_process_group()
+
+    def _save(self, model: Colorizer, path: Path) -> None:
+        order = self.order
+        step = done(order.out)[0]  # the state is written first
+        told = f"{order.phase}, {step} steps, {len(self.pictures)} pictures, {order.stage.size} px"
+        checkpoint.save(model, order.recipe, path, {**self.facts, "training": told})
+
+    def _settle(self, restart: bool) -> None:
+        """Make the folder this run's, before any process looks into it."""
+        out = self.order.out
+        if self.ranks.first:
+            if restart:
+                for path in (*(out / name for name in MADE), *out.glob("samples/step-*.png")):
+                    path.unlink(missing_ok=True)
+            out.mkdir(parents=True, exist_ok=True)
+            with atomic(out / VALUES) as path:
+                path.write_text(json.dumps(self.order.identity(), indent=2) + "\n", "utf-8")
+        if self.ranks.world > 1:
+            distributed.barrier()
+
+
+def check(order: Order) -> None:
+    """Refuse a run folder of other settings, or of something else (ColorizeError)."""
+    out = order.out
+    way_out = "choose another --out, or add --restart"
+    if not (out / VALUES).is_file():
+        for name in (WEIGHTS, STATE):
+            if (out / name).exists():
+                raise ColorizeError(f"`{out}` holds a {name} that is of no run", way_out, code=2)
+        return
+    try:
+        before = json.loads((out / VALUES).read_text("utf-8"))
+    except ValueError as error:
+        raise ColorizeError(f"`{out / VALUES}` is damaged", way_out) from error
+    now = order.identity()
+    if (
+        isinstance(before.get("data"), str)
+        and Path(before["data"]).resolve() == order.data.resolve()
+    ):
+        before["data"] = now["data"]
+    if found := difference(before, now):
+        name, old, new = found
+        raise ColorizeError(
+            f"`{out}` is a run with {name} = {json.dumps(old)}, not {json.dumps(new)}",
+            way_out,
+            code=2,
+        )
+
+
+def difference(before: Any, now: Any, name: str = "") -> tuple[str, Any, Any] | None:
+    """Return the first leaf in which two JSON values differ: its dotted name, then both values.
+
+    What `before` does not have is no difference: it came with a later version.
+    """
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return None if before == now else (name, before, now)
+    for key, value in now.items():
+        if key in before and key != "help":
+            inside = f"{name}.{key}".removeprefix(".").removesuffix(".is")
+            if found := difference(before[key], value, inside):
+                return found
+    return None
+
+
+def _begin(model: Colorizer, order: Order) -> dict[str, str]:
+    """Give a model the weights the order starts from; return the facts that go with these."""
+    loaded = checkpoint.load(order.start)
+    for name in ("space", "condition", "denoiser"):
+        theirs, ours = (
+            values.to_dict(getattr(recipe, name)) for recipe in (loaded.recipe, order.recipe)
+        )
+        if found := difference(theirs, ours, name):
+            raise ColorizeError(
+                f"the weights of `{order.start}` are for {found[0]} = {json.dumps(found[1])}, "
+                f"not {json.dumps(found[2])}",
+                f"keep that value by --set, or take all of them: `colorize finetune {order.start}`",
+                code=2,
+            )
+    model.load_state_dict(loaded.colorizer.state_dict())
+    return {name: text for name, text in loaded.facts.items() if name != "training"}
+
+
+def _facts(path: Path) -> dict[str, str]:
+    """Return what a model's file says of itself, such as the license of the weights it began with."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+    except (OSError, SafetensorError):
+        return {}
+    return {name: text for name, text in header.items() if name not in checkpoint.RESERVED}

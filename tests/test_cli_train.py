@@ -1,0 +1,226 @@
+"""`train` and `finetune`. Bugs guarded: runs that do not go on, or go on with other settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY
+from PIL import Image
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from colorize import checkpoint
+from colorize.cli import app
+from colorize.recipes import find
+from colorize.training import log, preview, run
+from colorize.training.order import Order, override, settings
+
+RUN = Path("runs/anime-diffusion")
+TUNED = Path("runs/anime-diffusion-finetune")
+SMALL = [text for text in TINY["anime-diffusion"] if not text.startswith("size")] + ["size=32"]
+SETS = [word for text in [*SMALL, "batch=2"] for word in ("--set", text)]
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path, monkeypatch, folder):
+    """Every test has a working folder with `data` in it."""
+    monkeypatch.chdir(tmp_path)
+
+
+def colorize(*arguments: str):
+    return CliRunner().invoke(app, [*arguments])
+
+
+def train(*more: str, steps: int = 4, sets=SETS):
+    arguments = ("train", "--steps", str(steps), "--sample-every", "0", "--device", "cpu")
+    return colorize(*arguments, *sets, *more)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model.safetensors")
+
+
+def same(one: Path, other: Path) -> bool:
+    a, b = weights(one), weights(other)
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_dry_run_prints_the_values_and_writes_nothing():
+    result = train("--dry-run", "--set", "mix.reference=0.25")
+    values = json.loads(result.stdout)
+    assert values["recipe"]["pretrain"]["mix"]["reference"] == 0.25
+    assert values["fit"]["steps"] == 4
+    assert "6 pictures" in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_short_names_mean_the_phase_and_long_ones_the_recipe():
+    recipe = override(find("mini"), "finetune", ["size=64", "recipe.size=96", "pretrain.lr=0.5"])
+    assert (recipe.finetune.size, recipe.size, recipe.pretrain.lr) == (64, 96, 0.5)
+    assert recipe.pretrain.size == find("mini").pretrain.size
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [("lrr=1", "did you mean `lr`?"), ("name=x", "not a setting"), ("lr=fast", "a number")],
+)
+def test_a_wrong_change_is_refused_with_the_way_out(change, said):
+    result = train("--set", change)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_a_run_leaves_model_state_log_values_and_samples():
+    result = colorize("train", "--steps", "4", "--sample-every", "2", *SETS)
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in RUN.iterdir()} == {
+        *("model.safetensors", "state.safetensors", "log.jsonl", "recipe.json", "samples")
+    }
+    assert [path.name for path in sorted(RUN.glob("samples/*"))] == [
+        "step-00000002.png",
+        "step-00000004.png",
+    ]
+    with Image.open(RUN / "samples/step-00000004.png") as grid:
+        assert grid.size == (5 * (32 + preview.GAP), 2 * (32 + preview.GAP))
+    assert "colorize sample DRAWING --ref PICTURE --model runs/" in result.stderr
+    assert (
+        checkpoint.load(RUN / "model.safetensors").facts["training"].startswith("pretrain, 4 ste")
+    )
+
+
+def test_a_finished_run_says_so():
+    train()
+    again = train()
+    assert again.exit_code == 0
+    assert "this run is finished: 4 steps" in again.stderr
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights():
+    recipe = override(find("anime-diffusion"), "pretrain", [*SMALL, "batch=2", "steps=6"])
+    numbers = settings(recipe.pretrain)
+    whole, parted = (Order(recipe, "pretrain", Path("data"), Path(n), numbers) for n in "ab")
+    assert len(list(run.Training(whole).steps())) == 6
+    for progress in run.Training(parted).steps():
+        if progress.step == 3:
+            break
+    assert [progress.step for progress in run.Training(parted).steps()] == [4, 5, 6]
+    assert same(whole.out, parted.out)
+
+
+def test_time_spent_stops_the_run_and_the_same_command_goes_on():
+    stopped = train("--budget", "1s", steps=9999)
+    step = run.done(RUN)[0]
+    assert f"the time is spent at step {step} of 9999; the same command goes on" in stopped.stderr
+    assert f"going on at step {step}" in train("--budget", "1s", steps=9999).stderr
+
+
+def test_other_settings_are_refused_until_restarted():
+    train()
+    other = train("--set", "lr=0.01")
+    assert other.exit_code == 2
+    assert "recipe.pretrain.lr = 0.0002, not 0.01" in other.stderr
+    assert "--restart" in other.stderr
+    assert train("--set", "lr=0.01", "--restart").exit_code == 0
+
+
+def test_a_folder_with_a_foreign_model_is_left_alone():
+    RUN.mkdir(parents=True)
+    (RUN / "model.safetensors").write_bytes(b"precious")
+    assert "is of no run" in train().stderr
+    assert (RUN / "model.safetensors").read_bytes() == b"precious"
+
+
+def test_finetuning_begins_with_the_weights_of_the_pretrained_run():
+    train("--set", "lr=0.1")
+    result = train("--phase", "finetune", "--set", "lr=1e-12", "--set", "weight_decay=0")
+    assert result.exit_code == 0, result.output
+    before, after = weights(RUN), weights(TUNED)
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    assert checkpoint.load(TUNED).facts["training"].startswith("finetune")
+
+
+def test_finetune_takes_the_recipe_of_the_model():
+    train("--set", "schedule.steps=77")
+    more = ("--steps", "1", "--sample-every", "0", "--set", "size=32", "--set", "batch=2")
+    result = colorize("finetune", str(RUN / "model.safetensors"), *more)
+    assert result.exit_code == 0, result.output
+    assert checkpoint.load(TUNED).recipe.schedule.steps == 77
+
+
+def test_finetuning_without_a_pretrained_run_says_what_comes_first():
+    result = train("--phase", "finetune")
+    assert result.exit_code == 1
+    assert "pretrain first: `colorize train anime-diffusion`" in result.stderr
+
+
+def test_weights_of_another_network_are_refused_by_the_value_that_differs():
+    train()
+    result = train("--from", str(RUN), "--out", "other", "--set", "denoiser.net.heads=1")
+    assert result.exit_code == 2
+    assert "denoiser.net.heads = 2, not 1" in result.stderr
+    assert not Path("other").exists()
+
+
+def test_annealing_needs_a_budget_and_decays_over_it():
+    assert "--anneal needs a --budget" in train("--anneal").stderr
+    values = json.loads(train("--anneal", "--budget", "9m", "--dry-run").stdout)
+    assert (values["fit"]["decay"], values["fit"]["budget"]) == ("budget", 540)
+
+
+def test_pictures_that_cannot_be_read_are_told():
+    Path("data/train/broken.png").write_bytes(b"no picture")
+    result = train(steps=1)
+    assert result.exit_code == 0
+    assert "left out 1 picture:\n  broken.png" in result.stderr
+
+
+def test_samples_do_without_pictures_that_cannot_be_read():
+    Path("data/validation/picture0.png").write_bytes(b"no picture")
+    assert colorize("train", "--steps", "1", *SETS).exit_code == 0
+    with Image.open(RUN / "samples/step-00000001.png") as grid:
+        assert grid.height == 32 + preview.GAP
+
+
+def test_missing_data_is_told_before_a_folder_is_made():
+    result = colorize("train", "mini", "nowhere", "--out", "new")
+    assert result.exit_code == 1
+    assert "there is no folder `nowhere`" in result.stderr
+    assert not Path("new").exists()
+
+
+def test_an_interrupt_saves_and_ends_with_130(monkeypatch):
+    interrupt = lambda *_: signal.raise_signal(signal.SIGINT)
+    monkeypatch.setattr(preview.Preview, "__call__", interrupt)
+    result = colorize("train", "--steps", "9", "--sample-every", "2", *SETS)
+    assert result.exit_code == 130
+    assert "interrupted at step 3, which is saved" in result.stderr
+    assert run.done(RUN)[0] == 3
+
+
+def test_only_the_first_of_several_processes_talks(monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert train(steps=1).stderr == ""
+
+
+def test_a_killed_run_goes_on_from_its_last_save():
+    more = ["--save-every", "0.1s", "--sample-every", "0", "--device", "cpu"]
+    arguments = [sys.executable, "-m", "colorize", "train", "--steps", "30", *more, *SETS]
+    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(arguments, env=there, stderr=subprocess.DEVNULL)
+    while not (RUN / "state.safetensors").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    step = run.done(RUN)[0]
+    assert 0 < step < 30
+    assert f"going on at step {step}" in train(steps=30).stderr
+    assert [row["step"] for row in log.read(RUN)] == [20, 30]
