@@ -1,0 +1,25 @@
+"""Show the colors appear, as an animation. Run: python examples/film.py SKETCH REFERENCE OUT.gif."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from colorize import checkpoint, painter
+from colorize.painter import album
+from colorize.pictures import files
+
+
+def main(sketch: Path, reference: Path, out: Path, steps: int = 20) -> None:
+    """Color one drawing and write what the model expected after every step."""
+    named = painter.Named(reference.name, files.read(reference))
+    job = painter.Job(sketch.name, sketch, references=(named,))
+    options = painter.Options(steps=steps, film=True)
+    for outcome in painter.paint_all(checkpoint.load("mini"), [job], options):
+        if outcome.error:
+            raise outcome.error
+        album.write_film(outcome.painted[0].frames, out)
+
+
+if __name__ == "__main__":
+    main(*(Path(argument) for argument in sys.argv[1:4]))

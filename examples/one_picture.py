@@ -1,0 +1,13 @@
+"""Color one drawing after a reference, in one call. Run: python examples/one_picture.py SKETCH REFERENCE OUT."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import colorize
+from colorize.pictures import files
+
+if __name__ == "__main__":
+    sketch, reference, out = sys.argv[1:4]
+    files.write(colorize.paint(sketch, reference=reference), Path(out))

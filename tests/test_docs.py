@@ -1,0 +1,55 @@
+"""The documents and the program say the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from colorize import recipes
+from colorize.cli import app
+from colorize.evaluation.samples import MODES
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXT = "\n".join(page.read_text() for page in PAGES)
+COMMANDS = [command.name for command in app.registered_commands]
+
+
+def test_the_reference_pages_are_current() -> None:
+    subprocess.run([sys.executable, "docs/generate.py", "--check"], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *recipes.names(), *MODES])
+def test_everything_has_its_place_in_the_docs(name: str) -> None:
+    assert re.search(rf"\b{name}\b", TEXT)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_command_line_in_the_docs_is_one_the_program_knows() -> None:
+    from typer.testing import CliRunner
+
+    helps = {name: CliRunner().invoke(app, [name, "--help"]).output for name in COMMANDS}
+    for command, rest in re.findall(
+        r"^\s*(?:.*\| |.*do )?colorize ([a-z-]+)([^\n#|;]*)", TEXT, re.M
+    ):
+        if command not in helps:
+            continue
+        for option in re.findall(r"(?<!\S)--[a-z-]+", rest):
+            assert option in helps[command], f"colorize {command} {option}"
+
+
+def test_the_house_is_drawn_as_it_is_built() -> None:
+    picture = (ROOT / "docs/concepts/the-house.md").read_text()
+    parts = {p.name for p in (ROOT / "colorize").iterdir() if p.is_dir() and p.name[0] != "_"}
+    parts |= {p.name for p in (ROOT / "colorize").glob("[a-z]*.py")}
+    assert all(part in picture for part in parts)
