@@ -84,13 +84,13 @@ def test_a_damaged_header_is_a_sentence_or_harmless(file, data):
 WRONG = {
     f"lacks the tensor `{CONV}`": {CONV: None},
     "holds `extra`, which": {"extra": torch.zeros(1)},
-    f"holds `{CONV}` as 8 x 12 x 1 x 1; the recipe needs 8 x 12 x 3 x 3": {
-        CONV: torch.zeros(8, 12, 1, 1)
+    f"holds `{CONV}` as 8 x 16 x 1 x 1; the recipe needs 8 x 16 x 3 x 3": {
+        CONV: torch.zeros(8, 16, 1, 1)
     },
-    f"holds `{CONV}` as 8 x 12 x 3 x 3 (torch.int32)": {
-        CONV: torch.zeros(8, 12, 3, 3, dtype=torch.int32)
+    f"holds `{CONV}` as 8 x 16 x 3 x 3 (torch.int32)": {
+        CONV: torch.zeros(8, 16, 3, 3, dtype=torch.int32)
     },
-    f"not all of its weights `{CONV}` are finite": {CONV: torch.full((8, 12, 3, 3), torch.nan)},
+    f"not all of its weights `{CONV}` are finite": {CONV: torch.full((8, 16, 3, 3), torch.nan)},
 }
 
 

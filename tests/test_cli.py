@@ -146,6 +146,13 @@ def test_a_closed_pipe_is_left_quietly():
     assert done.stderr == ""
 
 
+def test_a_closed_standard_output_leaves_no_traceback():
+    done = python(
+        "import sys; sys.stdout = None; from colorize.cli import main; main()", capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_full_disk_behind_stdout_is_told():
     code = (
         "import errno, io, sys\n"

@@ -63,6 +63,11 @@ def test_eval_leaves_out_modes_that_cannot_be_unless_they_are_asked_for(model, f
     assert score(model, folder, "--mode", "cross").exit_code == 1
 
 
+def test_eval_tells_of_missing_data_once(model, tmp_path):
+    told = score(model, tmp_path / "nowhere").stderr
+    assert re.fullmatch(r"error: there is no folder .+\nhint: .+\n", told)
+
+
 def test_eval_refuses_unknown_names_with_the_nearest(model, folder):
     assert "`nearest-hint`" in score(model, folder, "--against", "nearest").stderr
     assert "`same`" in score(model, folder, "--mode", "sam").stderr

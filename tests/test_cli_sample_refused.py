@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from drawings import furnish, run
+
+from colorize.cli import app
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +30,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("sketch.png", "--model", "mniii"),
         ("sketch.png", "--steps", "0"),
         ("sketch.png", "--size", "7"),
+        ("sketch.png", "--ref", "ref.png", "--strength", "reference=5"),
+        ("sketch.png", "--ref", "-"),
         ("sketch.png", "--kind", "photo"),
         ("sketch.png", "-o", "sketch.png", "--overwrite"),
         ("sketch.png", "-o", "a.gif"),
@@ -48,3 +53,34 @@ def test_wrong_usage_is_refused_before_anything_is_done(wrong: tuple[str, ...]) 
     assert result.stderr.startswith("error: ")
     assert "\nhint: " in result.stderr
     assert {path: path.read_bytes() for path in Path().rglob("*.*")} == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(("--steps", "0"), "0"), (("--kind", "photo"), "'photo' is not one of")]
+)
+def test_a_value_that_an_option_cannot_have_is_told(wrong: tuple[str, ...], said: str) -> None:
+    told = run("sketch.png", *wrong).stderr
+    assert said in told.partition(wrong[0])[2]
+    assert "Value error" not in told
+    assert "Input" not in told
+
+
+@pytest.mark.parametrize(
+    ("stream", "arguments"), [("stdin", ["-"]), ("stdout", ["sketch.png", "-o", "-"])]
+)
+def test_a_closed_standard_stream_is_told(
+    stream: str,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, stream, None)
+    app(["sample", *arguments], standalone_mode=False)
+    assert "put is closed\nhint: name a file" in capsys.readouterr().err
+
+
+def test_a_folder_without_hints_of_the_drawings_is_told() -> None:
+    Path("hints").mkdir()
+    result = run("sketch.png", "--hints", "hints")
+    assert result.exit_code == 0
+    assert "`hints` holds no hints of the drawings' names" in result.stderr

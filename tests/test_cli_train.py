@@ -161,6 +161,10 @@ def test_finetuning_without_a_pretrained_run_says_what_comes_first():
     assert "pretrain first: `colorize train anime-diffusion`" in result.stderr
 
 
+def test_finetuning_the_usual_model_before_there_is_one_says_what_comes_first():
+    assert "pretrain first: `colorize train`" in colorize("finetune").stderr
+
+
 def test_weights_of_another_network_are_refused_by_the_value_that_differs():
     train()
     result = train("--from", str(RUN), "--out", "other", "--set", "denoiser.net.heads=1")
@@ -194,6 +198,11 @@ def test_missing_data_is_told_before_a_folder_is_made():
     assert result.exit_code == 1
     assert "there is no folder `nowhere`" in result.stderr
     assert not Path("new").exists()
+
+
+def test_an_unknown_precision_is_told_before_a_folder_is_made():
+    assert train("--precision", "fp12").exit_code == 2
+    assert not RUN.exists()
 
 
 def test_an_interrupt_saves_and_ends_with_130(monkeypatch):

@@ -169,3 +169,8 @@ def test_the_formats_that_are_tried_are_known_to_pillow():
     Image.init()
     plugins = {"HEIF", "AVIF"}
     assert set(decode._COMMON + decode._RARE) - plugins <= set(Image.OPEN)
+
+
+def test_a_picture_cut_off_in_its_header_is_to_be_fetched_again() -> None:
+    with pytest.raises(ColorizeError, match=r"cut off or damaged.*\(copy or download it again\)"):
+        read(plain()[:33])  # the signature and IHDR

@@ -72,6 +72,11 @@ def test_a_line_model_without_reference_says_that_it_guesses() -> None:
     assert one(Job("a", sketch(), ref()), line).painted[0].notes == ()
 
 
+def test_wrong_hints_are_told_with_the_drawing_they_are_for() -> None:
+    error = refused(Job("p1.png", sketch(), hints=DOT.replace("60", "6000")))
+    assert error.message.startswith("`p1.png`: point 1 is at")
+
+
 def test_hints_that_the_model_does_not_take_are_wrong_usage() -> None:
     error = refused(Job("a", sketch(), hints=DOT), model("anime-diffusion"))
     assert "takes no `hints`" in error.message

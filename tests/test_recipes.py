@@ -169,6 +169,11 @@ def test_a_misspelt_recipe_names_the_nearest() -> None:
         recipes.find("anime-difusion")
 
 
+def test_a_variant_of_a_recipe_without_any_has_a_way_out() -> None:
+    with pytest.raises(ColorizeError, match="it has none; write `mini`"):
+        recipes.find("mini:small")
+
+
 def test_variants_have_the_published_widths_and_steps() -> None:
     official = recipes.find("anime-diffusion:official")
     assert official.denoiser.net.widths == (64, 128, 256, 512)

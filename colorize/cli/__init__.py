@@ -125,7 +125,8 @@ def _flush() -> int:
     """Write out what is still held back; return 1 if that cannot be done."""
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None:  # as after `>&-`
+                stream.flush()
         except BrokenPipeError:
             pass
         except OSError as error:

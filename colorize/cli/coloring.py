@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colorize.cli import common
-from colorize.cli.places import Place, guard, plan
+from colorize.cli.places import STDIO, Place, guard, plan
 from colorize.cli.show import Show
 from colorize.errors import ColorizeError
 
@@ -157,6 +157,9 @@ def _work(
     options = Options(**settings)
     loaded = checkpoint.load(model.name, offline=model.offline, device=machine.device(model.device))
     jobs = _jobs(places, _references(given.references, show), given.hints)
+    folder = given.hints if given.hints and given.hints.is_dir() else None
+    if folder and not any(_hints_in(folder, place) for place in places):
+        show.note(f"`{folder}` holds no hints of the drawings' names")
     waiting = iter(places)
     with show.watched():
         for event in painter.work(loaded, jobs, options):
@@ -171,6 +174,10 @@ def _references(given: Sequence[str], show: Show) -> tuple[Named, ...]:
     from colorize import painter
     from colorize.pictures import listing
 
+    if STDIO in given:
+        raise ColorizeError(
+            "standard input may be a drawing, but no reference", "name a file with --ref", code=2
+        )
     found = [painter.named(one.path) for one in listing.find(given) if one.path] if given else []
     for one in found:
         for note in one.picture.notes:
@@ -188,7 +195,7 @@ def _jobs(
     folder = hints if hints and hints.is_dir() else None
     shared = read_hints(hints) if hints and not folder else None
     for place in places:
-        drawing = place.path or sys.stdin.buffer.read()
+        drawing = place.path or common.piped(sys.stdin, "input").read()
         own = _hints_in(folder, place) if folder else shared
         yield Job(place.name, drawing, references, own)
 
@@ -232,7 +239,8 @@ def _write(place: Place, outcome: Outcome, form: Form, show: Show) -> None:
         album.write_film(painted[0].frames, form.film)
         show.note(f"the film is `{form.film}`")
     if place.result is None:
-        sys.stdout.buffer.write(files.encode(painted[0].picture, ".png"))
+        data = files.encode(painted[0].picture, ".png")
+        common.piped(sys.stdout, "output").write(data)
     for one, path in zip(painted, form.files(place), strict=False):
         notes = files.write(one.picture, path)
         show.done(place.name, replace(one, notes=(*one.notes, *notes)), path)

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
 
@@ -43,6 +43,13 @@ Precision = Annotated[
 def say(text: str) -> None:
     """Tell the user something; data goes to stdout, all talk to stderr."""
     typer.echo(text, err=True)
+
+
+def piped(stream: TextIO | None, name: str) -> BinaryIO:
+    """Return the bytes below a standard stream; raises ColorizeError if the shell closed it, as by `>&-`."""
+    if stream is None:
+        raise ColorizeError(f"standard {name} is closed", "name a file instead of -")
+    return stream.buffer
 
 
 def counted(number: int, noun: str) -> str:
@@ -136,10 +143,13 @@ def explain(error: BaseException) -> ColorizeError:
     if isinstance(error, ColorizeError):
         return error
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return ColorizeError("interrupted", code=INTERRUPTED)
+        return ColorizeError("interrupted", "give the same command again", INTERRUPTED)
     if hasattr(error, "format_message"):  # Typer's own, on wrong usage
         command = getattr(getattr(error, "ctx", None), "command_path", "colorize")
         text = re.sub(r"\s*\n\s*", "; ", str(error.format_message()).strip()).rstrip(".")
+        text = text.replace("Value error, ", "").replace(
+            "Input should be", f"{_given(error)}should be"
+        )
         return ColorizeError(text, f"see `{command} --help`", getattr(error, "exit_code", 2))
     if _out_of_memory(error):
         return ColorizeError(
@@ -152,6 +162,12 @@ def explain(error: BaseException) -> ColorizeError:
         f"this should not have happened: {type(error).__name__}: {error}",
         "please report it with the command you gave; COLORIZE_DEBUG=1 shows where it happened",
     )
+
+
+def _given(error: BaseException) -> str:
+    """The value that an option refused, if its check, a cause of the error, tells; or nothing."""
+    details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    return f"`{details[0]['input']}` " if details and "input" in details[0] else "it "
 
 
 def _out_of_memory(error: BaseException) -> bool:

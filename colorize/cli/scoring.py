@@ -48,6 +48,7 @@ def tasks(
     """
     size, seed, kind, limit = how
     found: list[Samples] = []
+    without: list[str] = []  # told at the end: they are no news if there is no mode at all
     for mode in dict.fromkeys(modes or MODES):
         try:
             some = samples(data, mode, size, seed, kind, limit)
@@ -61,12 +62,14 @@ def tasks(
         except ColorizeError as error:
             if modes or (mode == list(MODES)[-1] and not found):
                 raise
-            common.say(f"note: without the mode {mode}: {error.message}")
+            without.append(f"note: without the mode {mode}: {error.message}")
             continue
         if some.left_out:
             left = common.counted(some.left_out, "picture")
             common.say(f"note: {mode}: left out {left} that nothing else shares a group with")
         found.append(some)
+    for note in without:
+        common.say(note)
     return found
 
 

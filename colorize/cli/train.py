@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")  # where `colorize sample --model NAME` looks, too
 WEIGHTS = "model.safetensors"
+PRETRAINED = str(RUNS / "anime-diffusion" / WEIGHTS)
 
 
 def train(
@@ -108,7 +109,7 @@ def finetune(
             envvar="COLORIZE_MODEL",
             help="Begin with this model: a file, a folder, a recipe's name, or OWNER/NAME",
         ),
-    ] = str(RUNS / "anime-diffusion" / WEIGHTS),
+    ] = PRETRAINED,
     data: Data = Path("data"),
     out: Out = None,
     changes: Changes = None,
@@ -135,6 +136,9 @@ def finetune(
     begun = time.monotonic()
     from colorize import checkpoint
 
+    if model == PRETRAINED and not Path(model).exists():
+        way_out = "pretrain first: `colorize train`, or name a MODEL"
+        raise ColorizeError(f"there is no `{model}` to finetune", way_out)
     recipe = checkpoint.load(model).recipe
     file = Path(model)
     folder = file.parent if file.suffix == ".safetensors" else file

@@ -80,7 +80,10 @@ def frame(
     kind, given, notes = _settled(name, kinds.kind(seen), recipe, options)
     tensors: dict[str, Tensor | None] = {given: _drawing(seen, picture.size, inner, kind, given)}
     if hints is not None:
-        tensors["hints"], more = hint_map(hints, picture.size, inner)
+        try:
+            tensors["hints"], more = hint_map(hints, picture.size, inner)
+        except ColorizeError as error:  # which of many drawings they are for
+            raise ColorizeError(f"`{name}`: {error.message}", error.hint, error.code) from error
         notes += more
     fitted = Hints(**tensors, reference=reference)
     if not any(need in fitted for need in recipe.needs):

@@ -82,6 +82,13 @@ class Options:
             raise ColorizeError(
                 f"size is {self.size}", f"it goes from {SIZES[0]} to {SIZES[1]} pixels", code=2
             )
+        for name, share in self.strength.items():
+            if not 0 <= share <= 1:
+                raise ColorizeError(
+                    f"the strength of `{name}` is {share:g}",
+                    "it goes from 0 (without it) to 1 (as trained)",
+                    code=2,
+                )
         for name in ("variations", "batch"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -21,6 +21,7 @@ LIMIT = 200_000_000  # pixels: a page of A2 at 1000 dpi fits; as a tensor each t
 # brought it; TGA last, since it has no signature.
 _COMMON = ["PNG", "JPEG", "GIF", "BMP", "DIB", "PPM"]
 _RARE = ["WEBP", "TIFF", "JPEG2000", "AVIF", "HEIF", "PSD", "QOI", "PCX", "SGI", "TGA"]
+_STARTS = (png.SIGNATURE[:4], b"\xff\xd8\xff", b"GIF8", b"RIFF")  # of PNG, JPEG, GIF, WebP
 _ALIENS = {
     b"%PDF": "it is a PDF; export its pages as PNG first",
     b"PK\x03\x04": "it is an archive; unpack it first",
@@ -173,7 +174,7 @@ def _guess(data: bytes) -> str:
     """What is wrong with a file that no decoder took."""
     if data[:4] in (b"II*\0", b"MM\0*"):
         return "is a TIFF of a kind that cannot be read, or damaged; 8 and 16 bits per channel can"
-    if data.startswith((png.SIGNATURE[:4], b"\xff\xd8\xff", b"GIF8", b"RIFF")):
+    if data.startswith(_STARTS):
         return "is cut off or damaged: its first bytes are those of a picture"
     return "is not a picture that can be read"
 
@@ -184,6 +185,8 @@ def _hint(data: bytes) -> str:
             return hint
     if data[4:8] == b"ftyp":
         return "it is a video or a HEIC photo; save it as JPEG or PNG first"
+    if data.startswith(_STARTS):
+        return "copy or download it again"
     return "PNG, JPEG, WebP, TIFF, BMP, GIF and PSD can be read"
 
 

@@ -170,7 +170,9 @@ def _number(name: str, given: Mapping[str, object], key: str, usual: float) -> f
     """Return a positive number of pixels, or the usual one if the key is missing."""
     value = given.get(key, usual)
     if not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ColorizeError(f"the {key} of {name} is `{value}`, not a positive number of pixels")
+        raise ColorizeError(
+            f"the {key} of {name} is `{value}`, not a positive number of pixels", EXAMPLE
+        )
     return float(value)
 
 

@@ -33,7 +33,7 @@ def find(name: str) -> Recipe:
         return recipe
     known = variants(system)
     if variant not in known:
-        hint = nearest(variant, known) if known else f"`{system}` has no variants"
+        hint = nearest(variant, known) if known else f"it has none; write `{system}`"
         raise ColorizeError(f"`{system}` has no variant `{variant}`", hint, code=2)
     return known[variant]
 

@@ -69,6 +69,7 @@ class Training:
         self.order, begun = order, time.monotonic()
         self.ranks, name = ranks.join(order.fit.device)
         self.device = machine.device(name)
+        machine.precision(order.fit.precision, self.device)  # refused before the folder is made
         self.objective = objective(order.stage, order.recipe)
         torch.manual_seed(order.fit.seed)
         self.model = order.recipe.build()
