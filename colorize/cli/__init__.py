@@ -115,6 +115,8 @@ def main() -> NoReturn:
         app()
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except KeyboardInterrupt as interrupt:  # while something was being imported
+        code = common.tell(interrupt)
     code = _flush() or code
     if sys.gettrace() or sys.getprofile():  # coverage and profilers write when Python ends
         sys.exit(code)
