@@ -142,6 +142,12 @@ class Colorizer(nn.Module):
             threshold=sampling.threshold,
         )
 
+    def decode(
+        self, x: Tensor, hints: Hints, strength: Mapping[str, float] | None = None
+    ) -> Tensor:
+        """Turn x into color (B, 3, h, w) in [-1, 1], hints obeyed where the space can."""
+        return self.space.decode(x, hints, (strength or {}).get("hints", 1.0))
+
     def sample(
         self,
         hints: Hints,
@@ -153,4 +159,4 @@ class Colorizer(nn.Module):
         """Walk to the end and decode: color (B, 3, h, w) in [-1, 1], under or with ink as `space.inked` says."""
         for state in self.walk(hints, sampling, seeds, guidance, strength):
             x = state.x
-        return self.space.decode(x)
+        return self.decode(x, hints, strength)

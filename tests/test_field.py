@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from colorize.pictures import field
 from colorize.pictures.field import fill
 
 RED, BLUE = (torch.tensor(c).view(1, 3, 1, 1) for c in ((0.8, -0.6, -0.6), (-0.6, -0.6, 0.8)))
@@ -68,3 +69,25 @@ def test_any_size_is_filled(size):
 def test_a_picture_of_ink_only_keeps_its_color():
     color = RED.expand(1, 3, 9, 9)
     torch.testing.assert_close(fill(color, -paper(9, 9)), color, atol=1e-4, rtol=0)
+
+
+def test_hints_flow_up_to_the_ink_and_no_further() -> None:
+    paper = torch.ones(1, 1, 16, 16)
+    paper[..., 8] = -1
+    hints = torch.zeros(1, 4, 16, 16)
+    hints[:, 3] = -1
+    hints[0, :, 4, 3] = torch.tensor([0.5, -0.5, 0.25, 1.0])
+    told = field.spread(hints, paper)
+    assert (told[0, 3, :, :8] == 1).all()
+    assert (told[0, 3, :, 9:] == -1).all()
+
+
+def test_an_area_that_a_hint_reaches_follows_it_and_the_others_stay() -> None:
+    paper = torch.ones(1, 1, 16, 16)
+    paper[..., 8] = -1
+    hints = torch.zeros(1, 4, 16, 16)
+    hints[:, 3] = -1
+    hints[0, :, 4, 3] = torch.tensor([0.5, -0.5, 0.25, 1.0])
+    result = field.obey(torch.zeros(1, 3, 16, 16), hints, paper)
+    torch.testing.assert_close(result[0, :, 12, 5], torch.tensor([0.5, -0.5, 0.25]))
+    assert (result[..., 9:] == 0).all()

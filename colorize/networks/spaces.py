@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.hints import Hints
 from colorize.networks.unet import pad
-from colorize.pictures.field import fill
+from colorize.pictures.field import fill, obey
+from colorize.pictures.strokes import resize
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class RGB:
         """A color picture (B, 3, H, W) to x."""
         return color
 
-    def decode(self, x: Tensor) -> Tensor:
+    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
         """From x to color (B, 3, H, W) in [-1, 1], ink included."""
         return x.clamp(-1, 1)
 
@@ -61,8 +63,17 @@ class Field:
         under = color if line is None else fill(color, line)
         return F.avg_pool2d(pad(under, self.patch), self.patch)
 
-    def decode(self, x: Tensor) -> Tensor:
-        """From x to the color under the ink, (B, 3, h, w) in [-1, 1]."""
+    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
+        """From x to the color under the ink, (B, 3, h, w) in [-1, 1].
+
+        On line art the areas that color hints reach are drawn towards them, by `strength` from 0 to 1;
+        a gray picture has no walls that would end an area.
+        """
+        line, dots = hints.get("line"), hints.get("hints")
+        if line is not None and dots is not None and strength > 0:
+            open_ = -F.max_pool2d(-pad(line, self.patch), self.patch)
+            given = resize(dots, (x.shape[-2], x.shape[-1]))
+            x = torch.lerp(x, obey(x, given, open_), strength)
         return x.clamp(-1, 1)
 
     def weight(self, hints: Hints) -> Tensor | None:

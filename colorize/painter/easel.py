@@ -149,9 +149,9 @@ class Easel:
             while state := self._next(walk):
                 last = state
                 if options.film:
-                    self._expose(frames, rows, state)
+                    self._expose(frames, rows, state, hints)
                 yield Step(len(rows) / (self.sampling.steps * options.variations))
-        colors = self._decoded(last.x)
+        colors = self._decoded(last.x, hints)
         share = (time.perf_counter() - begin) / len(rows)
         for (task, at), color, film in zip(rows, colors, frames, strict=True):
             self._settle(task, at, color, share, calls[0], tuple(film))
@@ -163,9 +163,9 @@ class Easel:
         with torch.inference_mode(), torch.autocast(self.device.type, dtype, enabled=on):
             return next(walk, None)
 
-    def _decoded(self, x: Tensor) -> tuple[Tensor, ...]:
+    def _decoded(self, x: Tensor, hints: Hints) -> tuple[Tensor, ...]:
         with torch.inference_mode():
-            colors = self.colorizer.space.decode(x).float().cpu()
+            colors = self.colorizer.decode(x.float(), hints, self.options.strength).cpu()
             return tuple(colors[at : at + 1] for at in range(len(colors)))
 
     @contextmanager
@@ -182,9 +182,13 @@ class Easel:
         finally:
             hook.remove()
 
-    def _expose(self, frames: list[list[Picture]], rows: Sequence[Row], state: State) -> None:
+    def _expose(
+        self, frames: list[list[Picture]], rows: Sequence[Row], state: State, hints: Hints
+    ) -> None:
         """Add what the model expects now, on a small original, to every row's film."""
-        for film, (task, _), color in zip(frames, rows, self._decoded(state.x0), strict=True):
+        for film, (task, _), color in zip(
+            frames, rows, self._decoded(state.x0, hints), strict=True
+        ):
             film.append(self._laid(shrunk(task.frame.original, FILM), color, task.frame.kind))
 
     def _laid(self, original: Picture, color: Tensor, kind: Kind) -> Picture:

@@ -13,6 +13,7 @@ from colorize.pictures.color import luminance
 
 RIM = 0.02  # weight of white pixels beside ink, which are half ink themselves
 NOTHING = 1e-8  # weight of ink: where all is ink, its own color is the best guess
+SMOOTH = 0.08  # radius of the smoothing of what hints correct, as a fraction of the longer side
 SURE = 2.0  # a cell of 4 x 4 pixels is sure of its color once two of them are
 
 
@@ -48,6 +49,29 @@ def spread(hints: Tensor, paper: Tensor, wall: float = 0.2) -> Tensor:
         color = torch.where(fresh, total[:, :3] / total[:, 3:].clamp(min=1), color)
         known = torch.where(fresh, 1.0, known)
     return torch.cat([color, 2 * known - 1], dim=1)
+
+
+def obey(color: Tensor, hints: Tensor, paper: Tensor, share: float = 0.5) -> Tensor:
+    """Draw a painted field towards the hints, each of which speaks for the area that it reaches.
+
+    color: (B, 3, H, W). hints: (B, 4, H, W), RGB and mask. paper: (B, 1, H, W) in [-1, 1], see `spread`.
+    The error at the hints is spread up to the lines, smoothed and taken away; then `share` of the flat
+    hint color itself is mixed in. What no hint reaches stays as it is. At the hints the result is
+    within half the smoothed error of their color.
+    """
+    mask = (hints[:, 3:] > 0).to(color)
+    error = spread(torch.cat([(hints[:, :3] - color) * mask, hints[:, 3:]], dim=1), paper)
+    flat = spread(hints, paper)
+    reached = (flat[:, 3:] > 0).to(color)
+    radius = max(1, round(SMOOTH * max(color.shape[-2:])))
+    smoothed, weight = (_mean(part, radius) for part in (error[:, :3] * reached, reached))
+    mended = color + reached * smoothed / weight.clamp(min=1e-3)
+    return mended + share * reached * (flat[:, :3] - mended)
+
+
+def _mean(values: Tensor, radius: int) -> Tensor:
+    """Mean over a square of 2 radius + 1 pixels, zeros beyond the border."""
+    return F.avg_pool2d(values, 2 * radius + 1, 1, radius)
 
 
 def _trust(color: Tensor, ink: Tensor, threshold: float) -> Tensor:

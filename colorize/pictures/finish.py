@@ -22,7 +22,7 @@ from colorize.pictures.picture import Picture, Pixels
 
 WORKED = 2_000_000  # pixels that lines are followed at; beyond, a smooth enlargement is enough
 STRIP = 60_000  # pixels finished at a time, which bounds memory and stays in the cache
-WHITE = (0.955, 0.985)  # a field this near to white is meant to be paper: eased into white
+WHITE = (0.86, 0.95)  # a field this near to white is meant to be paper: eased into white
 DENSE = 0.25  # a cell with less paper is filled from its neighbors; others are divided by it
 HALVINGS = 7  # of chroma on the way into the gamut: to 1 % of it
 COARSE = 0.18  # of L*; half an 8-bit level is 0.2 on average
