@@ -37,7 +37,9 @@ RECIPE = Recipe(
     ),
     schedule=Cosine(zero_snr=True),
     sampling=Sampling(steps=10, sampler="ddim"),
-    pretrain=Stage(objective=Denoising(), mix=Mix(reference=0.9), size=128, batch=8, lr=2e-4),
+    pretrain=Stage(
+        objective=Denoising(), mix=Mix(reference=0.9), size=128, batch=8, lr=2e-4, warmup=50
+    ),
     finetune=Stage(
         objective=Trajectory(),
         mix=Mix(reference=0.9),
