@@ -28,7 +28,8 @@ class Sampling:
 
     steps: network calls (Heun takes two a step). eta: 0 is DDIM, 1 is DDPM. spacing: how times are
     chosen. start: pure noise, or the reference noised to time `begin` (1 is the end of the schedule).
-    threshold: what keeps predicted pictures in range.
+    threshold: what keeps predicted pictures in range. guidance: how much each hint that is given is
+    exaggerated, unless the user says otherwise; each costs another call a step.
     """
 
     steps: int = 10
@@ -38,6 +39,7 @@ class Sampling:
     start: Literal["noise", "noised-reference"] = "noise"
     begin: float = 1.0
     threshold: Static | Dynamic | None = Static()
+    guidance: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1:

@@ -102,7 +102,7 @@ def test_hints_change_the_result() -> None:
 def test_guidance_costs_one_more_call_a_step() -> None:
     plain, guided = (
         one(Job("a", sketch(), ref()), guidance=weights).painted[0]
-        for weights in ({}, {"reference": 2.0})
+        for weights in ({"reference": 1.0}, {"reference": 2.0})
     )
     assert (plain.calls, guided.calls) == (2, 4)
 

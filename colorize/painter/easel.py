@@ -144,7 +144,8 @@ class Easel:
         frames: list[list[Picture]] = [[] for _ in rows]
         seeds = [seed_of(options.seed, task.frame.original, at) for task, at in rows]
         hints = _joined([task.frame.hints for task, _ in rows]).to(self.device)
-        walk = self.colorizer.walk(hints, self.sampling, seeds, options.guidance, options.strength)
+        guidance = self._guidance(hints)
+        walk = self.colorizer.walk(hints, self.sampling, seeds, guidance, options.strength)
         with self._counted() as calls:
             while state := self._next(walk):
                 last = state
@@ -162,6 +163,11 @@ class Easel:
         on = self.dtype is not None
         with torch.inference_mode(), torch.autocast(self.device.type, dtype, enabled=on):
             return next(walk, None)
+
+    def _guidance(self, hints: Hints) -> dict[str, float]:
+        """The recipe's guidance by the hints that are given, and what the user says of it."""
+        usual = {name: weight for name, weight in self.sampling.guidance if name in hints}
+        return {**usual, **self.options.guidance}
 
     def _decoded(self, x: Tensor, hints: Hints) -> tuple[Tensor, ...]:
         with torch.inference_mode():
@@ -233,7 +239,7 @@ class Easel:
             "sampler": walk.sampler,
             "steps": walk.steps,
             "eta": walk.eta,
-            "guidance": dict(options.guidance),
+            "guidance": self._guidance(task.frame.hints),
             "strength": dict(options.strength),
             "references": given,
             "hints": task.job.hints is not None,

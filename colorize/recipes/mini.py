@@ -64,7 +64,7 @@ RECIPE = Recipe(
     schedule=Cosine(zero_snr=True),
     # One call from pure noise is the regression answer, and scores best as long as training is short;
     # `--steps 8` walks on from there.
-    sampling=Sampling(steps=1, sampler="ddim"),
+    sampling=Sampling(steps=1, sampler="ddim", guidance=(("reference", 1.15),)),
     pretrain=Stage(
         objective=Denoising(pure=0.6),
         mix=MIX,
