@@ -1,7 +1,4 @@
-"""Walk some drawings of one size from noise to color, and lay the colors on the originals.
-
-Knows nothing of files, and not how drawings got their size.
-"""
+"""Walk drawings of one size from noise to color, and lay the colors on the originals. Knows nothing of files."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.networks import machine
 from colorize.painter.framing import MARK, Frame, Kind, shrunk
-from colorize.painter.options import Job, Options, sampling
+from colorize.painter.options import Job, Options, guidance, sampling
 from colorize.pictures import finish
 from colorize.pictures.picture import Picture
 
@@ -144,8 +141,8 @@ class Easel:
         frames: list[list[Picture]] = [[] for _ in rows]
         seeds = [seed_of(options.seed, task.frame.original, at) for task, at in rows]
         hints = _joined([task.frame.hints for task, _ in rows]).to(self.device)
-        guidance = self._guidance(hints)
-        walk = self.colorizer.walk(hints, self.sampling, seeds, guidance, options.strength)
+        weights = guidance(self.sampling, options, hints), options.strength
+        walk = self.colorizer.walk(hints, self.sampling, seeds, *weights)
         with self._counted() as calls:
             while state := self._next(walk):
                 last = state
@@ -163,11 +160,6 @@ class Easel:
         on = self.dtype is not None
         with torch.inference_mode(), torch.autocast(self.device.type, dtype, enabled=on):
             return next(walk, None)
-
-    def _guidance(self, hints: Hints) -> dict[str, float]:
-        """The recipe's guidance by the hints that are given, and what the user says of it."""
-        usual = {name: weight for name, weight in self.sampling.guidance if name in hints}
-        return {**usual, **self.options.guidance}
 
     def _decoded(self, x: Tensor, hints: Hints) -> tuple[Tensor, ...]:
         with torch.inference_mode():
@@ -239,7 +231,7 @@ class Easel:
             "sampler": walk.sampler,
             "steps": walk.steps,
             "eta": walk.eta,
-            "guidance": self._guidance(task.frame.hints),
+            "guidance": guidance(walk, options, task.frame.hints),
             "strength": dict(options.strength),
             "references": given,
             "hints": task.job.hints is not None,

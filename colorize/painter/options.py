@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -116,6 +116,12 @@ def sampling(recipe: Recipe, options: Options) -> Sampling:
             code=2,
         )
     return settled
+
+
+def guidance(walk: Sampling, options: Options, given: Collection[str]) -> dict[str, float]:
+    """Return the recipe's guidance by the hints that are given, and what the user says of it."""
+    usual = {name: weight for name, weight in walk.guidance if name in given}
+    return {**usual, **options.guidance}
 
 
 def check(recipe: Recipe, options: Options) -> None:
