@@ -210,3 +210,16 @@ def test_nothing_slow_is_imported_that_coloring_does_not_need() -> None:
         [sys.executable, "-c", code, *slow], cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_palette_is_colors_or_a_picture() -> None:
+    for number, palette in enumerate(("#3b5fa0,#f2c6a0", "ref.png")):
+        assert run("sketch.png", "--palette", palette, "-o", f"{number}.png").exit_code == 0
+    assert Path("0.png").read_bytes() != Path("1.png").read_bytes()
+
+
+def test_a_palette_that_is_neither_is_wrong_usage() -> None:
+    result = run("sketch.png", "--palette", "missing.png")
+    assert result.exit_code == 2
+    assert "`missing.png` of the palette is no color" in result.stderr
+    assert not Path("sketch_color.png").exists()

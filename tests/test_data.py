@@ -90,6 +90,21 @@ def test_a_folder_too_large_for_memory_gives_the_same_batch(
     assert torch.equal(pictures(folder).batch(2).color, inside)
 
 
+def test_palettes_are_mosaics_of_few_colors(folder: Path) -> None:
+    batch = pictures(folder, palette=1.0).batch(0)
+    for reference in batch.hints["reference"]:
+        assert len(reference.flatten(1).T.unique(dim=0)) <= 8
+
+
+def test_tones_lie_on_line_art_only(folder: Path) -> None:
+    mix = {"gray": 0.0, "degrade": 0.0, "restyle": 0.0}
+    plain = pictures(folder, tone=0.0, **mix).batch(1).hints["line"]
+    toned = pictures(folder, tone=1.0, **mix).batch(1).hints["line"]
+    assert (toned <= plain).all()
+    assert not torch.equal(toned, plain)
+    assert (pictures(folder, tone=1.0, gray=1.0).batch(1).hints["line"] == 1).all()
+
+
 def test_mix_refuses_shares_outside_zero_to_one() -> None:
     import pytest
 

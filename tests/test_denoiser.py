@@ -84,6 +84,14 @@ def test_the_loss_is_the_mean_square_of_each_picture(pair):
     assert torch.allclose(loss, (noise**2).mean((1, 2, 3)))
 
 
+def test_a_robust_loss_is_the_square_of_small_errors_and_the_distance_of_large_ones(pair):
+    x0, noise = pair
+    off = torch.full_like(x0, 1e-3)
+    off[1] = 50.0
+    loss = Denoiser(Says(x0 + off), Linear(), "x0").loss(x0, noise, T, robust=0.1)
+    assert torch.allclose(loss, torch.tensor([1e-6, 2 * 0.1 * 50]), rtol=0.01)
+
+
 def test_a_weight_of_zero_hides_its_pixels(pair):
     x0, noise = pair
     weight = torch.zeros(2, 1, 2, 2)

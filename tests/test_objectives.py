@@ -201,5 +201,12 @@ def test_a_recipe_s_walk_is_the_one_it_samples_with():
     assert built == Trajectory(WALK, "sampling", 2, "x0")
 
 
-def test_a_recipe_s_share_of_pure_noise_arrives():
-    assert objectives.build(recipe.Denoising(pure=0.25), WALK) == Denoising(pure=0.25)
+def test_a_recipe_s_share_of_pure_noise_and_its_loss_arrive():
+    asked = recipe.Denoising(pure=0.25, robust=0.1)
+    assert objectives.build(asked, WALK) == Denoising(pure=0.25, robust=0.1)
+
+
+@pytest.mark.parametrize("wrong", [{"pure": 1.5}, {"robust": -0.1}])
+def test_a_denoising_out_of_range_is_refused(wrong):
+    with pytest.raises(ColorizeError, match=f"objective.{next(iter(wrong))}"):
+        recipe.Denoising(**wrong)

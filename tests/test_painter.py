@@ -12,6 +12,7 @@ from drawings import DOT, MINI, colored, gray, model, one, pixels, ref, sketch
 from PIL import Image
 
 import colorize
+from colorize.errors import ColorizeError
 from colorize.painter import Job, Named, Options, Outcome, album, framing, paint_all, work
 from colorize.painter.easel import seed_of
 from colorize.pictures import files
@@ -181,3 +182,20 @@ def test_thin_lines_stay_dark_when_a_drawing_is_shrunk() -> None:
     fitted = framing.frame(Named("a", drawing), recipe, Options())
     assert fitted.hints["line"].min() < -0.4  # 0 without: 4 of 8 pixels are ink
     assert fitted.hints["line"].max() == 1
+
+
+def test_a_palette_colors_a_drawing_and_is_told_in_its_text() -> None:
+    warm, cold = (colorize.paint(sketch(), palette=one, model=MINI) for one in ("red", "#0000ff"))
+    assert not np.array_equal(warm.pixels, cold.pixels)
+    assert list(json.loads(warm.text["colorize"])["references"]) == ["palette red"]
+
+
+def test_a_palette_may_be_all_gray_and_stand_beside_a_reference() -> None:
+    both = colorize.paint(sketch(), palette="gray", reference=colored(), model=MINI)
+    alone = colorize.paint(sketch(), reference=colored(), model=MINI)
+    assert not np.array_equal(both.pixels, alone.pixels)
+
+
+def test_a_model_that_never_saw_palettes_refuses_them() -> None:
+    with pytest.raises(ColorizeError, match="has not learnt to use palettes"):
+        colorize.paint(sketch(), palette="red", model=model("anime-diffusion"))

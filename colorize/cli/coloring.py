@@ -44,9 +44,10 @@ class Form:
 
 @dataclass(frozen=True)
 class Given:
-    """What is given beside the drawings: reference pictures or folders; hints, or a folder of them."""
+    """What is given beside the drawings: reference pictures or folders, a palette; hints, or a folder of them."""
 
     references: tuple[str, ...] = ()
+    palette: str = ""
     hints: Path | None = None
 
 
@@ -155,8 +156,11 @@ def _work(
     from colorize.painter.options import Options
 
     options = Options(**settings)
+    references = _references(given.references, show)
+    if given.palette:
+        references += (painter.colors(given.palette),)
     loaded = checkpoint.load(model.name, offline=model.offline, device=machine.device(model.device))
-    jobs = _jobs(places, _references(given.references, show), given.hints)
+    jobs = _jobs(places, references, given.hints)
     folder = given.hints if given.hints and given.hints.is_dir() else None
     if folder and not any(_hints_in(folder, place) for place in places):
         show.note(f"`{folder}` holds no hints of the drawings' names")

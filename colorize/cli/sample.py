@@ -24,6 +24,13 @@ def sample(
             "--ref", metavar="PICTURE", help="Take colors from this picture or folder; repeatable"
         ),
     ] = None,
+    palette: Annotated[
+        str,
+        typer.Option(
+            metavar="COLORS",
+            help='Use these colors, such as "#3b5fa0,#f2c6a0", or those of a picture',
+        ),
+    ] = "",
     hints: Annotated[
         Path | None,
         typer.Option(
@@ -149,5 +156,5 @@ def sample(
         **{"force": force, "film": film is not None},
     }
     form = Form(out, variations, grid, film, overwrite)
-    given = Given(tuple(ref or ()), hints)
+    given = Given(tuple(ref or ()), palette, hints)
     color(pictures, form, given, Model(model, device, offline), settings, Voice(quiet, as_json))

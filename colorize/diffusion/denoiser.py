@@ -80,15 +80,20 @@ class Denoiser(nn.Module):
         t: Tensor,
         cond: object = None,
         weight: Tensor | None = None,
+        robust: float = 0.0,
     ) -> Tensor:
         """Return the mean square error of each picture's prediction: (B,).
 
+        robust: with c > 0 the square of an error e becomes 2 c^2 (sqrt(1 + (e / c)^2) - 1), which is
+        the square for small errors and 2 c |e| for large ones (Charbonnier et al. 1997).
         weight: (B, 1, H, W), multiplies the squared error before the mean over pixels and is not
         normalized, so that a map of ones changes nothing.
         """
         alpha, sigma = (expand(part, x0) for part in self.schedule(t))
         out = self._predict(alpha * x0 + sigma * noise, t, cond)
         error = (out - self.prediction(x0, noise, t)) ** 2
+        if robust:
+            error = 2 * robust**2 * ((1 + error / robust**2).sqrt() - 1)
         if weight is not None:
             error = error * weight
         return error.flatten(1).mean(1) * self._importance(t)  # (B, C, H, W) -> (B,)

@@ -23,7 +23,7 @@ from colorize.painter.options import Job as Job
 from colorize.painter.options import Named as Named
 from colorize.painter.options import Options as Options
 from colorize.painter.options import check, check_job
-from colorize.pictures import files
+from colorize.pictures import files, palettes
 from colorize.pictures.picture import Picture
 
 File = Path | str
@@ -43,20 +43,22 @@ def paint(
     drawing: File | Picture,
     *,
     reference: File | Picture | Sequence[File | Picture] = (),
+    palette: File | Picture = "",
     hints: File | Picture | None = None,
     model: File | Loaded = "mini",
     options: Options | None = None,
 ) -> Picture:
     """Color one drawing: `paint("sketch.png", reference="ref.png")`.
 
-    reference: one or several color pictures. hints: a picture that is transparent but for color
+    reference: one or several color pictures. palette: colors, such as "#3b5fa0,#f2c6a0", or a
+    picture that is made of them. hints: a picture that is transparent but for color
     strokes, or the path of one or of JSON. model: a name, a path, a Hub id, or what `load`
     returned, which saves loading it for every drawing. The result has the drawing's size, depth
     and alpha. Raises ColorizeError if anything prevents it.
     """
     loaded = model if isinstance(model, Loaded) else checkpoint.load(model)
     several = [reference] if isinstance(reference, str | Path | Picture) else reference
-    given = tuple(named(one) for one in several)
+    given = tuple(named(one) for one in several) + ((colors(palette),) if palette else ())
     marks = Path(hints) if isinstance(hints, str) else hints
     sheet = named(drawing, "the drawing")
     job = Job(sheet.name, sheet.picture, given, marks)
@@ -87,6 +89,19 @@ def named(picture: File | Picture, name: str = "the reference") -> Named:
     if isinstance(picture, Picture):
         return Named(name, picture)
     return Named(files.shown(Path(picture).name), files.read(Path(picture)))
+
+
+def colors(palette: File | Picture) -> Named:
+    """Return a palette as a reference: colors as `palettes.parse` reads them, or those of a picture.
+
+    Raises ColorizeError (wrong usage) for a text that is neither colors nor the path of a file.
+    """
+    if isinstance(palette, str) and not Path(palette).is_file():
+        found, name = palettes.parse(palette), f"palette {palette}"
+    else:
+        one = named(palette, "a picture")
+        found, name = palettes.dominant(one.picture.tensor()), f"palette of {one.name}"
+    return Named(name, files.from_tensor(palettes.swatches(found)), palette=True)
 
 
 class _Gatherer:

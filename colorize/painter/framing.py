@@ -211,7 +211,7 @@ def darkened(line: Tensor) -> Tensor:
 def _square(reference: Named, side: int) -> Tensor:
     """A reference in the middle of a white square, (1, 3, side, side)."""
     picture = shrunk(reference.picture, 2 * SIDE).tensor()
-    if float(colorfulness(picture)) < COLORLESS:
+    if not reference.palette and float(colorfulness(picture)) < COLORLESS:
         raise ColorizeError(
             f"the reference `{reference.name}` has no color", "give a color picture with --ref"
         )

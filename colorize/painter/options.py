@@ -21,10 +21,11 @@ OPTIONS = {"reference": "--ref", "hints": "--hints"}
 
 @dataclass(frozen=True)
 class Named:
-    """A picture and what messages call it."""
+    """A picture and what messages call it; palette: it shows colors only, see `palettes.swatches`."""
 
     name: str
     picture: Picture
+    palette: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,12 @@ def check_job(recipe: Recipe, options: Options, job: Job) -> tuple[str, ...]:
                 "it takes: " + ", ".join(recipe.hints),
                 code=2,
             )
+    if any(one.palette for one in job.references) and not recipe.pretrain.mix.palette:
+        raise ColorizeError(
+            f"the model `{recipe.name}` has not learnt to use palettes",
+            "give a picture with --ref, or choose a model that has: mini",
+            code=2,
+        )
     for name in [*options.guidance, *options.strength]:
         if name in GIVEN and name not in job.given:
             raise ColorizeError(

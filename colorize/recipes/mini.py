@@ -26,16 +26,18 @@ SETS = (
 )
 
 MIX = Mix(
-    gray=0.3,
-    reference=0.6,
+    gray=0.25,
+    reference=0.7,
     hints=0.35,
-    other=0.4,
+    other=0.5,
     warp=0.06,
     loose=0.5,
     shuffle=0.15,
+    palette=0.12,
     hue=0.5,
     restyle=0.3,
     degrade=0.5,
+    tone=0.12,
     crop=0.7,
     sets=SETS,
 )
@@ -66,7 +68,7 @@ RECIPE = Recipe(
     # `--steps 8` walks on from there.
     sampling=Sampling(steps=1, sampler="ddim", guidance=(("reference", 1.15),)),
     pretrain=Stage(
-        objective=Denoising(pure=0.6),
+        objective=Denoising(pure=0.75, robust=0.1),
         mix=MIX,
         size=128,
         batch=8,
@@ -75,7 +77,7 @@ RECIPE = Recipe(
         ema=0.999,
     ),
     finetune=Stage(
-        objective=Denoising(pure=0.75),
+        objective=Denoising(pure=0.75, robust=0.1),
         mix=MIX,
         size=192,
         batch=8,

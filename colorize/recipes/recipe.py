@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from colorize.colorizer import Colorizer, Sampling
@@ -20,9 +20,22 @@ class Denoising:
 
     pure: the share of rows that start from the end of the schedule, pure noise where it ends at zero SNR;
     these are what a walk of few calls depends on.
+    robust: up to this error the loss is the square, beyond it the distance (pseudo-Huber, Charbonnier et
+    al. 1997): the answer is nearer to the median of what is possible than to its gray mean; 0 is the square.
     """
 
     pure: float = 0.0
+    robust: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.pure <= 1:
+            raise ColorizeError(
+                f"objective.pure is {self.pure:g}", "it is a share from 0 to 1", code=2
+            )
+        if self.robust < 0:
+            raise ColorizeError(
+                f"objective.robust is {self.robust:g}", "take 0 or more, such as 0.1", code=2
+            )
 
 
 @dataclass(frozen=True)
@@ -53,9 +66,11 @@ class Mix:
     gray: shown as gray pictures instead of line art. reference, hints: that keep the hint.
     other: references taken from another picture of the same group, where there is one; the rest is
     the row's own picture. References are warped by `warp` (fraction of the side); for a share `loose` also
-    turned, mirrored and zoomed; for a share `shuffle` cut into patches that change places.
+    turned, mirrored and zoomed; for a share `shuffle` cut into patches that change places; for a share
+    `palette` nothing but 2 to 8 of its colors is left.
     hue: whose colors are all moved around, together with their reference's and hints'.
     restyle: stored lines replaced by extracted ones. degrade: lines thinned, thickened, broken or grayed.
+    tone: with screentone over them.
     crop: the smallest share of a side that a crop keeps; 1 never crops. flip: mirrored.
     sets: shares of named sets; sets that are not named share what is left by their size.
     """
@@ -67,25 +82,17 @@ class Mix:
     warp: float = 0.05
     loose: float = 0.0
     shuffle: float = 0.0
+    palette: float = 0.0
     hue: float = 0.0
     restyle: float = 0.0
     degrade: float = 0.0
+    tone: float = 0.0
     crop: float = 1.0
     flip: float = 0.5
     sets: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in (
-            "gray",
-            "reference",
-            "hints",
-            "other",
-            "loose",
-            "shuffle",
-            "hue",
-            "restyle",
-            "flip",
-        ):
+        for name in (entry.name for entry in fields(self) if entry.name not in ("warp", "sets")):
             if not 0 <= getattr(self, name) <= 1:
                 raise ColorizeError(
                     f"mix.{name} is {getattr(self, name):g}", "it is a share from 0 to 1", code=2

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.hints import Batch, Hints
-from colorize.pictures import lines, strokes, warp
+from colorize.pictures import lines, palettes, strokes, tones, warp
 from colorize.pictures.color import luminance, permute_hues
 from colorize.pictures.field import fill
 from colorize.pictures.folder import Row, read_folder
@@ -153,6 +153,9 @@ class Pictures:
         if mix.degrade > 0:
             worse = (torch.rand(len(picks), generator=rng) < mix.degrade).to(line.device)
             line = torch.where(worse[:, None, None, None], lines.degrade(line, rng), line)
+        if mix.tone > 0:
+            toned = (torch.rand(len(picks), generator=rng) < mix.tone).to(line.device)
+            line = torch.where(toned[:, None, None, None], tones.screen(line, color, rng), line)
         return line, clean
 
     def _hints(
@@ -172,7 +175,7 @@ class Pictures:
         return Hints(**given)
 
     def _references(self, source: Tensor, rng: Generator) -> Tensor:
-        """Bend the sources; loosen and shuffle some of them."""
+        """Bend the sources; loosen and shuffle some of them, and reduce some to a palette."""
         mix, count = self.stage.mix, source.shape[0]
         bent = warp.warp(source, mix.warp, rng)
         if mix.loose > 0:
@@ -183,4 +186,8 @@ class Pictures:
             chosen = (torch.rand(count, generator=rng) < mix.shuffle).to(source.device)
             mixed = warp.shuffle(bent, PATCHES, rng)
             bent = torch.where(chosen[:, None, None, None], mixed, bent)
+        if mix.palette > 0:
+            chosen = (torch.rand(count, generator=rng) < mix.palette).to(source.device)
+            few = palettes.simulate(source, rng)
+            bent = torch.where(chosen[:, None, None, None], few, bent)
         return bent

@@ -42,7 +42,7 @@ class Objective(Protocol):
 def build(objective: recipe.Denoising | recipe.Trajectory, sampling: Sampling) -> Objective:
     """Make the objective a recipe's stage asks for; sampling: how its result will be used."""
     if isinstance(objective, recipe.Denoising):
-        return Denoising(pure=objective.pure)
+        return Denoising(pure=objective.pure, robust=objective.robust)
     return Trajectory(sampling, objective.start, objective.every, objective.target)
 
 
@@ -72,10 +72,12 @@ class Denoising:
     offset: standard deviation of noise that is constant over a channel of a picture, added to the
     usual noise so that very dark and bright pictures are learnt (Guttenberg 2023 uses 0.1).
     pure: the share of pictures moved to the end of the schedule, where a walk begins.
+    robust: see `Denoiser.loss`.
     """
 
     offset: float = 0.0
     pure: float = 0.0
+    robust: float = 0.0
 
     def __call__(self, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
         """Yield the mean over the batch of the denoiser's loss, a scalar."""
@@ -88,7 +90,8 @@ class Denoising:
         cond = model.condition(batch.hints, batch.drop, None)
         weigh = getattr(model.space, "weight", None)  # spaces without unseen places have none
         weight = weigh(batch.hints) if weigh else None
-        yield model.denoiser.loss(x0, noise, t, cond, weight=weight).mean()
+        loss = model.denoiser.loss(x0, noise, t, cond, weight=weight, robust=self.robust)
+        yield loss.mean()
 
 
 @dataclass(frozen=True)
