@@ -82,12 +82,21 @@ def test_hints_flow_up_to_the_ink_and_no_further() -> None:
     assert (told[0, 3, :, 9:] == -1).all()
 
 
-def test_an_area_that_a_hint_reaches_follows_it_and_the_others_stay() -> None:
-    paper = torch.ones(1, 1, 16, 16)
-    paper[..., 8] = -1
-    hints = torch.zeros(1, 4, 16, 16)
-    hints[:, 3] = -1
-    hints[0, :, 4, 3] = torch.tensor([0.5, -0.5, 0.25, 1.0])
-    result = field.obey(torch.zeros(1, 3, 16, 16), hints, paper)
-    torch.testing.assert_close(result[0, :, 12, 5], torch.tensor([0.5, -0.5, 0.25]))
-    assert (result[..., 9:] == 0).all()
+def test_a_field_is_evened_out_between_lines_and_keeps_its_edges() -> None:
+    paper = torch.ones(1, 1, 24, 24)
+    paper[..., 12] = -1
+    noise = 0.05 * torch.randn(1, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    color = noise + torch.where(torch.arange(24) < 12, 0.1, -0.1)  # apart by less than an edge
+    color[:, :, 16:, 12:] += 1  # an edge of its own, without a line
+    result = field.even(color, paper)
+    for part in (slice(0, 12), slice(13, 24)):
+        inside, before = result[..., :14, part], color[..., :14, part]
+        assert inside.std() < before.std() / 3
+        assert torch.allclose(inside.mean(), before.mean(), atol=0.02)
+    assert (result[..., 20, 18] - result[..., 10, 18]).mean() > 0.8
+    torch.testing.assert_close(result.mean((2, 3)), color.mean((2, 3)))
+
+
+def test_nearly_white_becomes_white_and_the_rest_stays() -> None:
+    made = field.paper_white(torch.tensor([0.95, 0.5]).expand(1, 3, 1, 2))
+    assert made[0, 0, 0].tolist() == [1.0, 0.5]

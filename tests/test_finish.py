@@ -180,7 +180,7 @@ def test_any_size_is_finished(kind: str, size: tuple[int, int]) -> None:
 
 
 def test_nearly_white_paper_becomes_white() -> None:
-    result = onto(divided(64, 30), flat((0.99, 0.985, 0.987), 8, 8), "line", False).pixels
+    result = onto(divided(64, 30), flat((0.99, 0.985, 0.987), 8, 8), "line", True).pixels
     assert (result[:, :30] == 255).all()
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from colorize.hints import Hints
 from colorize.networks.unet import pad
-from colorize.pictures.field import fill, obey
+from colorize.pictures import obey
+from colorize.pictures.field import even, fill, paper_white
 from colorize.pictures.strokes import resize
 
 
@@ -66,14 +67,21 @@ class Field:
     def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
         """From x to the color under the ink, (B, 3, h, w) in [-1, 1].
 
-        On line art the areas that color hints reach are drawn towards them, by `strength` from 0 to 1;
-        a gray picture has no walls that would end an area.
+        On line art it is evened out between the lines, and paper is white. Areas that color hints
+        reach are drawn towards them, by `strength` from 0 to 1.
         """
         line, dots = hints.get("line"), hints.get("hints")
-        if line is not None and dots is not None and strength > 0:
-            open_ = -F.max_pool2d(-pad(line, self.patch), self.patch)
+        if line is not None:
+            paper = -F.max_pool2d(-pad(line, self.patch), self.patch)
+            x = paper_white(even(x.clamp(-1, 1), paper))
+        if dots is not None and strength > 0:
             given = resize(dots, (x.shape[-2], x.shape[-1]))
-            x = torch.lerp(x, obey(x, given, open_), strength)
+            if line is not None:
+                drawn = obey.along_lines(x, given, paper)
+            else:
+                gray = F.avg_pool2d(pad(hints["gray"], self.patch), self.patch)
+                drawn = obey.along_shades(x, given, gray)
+            x = torch.lerp(x, drawn, strength)
         return x.clamp(-1, 1)
 
     def weight(self, hints: Hints) -> Tensor | None:

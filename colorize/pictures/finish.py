@@ -17,12 +17,11 @@ from torch import Tensor
 
 from colorize.pictures.color import XYZ, lab_to_rgb, rgb_to_lab
 from colorize.pictures.enlarge import Array, along_edges, resized, under_ink
-from colorize.pictures.field import fill
+from colorize.pictures.field import fill, paper_white
 from colorize.pictures.picture import Picture, Pixels
 
 WORKED = 2_000_000  # pixels that lines are followed at; beyond, a smooth enlargement is enough
 STRIP = 60_000  # pixels finished at a time, which bounds memory and stays in the cache
-WHITE = (0.86, 0.95)  # a field this near to white is meant to be paper: eased into white
 DENSE = 0.25  # a cell with less paper is filled from its neighbors; others are divided by it
 HALVINGS = 7  # of chroma on the way into the gamut: to 1 % of it
 COARSE = 0.18  # of L*; half an 8-bit level is 0.2 on average
@@ -40,8 +39,7 @@ def onto(original: Picture, color: Tensor, kind: Literal["line", "gray"], inked:
     """
     if kind == "line":
         sheet = _on_paper(original)
-        field = _under(sheet, color, inked)
-        pixels = _painted(sheet, _paper_white(field))
+        pixels = _painted(sheet, _under(sheet, color, inked))
     else:
         sheet, pixels = original, _tinted(original, color)
     icc = None if sheet.gray else sheet.icc  # a gray profile does not fit RGB pixels
@@ -55,13 +53,6 @@ def _on_paper(drawing: Picture) -> Picture:
     light = drawing.pixels.min(2) > drawing.peak // 2
     shown = drawing.alpha > drawing.peak // 2
     return drawing if (light & shown).mean() > SHOWN else drawing.on_white()
-
-
-def _paper_white(field: Array) -> Array:
-    """Nearly white cells become white, without a step: (h, w, 3) in [0, 1]."""
-    low, high = WHITE
-    share = ((field.min(2, keepdims=True) - low) / (high - low)).clip(0, 1)
-    return np.asarray(field + share * share * (3 - 2 * share) * (1 - field), np.float32)
 
 
 def _under(drawing: Picture, color: Tensor, inked: bool) -> Array:
@@ -80,7 +71,7 @@ def _without_ink(color: Tensor, paper: Array) -> Array:
     """
     share = _shrunk(paper, color)
     divided = ((color.detach().cpu().float() + 1) / share.clamp(min=DENSE) - 1).clamp(-1, 1)
-    return _planar(fill(divided, share * 2 - 1, DENSE * 2 - 1))
+    return _planar(paper_white(fill(divided, share * 2 - 1, DENSE * 2 - 1)))
 
 
 def _shrunk(paper: Array, color: Tensor) -> Tensor:

@@ -1,0 +1,87 @@
+"""Hints are obeyed: by areas of line art, by shades of gray pictures, and nowhere else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from colorize.pictures import obey
+from colorize.pictures.color import luminance
+
+HUE = torch.tensor([0.5, -0.5, 0.25])
+
+
+def hints(side: int, *dots: tuple[int, int, Tensor]) -> Tensor:
+    """Single cells with a color each."""
+    made = torch.zeros(1, 4, side, side)
+    made[:, 3] = -1
+    for y, x, color in dots:
+        made[0, :3, y, x], made[0, 3, y, x] = color, 1
+    return made
+
+
+def walled(side: int = 16, at: int = 8) -> Tensor:
+    """Paper with a line from top to bottom."""
+    paper = torch.ones(1, 1, side, side)
+    paper[..., at] = -1
+    return paper
+
+
+def test_an_area_that_a_hint_reaches_follows_it_and_the_others_stay() -> None:
+    result = obey.along_lines(torch.zeros(1, 3, 16, 16), hints(16, (4, 3, HUE)), walled())
+    torch.testing.assert_close(result[0, :, 12, 5], HUE)
+    assert (result[..., 9:] == 0).all()
+
+
+def test_the_hint_itself_has_its_very_color_in_an_uneven_field() -> None:
+    field = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.3
+    given = hints(16, (4, 3, HUE), (12, 6, -HUE))
+    result = obey.along_lines(field, given, walled())
+    torch.testing.assert_close(result[0, :, 4, 3], HUE)
+    torch.testing.assert_close(result[0, :, 12, 6], -HUE)
+
+
+def test_a_dark_hint_on_a_line_does_not_blacken_the_area_beside_it() -> None:
+    black = torch.full((3,), -1.0)
+    given = hints(16, (4, 7, black), (4, 8, black))
+    assert (obey.along_lines(torch.zeros(1, 3, 16, 16), given, walled()) == 0).all()
+    away = hints(16, (4, 3, black))  # meant: there is no line near it
+    assert (obey.along_lines(torch.zeros(1, 3, 16, 16), away, walled())[..., :7] < -0.5).all()
+
+
+def test_a_colored_stroke_across_a_line_colors_both_sides() -> None:
+    given = hints(16, *((4, x, HUE) for x in range(6, 11)))
+    result = obey.along_lines(torch.zeros(1, 3, 16, 16), given, walled())
+    assert (result[0, 0, :12, :8] > 0.2).all()
+    assert (result[0, 0, :12, 9:] > 0.2).all()
+
+
+def test_shades_that_are_alike_take_the_color_of_their_hint() -> None:
+    gray = torch.full((1, 1, 16, 16), 0.6)
+    gray[..., 8:] = -0.6
+    chroma = HUE - luminance(HUE.view(1, 3, 1, 1))[0, 0, 0, 0]
+    given = hints(16, (4, 7, HUE), (12, 8, -HUE))
+    result = obey.along_shades(gray.expand(1, 3, 16, 16), given, gray)
+    found = result - luminance(result)
+    torch.testing.assert_close(found[0, :, 4, 7], chroma, atol=0.02, rtol=0)
+    assert ((found[0, :, :, :8] - chroma[:, None, None]).abs() < 0.25).all()
+    assert ((found[0, :, :, 8:] + chroma[:, None, None]).abs() < 0.25).all()
+
+
+def test_shades_keep_their_luma_and_pictures_without_hints_stay() -> None:
+    rng = torch.Generator().manual_seed(0)
+    color = torch.rand(2, 3, 12, 12, generator=rng) - 0.5
+    gray = torch.rand(2, 1, 12, 12, generator=rng)
+    given = torch.cat((hints(12, (3, 3, HUE)), hints(12)))
+    result = obey.along_shades(color, given, gray)
+    torch.testing.assert_close(luminance(result), luminance(color))
+    assert torch.equal(result[1], color[1])
+
+
+def test_many_hinted_cells_are_thinned_evenly(monkeypatch) -> None:
+    gray = torch.zeros(1, 1, 16, 16)
+    given = torch.cat((HUE.view(1, 3, 1, 1).expand(1, 3, 16, 16), torch.ones(1, 1, 16, 16)), 1)
+    whole = obey.along_shades(gray.expand(1, 3, 16, 16), given, gray)
+    monkeypatch.setattr(obey, "MOST", 10)
+    thinned = obey.along_shades(gray.expand(1, 3, 16, 16), given, gray)
+    torch.testing.assert_close(thinned, whole, atol=0.15, rtol=0)
