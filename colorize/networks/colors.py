@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -33,15 +34,8 @@ class HintMap:
 
     patch: int = 2
 
-    @property
-    def stacked(self) -> int:
-        """How many channels the stack door receives."""
-        return 8
-
-    @property
-    def tokens(self) -> int:
-        """The width of the tokens: none."""
-        return 0
+    stacked: ClassVar = 8  # channels that the stack door receives
+    tokens: ClassVar = 0
 
     def build(self) -> nn.Module:
         """Make the module."""
@@ -89,15 +83,8 @@ class ReferenceTone:
 
     patch: int = 2
 
-    @property
-    def stacked(self) -> int:
-        """How many channels the stack door receives."""
-        return 10
-
-    @property
-    def tokens(self) -> int:
-        """The width of the tokens: none."""
-        return 0
+    stacked: ClassVar = 10  # channels that the stack door receives
+    tokens: ClassVar = 0
 
     def build(self) -> nn.Module:
         """Make the module."""

@@ -22,16 +22,12 @@ class Stack:
     names: tuple[str, ...] = ("line", "reference")
 
     channels: ClassVar = {"line": 1, "gray": 1, "reference": 3, "hints": 4}
+    tokens: ClassVar = 0
 
     @property
     def stacked(self) -> int:
         """How many channels the stack door receives."""
         return sum(self.channels[name] for name in self.names)
-
-    @property
-    def tokens(self) -> int:
-        """The width of the tokens: none."""
-        return 0
 
     def build(self) -> nn.Module:
         """Make the module."""
@@ -73,15 +69,12 @@ class Drawing:
 
     patch: int = 2
 
+    tokens: ClassVar = 0
+
     @property
     def stacked(self) -> int:
         """How many channels the stack door receives."""
         return self.patch**2 + 1
-
-    @property
-    def tokens(self) -> int:
-        """The width of the tokens: none."""
-        return 0
 
     def build(self) -> nn.Module:
         """Make the module."""

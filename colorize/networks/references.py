@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -50,10 +51,7 @@ class ReferenceTokens:
     width: int = 192
     size: int = 128
 
-    @property
-    def stacked(self) -> int:
-        """How many channels the stack door receives: none."""
-        return 0
+    stacked: ClassVar = 0  # channels that the stack door receives
 
     @property
     def tokens(self) -> int:
@@ -77,7 +75,7 @@ class ReferenceEncoder(nn.Module):
         self.coarse = Residual(width, width, 0, 8)
         self.color = nn.Linear(3, width)
         self.norm = nn.LayerNorm(width)
-        self.none = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        self.none = nn.Parameter(nn.init.normal_(torch.empty(1, 1, width), std=0.02))
 
     def forward(
         self, hints: Hints, drop: Drop | None = None, strength: Strength | None = None
