@@ -11,7 +11,7 @@ from torch import nn
 
 from colorize.hints import Hints
 from colorize.networks.colors import HintMap, ReferenceTone
-from colorize.networks.references import Drop, ReferenceTokens, Strength, kept, single
+from colorize.networks.references import Drop, ReferenceTokens, Strength, kept, shown, single
 from colorize.networks.unet import Cond, pad
 
 
@@ -93,11 +93,7 @@ class DrawingDoor(nn.Module):
     ) -> Cond:
         """Encode the drawing; rows whose line is dropped or missing show their gray instead."""
         lined = kept(hints, "line", drop or {})
-        line, gray = hints.get("line"), hints.get("gray")
-        drawing = (
-            hints.drawing if line is None or gray is None else lined * line + (1 - lined) * gray
-        )
-        cells = F.pixel_unshuffle(pad(drawing, self.patch), self.patch)
+        cells = F.pixel_unshuffle(pad(shown(hints, drop or {}), self.patch), self.patch)
         flag = (2 * lined - 1).expand(-1, 1, *cells.shape[-2:])
         return Cond(stack=torch.cat([cells, flag], dim=1))
 

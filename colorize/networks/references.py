@@ -30,6 +30,15 @@ def kept(hints: Hints, name: str, drop: Drop) -> Tensor:
     return 1 - left_out.to(like)[:, None, None, None]
 
 
+def shown(hints: Hints, drop: Drop) -> Tensor:
+    """Return what there is to color, (B, 1, H, W): line art or, where that is missing or dropped, gray."""
+    line, gray = hints.get("line"), hints.get("gray")
+    if line is None or gray is None:
+        return hints.drawing
+    lined = kept(hints, "line", drop)
+    return lined * line + (1 - lined) * gray
+
+
 def single(reference: Tensor, model: str) -> Tensor:
     """Refuse more references than the model can take: (B, 3, H, W) in and out."""
     if reference.shape[1] > 3:

@@ -65,7 +65,8 @@ def _shaded(color: Tensor, hints: Tensor, gray: Tensor) -> Tensor:
     told = (hints[:3] - luminance(hints[None, :3])[0]).flatten(1).T[held]
     wrong = told - chroma[held]
     rows = []
-    for near, own in zip(place.split(ROWS), chroma.split(ROWS), strict=True):
+    for start in range(0, len(place), ROWS):
+        near, own = place[start : start + ROWS], chroma[start : start + ROWS]
         square = torch.cdist(near, place[held]).square()
         weight = 1 / (square + 1e-5).square()
         weight = weight / weight.sum(1, keepdim=True)

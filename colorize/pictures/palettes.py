@@ -39,7 +39,7 @@ def simulate(picture: Tensor, rng: Generator) -> Tensor:
     flat = F.avg_pool2d(picture, min(CELL, height, width)).flatten(2)  # (B, 3, N)
     places = torch.randint(flat.shape[2], (batch, 2 * MOST), generator=rng).to(flat.device)
     pairs = flat.gather(2, places[:, None].expand(-1, 3, -1)).view(batch, 3, 2, MOST)
-    chroma = pairs.amax(1) - pairs.amin(1)  # (B, 2, MOST)
+    chroma = pairs.amax(1) - pairs.amin(1) - 2 * (pairs.amin(1) >= PAPER).to(pairs)  # (B, 2, MOST)
     colors = torch.where((chroma[:, 0] > chroma[:, 1])[:, None], pairs[:, :, 0], pairs[:, :, 1])
     counts = torch.randint(2, MOST + 1, (batch,), generator=rng)
     return mosaic(colors, counts, (height, width), rng)
