@@ -154,6 +154,19 @@ def test_only_gray_applies_when_nothing_is_given():
     assert [one.name for one in baselines.applying("none")] == ["gray"]
 
 
+def test_a_stranger_can_be_copied_and_a_palette_cannot():
+    found = {mode: [one.name for one in baselines.applying(mode)] for mode in MODES}
+    assert found["shuffled"] == ["gray", "reference-statistics", "reference-copy"]
+    assert found["palette"] == ["gray", "reference-statistics"]
+
+
+def test_statistics_of_a_palette_leave_paper_white_and_fill_the_figure():
+    swatches = RED.view(1, 3, 1, 1).expand(1, 3, 128, 128)
+    out = baselines.reference_statistics(sample(reference=swatches, mode="palette"))
+    assert at(out, PAPER).min() == 1
+    assert torch.allclose(at(out, LEFT), RED, atol=1e-4)
+
+
 def test_reference_baselines_do_not_apply_to_hints():
     assert [one.name for one in baselines.applying("hints")] == ["gray", "nearest-hint"]
 

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from colorize import checkpoint
 from colorize.cli import app
-from colorize.evaluation import metrics, report
+from colorize.evaluation import metrics
+from colorize.evaluation import sheet as sheets
 from colorize.evaluation.samples import fit
 from colorize.pictures import files, lines
 
@@ -43,6 +44,12 @@ def test_eval_prints_the_model_beside_the_baselines_that_its_mode_allows(model, 
     assert result.stderr == ""
 
 
+def test_eval_of_a_palette_is_compared_with_its_mean_color(model, folder):
+    result = score(model, folder, "--mode", "palette", "--json")
+    names = [entry["name"] for entry in json.loads(result.stdout)[0]["results"]]
+    assert names == ["tiny", "gray", "reference-statistics"]
+
+
 def test_eval_scores_what_sample_writes(model, folder, tmp_path):
     document = json.loads(score(model, folder, "--mode", "none", "--json").stdout)[0]
     row = document["results"][0]["rows"][0]
@@ -58,8 +65,9 @@ def test_eval_scores_what_sample_writes(model, folder, tmp_path):
 def test_eval_leaves_out_modes_that_cannot_be_unless_they_are_asked_for(model, folder):
     every = score(model, folder, "--against", "none", "--json")
     protocols = [document["protocol"]["mode"] for document in json.loads(every.stdout)]
-    assert protocols == ["same", "hints", "none"]
+    assert protocols == ["same", "palette", "hints", "none"]
     assert "note: without the mode cross: no picture" in every.stderr
+    assert "note: without the mode shuffled: no picture" in every.stderr
     assert score(model, folder, "--mode", "cross").exit_code == 1
 
 
@@ -91,4 +99,88 @@ def test_eval_writes_a_sheet_and_markdown(model, folder, tmp_path):
     result = score(model, folder, "--mode", "none", "--sheet", str(sheet), "--markdown")
     assert result.stdout.count("| tiny |") == 1
     with Image.open(sheet) as picture:
-        assert picture.width == 4 * 64 + 3 * report.GUTTER
+        assert picture.width == 4 * 64 + 3 * sheets.GUTTER
+
+
+def test_every_share_of_hints_has_a_table_of_its_own(model, folder):
+    more = ("--hint-share", "5", "--hint-share", "0.5", "--against", "none", "--json")
+    documents = json.loads(score(model, folder, "--mode", "hints", *more).stdout)
+    assert [document["protocol"]["hint_share"] for document in documents] == [0.005, 0.05]
+
+
+def test_without_a_wish_hints_tell_half_a_percent(model, folder):
+    more = ("--mode", "hints", "--against", "none", "--json")
+    asked = score(model, folder, *more, "--hint-share", "0.5").stdout
+    usual = score(model, folder, *more).stdout
+    first, second = (json.loads(text)[0]["protocol"] for text in (asked, usual))
+    assert first == second
+
+
+def test_the_curve_is_told_below_its_tables(model, folder):
+    result = score(model, folder, "--mode", "hints", "--curve", "--against", "nearest-hint")
+    below = result.stdout.rpartition("by share of hints")[2]
+    shares = re.findall(r"^ +([\d.]+)  ", below, re.MULTILINE)
+    assert shares == ["0.05", "0.1", "0.2", "0.5", "1", "2", "5"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        (("--curve", "--hint-share", "1"), "--curve and --hint-share are both given"),
+        (("--curve", "--mode", "none"), "--curve is for the mode hints"),
+        (("--hint-share", "1", "--mode", "same"), "--hint-share is for the mode hints"),
+        (("--hint-share", "0"), "hints cannot tell 0 % of the pixels"),
+        (("--hint-share", "101"), "hints cannot tell 101 % of the pixels"),
+        (("--hint-share", "nan"), "hints cannot tell nan % of the pixels"),
+    ],
+)
+def test_impossible_shares_are_refused(model, folder, wish, told):
+    result = score(model, folder, *wish)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {told}")
+    assert len(result.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("option", ["--sheet", "--html"])
+@pytest.mark.parametrize("name", ["nowhere/a{}", "a.xyz", "there{}"])
+def test_a_place_that_cannot_be_written_is_refused_before_anything_else(tmp_path, option, name):
+    suffix = ".png" if option == "--sheet" else ".html"
+    (tmp_path / f"there{suffix}").mkdir()
+    place = tmp_path / name.format(suffix)
+    # The model is missing, too: whoever loaded it first would tell of that.
+    result = run("eval", "no-such-model", str(tmp_path), option, str(place))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {option}")
+
+
+def test_a_sheet_shows_as_many_pictures_as_asked_in_the_format_of_its_name(model, folder, tmp_path):
+    path = tmp_path / "sheet.webp"
+    more = ("--mode", "none", "--against", "none", "--sheet", str(path))
+    assert score(model, folder, *more, "--shown", "1").exit_code == 0
+    with Image.open(path) as picture:
+        assert (picture.format, picture.height) == ("WEBP", sheets.CAPTION + 64 + sheets.GUTTER)
+
+
+def test_a_page_tells_what_json_tells(model, folder, tmp_path):
+    path = tmp_path / "page.html"
+    result = score(model, folder, "--mode", "same", "--html", str(path), "--json")
+    text = path.read_text()
+    for entry in json.loads(result.stdout)[0]["results"]:
+        assert f"{entry['scores']['psnr']['mean']:.2f}" in text
+        assert entry["name"] in text
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_pictures_of_a_page_are_those_of_half_a_percent(model, folder, tmp_path):
+    path = tmp_path / "page.html"
+    score(model, folder, "--mode", "hints", "--curve", "--html", str(path))
+    parts = path.read_text().split('<section id="part')[1:]
+    assert [("<img" in part, "0.5 %" in part) for part in parts].count((True, True)) == 1
+    assert sum("<img" in part for part in parts) == 1
+
+
+def test_a_model_named_like_a_baseline_is_told_apart(folder, tmp_path):
+    checkpoint.save(tiny("mini").build(), tiny("mini"), tmp_path / "gray.safetensors")
+    result = score(str(tmp_path / "gray.safetensors"), folder, "--mode", "none", "--json")
+    names = [entry["name"] for entry in json.loads(result.stdout)[0]["results"]]
+    assert names == ["gray (model)", "gray"]

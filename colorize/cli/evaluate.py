@@ -28,10 +28,22 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="MODE",
-            help="Give beside the drawing: same (the warped truth), cross (another picture), hints"
-            " (dots) or none; repeatable  [default: all]",
+            help="Give beside the drawing: same (the warped truth), cross (another picture), shuffled"
+            " (an unrelated one), palette (the true colors), hints (dots) or none; repeatable"
+            "  [default: all]",
         ),
     ] = None,
+    hint_share: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="Tell so many of the pixels in the mode hints; repeatable  [default: 0.5]",
+        ),
+    ] = None,
+    curve: Annotated[
+        bool,
+        typer.Option("--curve", help="Score hints of 0.05, 0.1, 0.2, 0.5, 1, 2 and 5 percent"),
+    ] = False,
     kind: Annotated[
         Literal["line", "gray"], typer.Option(metavar="KIND", help="Draw as: line, gray")
     ] = "line",
@@ -75,6 +87,18 @@ def evaluate(
         Path | None,
         typer.Option(metavar="PICTURE", help="Write drawings, results and truths side by side"),
     ] = None,
+    shown: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="NUMBER", help="Show so many pictures of each mode there, spread evenly"
+        ),
+    ] = 6,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PAGE", help="Write tables, charts, best and worst pictures as one HTML file"
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list, one object per mode, to stdout")
     ] = False,
@@ -87,30 +111,34 @@ def evaluate(
     Pictures are colored exactly as `sample` would color them. Values have 95 % intervals.
 
     Examples:
-        colorize eval mini data/
+        colorize eval mini data/ --html report.html
         colorize eval runs/anime-diffusion/model.safetensors data/ --mode cross --limit 50 --json
     """
     if as_json and as_markdown:
         raise ColorizeError("--json and --markdown are both given", "choose one", code=2)
     from colorize import checkpoint
-    from colorize.cli import scoring
-    from colorize.evaluation import report
+    from colorize.cli import choices, reporting, scoring
     from colorize.networks import machine
     from colorize.painter.options import Options
+    from colorize.pictures.files import FORMATS
 
+    reporting.check_place("--sheet", sheet, tuple(FORMATS))
+    reporting.check_place("--html", html, reporting.PAGES)
+    modes = mode or []
+    shares = choices.shares(hint_share or [], curve, modes)
     options = Options(
         kind=kind, steps=steps, sampler=sampler, seed=seed, precision=precision, force=True
     )
     loaded = checkpoint.load(model, device=machine.device(device))
-    tasks = scoring.tasks(loaded.recipe, data, mode or [], (size, seed, kind, limit))
-    chosen = scoring.baselines(against or ["all"], [task.protocol.mode for task in tasks])
-    scorer = scoring.Scorer(loaded, scoring.name(model), options, chosen, perceptual)
-    tables = scorer.run(tasks)
+    how = choices.How(size, seed, kind, limit, shares)
+    tasks = choices.tasks(loaded.recipe, data, modes, how)
+    chosen = choices.baselines(against or ["all"], [task.protocol.mode for task in tasks])
+    scorer = scoring.Scorer(loaded, choices.name(model), options, chosen, perceptual)
+    chapters = scorer.run(tasks, scoring.Keep(shown if sheet else 0, html is not None))
     if sheet is not None:
-        scoring.write_sheet(scorer.shown, scorer.name, sheet)
-    if as_json:
-        typer.echo(scoring.documents(tables))
-    elif as_markdown:
-        typer.echo("\n".join(report.markdown(table, scorer.scores) for table in tables), nl=False)
-    else:
-        scoring.show(tables, scorer.scores)
+        reporting.write_sheet(scorer.shown, scorer.name, sheet)
+    if html is not None:
+        facts = reporting.facts(loaded.recipe, options, tasks[0].protocol)
+        reporting.write_page(scorer.name, facts, chapters, scorer.scores, html)
+    tables = [chapter.entries for chapter in chapters]
+    reporting.tell(tables, scorer.scores, as_json, as_markdown)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from colorize.errors import ColorizeError, nearest
 from colorize.evaluation import regions
 from colorize.evaluation.regions import Labels
-from colorize.evaluation.samples import Sample
+from colorize.evaluation.samples import MODES, Sample
 from colorize.pictures import color, field
 
 INK = -0.7  # in [-1, 1]; luma below which a reference's pixel is ink, which tells no color
@@ -56,8 +56,9 @@ def reference_statistics(sample: Sample) -> Tensor:
     """Use the reference's colors, but not where they are: (1, 3, S, S).
 
     Line art: the mean color of the reference's figure fills the drawn figure, and paper around it
-    stays white if the reference has white around its own. Gray: every gray takes the mean chroma
-    that grays of its luma have in the reference (Welsh 2002 without texture) and keeps its luma.
+    stays white if the reference has white around its own, or is a palette, which has no paper.
+    Gray: every gray takes the mean chroma that grays of its luma have in the reference (Welsh 2002
+    without texture) and keeps its luma.
     """
     reference = _given(sample.reference, "reference")
     if sample.kind == "gray":
@@ -67,7 +68,7 @@ def reference_statistics(sample: Sample) -> Tensor:
     pixels = reference[0][:, torch.from_numpy(figure)]  # (3, N)
     flat = pixels.mean(dim=1) if figure.any() else torch.ones(3)
     under = flat.view(1, 3, 1, 1).repeat(1, 1, *sample.drawing.shape[-2:])
-    if regions.frame(around).mean() > 0.5:
+    if sample.mode == "palette" or regions.frame(around).mean() > 0.5:
         areas = regions.enclosed(sample.drawing)
         under[..., torch.from_numpy(regions.reaching_border(areas)[areas])] = 1.0
     return _under_ink(under, sample.drawing)
@@ -110,15 +111,18 @@ def nearest_hint(sample: Sample) -> Tensor:
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline
     for baseline in (
-        Baseline("gray", "the drawing as it is", ("same", "cross", "hints", "none"), gray),
+        Baseline("gray", "the drawing as it is", tuple(MODES), gray),
         Baseline(
             "reference-statistics",
             "the reference's mean colors",
-            ("same", "cross"),
+            ("same", "cross", "shuffled", "palette"),
             reference_statistics,
         ),
         Baseline(
-            "reference-copy", "the reference under the drawing", ("same", "cross"), reference_copy
+            "reference-copy",
+            "the reference under the drawing",
+            ("same", "cross", "shuffled"),
+            reference_copy,
         ),
         Baseline("nearest-hint", "regions filled from their hints", ("hints",), nearest_hint),
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError
-from colorize.evaluation import metrics
+from colorize.evaluation import layout, metrics
 from colorize.evaluation.samples import Sample
 
 RESAMPLES = 1000  # bootstrap draws behind an interval; 25 of them lie beyond each end
@@ -28,27 +28,62 @@ class Metric:
     higher: bool  # whether more is better
     digits: int  # after the point, in tables
     score: Callable[[Tensor, Sample], float | None]
+    help: str  # what it measures, in words for the reader of a report
 
 
 def against_truth(
-    title: str, higher: bool, digits: int, formula: Callable[[Tensor, Tensor], Tensor]
+    title: str, higher: bool, digits: int, formula: Callable[[Tensor, Tensor], Tensor], help: str
 ) -> Metric:
     """Return the metric of a formula on result and truth, (1, 3, S, S) each, that gives (1,)."""
-    return Metric(title, higher, digits, lambda r, s: formula(r, s.truth).item())
+    return Metric(title, higher, digits, lambda r, s: formula(r, s.truth).item(), help)
 
 
 def _ink(result: Tensor, sample: Sample) -> float | None:
     return metrics.ink_kept(result, sample.drawing).item() if sample.kind == "line" else None
 
 
+def _leak(result: Tensor, sample: Sample) -> float | None:
+    line = sample.kind == "line"
+    return layout.leak(result, sample.truth, sample.drawing) if line else None
+
+
+def _copying(result: Tensor, sample: Sample) -> float | None:
+    """Only a reference of another layout can be copied; the warped truth has the right one."""
+    if sample.reference is None or sample.mode not in ("cross", "shuffled"):
+        return None
+    return layout.copying(result, sample.truth, sample.reference).item()
+
+
 METRICS: dict[str, Metric] = {
-    "psnr": against_truth("PSNR", True, 2, metrics.psnr),
-    "ssim": against_truth("SSIM", True, 3, metrics.ssim),
-    "ms_ssim": against_truth("MS-SSIM", True, 3, metrics.ms_ssim),
-    "delta_e": against_truth("ΔE", False, 2, metrics.delta_e),
-    "colorfulness_gap": against_truth("Vivid", False, 1, metrics.colorfulness_gap),
-    "palette": against_truth("Palette", False, 3, metrics.palette_distance),
-    "ink_kept": Metric("Ink", True, 3, _ink),
+    "psnr": against_truth(
+        "PSNR", True, 2, metrics.psnr, "nearness to the truth, pixel by pixel, in dB"
+    ),
+    "ssim": against_truth("SSIM", True, 3, metrics.ssim, "likeness of structure, at most 1"),
+    "ms_ssim": against_truth("MS-SSIM", True, 3, metrics.ms_ssim, "the same at several scales"),
+    "delta_e": against_truth(
+        "ΔE",
+        False,
+        2,
+        metrics.delta_e,
+        "visible difference of colors, CIEDE2000; 1 is just visible",
+    ),
+    "colorfulness_gap": against_truth(
+        "Vivid", False, 1, metrics.colorfulness_gap, "how far colorfulness is off, dull or gaudy"
+    ),
+    "palette": against_truth(
+        "Palette",
+        False,
+        3,
+        metrics.palette_distance,
+        "how far the palette is off, wherever it lies",
+    ),
+    "ink_kept": Metric("Ink", True, 3, _ink, "share of the dark ink that stayed as dark"),
+    "leak": Metric(
+        "Leak", False, 3, _leak, "share of paper beside lines that took color from across the line"
+    ),
+    "copying": Metric(
+        "Copy", False, 3, _copying, "how far colors lie where the reference has them; 0 is ideal"
+    ),
 }
 
 

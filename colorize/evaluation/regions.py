@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from colorize.pictures.regions import nearest as nearest
+
 Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.int64]
 Plane = TypeVar("Plane", Mask, Labels)
@@ -37,17 +39,6 @@ def enclosed(drawing: Tensor) -> Labels:
     if numbers.any():  # the rest of the paper belongs to the region nearest to it
         numbers = np.where(paper > 0, numbers.ravel()[nearest(numbers > 0)], 0)
     return numbers
-
-
-def nearest(mask: Mask) -> Labels:
-    """Return for every pixel the flat index of the nearest pixel of a mask, (S, S)."""
-    found = cv2.distanceTransformWithLabels(
-        (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )[1]
-    table: Labels = np.zeros(int(found.max()) + 1, np.int64)
-    table[found[mask]] = np.flatnonzero(mask)
-    pixels: Labels = table[found]
-    return pixels
 
 
 def frame(values: Plane) -> Plane:

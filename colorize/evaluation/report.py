@@ -1,4 +1,4 @@
-"""Show scores side by side: on the terminal, as JSON, as Markdown, and as a sheet of pictures.
+"""Show scores side by side: on the terminal, as JSON and as Markdown.
 
 Knows nothing of how pictures were colored or scored.
 """
@@ -9,20 +9,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-import torch
-from PIL import Image, ImageDraw, ImageFont
 from rich import box
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor
 
 from colorize.errors import ColorizeError
 from colorize.evaluation.evaluate import METRICS, Metric, Row, Summary, summary
 from colorize.evaluation.samples import MODES, Protocol
-from colorize.pictures.files import Picture, from_tensor
 
 SCHEMA = "colorize-eval/1"  # raised when a key changes its name or meaning
-GUTTER, CAPTION = 6, 16  # pixels between pictures, and for a line of text
 
 
 @dataclass(frozen=True)
@@ -41,24 +36,24 @@ def table(entries: Sequence[Entry], scores: Mapping[str, Metric] = METRICS) -> T
     Arrows say which way is better, the best of each column is bold, and below each value stands
     half the width of its 95 % interval. Raises ColorizeError for entries of different protocols.
     """
-    protocol = _one_protocol(entries)
+    protocol = one_protocol(entries)
     summaries = [summary(entry.rows) for entry in entries]
-    shown = _shown(summaries, scores)
-    extras = _extras(entries)
-    grid = Table(box=box.SIMPLE_HEAD, padding=0, title=_title(protocol), expand=False)
+    columns = shown(summaries, scores)
+    crowds = extras(entries)
+    grid = Table(box=box.SIMPLE_HEAD, padding=0, title=title(protocol), expand=False)
     grid.title_justify = "left"
     grid.add_column("", overflow="fold", max_width=20)
-    for metric in shown.values():
+    for metric in columns.values():
         grid.add_column(_stacked(metric.title, metric.higher), justify="right", no_wrap=True)
-    for name in extras:
+    for name in crowds:
         grid.add_column(_stacked(name.upper(), False), justify="right", no_wrap=True)
     grid.add_column("s", justify="right", no_wrap=True)
     for at, (entry, one) in enumerate(zip(entries, summaries, strict=True)):
         cells = [
-            _cell(one, name, metric, at in _best(summaries, name, metric))
-            for name, metric in shown.items()
+            _cell(one, name, metric, at in best(summaries, name, metric))
+            for name, metric in columns.items()
         ]
-        cells += [_extra_cell(entry, name, entries) for name in extras]
+        cells += [_extra_cell(entry, name, entries) for name in crowds]
         grid.add_row(entry.name, *cells, f"{one.seconds:.2f}")
     return grid
 
@@ -66,17 +61,17 @@ def table(entries: Sequence[Entry], scores: Mapping[str, Metric] = METRICS) -> T
 def sets_table(entry: Entry, scores: Mapping[str, Metric] = METRICS) -> Table:
     """Return one line per set of pictures for a single entry, the plain means."""
     one = summary(entry.rows)
-    shown = _shown([one], scores)
+    columns = shown([one], scores)
     grid = Table(box=box.SIMPLE_HEAD, padding=0, title=entry.name)
     grid.title_justify = "left"
     grid.add_column("set", overflow="fold", max_width=20)
     grid.add_column("n", justify="right")
-    for metric in shown.values():
+    for metric in columns.values():
         grid.add_column(_stacked(metric.title, metric.higher), justify="right", no_wrap=True)
     for name, part in one.sets.items():
         values = [
             f"{part.scores[key]:.{metric.digits}f}" if key in part.scores else "-"
-            for key, metric in shown.items()
+            for key, metric in columns.items()
         ]
         grid.add_row(name or "-", str(part.pictures), *values)
     return grid
@@ -84,25 +79,25 @@ def sets_table(entry: Entry, scores: Mapping[str, Metric] = METRICS) -> Table:
 
 def markdown(entries: Sequence[Entry], scores: Mapping[str, Metric] = METRICS) -> str:
     """Return the table for a Markdown page, the best of each column in bold."""
-    protocol = _one_protocol(entries)
+    protocol = one_protocol(entries)
     summaries = [summary(entry.rows) for entry in entries]
-    shown, extras = _shown(summaries, scores), _extras(entries)
-    heads = ["", *(_heading(m.title, m.higher) for m in shown.values())]
-    heads += [_heading(name.upper(), False) for name in extras] + ["s per picture"]
-    lines = [_title(protocol), "", _piped(heads), _piped(["---", *["---:"] * (len(heads) - 1)])]
+    columns, crowds = shown(summaries, scores), extras(entries)
+    heads = ["", *(heading(m.title, m.higher) for m in columns.values())]
+    heads += [heading(name.upper(), False) for name in crowds] + ["s per picture"]
+    lines = [title(protocol), "", _piped(heads), _piped(["---", *["---:"] * (len(heads) - 1)])]
     for at, (entry, one) in enumerate(zip(entries, summaries, strict=True)):
         cells = [entry.name.replace("|", "\\|")]
-        for name, metric in shown.items():
+        for name, metric in columns.items():
             text = f"{one.scores[name].mean:.{metric.digits}f}" if name in one.scores else "-"
-            cells.append(f"**{text}**" if at in _best(summaries, name, metric) else text)
-        cells += [_extra_cell(entry, name, entries, mark="**").plain for name in extras]
+            cells.append(f"**{text}**" if at in best(summaries, name, metric) else text)
+        cells += [_extra_cell(entry, name, entries, mark="**").plain for name in crowds]
         lines.append(_piped([*cells, f"{one.seconds:.2f}"]))
     return "\n".join(lines) + "\n"
 
 
 def to_json(entries: Sequence[Entry]) -> str:
     """Return all scores as JSON: protocol, and per entry its means, sets and pictures."""
-    protocol = _one_protocol(entries)
+    protocol = one_protocol(entries)
     results = []
     for entry in entries:
         one = asdict(summary(entry.rows))
@@ -113,37 +108,7 @@ def to_json(entries: Sequence[Entry]) -> str:
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def contact_sheet(rows: Sequence[Sequence[Tensor]], titles: Sequence[str]) -> Picture:
-    """Return one picture of many: a line per row, captions above the columns.
-
-    rows: each has one (1, 1 or 3, S, S) picture in [-1, 1] per title, all of one size.
-    """
-    assert rows, "a contact sheet needs at least one row"
-    assert all(len(row) == len(titles) for row in rows), "one picture per title"
-    size = rows[0][0].shape[-1]
-    step = size + GUTTER
-    sheet = torch.ones(1, 3, CAPTION + step * len(rows), step * len(titles) - GUTTER)
-    for down, row in enumerate(rows):
-        for right, picture in enumerate(row):
-            top, left = CAPTION + down * step, right * step
-            sheet[..., top : top + size, left : left + size] = picture.float().cpu()
-    pixels = Image.fromarray(from_tensor(sheet).pixels)
-    draw, font = ImageDraw.Draw(pixels), ImageFont.load_default()
-    for right, title in enumerate(titles):
-        draw.text((right * step + 2, 2), _short(title, font, size), fill=(0, 0, 0), font=font)
-    drawn = torch.frombuffer(bytearray(pixels.tobytes()), dtype=torch.uint8)
-    drawn = drawn.view(pixels.height, pixels.width, 3).permute(2, 0, 1)[None]
-    return from_tensor(drawn / 127.5 - 1)
-
-
-def _short(title: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """Cut a caption off where its column ends."""
-    while title and font.getlength(title) > width - 4:
-        title = title[:-1]
-    return title
-
-
-def _one_protocol(entries: Sequence[Entry]) -> Protocol:
+def one_protocol(entries: Sequence[Entry]) -> Protocol:
     """Return the protocol all entries share. Raises ColorizeError if there are several, or none."""
     if not entries:
         raise ColorizeError("there are no scores to show", "evaluate at least one model")
@@ -160,33 +125,43 @@ def _one_protocol(entries: Sequence[Entry]) -> Protocol:
     return first.protocol
 
 
-def _title(protocol: Protocol) -> str:
+def title(protocol: Protocol) -> str:
+    """Return two lines: what was given and how it was drawn, and which pictures."""
     drawing = "line art" if protocol.kind == "line" else "gray pictures"
+    share = f", {protocol.hint_share * 100:g} % of the pixels" if protocol.hint_share else ""
     return (
-        f"{drawing} with {MODES[protocol.mode]}; {protocol.size} px, seed {protocol.seed}\n"
+        f"{drawing} with {MODES[protocol.mode]}{share}; {protocol.size} px, seed {protocol.seed}\n"
         f"{protocol.data}"
     )
 
 
-def _heading(title: str, higher: bool) -> str:
+def short(protocol: Protocol) -> str:
+    """Return the mode, with its share where dots are scattered."""
+    share = f" {protocol.hint_share * 100:g} %" if protocol.hint_share else ""
+    return protocol.mode + share
+
+
+def heading(title: str, higher: bool) -> str:
+    """Return the head of a column: the metric's name, and an arrow to where better is."""
     return f"{title} {'↑' if higher else '↓'}"
 
 
 def _stacked(title: str, higher: bool) -> str:
     """Return a heading with the arrow below, which leaves eighty columns room for the names."""
-    return _heading(title, higher).replace(" ", "\n")
+    return heading(title, higher).replace(" ", "\n")
 
 
-def _shown(summaries: Sequence[Summary], scores: Mapping[str, Metric]) -> dict[str, Metric]:
+def shown(summaries: Sequence[Summary], scores: Mapping[str, Metric]) -> dict[str, Metric]:
     """Return the metrics that at least one entry has."""
     return {n: m for n, m in scores.items() if any(n in one.scores for one in summaries)}
 
 
-def _extras(entries: Sequence[Entry]) -> list[str]:
+def extras(entries: Sequence[Entry]) -> list[str]:
+    """Return the names of the scores of whole folders, such as fid."""
     return sorted({name for entry in entries for name in entry.extra})
 
 
-def _best(summaries: Sequence[Summary], name: str, metric: Metric) -> set[int]:
+def best(summaries: Sequence[Summary], name: str, metric: Metric) -> set[int]:
     """Return the entries whose value is best as printed; ties are all best. One alone is not."""
     values = {
         at: round(one.scores[name].mean, metric.digits)

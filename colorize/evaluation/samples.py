@@ -6,36 +6,48 @@ Knows nothing of scores, models or baselines.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from torch import Generator, Tensor
-from torch.nn import functional as F
 
 from colorize.errors import ColorizeError, nearest
-from colorize.pictures import color, files, folder, lines, strokes, warp
+from colorize.evaluation.store import Kind as Kind
+from colorize.evaluation.store import Store as Store
+from colorize.evaluation.store import fit as fit
+from colorize.pictures import folder, palettes, strokes, warp
 
-Kind = Literal["line", "gray"]
 MODES: dict[str, str] = {  # name -> what is given beside the drawing
     "same": "the true picture, warped, as reference",
     "cross": "another picture of the same group as reference",
+    "shuffled": "a picture that has nothing to do with it as reference",
+    "palette": "the palette of the true picture as reference",
     "hints": "scattered dots of the true colors",
     "none": "nothing but the drawing",
 }
 WARP = 0.05  # standard deviation of the control points, as a fraction of the side
 HINT_SHARE = 0.005  # share of the pixels whose color the hints tell
-SAME_FRAME = 0.02  # by how much the aspect ratio of a line drawing may miss its picture's
+LONELY = {  # mode -> why no picture of a folder can have it, and how to go on
+    "cross": (
+        "no picture of `{}` has another picture of its group to serve as reference",
+        "add the column `group` or `reference_file_names`, or use the mode same, hints or none",
+    ),
+    "shuffled": (
+        "no picture of `{}` has a picture of another set and group to be misled by",
+        "add the columns `set` and `group`, or use another mode",
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Protocol:
     """What makes scores comparable: two may stand in one table only if all of it agrees.
 
-    size: pixels of the square every picture is fitted into. hint_share: 0 unless the mode is hints.
-    data: name, number and fingerprint of the pictures.
+    size: pixels of the square every picture is fitted into. hint_share: share of the pixels that
+    are told, 0 unless the mode is hints. data: name, number and fingerprint of the pictures.
     """
 
     mode: str
@@ -51,7 +63,8 @@ class Sample:
     """One picture to color: what the user gives, and what the true picture is.
 
     truth: (1, 3, S, S). drawing: (1, 1, S, S), line art (paper +1, ink -1) or the gray picture.
-    reference: (1, 3, S, S) or None. hints: (1, 4, S, S), RGB and mask, or None. All in [-1, 1].
+    reference: (1, 3, h, w) or None. hints: (1, 4, S, S), RGB and mask, or None. All in [-1, 1].
+    mode: which of `MODES` it belongs to.
     """
 
     file: str
@@ -61,11 +74,12 @@ class Sample:
     drawing: Tensor
     reference: Tensor | None = None
     hints: Tensor | None = None
+    mode: str = ""
 
 
 @dataclass(frozen=True)
 class Task:
-    """The files behind one sample; `reference` is another picture, in mode `cross` only."""
+    """The files behind one sample; `reference` is another picture, in modes `cross` and `shuffled`."""
 
     name: str
     row: folder.Row
@@ -76,115 +90,93 @@ class Task:
 class Samples:
     """The samples of one protocol; every pass over them gives the same tensors again.
 
-    left_out: rows that have no other picture of their group, which mode `cross` cannot use.
+    left_out: rows that have no picture to serve as reference, which `cross` and `shuffled` need.
     """
 
     protocol: Protocol
     tasks: tuple[Task, ...]
     left_out: int
+    store: Store = field(repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.tasks)
 
     def __iter__(self) -> Iterator[Sample]:
-        return (_sample(task, self.protocol) for task in self.tasks)
+        return (self[at] for at in range(len(self)))
+
+    def __getitem__(self, at: int) -> Sample:
+        return _sample(self.tasks[at], self.protocol, self.store)
 
 
 def samples(
-    root: Path, mode: str, size: int = 256, seed: int = 0, kind: Kind = "line", limit: int = 0
+    source: Path | Store,
+    mode: str,
+    size: int = 256,
+    seed: int = 0,
+    kind: Kind = "line",
+    limit: int = 0,
+    share: float = HINT_SHARE,
 ) -> Samples:
     """Return the samples of `root/validation`, or of `root` itself if it has no splits.
 
-    size: pictures are fitted into size x size pixels and padded white. kind: line art (the true
-    line where the row names one, else XDoG of the picture) or the gray picture. limit: use only so
-    many pictures, spread evenly over the folder; 0 uses all. In mode `cross` the reference is the
-    first of the row's `reference_file_names`, or a picture of the same set and group; rows that
-    have neither are left out and counted.
+    source: a folder, or its `Store`, which several modes may share. size: pictures are fitted into
+    size x size pixels and padded white. kind: line art (the true line where the row names one, else
+    XDoG of the picture) or the gray picture. limit: use only so many pictures, spread evenly over
+    the folder; 0 uses all. share: of the pixels that hints tell, 0 to 1; the dots of a smaller
+    share are among those of a larger one. In mode `cross` the reference is the first of the row's
+    `reference_file_names`, or a picture of the same set and group, in `shuffled` one of another set
+    and group; rows that have none are left out and counted.
 
-    Raises ColorizeError for an unknown mode, a broken row or a folder that leaves nothing to score.
+    Raises ColorizeError for an unknown mode, a share out of range, a broken row or a folder that
+    leaves nothing to score.
     """
     if mode not in MODES:
         raise ColorizeError(f"there is no mode `{mode}`", nearest(mode, MODES), code=2)
-    rows = folder.read_folder(root, "validation")
-    base = folder.splits(root).get("validation", root)
-    tasks = [Task(row.file.relative_to(base).as_posix(), row) for row in rows]
-    if mode == "cross":
-        tasks = _crossed(tasks, seed)
-    if not tasks:
+    if not 0 < share <= 1:
         raise ColorizeError(
-            f"no picture of `{root}` has another picture of its group to serve as reference",
-            "add the column `group` or `reference_file_names`, or use the mode same, hints or none",
+            f"hints cannot tell {share * 100:g} % of the pixels", "take 0.05 to 100 %", code=2
         )
-    left_out = len(rows) - len(tasks)
+    store = source if isinstance(source, Store) else Store(source)
+    tasks = [Task(store.name(row), row) for row in store.rows]
+    if mode in LONELY:
+        tasks = _crossed(tasks, seed) if mode == "cross" else _shuffled(tasks, seed)
+    if not tasks:
+        message, hint = LONELY[mode]
+        raise ColorizeError(message.format(store.root), hint)
+    left_out = len(store.rows) - len(tasks)
     if 0 < limit < len(tasks):
         tasks = [tasks[index * len(tasks) // limit] for index in range(limit)]
-    data = f"{base.resolve().name}, {len(tasks)} pictures, {_fingerprint(tasks)}"
-    share = HINT_SHARE if mode == "hints" else 0.0
-    return Samples(Protocol(mode, size, kind, seed, share, data), tuple(tasks), left_out)
+    data = f"{store.base.resolve().name}, {len(tasks)} pictures, {_fingerprint(tasks, store)}"
+    told = share if mode == "hints" else 0.0
+    return Samples(Protocol(mode, size, kind, seed, told, data), tuple(tasks), left_out, store)
 
 
-def fit(picture: Tensor, size: int) -> Tensor:
-    """Resize a picture so that its longer side is `size`, and pad it white to a square.
-
-    picture: (1, C, H, W) in [-1, 1]. Returns (1, C, size, size).
-    """
-    height, width = picture.shape[-2:]
-    scale = size / max(height, width)
-    new = max(round(height * scale), 1), max(round(width * scale), 1)
-    if new != (height, width):
-        picture = F.interpolate(picture, new, mode="bicubic", antialias=True).clamp(-1, 1)
-    top, left = (size - new[0]) // 2, (size - new[1]) // 2
-    around = (left, size - new[1] - left, top, size - new[0] - top)
-    return F.pad(picture, around, value=1.0)
-
-
-def _sample(task: Task, protocol: Protocol) -> Sample:
-    picture = _read(task.row.file)
-    truth = fit(picture, protocol.size)
+def _sample(task: Task, protocol: Protocol, store: Store) -> Sample:
+    mode, size = protocol.mode, protocol.size
+    truth = store.truth(task.row.file, size)
+    drawing = store.drawing(task.row, size, protocol.kind)
     seed = _seed(protocol.seed, task.name)
-    drawing = color.luminance(truth) if protocol.kind == "gray" else _line(task, picture, truth)
     reference = hints = None
     if task.reference is not None:
-        reference = fit(_read(task.reference), protocol.size)
-    elif protocol.mode == "same":
+        reference = store.truth(task.reference, size)
+    elif mode == "same":
         reference = warp.warp(truth, WARP, Generator().manual_seed(seed))
-    elif protocol.mode == "hints":
+    elif mode == "palette":
+        reference = palettes.swatches(palettes.dominant(truth))
+    elif mode == "hints":
         hints = strokes.scatter(truth, protocol.hint_share, seed)
-    return Sample(task.name, task.row.set, protocol.kind, truth, drawing, reference, hints)
+    return Sample(
+        task.name, task.row.set, protocol.kind, truth, drawing, reference, hints, protocol.mode
+    )
 
 
-def _line(task: Task, picture: Tensor, truth: Tensor) -> Tensor:
-    """Return the true line drawing fitted as its picture was, or XDoG lines of the picture."""
-    if task.row.line is None:
-        return lines.xdog(truth)
-    drawing = color.luminance(_read(task.row.line))
-    (height, width), (tall, wide) = drawing.shape[-2:], picture.shape[-2:]
-    if abs(height * wide - width * tall) > SAME_FRAME * tall * width:
-        raise ColorizeError(
-            f"the line drawing of `{task.name}` has {height} x {width} pixels and its picture "
-            f"{tall} x {wide}; they cannot show the same frame",
-            "make the folder again with `colorize prepare-data`",
-        )
-    return fit(drawing, truth.shape[-1])
-
-
-def _read(path: Path) -> Tensor:
-    return files.read(path).tensor()
-
-
-def _fingerprint(tasks: list[Task]) -> str:
+def _fingerprint(tasks: list[Task], store: Store) -> str:
     """Return twelve digits that change with any file of any task, or with its name."""
     digest = hashlib.sha256()
     for task in tasks:
         digest.update(task.name.encode("utf-8", "surrogateescape"))
         for path in (task.row.file, task.row.line, task.reference):
-            if path is None:
-                digest.update(b"none")
-                continue
-            try:
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-            except OSError as error:
-                raise ColorizeError(f"`{path}` cannot be read: {error.strerror}") from error
+            digest.update(store.digest(path))
     return digest.hexdigest()[:12]
 
 
@@ -211,3 +203,21 @@ def _crossed(tasks: list[Task], seed: int) -> list[Task]:
             other = stored[0] if stored else mates[_seed(seed, task.name) % len(mates)]
             crossed.append(Task(task.name, task.row, other))
     return crossed
+
+
+def _shuffled(tasks: list[Task], seed: int) -> list[Task]:
+    """Give every task a picture of another set and group; drop those that have none."""
+    order = sorted(tasks, key=lambda task: (task.row.set, task.name))
+    sets = [task.row.set for task in order]
+    found = []
+    for task in tasks:
+        start, end = bisect_left(sets, task.row.set), bisect_right(sets, task.row.set)
+        strangers = len(order) - (end - start)
+        first = _seed(seed, task.name) % max(1, strangers)
+        for turn in range(strangers):  # the first one will do, unless the group spans sets
+            at = (first + turn) % strangers
+            other = order[at if at < start else at + end - start].row
+            if other.group != task.row.group:
+                found.append(Task(task.name, task.row, other.file))
+                break
+    return found

@@ -1,0 +1,60 @@
+"""A page of scores of two modes and two shares of hints, without a model. Knows nothing of what is claimed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from colorize.evaluation import baselines, shots
+from colorize.evaluation.evaluate import evaluate
+from colorize.evaluation.page import Chapter, page
+from colorize.evaluation.report import Entry
+from colorize.evaluation.samples import Sample, Samples, Store, samples
+
+NAME = '<b>&"model'
+
+
+def furnish(root: Path, pictures: int = 4, prefix: str = "") -> Path:
+    """Write colored squares on white, in two sets."""
+    for at in range(pictures):
+        path = root / "validation" / f"{prefix}{at}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((48, 48, 3), 255, np.uint8)
+        pixels[8:40, 8:40] = 0
+        pixels[10:38, 10:38] = (230, 60 * at, 40)
+        Image.fromarray(pixels).save(path)
+    return root
+
+
+def tinted(sample: Sample) -> torch.Tensor:
+    """A model worse than the truth: its color, half as strong."""
+    return sample.truth * 0.5 + sample.drawing * 0.5
+
+
+def chapter(task: Samples, small: bool = True) -> Chapter:
+    """The chapter of a model that tints, and of the baselines that apply."""
+    results: dict[str, bytes] = {}
+
+    def keeping(sample: Sample) -> torch.Tensor:
+        results[sample.file] = shots.thumbnail(tinted(sample))
+        return tinted(sample)
+
+    ways = {NAME: keeping} | {b.name: b.paint for b in baselines.applying(task.protocol.mode)}
+    entries = tuple(
+        Entry(name, task.protocol, tuple(evaluate(paint, task)), {}) for name, paint in ways.items()
+    )
+    return Chapter(entries, tuple(shots.shots(task, entries, results)) if small else ())
+
+
+def made(root: Path, prefix: str = "") -> str:
+    """The page of the modes same and hints at two shares, only the first share with pictures."""
+    store = Store(furnish(root, prefix=prefix))
+    chapters = [
+        chapter(samples(store, "same", 48)),
+        chapter(samples(store, "hints", 48, share=0.01)),
+        chapter(samples(store, "hints", 48, share=0.05), small=False),
+    ]
+    return page(NAME, {"drawings": "line <art>"}, chapters)
