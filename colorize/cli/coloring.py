@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorize.cli import common
+from colorize.cli import beside, common
 from colorize.cli.places import STDIO, Place, guard, plan
 from colorize.cli.show import Show
 from colorize.errors import ColorizeError
@@ -30,6 +30,7 @@ class Form:
     variations: int = 1
     grid: bool = False
     film: Path | None = None
+    layers: Path | None = None
     overwrite: bool = False
 
     def files(self, place: Place) -> tuple[Path, ...]:
@@ -38,7 +39,7 @@ class Form:
 
     def is_done(self, place: Place) -> bool:
         """Whether nothing is left to be made."""
-        files = (*self.files(place), *([self.film] if self.film else []))
+        files = (*self.files(place), *(one for one in (self.film, self.layers) if one))
         return not self.overwrite and place.result is not None and all(map(Path.exists, files))
 
 
@@ -133,12 +134,7 @@ def _places(inputs: Sequence[str], form: Form, voice: Voice) -> list[Place]:
             "name a file or a folder with --out",
             code=2,
         )
-    if form.film and (form.film.suffix.lower() != ".gif" or len(places) > 1):
-        raise ColorizeError(
-            f"a film is one GIF of one drawing, not `{form.film}` of {len(places)}",
-            "write it as --film film.gif, with one drawing",
-            code=2,
-        )
+    beside.check(form.film, form.layers, len(places), form.variations)
     guard([file for place in places for file in form.files(place)], places)
     return places
 
@@ -235,13 +231,11 @@ def _write(place: Place, outcome: Outcome, form: Form, show: Show) -> None:
     from colorize.pictures import files
 
     painted = outcome.painted
+    beside.write(painted[0], form.film, form.layers, show)
     if form.grid and outcome.drawing:
         given = [one.picture for one in outcome.job.references]
         whole = album.grid([outcome.drawing, *given, *(one.picture for one in painted)])
         painted = (replace(painted[0], picture=whole),)
-    if form.film:
-        album.write_film(painted[0].frames, form.film)
-        show.note(f"the film is `{form.film}`")
     if place.result is None:
         data = files.encode(painted[0].picture, ".png")
         common.piped(sys.stdout, "output").write(data)

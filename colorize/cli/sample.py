@@ -108,6 +108,16 @@ def sample(
         Path | None,
         typer.Option(metavar="GIF", help="Write the walk from noise to picture as a film, too"),
     ] = None,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="Fill each region of line art with one flat color")
+    ] = False,
+    layers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write layers, too, as .ora or .psd: line, shade, flats, paper; line art only",
+        ),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(
@@ -154,7 +164,8 @@ def sample(
         },
         **{"variations": variations, "size": size, "precision": precision, "batch": batch},
         **{"force": force, "film": film is not None},
+        **{"flat": flat, "layers": layers is not None},
     }
-    form = Form(out, variations, grid, film, overwrite)
+    form = Form(out, variations, grid, film, layers, overwrite)
     given = Given(tuple(ref or ()), palette, hints)
     color(pictures, form, given, Model(model, device, offline), settings, Voice(quiet, as_json))

@@ -20,9 +20,10 @@ from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.networks import machine
+from colorize.painter.finishing import finished, laid
 from colorize.painter.framing import MARK, Frame, Kind, shrunk
 from colorize.painter.options import Job, Options, guidance, sampling
-from colorize.pictures import finish
+from colorize.pictures.layers import Layer
 from colorize.pictures.picture import Picture
 
 FILM = 512  # pixels of the longer side of a film's frames; GIFs of more grow huge
@@ -35,7 +36,8 @@ class Painted:
 
     picture: of the drawing's size, depth and alpha; its text "colorize" holds `meta` as JSON.
     kind: what the drawing was taken for. seed, variation: they give this picture again. seconds:
-    its share of the time. calls: of the network. frames: of the film, if one was wanted.
+    its share of the time. calls: of the network. frames, layers: of the film, and
+    of the picture from top to bottom, if they were wanted.
     """
 
     picture: Picture
@@ -47,6 +49,7 @@ class Painted:
     notes: tuple[str, ...]
     meta: dict[str, object]
     frames: tuple[Picture, ...] = ()
+    layers: tuple[Layer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,11 +190,8 @@ class Easel:
         for film, (task, _), color in zip(
             frames, rows, self._decoded(state.x0, hints), strict=True
         ):
-            film.append(self._laid(shrunk(task.frame.original, FILM), color, task.frame.kind))
-
-    def _laid(self, original: Picture, color: Tensor, kind: Kind) -> Picture:
-        with torch.inference_mode():
-            return finish.onto(original, color, kind, self.colorizer.space.inked)
+            small, inked = shrunk(task.frame.original, FILM), self.colorizer.space.inked
+            film.append(laid(small, color, task.frame.kind, inked))
 
     def _settle(
         self,
@@ -203,14 +203,15 @@ class Easel:
         film: tuple[Picture, ...],
     ) -> None:
         begin, frame = time.perf_counter(), task.frame
-        picture = self._laid(frame.original, color, frame.kind)
+        picture, layers = finished(frame, color, self.colorizer.space.inked, self.options)
         meta = self._meta(task, at)
         text = {**picture.text, MARK: json.dumps(meta, ensure_ascii=False)}
         seconds += task.seconds / self.options.variations + time.perf_counter() - begin
         task.done.append(
             Painted(
                 replace(picture, text=text),
-                *(frame.kind, self.options.seed, at, seconds, calls, frame.notes, meta, film),
+                *(frame.kind, self.options.seed, at, seconds, calls, frame.notes, meta),
+                *(film, layers),
             )
         )
 
@@ -234,6 +235,7 @@ class Easel:
             "guidance": guidance(walk, options, task.frame.hints),
             "strength": dict(options.strength),
             "references": given,
+            "flat": options.flat,
             "hints": task.job.hints is not None,
         }
 

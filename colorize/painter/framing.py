@@ -17,7 +17,7 @@ from torch import Tensor
 
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.painter.options import Named, Options
+from colorize.painter.options import Named, Options, check_kind
 from colorize.pictures import files, kinds, lines, strokes
 from colorize.pictures.color import colorfulness, luminance
 from colorize.pictures.picture import Picture
@@ -78,6 +78,7 @@ def frame(
     inner = inner_size(picture.size, options.size or recipe.size)
     seen = shrunk(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
     kind, given, notes = _settled(name, kinds.kind(seen), recipe, options)
+    check_kind(name, kind, options)
     tensors: dict[str, Tensor | None] = {given: _drawing(seen, picture.size, inner, kind, given)}
     if hints is not None:
         try:

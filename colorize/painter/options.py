@@ -10,12 +10,13 @@ from typing import Literal
 from torch import Tensor
 
 from colorize.colorizer import Sampling
-from colorize.errors import ColorizeError, nearest
+from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.pictures.picture import Picture
 from colorize.recipes import Recipe
 
 SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills any memory
 GIVEN = ("reference", "hints")  # the hints that a user gives beside the drawing
+GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring colors is left
 OPTIONS = {"reference": "--ref", "hints": "--hints"}
 
 
@@ -54,11 +55,13 @@ class Options:
     """How to color; None stands for what the model was made for.
 
     kind: what the drawings are; `auto` looks. steps, sampler, eta: the walk, see `Sampling`.
-    seed: another one, another picture. guidance, strength: per hint, how far to exaggerate its
-    effect, and how much of it to let in; 1 is as trained. variations: pictures per drawing.
+    seed: another one, another picture; 0 to 2^63 - 1. guidance, strength: per hint, how far to
+    exaggerate its effect, 0 to 20, and how much of it to let in, 0 to 1; 1 is as trained.
+    variations: pictures per drawing.
     size: pixels of the longer side inside the model; results always have the size of the drawing.
     precision: one of `machine.PRECISIONS`. batch: pictures at once, which changes no result but by
     rounding. force: color what is in color, or blank, already. film: keep what the model expected after every step.
+    flat: one flat color for every region of line art. layers: keep the layers of the result.
     """
 
     kind: Literal["auto", "line", "gray"] = "auto"
@@ -74,6 +77,8 @@ class Options:
     batch: int | None = None
     force: bool = False
     film: bool = False
+    flat: bool = False
+    layers: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in ("auto", "line", "gray"):
@@ -83,6 +88,10 @@ class Options:
             raise ColorizeError(
                 f"size is {self.size}", f"it goes from {SIZES[0]} to {SIZES[1]} pixels", code=2
             )
+        within("seed", self.seed, *SEEDS)
+        for name, weight in self.guidance.items():
+            hint = "it goes from 0 (without it) over 1 (as trained) to 20; 1.5 to 3 is usual"
+            within(f"the guidance of `{name}`", weight, *GUIDANCE, hint)
         for name, share in self.strength.items():
             if not 0 <= share <= 1:
                 raise ColorizeError(
@@ -165,3 +174,13 @@ def check_job(recipe: Recipe, options: Options, job: Job) -> tuple[str, ...]:
     if colored == ["reference"] and not job.references:
         return (f"no reference was given; the colors are the guess of `{recipe.name}`",)
     return ()
+
+
+def check_kind(name: str, kind: str, options: Options) -> None:
+    """Refuse a gray picture that is to become flat or layers: it has no lines between its regions."""
+    if kind == "gray" and (options.flat or options.layers):
+        wanted = "--flat" if options.flat else "--layers"
+        raise ColorizeError(
+            f"`{name}` is a gray picture, and {wanted} takes only line art, whose regions it fills",
+            f"leave {wanted} out, or take the picture for line art with --kind line",
+        )

@@ -5,7 +5,7 @@ Knows nothing of networks, or of where the colors come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -38,15 +38,15 @@ def onto(original: Picture, color: Tensor, kind: Literal["line", "gray"], inked:
     with no paper of its own, becomes opaque, or its colors would be invisible.
     """
     if kind == "line":
-        sheet = _on_paper(original)
-        pixels = _painted(sheet, _under(sheet, color, inked))
+        sheet = on_paper(original)
+        pixels = painted(sheet, strips(under(sheet, color, inked), sheet.size))
     else:
         sheet, pixels = original, _tinted(original, color)
     icc = None if sheet.gray else sheet.icc  # a gray profile does not fit RGB pixels
     return replace(sheet, pixels=pixels, icc=icc)
 
 
-def _on_paper(drawing: Picture) -> Picture:
+def on_paper(drawing: Picture) -> Picture:
     """The drawing on white if all that is visible of it is ink, else the drawing itself."""
     if drawing.alpha is None or drawing.alpha.min() == drawing.peak:
         return drawing
@@ -55,10 +55,10 @@ def _on_paper(drawing: Picture) -> Picture:
     return drawing if (light & shown).mean() > SHOWN else drawing.on_white()
 
 
-def _under(drawing: Picture, color: Tensor, inked: bool) -> Array:
+def under(drawing: Picture, color: Tensor, inked: bool) -> Array:
     """The color under the ink at working size: (H, W, 3) in [0, 1]."""
     height, width = _working(drawing.size, color)
-    paper = _paper(drawing, (height, width))
+    paper = paper_share(drawing, (height, width))
     field = _without_ink(color, paper) if inked else _planar(color)
     return under_ink(field, paper)
 
@@ -87,7 +87,7 @@ def _working(size: tuple[int, int], color: Tensor) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _paper(drawing: Picture, size: tuple[int, int]) -> Array:
+def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
     """How little ink a drawing on white has, beside its own paper: (H, W) in [0, 1]."""
     light = drawing.pixels.min(2)
     if drawing.alpha is not None:
@@ -106,7 +106,7 @@ def _planar(color: Tensor) -> Array:
     return np.ascontiguousarray(values.numpy())
 
 
-def _strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]:
+def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]:
     """Enlarge a field bilinearly to a size, some rows at a time: (rows, (n, W, C))."""
     height, width = size
     rows = max(1, STRIP // width)
@@ -121,10 +121,13 @@ def _strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]
         yield at, resized(mixed, (at.stop - at.start, width))
 
 
-def _painted(drawing: Picture, field: Array) -> Pixels:
-    """O - min(O) (1 - U): the paper's share of each pixel takes the color U, the ink stays."""
+def painted(drawing: Picture, colors: Iterable[tuple[slice, Array]]) -> Pixels:
+    """O - min(O) (1 - U): the paper's share of each pixel takes the color U, the ink stays.
+
+    colors: rows and the color under the ink in them, (n, W, 3) in [0, 1], as `strips` yields them.
+    """
     result = np.empty((*drawing.size, 3), drawing.pixels.dtype)
-    for at, color in _strips(field, drawing.size):
+    for at, color in colors:
         old = drawing.pixels[at]
         paper = old.min(2, keepdims=True)
         taken = np.rint(paper * (1 - color)).astype(old.dtype)  # float32 holds 16 bits exactly
@@ -139,7 +142,7 @@ def _tinted(original: Picture, color: Tensor) -> Pixels:
     light = resized(_lightness(original), small, cv2.INTER_AREA)[..., 0]
     field = along_edges(np.ascontiguousarray(chroma.numpy()), light)
     result = np.empty((*original.size, 3), original.pixels.dtype)
-    for at, ab in _strips(field, original.size):
+    for at, ab in strips(field, original.size):
         result[at] = _colored(original.pixels[at], ab)
     return result
 

@@ -1,0 +1,202 @@
+"""Layers of a result: that they compose to it, and that files hold them as their formats demand."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+from zipfile import ZIP_STORED, ZipFile
+
+import numpy as np
+import pytest
+import torch
+from drawings import furnish, one, run, sketch
+from PIL import Image
+
+from colorize.errors import ColorizeError
+from colorize.painter import Job
+from colorize.pictures import layers, openraster, photoshop
+from colorize.pictures.picture import Picture
+
+MEAN, MOST = 0.5, 2.0  # of 255; what `layers.layers` states
+
+
+def random_color(seed: int = 0) -> torch.Tensor:
+    return torch.rand(1, 3, 16, 12, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def soft(channels: int = 1, depth: type = np.uint8) -> Picture:
+    """Line art with gray, half covered pixels, of colored ink if it has three channels."""
+    rng, peak = np.random.default_rng(0), np.iinfo(depth).max
+    values = np.repeat(sketch().pixels / 255, channels, 2)
+    noisy = rng.random(values.shape[:2]) < 0.2
+    values[noisy] = rng.random((noisy.sum(), channels))
+    return Picture(np.rint(values * peak).astype(depth))
+
+
+def cut_out(picture: Picture) -> Picture:
+    """The picture with a transparent, a half transparent and an opaque part."""
+    alpha = np.full(picture.size, picture.peak, picture.pixels.dtype)
+    alpha[:20], alpha[20:40] = 0, np.linspace(0, picture.peak, picture.size[1])
+    return replace(picture, alpha=alpha)
+
+
+def composed(stack: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Source-over of RGBA layers (H, W, 4), topmost first: premultiplied RGB and alpha, 0 to 255."""
+    color, cover = np.zeros((*stack[0].shape[:2], 3)), np.zeros(stack[0].shape[:2])
+    for values in reversed(stack):
+        share = values[..., 3] / 255
+        color = values[..., :3] * share[..., None] + color * (1 - share[..., None])
+        cover = share + cover * (1 - share)
+    return color, cover * 255
+
+
+def stacked(picture: Picture) -> np.ndarray:
+    small = picture.eight_bit()
+    full = np.full(small.size, 255, np.uint8)
+    return np.dstack([small.pixels, full if small.alpha is None else small.alpha])
+
+
+def claim_same(stack: list[np.ndarray], whole: Picture) -> None:
+    wanted = stacked(whole).astype(float)
+    color, cover = composed(stack)
+    off = np.abs(color - wanted[..., :3] * (wanted[..., 3:] / 255))
+    assert off.max() <= MOST
+    assert off.mean() <= MEAN
+    assert np.abs(cover - wanted[..., 3]).max() <= 1
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("cut", [False, True])
+def test_layers_compose_to_the_picture(flat: bool, depth: type, channels: int, cut: bool) -> None:
+    drawing = cut_out(soft(channels, depth)) if cut else soft(channels, depth)
+    sheet = layers.divide(drawing, random_color(), inked=False)
+    stack = [stacked(layer.picture) for layer in layers.layers(sheet, flat)]
+    claim_same(stack, layers.merged(sheet, flat))
+
+
+def test_flats_lie_whole_under_the_ink_and_the_line_is_black() -> None:
+    sheet = layers.divide(sketch(), torch.full((1, 3, 16, 12), -0.5), inked=False)
+    line, _, flats, paper = (layer.picture for layer in layers.layers(sheet, flat=False))
+    assert (flats.alpha == 255).all()
+    assert (paper.pixels == 255).all()
+    assert (line.pixels == 0).all()
+    assert (line.alpha == 255 - sketch().pixels[..., 0]).all()
+
+
+def test_white_flats_are_transparent_and_flat_results_have_no_shade() -> None:
+    sheet = layers.divide(sketch(), torch.ones(1, 3, 16, 12), inked=False)
+    found = {layer.name: layer.picture for layer in layers.layers(sheet, flat=True)}
+    assert list(found) == ["line", "flats", "paper"]
+    assert (found["flats"].alpha == 0).all()
+
+
+def test_what_is_transparent_in_the_drawing_is_so_in_every_layer() -> None:
+    sheet = layers.divide(cut_out(soft()), random_color(), inked=False)
+    assert all((layer.picture.alpha[:20] == 0).all() for layer in layers.layers(sheet, False))
+
+
+def test_the_shaded_picture_is_the_one_without_layers() -> None:
+    plain, layered = (
+        one(Job("a", sketch()), layers=wanted).painted[0].picture for wanted in (False, True)
+    )
+    assert (plain.pixels == layered.pixels).all()
+
+
+def painted(tmp_path: Path, **options: object):
+    done = one(Job("a", sketch(300, 200)), layers=True, **options).painted[0]
+    openraster.write(done.layers, done.picture, tmp_path / "new" / "a.ora")
+    return done, ZipFile(tmp_path / "new" / "a.ora")
+
+
+def opened(archive: ZipFile, name: str) -> Image.Image:
+    return Image.open(io.BytesIO(archive.read(name)))
+
+
+def test_an_ora_file_begins_with_its_uncompressed_type(tmp_path: Path) -> None:
+    first = painted(tmp_path)[1].infolist()[0]
+    assert (first.filename, first.compress_type, first.header_offset) == ("mimetype", ZIP_STORED, 0)
+    raw = (tmp_path / "new" / "a.ora").read_bytes()
+    assert raw[38:54] == b"image/openraster"  # where programs look for it
+
+
+def test_the_layers_of_an_ora_file_compose_to_its_merged_image(tmp_path: Path) -> None:
+    done, archive = painted(tmp_path)
+    image = ElementTree.fromstring(archive.read("stack.xml"))
+    assert (image.get("w"), image.get("h")) == ("200", "300")
+    parts = image.findall("./stack/layer")
+    assert [part.get("name") for part in parts] == ["line", "shade", "flats", "paper"]
+    assert {part.get("composite-op") for part in parts} == {"svg:src-over"}
+    stack = [np.asarray(opened(archive, part.get("src", ""))) for part in parts]
+    claim_same(stack, done.picture)
+    whole = np.asarray(opened(archive, "mergedimage.png").convert("RGB"))
+    assert (whole == done.picture.pixels).all()
+
+
+def test_an_ora_file_has_a_thumbnail_and_says_how_it_was_made(tmp_path: Path) -> None:
+    _, archive = painted(tmp_path)
+    assert opened(archive, "Thumbnails/thumbnail.png").size == (171, 256)
+    assert '"recipe": "mini"' in opened(archive, "mergedimage.png").text["colorize"]
+
+
+def test_the_layers_of_a_psd_file_compose_to_the_picture(tmp_path: Path) -> None:
+    tools = pytest.importorskip("psd_tools")
+    done, _ = painted(tmp_path)
+    photoshop.write(done.layers, done.picture, tmp_path / "a.psd")
+    document = tools.PSDImage.open(tmp_path / "a.psd")
+    assert [layer.name for layer in document] == ["paper", "flats", "shade", "line"]
+    claim_same([np.asarray(layer.topil()) for layer in reversed(document)], done.picture)
+
+
+def test_psd_without_its_package_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photoshop, "find_spec", lambda name: None)
+    with pytest.raises(ColorizeError, match="psd-tools") as caught:
+        photoshop.check()
+    assert "colorize[psd]" in caught.value.hint
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLORIZE_MODEL", "tiny.safetensors")
+    monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
+    furnish()
+
+
+@pytest.mark.usefixtures("here")
+def test_layers_are_written_beside_the_result() -> None:
+    result = run("sketch.png", "--flat", "--layers", "a.ora")
+    assert (result.stdout, result.exit_code) == ("sketch_color.png\n", 0)
+    assert "the layers are `a.ora`" in result.stderr
+    assert "data/shade.png" not in ZipFile("a.ora").namelist()
+    assert "skipped" in run("sketch.png", "--flat", "--layers", "a.ora").stderr
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("sketch.png", "--layers", "a.png"),
+        ("sketch.png", "--layers", "-"),
+        ("pages", "--layers", "a.ora"),
+        ("sketch.png", "--layers", "a.ora", "--variations", "2"),
+    ],
+)
+def test_layers_that_cannot_be_are_refused_before_anything_is_done(wrong: tuple[str, ...]) -> None:
+    before = sorted(Path().rglob("*"))
+    result = run(*wrong)
+    assert result.exit_code == 2
+    assert "layers" in result.stderr
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.usefixtures("here")
+def test_psd_without_its_package_is_refused_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(photoshop, "find_spec", lambda name: None)
+    assert run("sketch.png", "--layers", "a.psd").exit_code == 1
+    assert not Path("sketch_color.png").exists()
