@@ -14,7 +14,7 @@ from colorize.diffusion import samplers
 from colorize.diffusion.denoiser import Denoiser, Dynamic, Static
 from colorize.diffusion.samplers import State
 from colorize.diffusion.schedule import times
-from colorize.errors import ColorizeError, nearest
+from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.networks.references import single
 from colorize.networks.spaces import RGB, Field
@@ -57,6 +57,8 @@ class Noise:
     """Random numbers per picture: a picture's noise depends on its seed, not on its batch."""
 
     def __init__(self, seeds: Sequence[int]) -> None:
+        for seed in seeds:
+            within("seed", seed, *SEEDS)
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self, like: Tensor) -> Tensor:

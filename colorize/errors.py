@@ -1,9 +1,11 @@
-"""The one error a user is meant to read, and the nearest-name helper its texts use. Knows no other part."""
+"""The one error a user is meant to read, and helpers that find its words. Knows no other part."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+SEEDS = (0, 2**63 - 1)  # what every generator of random numbers here can begin with
 
 
 class ColorizeError(Exception):
@@ -21,6 +23,16 @@ class ColorizeError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+def within(name: str, value: float, low: float, high: float, hint: str = "") -> None:
+    """Refuse a number outside low..high, and one that is none (nan): ColorizeError (wrong usage).
+
+    name: what messages call it. hint: how to go on; the range, if empty.
+    """
+    if not low <= value <= high:
+        told = f"{value:g}" if isinstance(value, float) else str(value)
+        raise ColorizeError(f"{name} is {told}", hint or f"it goes from {low} to {high}", code=2)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from saved import file as file
+from saved import system as system
 
 from colorize import recipes
 from colorize.recipes.recipe import Recipe

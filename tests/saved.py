@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from colorize import recipes
-from colorize.checkpoint import load
+from colorize.checkpoint import load, save
 from colorize.colorizer import Colorizer
 from colorize.errors import ColorizeError
 from colorize.networks.conditions import Drawing, HintMap, ReferenceTokens, Together
@@ -36,6 +36,20 @@ def randomized(recipe: Recipe = TINY, seed: int = 0) -> Colorizer:
     for value in colorizer.parameters():
         value.data = 0.2 * torch.randn(value.shape, generator=rng)
     return colorizer
+
+
+@pytest.fixture(scope="module")
+def system() -> Colorizer:
+    """One such system for all tests of a file, which leave it as it is."""
+    return randomized()
+
+
+@pytest.fixture
+def file(system: Colorizer, tmp_path: Path) -> Path:
+    """The file of that system, with one fact."""
+    path = tmp_path / "model.safetensors"
+    save(system, TINY, path, {"license": "CC0-1.0"})
+    return path
 
 
 def changed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import subprocess
 import sys
@@ -11,25 +12,13 @@ import pytest
 import torch
 from saved import CONV, NET, TINY, randomized
 
-from colorize.checkpoint import Loaded, load, save
+from colorize.checkpoint import Loaded, hollow, load, save
 from colorize.diffusion.schedule import Cosine
 from colorize.diffusion.schedule import _angles as schedule_cache
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
+from colorize.networks.conditions import ReferenceTokens
 from colorize.recipes.recipe import DenoiserSpec
-
-
-@pytest.fixture(scope="module")
-def system():
-    return randomized()
-
-
-@pytest.fixture
-def file(system, tmp_path):
-    path = tmp_path / "model.safetensors"
-    save(system, TINY, path, {"license": "CC0-1.0"})
-    return path
-
 
 # What comes back
 
@@ -140,6 +129,23 @@ def imported(system, tmp_path_factory):
 def test_loading_a_local_file_imports_nothing_slow(imported, module):
     assert "torch" in imported
     assert module not in imported
+
+
+def test_fresh_systems_are_filled_after_one_was_loaded(file):
+    # Guards against weights left out while a file is loaded, such as the token of "no reference".
+    load(file)
+    torch.manual_seed(0)
+    none = ReferenceTokens(width=1000).build().none
+    assert none.std().item() == pytest.approx(0.02, rel=0.1)  # 1000 draws: 2 % is one deviation
+
+
+@pytest.mark.parametrize("changes", [{"widths": (-8, 16)}, {"dropout": 7.0}, {"blocks": (1, 2000)}])
+def test_a_network_that_cannot_be_is_wrong_usage(changes):
+    net = copy.copy(NET)
+    vars(net).update(changes)  # as a file or --set may describe it
+    with pytest.raises(ColorizeError) as caught:
+        hollow(replace(TINY, denoiser=DenoiserSpec(net=net)))
+    assert caught.value.code == 2
 
 
 # Writing

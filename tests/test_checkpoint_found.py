@@ -8,24 +8,11 @@ from pathlib import Path
 import pytest
 from hub_server import NEW, serving
 from safetensors.torch import load_file, save_file
-from saved import TINY, randomized, refusal
+from saved import TINY, refusal
 
 from colorize import checkpoint, recipes
 from colorize.checkpoint import hub, load, save, save_folder
 from colorize.recipes import values
-
-
-@pytest.fixture(scope="module")
-def system():
-    return randomized()
-
-
-@pytest.fixture
-def file(system, tmp_path):
-    path = tmp_path / "model.safetensors"
-    save(system, TINY, path, {"license": "CC0-1.0"})
-    return path
-
 
 # Folders
 

@@ -9,31 +9,18 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from saved import CONV, TINY, changed, described, randomized, refusal
+from saved import CONV, TINY, changed, described, refusal
 
 from colorize.checkpoint import load, save
 from colorize.errors import ColorizeError
-
-
-@pytest.fixture(scope="module")
-def system():
-    return randomized()
-
-
-@pytest.fixture
-def file(system, tmp_path):
-    path = tmp_path / "model.safetensors"
-    save(system, TINY, path, {"license": "CC0-1.0"})
-    return path
-
 
 BAD = {
     "is empty": b"",
     "is a web page": b"\n<!DOCTYPE html><html><body>404</body></html>",
     "is only a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
     "is not a safetensors file": b"Entry not found",
-    "is a pickle": b"PK\3\4" + bytes(60),
-    "is a pickle, ": b"\x80\2}q\0X\1\0\0\0aK\1s.",
+    "is a PyTorch file": b"PK\3\4" + bytes(60),
+    "is a PyTorch file (a pickle), which can hide a program": b"\x80\2}q\0X\1\0\0\0aK\1s.",
     "is cut short or damaged": struct.pack("<Q", 2**40) + b'{"a":1}',
 }
 
@@ -45,9 +32,15 @@ def test_what_is_not_weights_is_refused_by_what_it_is(why, tmp_path):
     assert f"`model.safetensors` {why}" in refusal(path).message
 
 
-def test_the_refusal_of_a_pickle_tells_how_to_go_on(tmp_path, system):
-    torch.save(system.state_dict(), tmp_path / "model.ckpt")
-    assert "colorize.checkpoint.foreign.read" in refusal(tmp_path / "model.ckpt").hint
+@pytest.mark.parametrize("suffix", [".ckpt", ".pt", ".pth", ".bin"])
+def test_the_refusal_of_a_pickle_tells_a_person_how_to_go_on(tmp_path, system, suffix):
+    # Guards against a hint that only programmers can follow.
+    path = tmp_path / f"model{suffix}"
+    torch.save(system.state_dict(), path)
+    hint = refusal(path).hint
+    assert "ask its author for a .safetensors file" in hint
+    assert "`colorize train`" in hint
+    assert "foreign" not in hint
 
 
 def test_a_header_that_begins_like_a_pickle_is_read(system, tmp_path):

@@ -192,7 +192,7 @@ def test_the_file_gives_repeatable_options_one_or_many_values(folder, tmp_path, 
         ("[train]\nstpes = 3\n", "did you mean `steps`?"),
         ("[trian]\nsteps = 3\n", "did you mean `train`?"),
         ("steps = 3\n", "`steps`"),
-        ("[train]\nsteps = {a = 1}\n", "is a table"),
+        ("[train]\nsteps = {a = 1}\n", '`steps` in [train] of `colorize.toml` is {"a": 1}'),
         ("[train\n", "cannot be read"),
     ],
 )
@@ -202,6 +202,41 @@ def test_a_mistake_in_the_file_is_wrong_usage(text, said, tmp_path, monkeypatch)
     result = run("train", "mini", "--dry-run")
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('steps = "many"', 'is "many"\nhint: write it as a whole number'),
+        ("steps = true", "is true\nhint: write it as a whole number"),
+        ("steps = 0", "greater than or equal to 1"),
+        ("compile = 1", "is 1\nhint: write it as true or false"),
+        ("save-every = 9", "is 9\nhint: write it as text in quotes"),
+        ('save-every = "9"', "`9` is not a time"),
+        ("set = [1]", "is 1\nhint: write it as text in quotes"),
+        ('phase = "middle"', "'middle' is not one of 'pretrain', 'finetune'"),
+    ],
+)
+def test_a_wrong_value_in_the_file_is_told_with_file_and_key(line, said, tmp_path, monkeypatch):
+    # Guards against "Invalid value for '--steps'", where no --steps was given.
+    monkeypatch.chdir(tmp_path)
+    Path("colorize.toml").write_text(f"[train]\n{line}\n")
+    result = run("train", "mini", "--dry-run")
+    assert result.exit_code == 2
+    key = line.partition(" ")[0]
+    assert result.stderr.startswith(f"error: `{key}` in [train] of `colorize.toml`")
+    assert said in result.stderr
+    assert "--steps" not in result.stderr
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**63), "99999999999999999999"])
+@pytest.mark.parametrize("command", ["sample", "train", "eval"])
+def test_a_seed_that_no_generator_takes_is_refused_alike(command, seed, folder, tmp_path):
+    picture = str(folder / "train/picture0.png")
+    more = {"sample": [picture], "train": ["mini", str(folder), "--out", str(tmp_path / "run")]}
+    result = run(command, *more.get(command, ["mini", str(folder)]), "--seed", seed)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: seed is {seed}\nhint: it goes from 0 to")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from drawings import DOT, MINI, colored, gray, model, one, ref, refused, sketch
 
+from colorize.colorizer import Noise
 from colorize.errors import ColorizeError
 from colorize.painter import Job, Named, Options, framing, options, paint_all
 from colorize.pictures.picture import Picture
@@ -102,6 +104,34 @@ def test_options_that_no_drawing_could_have_are_refused_before_the_first(
     with pytest.raises(ColorizeError) as caught:
         paint_all(MINI, jobs(), Options(**wrong))
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("weight", [-0.1, 20.5, 1e9, math.inf, math.nan])
+def test_guidance_outside_its_range_is_wrong_usage(weight: float) -> None:
+    # Guards against flat, glaring pictures, and black ones for what is no number.
+    with pytest.raises(ColorizeError) as caught:
+        Options(guidance={"reference": weight})
+    assert caught.value.message == f"the guidance of `reference` is {weight:g}"
+    assert "from 0 (without it) over 1 (as trained) to 20" in caught.value.hint
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("weight", [0, 1, 20])
+def test_guidance_at_the_ends_of_its_range_is_taken(weight: float) -> None:
+    assert one(Job("a", sketch(), ref()), guidance={"reference": weight}).painted
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_seeds_that_no_generator_takes_are_wrong_usage(seed: int) -> None:
+    for refuses in (lambda: Options(seed=seed), lambda: Noise([0, seed])):
+        with pytest.raises(ColorizeError, match=f"seed is {seed}") as caught:
+            refuses()
+        assert caught.value.code == 2
+
+
+def test_the_largest_seed_is_taken() -> None:
+    assert one(Job("a", sketch()), seed=2**63 - 1).painted
+    Noise([2**63 - 1])
 
 
 def test_another_sampler_drops_the_eta_of_the_recipe() -> None:

@@ -65,6 +65,24 @@ def test_a_run_without_an_end_is_refused():
         tiny.settings(steps=None)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    with pytest.raises(ColorizeError, match=f"seed is {seed}"):
+        tiny.settings(seed=seed)
+
+
+def test_the_largest_seed_trains(tmp_path):
+    assert tiny.train(tmp_path, tiny.mean_color, steps=1, seed=2**63 - 1)[1][-1].step == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lr": -1.0}, {"lr": float("nan")}, {"ema": 1.5}, {"clip": -1.0}, {"prefetch": -1}]
+)
+def test_numbers_that_mean_nothing_are_refused_by_name(wrong):
+    with pytest.raises(ColorizeError, match=next(iter(wrong))):
+        tiny.settings(**wrong)
+
+
 def test_a_decay_over_something_not_given_is_refused():
     with pytest.raises(ColorizeError, match="decay over the steps"):
         tiny.settings(steps=None, budget=1.0)

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save as packed
 from torch import Tensor
 
 from colorize import __version__, recipes
 from colorize.checkpoint import hub, tensors
 from colorize.checkpoint.tensors import AGAIN, refused, unreadable
 from colorize.colorizer import Colorizer
-from colorize.errors import ColorizeError, nearest
+from colorize.errors import ColorizeError, nearest, within
 from colorize.pictures.files import atomic, shown
 from colorize.recipes import Recipe, values
 
@@ -26,6 +25,7 @@ EMBEDDED = "mini"  # the recipe whose weights are inside the package
 RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
 FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")  # what ends so is no Hub id
 STEPS = 100_000  # of a schedule's table; 1000 is usual
+BLOCKS = 1000  # of a network, at most; 20 are usual
 # What nonsense in a description raises; RecursionError is a RuntimeError.
 MISTAKES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
 
@@ -75,9 +75,7 @@ def save(
         tensors.check_finite(path.name, name, weights[name])
     config = json.dumps(values.to_dict(recipe))
     own = {"format": "colorize", "version": __version__, "recipe": recipe.name, "config": config}
-    data = packed(weights, metadata={**own, **facts})
-    with atomic(path) as temporary:
-        temporary.write_bytes(data)
+    tensors.write(path, weights, {**own, **facts})
 
 
 def save_folder(
@@ -118,6 +116,25 @@ def load(
         colorizer = _filled(path.name, recipe, weights)
     facts = {name: text for name, text in header.items() if name not in RESERVED}
     return Loaded(recipe, colorizer.to(device) if device else colorizer, source, facts)
+
+
+def hollow(recipe: Recipe, most: int = BLOCKS) -> Colorizer:
+    """Build a system on the meta device: its weights have names and shapes, but take no memory.
+
+    most: blocks of its network. Raises ColorizeError (wrong usage) if no system can be built.
+    """
+    blocks, steps = sum(recipe.denoiser.net.blocks), recipe.schedule.steps
+    within("the number of blocks", blocks, 1, most)
+    within("schedule.steps", steps, 1, STEPS)
+    try:
+        with torch.device("meta"), tensors.Hollow():
+            return recipe.build()
+    except MISTAKES as error:
+        raise ColorizeError(
+            f"no network can be built of these values: {error}",
+            "begin with the recipe's own values, and change one at a time",
+            code=2,
+        ) from error
 
 
 def _find(model: str | Path, offline: bool) -> tuple[Traversable, str]:
@@ -204,13 +221,9 @@ def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
 
 def _filled(file: str, recipe: Recipe, found: Mapping[str, Tensor]) -> Colorizer:
     """Build a system without memory and give it the tensors, which must be exactly its own."""
-    spec = recipe.denoiser.net
-    if sum(spec.blocks) > len(found) or recipe.schedule.steps > STEPS:
-        raise refused(file, "describes a network that it does not hold", AGAIN)
     try:
-        with torch.device("meta"), tensors.Hollow():
-            colorizer = recipe.build()
-    except MISTAKES as error:
-        raise refused(file, "describes an impossible network", AGAIN) from error
+        colorizer = hollow(recipe, len(found))
+    except ColorizeError as error:
+        raise refused(file, "describes a network that cannot be", AGAIN) from error
     tensors.fill(file, colorizer, found)
     return colorizer.eval()

@@ -43,7 +43,7 @@ _SENTENCES = {
     ),
     "RemoteEntryNotFoundError": (
         "`{id}` has no " + WEIGHTS,
-        "choose a model made for colorize; weights that are pickles are not read",
+        "choose a model made for colorize; .ckpt, .pt, .pth and .bin files are not opened",
     ),
     "LocalEntryNotFoundError": (
         "`{id}` cannot be fetched: the Hub does not answer",

@@ -1,8 +1,12 @@
-"""Read a safetensors file and fill a module with it. Knows nothing of recipes, or of where files come from."""
+"""Read and write safetensors files, and fill a module. Knows nothing of recipes, or of where files come from."""
 
 from __future__ import annotations
 
+import json
+import os
+import struct
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +16,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from colorize.errors import ColorizeError
-from colorize.pictures.files import shown
+from colorize.pictures.files import atomic, shown
 
 AGAIN = "fetch or save it again"
 _PICKLE = (
-    "is a pickle, which can run any code when it is opened, and so is refused",
-    "`colorize.checkpoint.foreign.read` takes its tensors out without running it; load them into `Recipe.build()`"
-    " and write that with `colorize.checkpoint.save`",
+    "is a PyTorch file (a pickle), which can hide a program that runs when it is opened; it was not opened",
+    "ask its author for a .safetensors file that colorize wrote, or train a model of your own: `colorize train`",
 )
 _NOT_WEIGHTS = {
     "zip": _PICKLE,
@@ -27,6 +30,16 @@ _NOT_WEIGHTS = {
     "page": ("is a web page, not a model", "fetch the file itself, such as its `resolve` address"),
     "pointer": ("is only a Git LFS pointer, not the weights", "run `git lfs pull` in its folder"),
     "other": ("is not a safetensors file", "name a .safetensors file that colorize wrote"),
+}
+_KINDS = {  # what the format calls the numbers that weights and moments are made of
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
 }
 _FILLS = ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "xavier_uniform_")
 
@@ -70,6 +83,41 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise refused(path.name, "is cut short or damaged", AGAIN) from error
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> None:
+    """Write tensors and the header's words, whole or not at all, even if the power fails.
+
+    One tensor at a time is brought to the processor. The library's own writer would leave a file
+    that only its owner can read and, when it is killed, one under a name that nobody knows.
+    Raises ColorizeError if the path cannot be written.
+    """
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # aligned
+    header: dict[str, object] = {"__metadata__": dict(words)}
+    end = 0
+    for name in order:
+        value, begin = tensors[name], end
+        end += value.numel() * value.element_size()
+        kind, shape = _KINDS[value.dtype], list(value.shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        stream.write(struct.pack("<Q", len(text)) + text)
+        for name in order:
+            flat = tensors[name].detach().cpu().contiguous().reshape(-1)
+            stream.write(flat.view(torch.uint8).numpy().data)
+    _keep_name(path.parent)
+
+
+def _keep_name(folder: Path) -> None:
+    """Bring the new name to the disk, too; systems that cannot open folders do that themselves."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def fill(file: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -118,7 +166,7 @@ def unreadable(path: Path, error: OSError) -> ColorizeError:
 class Hollow(TorchFunctionMode):
     """While this is on, new weights on the meta device get their shape, but nothing fills them.
 
-    There, random normal numbers and products would import much of torch.compile, which takes 1 s.
+    There, random normal numbers would import much of torch.compile, which takes 1 s.
     """
 
     def __torch_function__(
@@ -129,19 +177,12 @@ class Hollow(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Replace what fills meta tensors by what leaves them alone; all else is as ever."""
-        name, named = getattr(func, "__name__", ""), kwargs or {}
-        if name == "randn":
-            name, func = "", _empty_if_meta
-        scaled = name == "mul" and isinstance(args[-1], int | float)
+        named = kwargs or {}
         target = args[0] if args else named.get("tensor")
-        if (scaled or name in _FILLS) and isinstance(target, Tensor) and target.is_meta:
+        fills = getattr(func, "__name__", "") in _FILLS
+        if fills and isinstance(target, Tensor) and target.is_meta:
             return target
         return func(*args, **named)
-
-
-def _empty_if_meta(*size: Any, **named: Any) -> Tensor:
-    empty = torch.empty(*size, **{key: value for key, value in named.items() if key != "generator"})
-    return empty if empty.is_meta else torch.randn(*size, **named)
 
 
 def _described(value: Tensor) -> str:

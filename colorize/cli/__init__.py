@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from colorize import __version__
-from colorize.cli import common
+from colorize.cli import common, stored
 from colorize.cli.evaluate import evaluate
 from colorize.cli.prepare import prepare
 from colorize.cli.sample import sample
@@ -54,9 +54,9 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command with the defaults of `colorize.toml`, if there is one."""
-        path = Path(common.CONFIG)
+        path = Path(stored.FILE)
         if path.is_file():
-            ctx.default_map = dict(common.stored_settings(path, self.commands))
+            ctx.default_map = dict(stored.settings(path, self.commands, ctx))
         return super().invoke(ctx)
 
 

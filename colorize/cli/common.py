@@ -1,4 +1,4 @@
-"""What all commands share: how they talk, how errors read, settings from `colorize.toml`. Knows nothing of coloring."""
+"""What all commands share: how they talk, and how errors read. Knows nothing of coloring."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
 
-from colorize.errors import ColorizeError, nearest
+from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-CONFIG = "colorize.toml"  # in the folder where the program is started
 SHOWN = 10  # of a list of things left out, at most
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
@@ -189,46 +187,3 @@ def _disk(error: OSError) -> ColorizeError:
             f"{name} may not be read or written here", "check its permissions, or another --out"
         )
     return ColorizeError(f"{name}: {error.strerror or error}", "check the path")
-
-
-def stored_settings(path: Path, commands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Read defaults from a file of tables [sample], [train] ...; keys are the options' long names.
-
-    commands: Typer's commands by name. Returns, per command, values by parameter name.
-    Raises ColorizeError (wrong usage) for broken TOML and for a table or key nobody knows.
-    """
-    import tomllib
-
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ColorizeError(f"`{path}` cannot be read: {error}", "mend or remove it", 2) from None
-    result = {}
-    for name, table in tables.items():
-        if name not in commands or not isinstance(table, dict):
-            hint = nearest(name, commands) if name not in commands else f"write it as [{name}]"
-            raise ColorizeError(f"`{path}` has a `{name}` that is no table of it", hint, code=2)
-        known = {key: option for option in commands[name].params for key in _keys(option)}
-        result[name] = dict(_default(path, name, key, table[key], known) for key in table)
-    return result
-
-
-def _keys(option: Any) -> list[str]:
-    """The names of an option in a file: `save-every` for --save-every."""
-    return [o.lstrip("-").lower() for o in option.opts if o.startswith("--") or "-" not in o[:1]]
-
-
-def _default(
-    path: Path, table: str, key: str, value: Any, known: Mapping[str, Any]
-) -> tuple[str, Any]:
-    """One key of the file as the name and the value of a parameter."""
-    name = key.replace("_", "-")
-    option = known.get(name) or known.get(key)
-    if option is None:
-        raise ColorizeError(
-            f"`{key}` in [{table}] of `{path}` is not an option", nearest(name, known), 2
-        )
-    several = getattr(option, "multiple", False) or option.nargs == -1
-    if isinstance(value, dict):
-        raise ColorizeError(f"`{key}` in [{table}] of `{path}` is a table", "give one value", 2)
-    return option.name, [value] if several and not isinstance(value, list) else value

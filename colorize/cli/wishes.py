@@ -14,6 +14,14 @@ from colorize.errors import ColorizeError
 if TYPE_CHECKING:
     from colorize.training.settings import Fit
 
+
+def timed(text: str | None) -> str | None:
+    """Refuse early what is not a time, so that the message can tell where it stands."""
+    if text is not None:
+        common.seconds(text)
+    return text
+
+
 Data = Annotated[
     Path, typer.Argument(metavar="DATA", help="Learn from this folder, prepared or just pictures")
 ]
@@ -36,6 +44,7 @@ Budget = Annotated[
     str | None,
     typer.Option(
         metavar="TIME",
+        callback=timed,
         help="Stop after this time, such as 9m; the same command goes on  [default: none]",
     ),
 ]
@@ -47,7 +56,10 @@ Steps = Annotated[
 ]
 Seed = Annotated[int, typer.Option(metavar="NUMBER", help="Draw weights, noise and batches by it")]
 SaveEvery = Annotated[
-    str, typer.Option(metavar="TIME", help="Save what going on needs this often, such as 90s")
+    str,
+    typer.Option(
+        metavar="TIME", callback=timed, help="Save what going on needs this often, such as 90s"
+    ),
 ]
 SampleEvery = Annotated[
     int,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -121,7 +122,7 @@ def _parse(wanted: Any, item: Any, given: str, name: str) -> Any:
         )
     try:
         data = json.loads(given.replace("(", "[").replace(")", "]").replace("none", "null"))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # not JSON, or a number of thousands of digits
         data = given
     return _read(wanted, item, data, name)
 
@@ -144,13 +145,18 @@ def _read(wanted: Any, default: Any, data: Any, name: str) -> Any:
                 return tuple(_read(k, None, d, name) for k, d in zip(kinds, data, strict=True))
         if origin is typing.Literal and data in arguments:
             return data
-        if choice in _PLAIN and type(data) in _PLAIN[choice]:
+        if choice in _PLAIN and type(data) in _PLAIN[choice] and _finite(data):
             return choice(data)
     raise ColorizeError(
         f"`{name}={data}` is not {_describe(wanted)}",
         f"its value is {to_dict(default)} now",
         code=2,
     )
+
+
+def _finite(data: Any) -> bool:
+    """Tell whether data is no number, or one that a float can hold."""
+    return isinstance(data, str) or abs(data) <= sys.float_info.max  # false for nan
 
 
 def _read_class(wanted: Any, default: Any, data: dict[str, Any], name: str) -> Any:

@@ -7,12 +7,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from colorize.errors import ColorizeError, nearest
+from colorize import checkpoint
+from colorize.errors import ColorizeError, nearest, within
+from colorize.painter.options import SIZES
 from colorize.recipes import Recipe, values
 from colorize.recipes.recipe import Stage
 from colorize.training.settings import Fit
 
 Phase = Literal["pretrain", "finetune"]
+BATCHES = (1, 10_000)  # pictures per step; more fit into no memory
+STEPS = (1, 10**9)  # of a run; three years at 10 a second
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,12 @@ class Order:
     out: Path
     fit: Fit
     start: str = ""
+
+    def __post_init__(self) -> None:
+        within("size", self.stage.size, *SIZES, _pixels("a training picture"))
+        within("recipe.size", self.recipe.size, *SIZES, _pixels("a picture inside the model"))
+        within("batch", self.stage.batch, *BATCHES)
+        within("steps", self.stage.steps, *STEPS)
 
     @property
     def stage(self) -> Stage:
@@ -52,7 +62,8 @@ def override(recipe: Recipe, phase: Phase, changes: Sequence[str]) -> Recipe:
     """Change values by `name=value`; names that begin with a field of a stage mean the chosen one.
 
     So `lr=1e-4` is `pretrain.lr=1e-4`, and `size` that of the training pictures; `recipe.size` is
-    the recipe's. Raises ColorizeError (wrong usage) for misspelt names and impossible values.
+    the recipe's. Raises ColorizeError (wrong usage) for misspelt names, and for values of which no
+    network can be built.
     """
     short = {field.name for field in fields(Stage)}
     own = {field.name for field in fields(Recipe)} - {"name", "help"} | {"recipe"}
@@ -65,7 +76,17 @@ def override(recipe: Recipe, phase: Phase, changes: Sequence[str]) -> Recipe:
             known += [leaf for leaf, _ in values.leaves(recipe) if leaf.partition(".")[0] in own]
             raise ColorizeError(f"`{name}` is not a setting", nearest(name, known), code=2)
         full.append(f"{phase}.{text}" if head in short else text.removeprefix("recipe."))
-    return values.override(recipe, *full)
+    try:
+        changed = values.override(recipe, *full)
+    except ArithmeticError as error:  # of parts that compute with their values
+        told = ", ".join(f"`{change}`" for change in changes)
+        raise ColorizeError(f"the recipe cannot have {told}: {error}", code=2) from error
+    checkpoint.hollow(changed)
+    return changed
+
+
+def _pixels(what: str) -> str:
+    return f"{what} has {SIZES[0]} to {SIZES[1]} pixels a side, such as 128"
 
 
 def settings(stage: Stage) -> Fit:

@@ -22,6 +22,7 @@ from colorize.recipes import Recipe, values
 from colorize.recipes.recipe import Stage
 from colorize.training import objectives, ranks
 from colorize.training.data import Pictures
+from colorize.training.lock import Lock
 from colorize.training.objectives import Objective
 from colorize.training.order import Order as Order
 from colorize.training.order import Phase as Phase
@@ -32,7 +33,7 @@ from colorize.training.settings import Progress
 from colorize.training.trainer import fit
 
 WEIGHTS, STATE, VALUES = "model.safetensors", "state.safetensors", "recipe.json"
-MADE = (WEIGHTS, STATE, f"{STATE}.part", VALUES, "log.jsonl")  # what a run writes, beside folders
+MADE = (WEIGHTS, STATE, VALUES, "log.jsonl")  # what a run writes, beside folders
 CLOSE = 0.02  # share of a budget before whose end a run stops, since its last step must fit
 
 
@@ -63,13 +64,27 @@ class Training:
     def __init__(self, order: Order, restart: bool = False) -> None:
         """Load everything; afterwards the folder is this run's. restart: forget an earlier one.
 
-        Raises ColorizeError for a folder of another run, for pictures or weights that cannot be
-        read, and for values that do not go together.
+        Raises ColorizeError for a folder of another run, or that another process trains in, for
+        pictures or weights that cannot be read, and for values that do not go together.
         """
         self.order, begun = order, time.monotonic()
         self.ranks, name = ranks.join(order.fit.device)
         self.device = machine.device(name)
         machine.precision(order.fit.precision, self.device)  # refused before the folder is made
+        self.lock: Lock | None = None
+        try:
+            self._load(restart)
+        except BaseException:
+            self._leave()
+            raise
+        # The first optimizer of a process imports torch.compile, 1 to 2 s that belong to loading.
+        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+        self.setup = time.monotonic() - begun
+
+    def _load(self, restart: bool) -> None:
+        order = self.order
+        if order.out.is_dir():  # before anything that takes time
+            self._enter()
         self.objective = objective(order.stage, order.recipe)
         torch.manual_seed(order.fit.seed)
         self.model = order.recipe.build()
@@ -82,9 +97,6 @@ class Training:
         self.pictures = Pictures(*place)
         self._settle(restart)
         self.step = done(order.out)[0]
-        # The first optimizer of a process imports torch.compile, 1 to 2 s that belong to loading.
-        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
-        self.setup = time.monotonic() - begun
 
     @property
     def parameters(self) -> int:
@@ -98,10 +110,11 @@ class Training:
         """
         order, limit = self.order, self.order.fit.limit
         left = None if limit is None else max(1.0, limit - self.setup)
-        numbers = replace(order.fit, limit=left)
+        numbers = replace(order.fit, limit=left, prefetch=self._ahead())
         preview = Preview(order.data, order.recipe, order.stage.size, order.out / "samples")
         show = preview if order.fit.sample_every else None
         parts = self.model, self.objective, self.pictures, numbers, order.out
+        self._enter()
         try:
             for progress in fit(*parts, save=self._save, show=show):
                 self.step = progress.step
@@ -110,8 +123,28 @@ class Training:
                 last = checkpoint.load(order.out / WEIGHTS, device=self.device)
                 preview(last.colorizer, self.step)
         finally:
+            self._leave()
             if distributed.is_initialized():
                 distributed.destroy_process_group()
+
+    def _ahead(self) -> int:
+        """How many batches to make ahead: none where that takes from the network what it works on.
+
+        On the CPU both need the same cores; and batches of pictures in graphics memory are made
+        there.
+        """
+        shared = self.device.type == "cpu" or self.pictures.store.color is not None
+        return 0 if shared else self.order.fit.prefetch
+
+    def _enter(self) -> None:
+        """Take the folder; of several processes that train as one, the first does."""
+        if self.ranks.first and self.lock is None:
+            self.lock = Lock(self.order.out)
+
+    def _leave(self) -> None:
+        if self.lock is not None:
+            self.lock.free()
+            self.lock = None
 
     def _save(self, model: Colorizer, path: Path) -> None:
         order = self.order
@@ -123,10 +156,13 @@ class Training:
         """Make the folder this run's, before any process looks into it."""
         out = self.order.out
         if self.ranks.first:
+            out.mkdir(parents=True, exist_ok=True)
+            self._enter()
+            if self.lock is not None:
+                self.lock.tidy()
             if restart:
                 for path in (*(out / name for name in MADE), *out.glob("samples/step-*.png")):
                     path.unlink(missing_ok=True)
-            out.mkdir(parents=True, exist_ok=True)
             with atomic(out / VALUES) as path:
                 path.write_text(json.dumps(self.order.identity(), indent=2) + "\n", "utf-8")
         if self.ranks.world > 1:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from colorize.errors import ColorizeError
+from colorize.errors import SEEDS, ColorizeError, within
+
+AHEAD = 8  # batches kept ready, at most; more would only fill the memory
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Fit:
     save_every: float = 120.0  # seconds
     sample_every: int = 0  # steps; 0: never
     log_every: int = 50  # steps
+    prefetch: int = 1  # batches made ahead, on a thread of their own; 0: none
     compile: bool = False  # compile the denoising network; 1 to 2 minutes, pays on GPUs only
 
     def __post_init__(self) -> None:
@@ -47,6 +51,11 @@ class Fit:
             )
         if self.accumulate < 1 or self.log_every < 1:
             raise ColorizeError("`accumulate` and `log_every` must be at least 1", code=2)
+        within("seed", self.seed, *SEEDS)
+        within("ema", self.ema, 0, 1)
+        for name in ("lr", "weight_decay", "warmup", "clip", "save_every", "sample_every"):
+            within(name, getattr(self, name), 0, sys.float_info.max, "take 0 or more")
+        within("prefetch", self.prefetch, 0, AHEAD)
 
     def rate(self, step: int, elapsed: float) -> float:
         """Give the learning rate of a step (0, 1, ...), `elapsed` seconds into the run.

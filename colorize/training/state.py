@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from colorize.checkpoint.tensors import write
 from colorize.errors import ColorizeError
 from colorize.training.update import Update
 
@@ -23,10 +23,10 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # AdamW's own names
 def save(
     path: Path, model: nn.Module, update: Update, meter: Tensor, numbers: dict[str, float]
 ) -> None:
-    """Replace the state at `path` in one move, so that a crash leaves the old one whole.
+    """Replace the state at `path` in one move, so that a crash or a power cut leaves a whole one.
 
     Holds the weights, their average, AdamW's moments, the guard and the meter; `numbers` go to
-    the header.
+    the header. Raises ColorizeError if it cannot be written, as on a full disk.
     """
     tensors = {f"weight/{name}": value for name, value in model.state_dict().items()}
     for i, (name, parameter) in enumerate(trained(model).items()):
@@ -34,15 +34,8 @@ def save(
         for moment, value in update.optimizer.state[parameter].items():
             tensors[f"{moment}/{name}"] = value
     tensors |= {"guard": update.guard, "meter": meter}
-    still = {
-        k: v.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for k, v in tensors.items()
-    }
     header = {"kind": KIND, "numbers": json.dumps({**numbers, "updates": update.ema.updates})}
-    # One fixed name: a process killed while it writes leaves one such file, not one each time.
-    part = path.with_name(path.name + ".part")
-    save_file(still, part, metadata=header)
-    part.replace(path)
+    write(path, tensors, header)
 
 
 def load(path: Path, model: nn.Module, update: Update, meter: Tensor) -> dict[str, float]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Generator, Tensor
 from colorize.errors import ColorizeError
 from colorize.networks import machine
 from colorize.training import ranks, state
+from colorize.training.ahead import Ahead, Batches
 from colorize.training.clock import Stopwatch, deferred_interrupt
 from colorize.training.log import Log
 from colorize.training.objectives import Objective
@@ -27,16 +28,8 @@ from colorize.training.update import Update
 
 if TYPE_CHECKING:
     from colorize.colorizer import Colorizer
-    from colorize.hints import Batch
 
 HOPELESS = 50  # updates skipped in a row; fp16 may skip about 16 until its scale fits
-
-
-class Batches(Protocol):
-    """Training data whose k-th batch is always the same, so that a step number is a place in it."""
-
-    def batch(self, step: int) -> Batch:
-        """Make batch number 0, 1, 2, ..."""
 
 
 Save = Callable[["Colorizer", Path], None]  # writes the averaged weights to a path, atomically
@@ -72,8 +65,7 @@ def fit(
             loop.keep(save)
             raise
         finally:
-            if loop.log:
-                loop.log.close()
+            loop.close()
 
 
 class _Loop:
@@ -88,9 +80,12 @@ class _Loop:
         run: Path,
         clock: Callable[[], float],
     ) -> None:
-        self.model, self.objective, self.batches = model, objective, batches
+        self.model, self.objective = model, objective
         self.settings, self.folder = settings, run
         self.ranks, name = ranks.join(settings.device)
+        parts = settings.accumulate * self.ranks.world
+        end = None if settings.steps is None else settings.steps * parts
+        self.batches = Ahead(batches, settings.prefetch, self.ranks.world, end)
         self.device = machine.device(name)
         self.dtype = machine.precision(settings.precision, self.device)
         _prepare(model, self.device, settings.compile)
@@ -105,6 +100,12 @@ class _Loop:
         self.watch = Stopwatch(clock, before)
         self.elapsed = before  # seconds of the run, read once a step, the same on all ranks
         self.log = Log(run, self.step) if self.ranks.first else None
+
+    def close(self) -> None:
+        """End what runs beside the loop."""
+        self.batches.close()
+        if self.log:
+            self.log.close()
 
     def _restore(self, path: Path) -> tuple[int, float, float]:
         """Go on from a state, if there is one; return the steps done, seconds spent and reserve."""

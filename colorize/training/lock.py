@@ -1,0 +1,118 @@
+"""Let one process at a time write into a run folder. Knows nothing of what it writes.
+
+The system itself lets go of a lock when a process ends, however that happens.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import re
+import sys
+import time
+import weakref
+from contextlib import suppress
+from pathlib import Path
+
+from colorize.errors import ColorizeError
+
+NAME = ".lock"  # in the run folder, while it is in use
+TAKEN = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # POSIX says the first, Windows the others
+FAR = 2**30  # the byte Windows locks; those before it can be read by others
+OLD = 86_400  # seconds after which nobody still writes a file
+# What `files.atomic` leaves when it is killed, where a run writes such files; `.part` is of 0.1.
+LEFT = {
+    ".": re.compile(r"\.[0-9a-f]{16}\.(safetensors|json|jsonl)|state\.safetensors\.part"),
+    "samples": re.compile(r"\.[0-9a-f]{16}\.png"),
+}
+
+
+class Lock:
+    """A folder that no other `Lock` can have until `free` is called, or this object is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take a folder, which must exist.
+
+        Raises ColorizeError if another process has it, or if nothing can be written there. On a
+        disk without locks, as some networks have, it is taken all the same; `sure` is False then.
+        """
+        self.folder, self.sure = folder, True
+        while True:
+            file = _opened(folder / NAME)
+            try:
+                _claim(file)
+            except OSError as error:
+                self.sure = False
+                if error.errno in TAKEN:
+                    holder = os.read(file, 200).decode(errors="replace")
+                    os.close(file)
+                    raise _in_use(folder, holder) from None
+            if _is_at(file, folder / NAME):
+                break
+            os.close(file)  # its last owner removed it between our opening and our claiming it
+        os.ftruncate(file, 0)
+        os.write(file, f"process {os.getpid()} on {platform.node()}".encode())
+        self.free = weakref.finalize(self, _release, file, folder / NAME)
+
+    def tidy(self) -> None:
+        """Remove what killed processes left half-written; without a sure lock, only if it is old."""
+        newest = time.time() + (OLD if self.sure else -OLD)
+        for part, pattern in LEFT.items():
+            for path in (self.folder / part).glob("*"):
+                if pattern.fullmatch(path.name) and path.lstat().st_mtime < newest:
+                    path.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise ColorizeError(
+            f"`{path.parent}` cannot be written: {error.strerror}",
+            "check its permissions, or choose another --out",
+        ) from error
+
+
+def _claim(file: int) -> None:
+    """Lock an open file, or raise OSError at once."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(file, FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(file, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_at(file: int, path: Path) -> bool:
+    """Tell whether an open file still has this path."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except OSError:
+        return False
+
+
+def _release(file: int, path: Path) -> None:
+    """Remove a lock's file, if it is still ours, and let go of it."""
+    ours = _is_at(file, path)
+    if sys.platform == "win32":  # there, an open file cannot be removed
+        os.close(file)
+    with suppress(OSError):
+        if ours:
+            path.unlink()
+    if sys.platform != "win32":
+        os.close(file)
+
+
+def _in_use(folder: Path, holder: str) -> ColorizeError:
+    by = f", {holder}," if holder else ""
+    return ColorizeError(
+        f"another training run{by} is writing into `{folder}`",
+        "wait until it ends, stop it, or choose another --out",
+    )

@@ -1,0 +1,149 @@
+"""Claims about the folder of a run: who writes there, and how. Bugs guarded: two runs in one folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+import tiny as small
+import torch
+from conftest import tiny
+from safetensors.torch import load_file
+
+from colorize.checkpoint import tensors
+from colorize.errors import ColorizeError
+from colorize.training import run
+from colorize.training.lock import NAME, Lock
+from colorize.training.order import Order, settings
+from colorize.training.ranks import Ranks
+
+LEFT = ".0123456789abcdef.safetensors"
+
+
+@pytest.fixture
+def order(folder: Path, tmp_path: Path) -> Order:
+    """Four steps of a tiny system."""
+    recipe = tiny("anime-diffusion")
+    numbers = settings(recipe.pretrain)
+    return Order(recipe, "pretrain", folder, tmp_path / "run", numbers)
+
+
+def test_a_second_run_in_a_folder_is_refused_even_if_it_would_restart(order):
+    for progress in run.Training(order).steps():
+        if progress.step == 2:
+            break
+    before = (order.out / run.STATE).read_bytes()
+    held = Lock(order.out)
+    for restart in (False, True):
+        with pytest.raises(ColorizeError, match="another training run"):
+            run.Training(order, restart)
+    held.free()
+    assert (order.out / run.STATE).read_bytes() == before
+
+
+def test_a_run_holds_its_folder_from_its_beginning_to_its_end(order):
+    training = run.Training(order)
+    for _ in training.steps():
+        with pytest.raises(ColorizeError, match="another training run"):
+            run.Training(order)
+    assert not (order.out / NAME).exists()
+    Lock(order.out).free()
+
+
+def test_a_refused_run_does_not_hold_the_folder(order):
+    order.out.mkdir()
+    (order.out / run.WEIGHTS).write_bytes(b"of something else")
+    with pytest.raises(ColorizeError, match="is of no run") as caught:
+        run.Training(order)
+    assert [path.name for path in order.out.iterdir()] == [run.WEIGHTS]
+    assert caught.tb is not None  # which keeps the refused object alive
+    Lock(order.out).free()
+
+
+def test_of_several_processes_of_one_run_only_the_first_takes_the_folder(order, monkeypatch):
+    run.Training(order)._leave()
+    held = Lock(order.out)
+    monkeypatch.setattr(run.ranks, "join", lambda name: (Ranks(1, 1), name))
+    assert run.Training(order).lock is None
+    held.free()
+
+
+def test_the_next_start_removes_what_a_killed_one_left(order):
+    order.out.mkdir()
+    (order.out / LEFT).write_bytes(b"half")
+    run.Training(order)._leave()
+    assert not (order.out / LEFT).exists()
+
+
+def test_batches_are_made_ahead_only_where_they_take_nothing_from_the_network(order):
+    training = run.Training(order)
+    assert training._ahead() == 0
+    training.device = torch.device("cuda")
+    assert training._ahead() == 0  # the pictures are in graphics memory, and so are the batches
+    training.pictures.store.color = None  # pictures are read when they are needed
+    assert training._ahead() == order.fit.prefetch == 1
+    training._leave()
+
+
+# How its files are written
+
+
+def test_others_may_read_the_state(tmp_path):
+    # Guards against the library's own writer, whose files only their owner can read.
+    small.train(tmp_path, small.mean_color, steps=1)
+    (tmp_path / "plain").write_text("")
+    assert (tmp_path / "state.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_bytes_reach_the_disk_before_the_name_and_the_name_before_the_end(tmp_path, monkeypatch):
+    # Guards against states that are empty after a power cut.
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(file: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(file).st_mode) else "file")
+        fsync(file)
+
+    def renamed(path: Path, target: Path) -> Path:
+        done.append("name")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    tensors.write(tmp_path / "a.safetensors", {"a": torch.ones(2)}, {})
+    assert done == ["file", "name", "folder"]
+
+
+def test_a_state_is_written_that_way(tmp_path, monkeypatch):
+    written: list[str] = []
+    write = tensors.write
+    monkeypatch.setattr(
+        "colorize.training.state.write",
+        lambda path, *more: (written.append(path.name), write(path, *more)),
+    )
+    small.train(tmp_path, small.mean_color, steps=1)
+    assert written == ["state.safetensors"]
+
+
+KINDS = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
+KINDS += [torch.int64, torch.int32, torch.uint8, torch.bool]
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_the_library_reads_what_we_write(dtype, tmp_path):
+    values = {
+        "many": torch.arange(24).reshape(2, 3, 2, 2).to(dtype),
+        "last": torch.ones(1, 3, 2, 2).to(dtype, memory_format=torch.channels_last),
+        "turned": torch.arange(6).reshape(2, 3).to(dtype).T,
+        "one": torch.tensor(1).to(dtype),
+        "none": torch.empty(0, 3).to(dtype),
+        "odd": torch.ones(3, dtype=torch.uint8),  # three bytes, which must not push others
+    }
+    tensors.write(tmp_path / "a.safetensors", values, {"é": "ü\n"})
+    back = load_file(tmp_path / "a.safetensors")
+    assert back.keys() == values.keys()
+    assert all(back[name].dtype == values[name].dtype for name in values)
+    assert all(torch.equal(back[name], values[name]) for name in values)
+    assert tensors.read(tmp_path / "a.safetensors")[0] == {"é": "ü\n"}
