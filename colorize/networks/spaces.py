@@ -11,7 +11,9 @@ from torch import Tensor
 from colorize.hints import Hints
 from colorize.networks.unet import pad
 from colorize.pictures import obey
+from colorize.pictures.edges import same_frame
 from colorize.pictures.field import even, fill, paper_white
+from colorize.pictures.ground import whiten
 from colorize.pictures.strokes import resize
 
 
@@ -67,13 +69,15 @@ class Field:
     def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
         """From x to the color under the ink, (B, 3, h, w) in [-1, 1].
 
-        On line art it is evened out between the lines, and paper is white. Areas that color hints
+        On line art it is evened out between the lines, and paper is white, also around the figure
+        unless a reference shows the same frame and so tells what is there. Areas that color hints
         reach are drawn towards them, by `strength` from 0 to 1.
         """
         line, dots = hints.get("line"), hints.get("hints")
         if line is not None:
             paper = -F.max_pool2d(-pad(line, self.patch), self.patch)
-            x = paper_white(even(x.clamp(-1, 1), paper))
+            x = whiten(even(x.clamp(-1, 1), paper), paper, 1 - _known(hints))
+            x = paper_white(x)
         if dots is not None and strength > 0:
             given = resize(dots, (x.shape[-2], x.shape[-1]))
             if line is not None:
@@ -91,3 +95,13 @@ class Field:
             return None
         paper = F.avg_pool2d(pad((line + 1) / 2, self.patch), self.patch)
         return self.ink_weight + (1 - self.ink_weight) * paper
+
+
+def _known(hints: Hints) -> Tensor:
+    """How far a reference shows the surroundings of the drawing: (B,) from 0 to 1."""
+    reference = hints.get("reference")
+    if reference is None:
+        return hints.drawing.new_zeros(hints.batch)
+    several = reference.reshape(hints.batch, -1, 3, *reference.shape[-2:])  # (B, R, 3, h, w)
+    near = [same_frame(hints.drawing, one) for one in several.unbind(1)]
+    return torch.stack(near).amax(0)

@@ -1,0 +1,61 @@
+"""Find the paper around a drawn figure, and keep it white where a painted field was meant to.
+
+A model that is unsure where a figure ends leaves a pale glow around it. Knows nothing of networks.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from colorize.pictures.field import WALL
+
+BALL = 3  # cells; openings of a line up to twice this are taken for closed
+LIGHT = 0.8  # of 1; a cell whose darkest channel is lighter was meant to be paper
+MOSTLY = (0.2, 0.4)  # of an area's cells that are light: from none of it to all of it is paper
+EASED = (0.4, 0.7)  # of 1; how light a cell of such an area must be to become white
+
+
+def whiten(color: Tensor, paper: Tensor, share: Tensor) -> Tensor:
+    """Whiten the pale cells of areas that reach the border and are mostly white.
+
+    color: (B, 3, H, W) in [-1, 1]. paper: (B, 1, H, W), see `field.spread`. share: (B,) from 0 to 1,
+    how far to do so. Strong colors stay, and so does the surrounding that is painted all over.
+    """
+    darkest = (color.amin(1, keepdim=True) + 1) / 2
+    rows = [_meant(light, free) for light, free in zip(darkest > LIGHT, paper > WALL, strict=True)]
+    weight = torch.stack(rows)[:, None].to(color) * share.to(color)[:, None, None, None]
+    return color + weight * _ease(darkest, EASED) * (1 - color)
+
+
+def _meant(light: Tensor, free: Tensor) -> Tensor:
+    """How far each cell lies in an area that is meant to be paper: (1, H, W) bool twice to (H, W)."""
+    areas = _areas(free)
+    count = areas.bincount().clamp(min=1)
+    part = areas.bincount(light[0].cpu().flatten().double(), minlength=len(count)) / count
+    weight = _ease(part, MOSTLY)
+    edge = areas.view(free.shape[1:])
+    at_border = torch.cat([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
+    outside = torch.zeros_like(weight).index_fill(0, at_border, 1.0)
+    outside[0] = 0  # lines
+    return (weight * outside)[areas].view(edge.shape)
+
+
+def _areas(free: Tensor) -> Tensor:
+    """Number the areas that lines leave, small openings taken for closed, 0 is line: (H W,)."""
+    core = 1 - F.max_pool2d(1 - free.float()[None], 2 * BALL + 1, 1, BALL)
+    labels = cv2.connectedComponents(core[0, 0].cpu().numpy().astype(np.uint8), connectivity=4)[1]
+    areas = torch.from_numpy(labels).float()[None, None]
+    open_ = free.cpu().float()[None]
+    for _ in range(BALL + 1):
+        areas = torch.where(areas > 0, areas, F.max_pool2d(areas, 3, 1, 1) * open_)
+    return areas.flatten().long()
+
+
+def _ease(value: Tensor, ends: tuple[float, float]) -> Tensor:
+    """0 below the first end, 1 above the second, smooth between."""
+    share = ((value - ends[0]) / (ends[1] - ends[0])).clamp(0, 1)
+    return share * share * (3 - 2 * share)
