@@ -26,14 +26,14 @@ SETS = (
 )
 
 MIX = Mix(
-    gray=0.25,
+    gray=0.2,
     reference=0.7,
     hints=0.35,
     other=0.5,
     warp=0.06,
     loose=0.5,
-    shuffle=0.15,
-    palette=0.12,
+    shuffle=0.2,
+    palette=0.16,
     hue=0.5,
     restyle=0.3,
     degrade=0.5,
@@ -68,16 +68,16 @@ RECIPE = Recipe(
     # `--steps 8` walks on from there.
     sampling=Sampling(steps=1, sampler="ddim", guidance=(("reference", 1.15),)),
     pretrain=Stage(
-        objective=Denoising(pure=0.75, robust=0.1),
+        objective=Denoising(pure=0.75, robust=0.3),
         mix=MIX,
         size=128,
         batch=8,
         steps=200_000,
-        lr=6e-4,
+        lr=5e-4,
         ema=0.999,
     ),
     finetune=Stage(
-        objective=Denoising(pure=0.75, robust=0.1),
+        objective=Denoising(pure=0.75, robust=0.3),
         mix=MIX,
         size=192,
         batch=8,
