@@ -29,7 +29,9 @@ class Sampling:
     steps: network calls (Heun takes two a step). eta: 0 is DDIM, 1 is DDPM. spacing: how times are
     chosen. start: pure noise, or the reference noised to time `begin` (1 is the end of the schedule).
     threshold: what keeps predicted pictures in range. guidance: how much each hint that is given is
-    exaggerated, unless the user says otherwise; each costs another call a step.
+    exaggerated, unless the user says otherwise; each costs another call a step. apart: the same for
+    a picture whose references all show something else than the drawing: they are no model of it, part
+    for part, and speak by their colors alone.
     """
 
     steps: int = 10
@@ -40,6 +42,7 @@ class Sampling:
     begin: float = 1.0
     threshold: Static | Dynamic | None = Static()
     guidance: tuple[tuple[str, float], ...] = ()
+    apart: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1:

@@ -22,7 +22,7 @@ from colorize.painter.framing import frame, read_hints, references
 from colorize.painter.options import Job as Job
 from colorize.painter.options import Named as Named
 from colorize.painter.options import Options as Options
-from colorize.painter.options import check, check_job
+from colorize.painter.options import check, check_job, guidance
 from colorize.pictures import files, palettes
 from colorize.pictures.picture import Picture
 
@@ -153,4 +153,5 @@ class _Gatherer:
         except ColorizeError as error:
             return Outcome(job, error=error)
         fitted = replace(fitted, notes=(*picture.notes, *notes, *fitted.notes))
-        return Task(job, fitted, time.perf_counter() - begin)
+        weights = guidance(self.easel.sampling, self.options, fitted.hints)
+        return Task(job, fitted, weights, time.perf_counter() - begin)

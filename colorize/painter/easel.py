@@ -22,7 +22,7 @@ from colorize.hints import Hints
 from colorize.networks import machine
 from colorize.painter.finishing import finished, laid
 from colorize.painter.framing import MARK, Frame, Kind, shrunk
-from colorize.painter.options import Job, Options, guidance, sampling
+from colorize.painter.options import Job, Options, sampling
 from colorize.pictures.layers import Layer
 from colorize.pictures.picture import Picture
 
@@ -36,8 +36,7 @@ class Painted:
 
     picture: of the drawing's size, depth and alpha; its text "colorize" holds `meta` as JSON.
     kind: what the drawing was taken for. seed, variation: they give this picture again. seconds:
-    its share of the time. calls: of the network. frames, layers: of the film, and
-    of the picture from top to bottom, if they were wanted.
+    its share of the time. calls: of the network. frames, layers: of the film and the picture, if wanted.
     """
 
     picture: Picture
@@ -61,18 +60,20 @@ class Step:
 
 @dataclass
 class Task:
-    """A job under way. seconds: since it was taken up, but for the walk."""
+    """A job under way. guidance: by hint. seconds: since it was taken up, but for the walk."""
 
     job: Job
     frame: Frame
+    guidance: dict[str, float]
     seconds: float
     done: list[Painted] = field(default_factory=list)
     error: ColorizeError | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Tasks of equal keys fit into one batch: equal hints of equal sizes."""
-        return tuple((name, value.shape) for name, value in self.frame.hints.items())
+        """Tasks of equal keys fit into one batch: equal hints of equal sizes, guided alike."""
+        shapes = ((name, value.shape) for name, value in self.frame.hints.items())
+        return *shapes, *self.guidance.items()
 
 
 Row = tuple[Task, int]  # a task, and which of its variations
@@ -144,7 +145,7 @@ class Easel:
         frames: list[list[Picture]] = [[] for _ in rows]
         seeds = [seed_of(options.seed, task.frame.original, at) for task, at in rows]
         hints = _joined([task.frame.hints for task, _ in rows]).to(self.device)
-        weights = guidance(self.sampling, options, hints), options.strength
+        weights = rows[0][0].guidance, options.strength
         walk = self.colorizer.walk(hints, self.sampling, seeds, *weights)
         with self._counted() as calls:
             while state := self._next(walk):
@@ -217,14 +218,13 @@ class Easel:
 
     def _meta(self, task: Task, at: int) -> dict[str, object]:
         """How a picture was made, as JSON can hold it; without folders, which are nobody's business."""
-        options, walk, recipe = self.options, self.sampling, self.model.recipe
-        source = self.model.source
+        options, walk, source = self.options, self.sampling, self.model.source
         given = {one.name: _fingerprint(one.picture) for one in task.job.references}
         height, width = task.frame.hints.size
         return {
             "program": f"colorize {__version__}",
             "model": Path(source).name if Path(source).is_absolute() else source,
-            "recipe": recipe.name,
+            "recipe": self.model.recipe.name,
             "kind": task.frame.kind,
             "size": [width, height],
             "seed": options.seed,
@@ -232,7 +232,7 @@ class Easel:
             "sampler": walk.sampler,
             "steps": walk.steps,
             "eta": walk.eta,
-            "guidance": guidance(walk, options, task.frame.hints),
+            "guidance": task.guidance,
             "strength": dict(options.strength),
             "references": given,
             "flat": options.flat,

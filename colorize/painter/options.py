@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from colorize.colorizer import Sampling
 from colorize.errors import SEEDS, ColorizeError, nearest, within
+from colorize.hints import Hints
+from colorize.pictures import edges
 from colorize.pictures.picture import Picture
 from colorize.recipes import Recipe
 
@@ -128,10 +130,17 @@ def sampling(recipe: Recipe, options: Options) -> Sampling:
     return settled
 
 
-def guidance(walk: Sampling, options: Options, given: Collection[str]) -> dict[str, float]:
-    """Return the recipe's guidance by the hints that are given, and what the user says of it."""
-    usual = {name: weight for name, weight in walk.guidance if name in given}
-    return {**usual, **options.guidance}
+def guidance(walk: Sampling, options: Options, given: Hints) -> dict[str, float]:
+    """Return the recipe's guidance by the hints that one picture is given, and what the user says of it."""
+    usual = dict(walk.guidance)
+    reference = given.get("reference")
+    if reference is not None and walk.apart:
+        several = reference.reshape(-1, 3, *reference.shape[-2:])
+        near = edges.same_frame(given.drawing.expand(len(several), -1, -1, -1), several)
+        usual |= dict(walk.apart) if float(near.amax()) < 0.5 else {}
+    return {name: weight for name, weight in usual.items() if name in given} | dict(
+        options.guidance
+    )
 
 
 def check(recipe: Recipe, options: Options) -> None:

@@ -66,7 +66,9 @@ RECIPE = Recipe(
     schedule=Cosine(zero_snr=True),
     # One call from pure noise is the regression answer, and scores best as long as training is short;
     # `--steps 8` walks on from there.
-    sampling=Sampling(steps=1, sampler="ddim", guidance=(("reference", 1.15),)),
+    sampling=Sampling(
+        steps=1, sampler="ddim", guidance=(("reference", 0.85),), apart=(("reference", 1.35),)
+    ),
     pretrain=Stage(
         objective=Denoising(pure=0.75, robust=0.3),
         mix=MIX,
