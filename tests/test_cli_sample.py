@@ -148,6 +148,14 @@ def test_a_film_is_written_beside_the_result() -> None:
         assert film.n_frames == 3
 
 
+def test_a_film_of_one_step_says_how_to_get_more() -> None:
+    assert "--steps 8" in run("sketch.png", "--film", "still.gif", "--steps", "1").stderr
+    assert (
+        "--steps 8"
+        not in run("sketch.png", "--film", "walk.gif", "--steps", "2", "--overwrite").stderr
+    )
+
+
 def test_a_folder_of_references_stands_for_its_pictures() -> None:
     files.write(colored(), Path("refs/b.png"))
     files.write(colored(), Path("refs/a.png"))

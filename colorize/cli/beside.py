@@ -52,7 +52,8 @@ def write(painted: Painted, film: Path | None, layers: Path | None, show: Show) 
 
     if film:
         album.write_film(painted.frames, film)
-        show.note(f"the film is `{film}`")
+        still = ", a single picture since the walk had one step; --steps 8 makes a film of 8"
+        show.note(f"the film is `{film}`{still if len(painted.frames) == 1 else ''}")
     if layers:
         form = photoshop if layers.suffix.lower() == ".psd" else openraster
         form.write(painted.layers, painted.picture, layers)
