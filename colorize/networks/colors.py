@@ -111,7 +111,7 @@ class ReferenceToneDoor(nn.Module):
         if reference is None:
             return Cond(stack=hints.drawing.new_zeros(hints.batch, 10, *size))
         several = reference.reshape(hints.batch, -1, 3, *reference.shape[-2:])  # (B, R, 3, h, w)
-        near = self._near(shown(hints, drop or {}), several)[..., None, None, None]
+        near = same_frame(shown(hints, drop or {}), reference)[..., None, None, None]
         share = (APART + near) / (APART + near).sum(1, keepdim=True)
         means = (share[..., 0] * self._means(several)).sum(1)[..., None]  # (B, 6, 1, 1)
         flat = torch.cat([means, torch.ones_like(means[:, :1])], dim=1)
@@ -121,11 +121,6 @@ class ReferenceToneDoor(nn.Module):
         planes = torch.cat([flat.expand(-1, -1, *size), layout], dim=1)
         rows = kept(hints, "reference", drop or {}) * (strength or {}).get("reference", 1.0)
         return Cond(stack=planes * rows)
-
-    @staticmethod
-    def _near(drawing: Tensor, several: Tensor) -> Tensor:
-        """How far each reference (B, R, 3, h, w) shows the frame of the drawing: (B, R), 0 to 1."""
-        return torch.stack([same_frame(drawing, one) for one in several.unbind(1)], dim=1)
 
     @staticmethod
     def _means(several: Tensor) -> Tensor:

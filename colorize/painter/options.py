@@ -12,13 +12,14 @@ from torch import Tensor
 from colorize.colorizer import Sampling
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
-from colorize.pictures import edges
+from colorize.pictures.edges import same_frame
 from colorize.pictures.picture import Picture
 from colorize.recipes import Recipe
 
 SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills any memory
 GIVEN = ("reference", "hints")  # the hints that a user gives beside the drawing
 GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring colors is left
+FRAMED = 0.5  # of same_frame, from which a reference counts as showing the drawing's frame
 OPTIONS = {"reference": "--ref", "hints": "--hints"}
 
 
@@ -132,15 +133,10 @@ def sampling(recipe: Recipe, options: Options) -> Sampling:
 
 def guidance(walk: Sampling, options: Options, given: Hints) -> dict[str, float]:
     """Return the recipe's guidance by the hints that one picture is given, and what the user says of it."""
-    usual = dict(walk.guidance)
-    reference = given.get("reference")
-    if reference is not None and walk.apart:
-        several = reference.reshape(-1, 3, *reference.shape[-2:])
-        near = edges.same_frame(given.drawing.expand(len(several), -1, -1, -1), several)
-        usual |= dict(walk.apart) if float(near.amax()) < 0.5 else {}
-    return {name: weight for name, weight in usual.items() if name in given} | dict(
-        options.guidance
-    )
+    usual, reference = dict(walk.guidance), given.get("reference")
+    if reference is not None and float(same_frame(given.drawing, reference).amax()) < FRAMED:
+        usual |= dict(walk.apart)
+    return {name: usual[name] for name in usual if name in given} | {**options.guidance}
 
 
 def check(recipe: Recipe, options: Options) -> None:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from colorize.pictures.ease import ease
+
 SIDE = 128  # pixels a side at which edges are found
 CELLS = 16  # cells a side in which they are counted
 STRONG = 0.5  # of 2; stronger edges count no more than this
@@ -22,10 +24,14 @@ def likeness(first: Tensor, second: Tensor) -> Tensor:
     return (one * other).sum(1)
 
 
-def same_frame(first: Tensor, second: Tensor) -> Tensor:
-    """Whether two pictures may show the same frame: (B,) from 0 to 1, without a step between."""
-    share = ((likeness(first, second) - LOW) / (HIGH - LOW)).clamp(0, 1)
-    return share * share * (3 - 2 * share)
+def same_frame(drawing: Tensor, references: Tensor) -> Tensor:
+    """How far each reference shows the frame of the drawing: (B, R) from 0 to 1, without a step between.
+
+    drawing: (B, C, H, W). references: (B, 3 R, h, w), R pictures joined on channels.
+    """
+    several = references.reshape(len(drawing), -1, 3, *references.shape[-2:]).unbind(1)
+    alike = torch.stack([likeness(drawing, one) for one in several], dim=1)
+    return ease(alike, LOW, HIGH)
 
 
 def _density(picture: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.pictures.color import luminance
+from colorize.pictures.ease import ease
 
 RIM = 0.02  # weight of white pixels beside ink, which are half ink themselves
 NOTHING = 1e-8  # weight of ink: where all is ink, its own color is the best guess
@@ -74,9 +75,8 @@ def even(color: Tensor, paper: Tensor, steps: int = 60, edge: float = 0.3) -> Te
 
 def paper_white(color: Tensor) -> Tensor:
     """Ease nearly white cells into white, without a step: (B, 3, H, W) in [-1, 1], in and out."""
-    low, high = WHITE
-    share = (((color.amin(1, keepdim=True) + 1) / 2 - low) / (high - low)).clamp(0, 1)
-    return color + share * share * (3 - 2 * share) * (1 - color)
+    share = ease((color.amin(1, keepdim=True) + 1) / 2, *WHITE)
+    return color + share * (1 - color)
 
 
 def _trust(color: Tensor, ink: Tensor, threshold: float) -> Tensor:

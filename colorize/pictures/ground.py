@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from colorize.pictures.ease import ease
 from colorize.pictures.field import WALL
 
 BALL = 3  # cells; openings of a line up to twice this are taken for closed
@@ -28,7 +29,7 @@ def whiten(color: Tensor, paper: Tensor, share: Tensor) -> Tensor:
     darkest = (color.amin(1, keepdim=True) + 1) / 2
     rows = [_meant(light, free) for light, free in zip(darkest > LIGHT, paper > WALL, strict=True)]
     weight = torch.stack(rows)[:, None].to(color) * share.to(color)[:, None, None, None]
-    return color + weight * _ease(darkest, EASED) * (1 - color)
+    return color + weight * ease(darkest, *EASED) * (1 - color)
 
 
 def _meant(light: Tensor, free: Tensor) -> Tensor:
@@ -36,7 +37,7 @@ def _meant(light: Tensor, free: Tensor) -> Tensor:
     areas = _areas(free)
     count = areas.bincount().clamp(min=1)
     part = areas.bincount(light[0].cpu().flatten().double(), minlength=len(count)) / count
-    weight = _ease(part, MOSTLY)
+    weight = ease(part, *MOSTLY)
     edge = areas.view(free.shape[1:])
     at_border = torch.cat([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
     outside = torch.zeros_like(weight).index_fill(0, at_border, 1.0)
@@ -53,9 +54,3 @@ def _areas(free: Tensor) -> Tensor:
     for _ in range(BALL + 1):
         areas = torch.where(areas > 0, areas, F.max_pool2d(areas, 3, 1, 1) * open_)
     return areas.flatten().long()
-
-
-def _ease(value: Tensor, ends: tuple[float, float]) -> Tensor:
-    """0 below the first end, 1 above the second, smooth between."""
-    share = ((value - ends[0]) / (ends[1] - ends[0])).clamp(0, 1)
-    return share * share * (3 - 2 * share)
