@@ -26,6 +26,9 @@ SWATCH = 128  # pixels a side of a palette shown as a picture
 PAPER = 0.94  # in [-1, 1]; a pixel whose darkest channel is lighter is paper and no color
 APART = 4.0  # Lab units; colors nearer to each other are one
 THUMB = 64  # pixels a side in which colors are counted
+GRAINS = 16  # cells a side in which the colors of two pictures are compared
+ALIKE = 14.0  # Lab units; two cells nearer to each other show the same color
+INK = 20.0  # L of Lab; darker cells are ink
 CELL = 4  # pixels a side that are averaged before colors are picked, so that ink does not count
 
 
@@ -56,6 +59,26 @@ def mosaic(colors: Tensor, counts: Tensor, size: tuple[int, int], rng: Generator
     which = (order % counts[:, None].to(order)).to(colors.device)
     cells = colors.gather(2, which[:, None].expand(-1, 3, -1)).view(batch, 3, CELLS, CELLS)
     return F.interpolate(cells, size, mode="nearest")
+
+
+def shared(first: Tensor, second: Tensor) -> Tensor:
+    """How much of each first picture has a color that the second one has too: (B,) in [0, 1].
+
+    first, second: (B, 3, H, W) in [-1, 1], of any sizes. White paper and ink count for nothing;
+    a picture of nothing else shares nothing.
+    """
+    lab, weight = zip(*(_grains(picture) for picture in (first, second)), strict=True)
+    apart = torch.cdist(lab[0], lab[1])  # (B, N, N)
+    apart = apart.masked_fill(~weight[1][:, None], torch.inf).amin(2)
+    found = ((apart < ALIKE) & weight[0]).sum(1)
+    return found / weight[0].sum(1).clamp(min=1)
+
+
+def _grains(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Lab colors of a coarse copy, (B, N, 3), and which of them are neither paper nor ink (B, N)."""
+    small = F.adaptive_avg_pool2d(picture, (GRAINS, GRAINS)).clamp(-1, 1)
+    lab = rgb_to_lab(small).flatten(2).mT.float()
+    return lab, (small.amin(1) < PAPER).flatten(1) & (lab[..., 0] > INK)
 
 
 def parse(text: str) -> Tensor:

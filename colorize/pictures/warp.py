@@ -109,6 +109,25 @@ def reference(picture: Tensor, rng: Generator, strength: float = 0.05) -> Tensor
     return _sample(picture, shift, torch.stack((top, bottom), 1).to(picture))
 
 
+def turn(picture: Tensor, chosen: Tensor, rng: Generator) -> Tensor:
+    """Turn the chosen rows by up to 20 degrees and show them 0.8 to 1.25 times as large.
+
+    picture: (B, C, H, W) in [-1, 1]. chosen: (B,) bool. Uncovered pixels mirror the picture.
+    """
+    angle, zoom = torch.rand(2, picture.shape[0], generator=rng)
+    if not bool(chosen.any()):
+        return picture
+    angle, zoom = math.radians(20) * (2 * angle - 1), 1.25 ** (1 - 2 * zoom)
+    cos, sin, still = torch.cos(angle) * zoom, torch.sin(angle) * zoom, torch.zeros_like(angle)
+    affine = torch.stack((torch.stack((cos, -sin, still), 1), torch.stack((sin, cos, still), 1)), 1)
+    rows = picture[chosen.to(picture.device)]
+    shift = rows.new_zeros(len(rows), 2, 2, 2)
+    turned = _sample(rows, shift, affine[chosen].to(picture))
+    result = picture.clone()
+    result[chosen.to(picture.device)] = turned
+    return result
+
+
 def shuffle(picture: Tensor, patches: int, rng: Generator) -> Tensor:
     """Cut each picture into patches x patches pieces and lay them in random order (MangaNinja).
 

@@ -65,13 +65,15 @@ class Mix:
 
     gray: shown as gray pictures instead of line art. reference, hints: that keep the hint.
     other: references taken from another picture of the same group, where there is one; the rest is
-    the row's own picture. References are warped by `warp` (fraction of the side); for a share `loose` also
+    the row's own picture. alike: the share of the row's colors that such a picture must have, or the row's
+    own serves: two avatars of one group may have no color in common. References are warped by `warp` (fraction of the side); for a share `loose` also
     turned, mirrored and zoomed; for a share `shuffle` cut into patches that change places; for a share
     `palette` nothing but 2 to 8 of its colors is left.
     hue: whose colors are all moved around, together with their reference's and hints'.
     restyle: stored lines replaced by extracted ones. degrade: lines thinned, thickened, broken or grayed.
-    tone: with screentone over them.
-    crop: the smallest share of a side that a crop keeps; 1 never crops. flip: mirrored.
+    tone: with screentone over them. jpeg: worn by JPEG.
+    crop: the smallest share of a side that a crop keeps; 1 never crops. flip: mirrored. turn: turned by up
+    to 20 degrees and zoomed.
     sets: shares of named sets; sets that are not named share what is left by their size.
     """
 
@@ -79,6 +81,7 @@ class Mix:
     reference: float = 0.9
     hints: float = 0.0
     other: float = 0.3
+    alike: float = 0.0
     warp: float = 0.05
     loose: float = 0.0
     shuffle: float = 0.0
@@ -87,8 +90,10 @@ class Mix:
     restyle: float = 0.0
     degrade: float = 0.0
     tone: float = 0.0
+    jpeg: float = 0.0
     crop: float = 1.0
     flip: float = 0.5
+    turn: float = 0.0
     sets: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:

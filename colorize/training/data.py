@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.hints import Batch, Hints
-from colorize.pictures import lines, palettes, strokes, tones, warp
+from colorize.pictures import jpeg, lines, palettes, strokes, tones, warp
 from colorize.pictures.color import luminance, permute_hues
 from colorize.pictures.field import fill
 from colorize.pictures.folder import Row, read_folder
@@ -119,6 +119,8 @@ class Pictures:
             views = F.interpolate(views, (side, side), mode="bilinear", antialias=True)
         mirrored = (torch.rand(len(picks), generator=rng) < mix.flip).to(views.device)
         views = torch.where(mirrored[:, None, None, None], views.flip(3), views)
+        if mix.turn > 0:
+            views = warp.turn(views, torch.rand(len(picks), generator=rng) < mix.turn, rng)
         return views[:, :3].clamp(-1, 1), views[:, 3:].clamp(-1, 1)
 
     def _sources(self, picks: Tensor, color: Tensor, rng: Generator) -> Tensor:
@@ -134,8 +136,11 @@ class Pictures:
             return color
         pictures = self.store.colors(mates[foreign]).to(self.device).float() / 127.5 - 1
         pictures = F.interpolate(pictures, color.shape[-2:], mode="bilinear", antialias=True)
-        source = color.clone()
-        source[foreign.to(source.device)] = pictures.clamp(-1, 1)
+        source, foreign = color.clone(), foreign.to(color.device)
+        source[foreign] = pictures.clamp(-1, 1)
+        if self.stage.mix.alike > 0:
+            strange = palettes.shared(color, source) < self.stage.mix.alike
+            source[strange] = color[strange]
         return source
 
     def _styles(
@@ -156,6 +161,10 @@ class Pictures:
         if mix.tone > 0:
             toned = (torch.rand(len(picks), generator=rng) < mix.tone).to(line.device)
             line = torch.where(toned[:, None, None, None], tones.screen(line, color, rng), line)
+        if mix.jpeg > 0:
+            stored = (torch.rand(len(picks), generator=rng) < mix.jpeg).to(line.device)
+            quality = 15 + 80 * torch.rand(len(picks), generator=rng)
+            line = torch.where(stored[:, None, None, None], jpeg.wear(line, quality), line)
         return line, clean
 
     def _hints(
