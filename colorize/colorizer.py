@@ -17,9 +17,9 @@ from colorize.diffusion.schedule import times
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.networks.references import single
-from colorize.networks.spaces import RGB, Field
+from colorize.networks.spaces import RGB, Field, Lab
 
-Space = RGB | Field
+Space = RGB | Field | Lab
 
 
 @dataclass(frozen=True)

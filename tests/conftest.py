@@ -37,6 +37,15 @@ TINY = {
         "size=32",
     ),
 }
+TINY["diffusart"] = TINY["mini"]
+TINY["lab-diffusion"] = (
+    "denoiser.net.widths=[8,16,16]",
+    "denoiser.net.blocks=[1,1,1]",
+    "denoiser.net.attention=[2]",
+    "denoiser.net.heads=2",
+    "sampling.steps=2",
+    "size=32",
+)
 SMALL_STAGE = ("size=32", "batch=2", "steps=4", "warmup=1", "lr=0.001")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,12 +98,33 @@ def test_palettes_are_mosaics_of_few_colors(folder: Path) -> None:
 
 
 def test_tones_lie_on_line_art_only(folder: Path) -> None:
-    mix = {"gray": 0.0, "degrade": 0.0, "restyle": 0.0}
+    mix = {"gray": 0.0, "degrade": 0.0, "restyle": 0.0, "jpeg": 0.0}
     plain = pictures(folder, tone=0.0, **mix).batch(1).hints["line"]
     toned = pictures(folder, tone=1.0, **mix).batch(1).hints["line"]
     assert (toned <= plain).all()
     assert not torch.equal(toned, plain)
     assert (pictures(folder, tone=1.0, gray=1.0).batch(1).hints["line"] == 1).all()
+
+
+def test_a_mate_without_shared_colors_is_no_reference(folder: Path) -> None:
+    # The figures of the folder are one square each, of a color of its own; all are one group.
+    rows = [{"file_name": f"picture{i}.png", "group": "one"} for i in range(6)]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "train" / "metadata.jsonl").write_text(text)
+    plain = {"other": 1.0, "warp": 0.0, "loose": 0.0, "shuffle": 0.0, "palette": 0.0}
+    plain |= {"hue": 0.0, "crop": 1.0, "turn": 0.0, "flip": 0.0, "gray": 1.0}
+    foreign = pictures(folder, alike=0.0, **plain).batch(0)
+    own = pictures(folder, alike=1.0, **plain).batch(0)
+    far = (foreign.hints["reference"] - foreign.color).abs().mean((1, 2, 3))
+    near = (own.hints["reference"] - own.color).abs().mean((1, 2, 3))
+    assert (far > 0.05).sum() > (near > 0.05).sum()
+    assert (near <= 0.05).any()
+
+
+def test_gray_systems_get_no_line(folder: Path) -> None:
+    batch = pictures(folder, name="lab-diffusion").batch(0)
+    assert set(batch.hints) == {"gray"}
+    assert batch.drop == {}
 
 
 def test_mix_refuses_shares_outside_zero_to_one() -> None:

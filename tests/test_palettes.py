@@ -88,3 +88,23 @@ def test_simulated_palettes_vary_in_size() -> None:
     sizes = {len(colors_of(one)) for one in palettes.simulate(noise, rng())}
     assert min(sizes) == 2
     assert max(sizes) == palettes.MOST
+
+
+def test_a_picture_shares_all_its_colors_with_itself_and_none_with_its_negative() -> None:
+    both = halves()
+    assert palettes.shared(both, both.flip(3)).item() == 1
+    green = torch.where(both == 1, both, torch.tensor([-1.0, 0.5, -1.0]).view(3, 1, 1))
+    assert palettes.shared(both, green).item() < 0.1
+
+
+def test_the_share_of_colors_is_that_of_the_first_picture() -> None:
+    red = halves()
+    red[..., -16:] = 1  # without its blue quarter
+    assert palettes.shared(red, halves()).item() == 1
+    assert 0.5 < palettes.shared(halves(), red).item() < 0.8
+
+
+def test_paper_is_no_color_to_share() -> None:
+    paper = torch.ones(1, 3, 32, 32)
+    assert palettes.shared(paper, halves()).item() == 0
+    assert palettes.shared(halves(), paper).item() == 0

@@ -121,3 +121,20 @@ def test_shuffled_patches_change_place():
 
 def test_sides_that_do_not_divide_keep_their_size():
     assert warp.shuffle(noise(1, 15, 13), 4, rng()).shape == (1, 3, 15, 13)
+
+
+def test_turning_leaves_the_other_rows_alone():
+    chosen = torch.tensor([True, False])
+    turned = warp.turn(noise(), chosen, rng())
+    assert torch.equal(turned[1], noise()[1])
+    assert not torch.allclose(turned[0], noise()[0], atol=0.05)
+
+
+def test_turning_keeps_the_middle_and_invents_no_color():
+    spot = -torch.ones(8, 1, 33, 33)
+    spot[..., 14:19, 14:19] = 1
+    turned = warp.turn(spot, torch.ones(8, dtype=torch.bool), rng())
+    assert (turned[..., 16, 16] > 0.9).all()
+    assert turned.min() >= -1
+    assert turned.max() <= 1
+    assert (turned.sum((1, 2, 3)) - spot.sum((1, 2, 3))).abs().max() > 4  # some are zoomed

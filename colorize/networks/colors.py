@@ -39,7 +39,7 @@ class HintMap:
     stacked: ClassVar = 8  # channels that the stack door receives
     tokens: ClassVar = 0
 
-    def build(self) -> nn.Module:
+    def build(self, widths: tuple[int, ...] = ()) -> nn.Module:
         """Make the module."""
         return HintMapDoor(self.patch)
 
@@ -90,7 +90,7 @@ class ReferenceTone:
     stacked: ClassVar = 10  # channels that the stack door receives
     tokens: ClassVar = 0
 
-    def build(self) -> nn.Module:
+    def build(self, widths: tuple[int, ...] = ()) -> nn.Module:
         """Make the module."""
         return ReferenceToneDoor(self.patch)
 

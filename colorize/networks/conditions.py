@@ -11,7 +11,9 @@ from torch import nn
 
 from colorize.hints import Hints
 from colorize.networks.colors import HintMap, ReferenceTone
+from colorize.networks.pyramid import Pyramid
 from colorize.networks.references import Drop, ReferenceTokens, Strength, kept, shown, single
+from colorize.networks.scribbles import ScribbleTokens
 from colorize.networks.unet import Cond, pad
 
 
@@ -29,7 +31,7 @@ class Stack:
         """How many channels the stack door receives."""
         return sum(self.channels[name] for name in self.names)
 
-    def build(self) -> nn.Module:
+    def build(self, widths: tuple[int, ...] = ()) -> nn.Module:
         """Make the module."""
         return StackDoor(self)
 
@@ -76,7 +78,7 @@ class Drawing:
         """How many channels the stack door receives."""
         return self.patch**2 + 1
 
-    def build(self) -> nn.Module:
+    def build(self, widths: tuple[int, ...] = ()) -> nn.Module:
         """Make the module."""
         return DrawingDoor(self.patch)
 
@@ -100,9 +102,11 @@ class DrawingDoor(nn.Module):
 
 @dataclass(frozen=True)
 class Together:
-    """Several conditions at once: their stacks are joined, so are their tokens."""
+    """Several conditions at once: their stacks are joined, so are their tokens; one may have maps."""
 
-    parts: tuple[Drawing | HintMap | ReferenceTone | ReferenceTokens | Stack, ...] = ()
+    parts: tuple[
+        Drawing | HintMap | Pyramid | ReferenceTone | ReferenceTokens | ScribbleTokens | Stack, ...
+    ] = ()
 
     @property
     def stacked(self) -> int:
@@ -114,9 +118,9 @@ class Together:
         """The width of the tokens; all parts that have tokens share it."""
         return max((part.tokens for part in self.parts), default=0)
 
-    def build(self) -> nn.Module:
-        """Make the module."""
-        return TogetherDoors([part.build() for part in self.parts])
+    def build(self, widths: tuple[int, ...] = ()) -> nn.Module:
+        """Make the module. widths: of the U-Net's levels, which its maps must have."""
+        return TogetherDoors([part.build(widths) for part in self.parts])
 
 
 class TogetherDoors(nn.Module):
@@ -137,5 +141,6 @@ class TogetherDoors(nn.Module):
         return Cond(
             stack=torch.cat(stacks, dim=1) if stacks else None,
             tokens=torch.cat(tokens, dim=1) if tokens else None,
+            maps=next((cond.maps for cond in conds if cond.maps), ()),
             token_scale=scales[0] if scales else 1.0,
         )

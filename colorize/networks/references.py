@@ -67,7 +67,7 @@ class ReferenceTokens:
         """The width of the tokens."""
         return self.width
 
-    def build(self) -> nn.Module:
+    def build(self, widths: tuple[int, ...] = ()) -> nn.Module:
         """Make the module."""
         return ReferenceEncoder(self.width, self.size)
 

@@ -1,4 +1,4 @@
-"""What x is: whole pictures, or the color under the ink. Knows nothing of noise, networks or files."""
+"""What x is: whole pictures, the color under the ink, or chroma alone. Knows nothing of noise, networks or files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from colorize.hints import Hints
 from colorize.networks.unet import pad
 from colorize.pictures import obey
+from colorize.pictures.color import lab_to_rgb, rgb_to_lab
 from colorize.pictures.edges import same_frame
 from colorize.pictures.field import even, fill, paper_white
 from colorize.pictures.ground import whiten
@@ -95,6 +96,48 @@ class Field:
             return None
         paper = F.avg_pool2d(pad((line + 1) / 2, self.patch), self.patch)
         return self.ink_weight + (1 - self.ink_weight) * paper
+
+
+@dataclass(frozen=True)
+class Lab:
+    """x is the chroma alone: a and b of CIE Lab, (B, 2, H/patch, W/patch); L is the gray picture's.
+
+    center, spread: what is subtracted from a and b and what they are then divided by. The defaults
+    make them as wide as the noise on drawings and photographs; Color Diffusion divides by 110, so
+    that noise drowns the colors until the last steps.
+    """
+
+    patch: int = 4
+    center: tuple[float, float] = (2.0, 8.0)
+    spread: tuple[float, float] = (17.0, 24.0)
+
+    channels = 2
+    inked = False
+
+    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
+        """The shape of x for these hints."""
+        height, width = hints.size
+        return hints.batch, 2, -(-height // self.patch), -(-width // self.patch)
+
+    def encode(self, color: Tensor, hints: Hints) -> Tensor:
+        """A color picture (B, 3, H, W) to x."""
+        chroma = F.avg_pool2d(pad(rgb_to_lab(color)[:, 1:], self.patch), self.patch)
+        return (chroma - self._row(self.center, color)) / self._row(self.spread, color)
+
+    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
+        """From x to color (B, 3, h, w) in [-1, 1], of the lightness of the gray picture."""
+        chroma = x * self._row(self.spread, x) + self._row(self.center, x)
+        gray = F.avg_pool2d(pad(hints["gray"], self.patch), self.patch)
+        light = rgb_to_lab(gray.expand(-1, 3, -1, -1))[:, :1]
+        return lab_to_rgb(torch.cat([light, chroma], dim=1))
+
+    def weight(self, hints: Hints) -> Tensor | None:
+        """How much each place of x counts in the loss; None counts all alike."""
+        return None
+
+    @staticmethod
+    def _row(pair: tuple[float, float], like: Tensor) -> Tensor:
+        return torch.tensor(pair).to(like)[:, None, None]
 
 
 def _known(hints: Hints) -> Tensor:

@@ -70,8 +70,9 @@ def shared(first: Tensor, second: Tensor) -> Tensor:
     lab, weight = zip(*(_grains(picture) for picture in (first, second)), strict=True)
     apart = torch.cdist(lab[0], lab[1])  # (B, N, N)
     apart = apart.masked_fill(~weight[1][:, None], torch.inf).amin(2)
-    found = ((apart < ALIKE) & weight[0]).sum(1)
-    return found / weight[0].sum(1).clamp(min=1)
+    found = ((apart < ALIKE) & weight[0]).float().sum(1)
+    share: Tensor = found / weight[0].float().sum(1).clamp(min=1)
+    return share
 
 
 def _grains(picture: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from colorize.diffusion.denoiser import Denoiser
 from colorize.diffusion.schedule import Cosine, Linear, ScaledLinear
 from colorize.errors import ColorizeError
 from colorize.networks.conditions import Stack, Together
-from colorize.networks.spaces import RGB, Field
+from colorize.networks.spaces import RGB, Field, Lab
 from colorize.networks.unet import UNetSpec
 
 
@@ -65,10 +65,11 @@ class Mix:
 
     gray: shown as gray pictures instead of line art. reference, hints: that keep the hint.
     other: references taken from another picture of the same group, where there is one; the rest is
-    the row's own picture. alike: the share of the row's colors that such a picture must have, or the row's
-    own serves: two avatars of one group may have no color in common. References are warped by `warp` (fraction of the side); for a share `loose` also
-    turned, mirrored and zoomed; for a share `shuffle` cut into patches that change places; for a share
-    `palette` nothing but 2 to 8 of its colors is left.
+    the row's own picture. alike: the share of the row's colors that such a picture must have, or the
+    row's own serves: two avatars of one group may have no color in common. References are warped by
+    `warp` (fraction of the side); for a share `loose` also turned, mirrored and zoomed; for a share
+    `shuffle` cut into patches that change places; for a share `palette` nothing but 2 to 8 of its
+    colors is left.
     hue: whose colors are all moved around, together with their reference's and hints'.
     restyle: stored lines replaced by extracted ones. degrade: lines thinned, thickened, broken or grayed.
     tone: with screentone over them. jpeg: worn by JPEG.
@@ -152,7 +153,7 @@ class Recipe:
     hints: tuple[str, ...]
     needs: tuple[str, ...] = ("line",)
     size: int = 256
-    space: RGB | Field = RGB()
+    space: RGB | Field | Lab = RGB()
     condition: Stack | Together = Stack()
     denoiser: DenoiserSpec = DenoiserSpec()
     schedule: Linear | Cosine | ScaledLinear = Cosine(zero_snr=True)
@@ -167,7 +168,7 @@ class Recipe:
             channels + self.condition.stacked, channels, self.condition.tokens
         )
         denoiser = Denoiser(net, self.schedule, self.denoiser.predicts)
-        return Colorizer(self.space, self.condition.build(), denoiser)
+        return Colorizer(self.space, self.condition.build(self.denoiser.net.widths), denoiser)
 
     def stage(self, phase: str) -> Stage:
         """Return the stage of a phase, `pretrain` or `finetune`."""

@@ -83,8 +83,10 @@ class Pictures:
         share = told & (torch.rand(count, generator=rng) < mix.hue)
         if mix.hue > 0:
             color, source = permute_hues([color, source], rng, share.to(color.device))
-        line, clean = self._styles(picks, color, line, rng)
-        if not self.recipe.space.inked:
+        drawn = "line" in self.recipe.hints
+        if drawn:
+            line, clean = self._styles(picks, color, line, rng)
+        if drawn and not self.recipe.space.inked:
             under = fill(color, clean)  # by the clean line: worn lines show less ink than there is
             lined = ~drop.get("line", torch.zeros(count, dtype=torch.bool)).to(color.device)
             color = torch.where(lined[:, None, None, None], under, color)
@@ -95,7 +97,7 @@ class Pictures:
         """Draw which rows do without which hint."""
         mix, names = self.stage.mix, self.recipe.hints
         drop = {}
-        if "gray" in names:
+        if "gray" in names and "line" in names:
             drop["line"] = torch.rand(count, generator=rng) < mix.gray
             drop["gray"] = ~drop["line"]
         for name, kept in (("reference", mix.reference), ("hints", mix.hints)):
@@ -174,9 +176,11 @@ class Pictures:
         names, given = self.recipe.hints, {}
         if "gray" in names:
             given["gray"] = luminance(color)
+        if "gray" in names and "line" in names:
             gray_rows = drop["line"].to(line.device)[:, None, None, None]
             line = torch.where(gray_rows, torch.ones_like(line), line)
-        given["line"] = line
+        if "line" in names:
+            given["line"] = line
         if "reference" in names:
             given["reference"] = self._references(source, rng)
         if "hints" in names:
