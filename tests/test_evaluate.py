@@ -44,6 +44,10 @@ def data(tmp_path):
     ):
         save(root / "validation" / f"{name}.png", COLORS[name])
         rows.append({"file_name": f"{name}.png", "group": group, "set": collection})
+    hints = np.zeros((SIDE, SIDE, 4), np.uint8)
+    hints[9:12, 9:12] = (200, 30, 30, 255)
+    Image.fromarray(hints).save(root / "validation" / "hints.png")
+    rows[-1]["hint_file_name"] = "hints.png"
     write(root, rows)
     return root
 

@@ -122,3 +122,55 @@ def test_pictures_that_do_not_fit_into_memory_are_read_again(data, monkeypatch):
     for _ in range(2):
         for one, other in zip(kept, fresh, strict=True):
             assert torch.equal(one.truth, other.truth)
+
+
+def test_partners_may_be_asked_to_share_colors(data):
+    (data / "validation" / "metadata.jsonl").write_text(
+        "\n".join(
+            json.dumps({"file_name": f"{name}.png", "set": "one", "group": "all"})
+            for name, _, _ in ROWS
+        )
+    )
+    (data / "validation" / "e.png").write_bytes((data / "validation" / "a.png").read_bytes())
+    plain = samples(data, "cross", 64)
+    assert len(plain) == len(ROWS)
+    fussy = samples(data, "cross", 64, alike=0.5)
+    assert 0 < len(fussy) < len(ROWS)
+    for task in fussy.tasks:
+        here, there = (files.read(path).tensor() for path in (task.row.file, task.reference))
+        assert palettes.shared(here, there) >= 0.5
+    assert fussy.protocol != plain.protocol
+    assert samples(data, "same", 64, alike=0.5).protocol == samples(data, "same", 64).protocol
+
+
+def test_partners_that_share_no_colors_are_no_partners(data):
+    with pytest.raises(ColorizeError, match="shares so many colors"):
+        samples(data, "cross", 64, alike=1.0)
+
+
+def test_stored_hints_are_given_where_the_picture_lies(data):
+    hints = np.zeros((32, 64, 4), np.uint8)  # of a picture twice as wide as high
+    hints[8:12, 16:20] = (255, 0, 0, 255)
+    Image.fromarray(hints).save(data / "validation" / "hints.png")
+    Image.fromarray(np.full((32, 64, 3), 200, np.uint8)).save(data / "validation" / "wide.png")
+    row = {"file_name": "wide.png", "hint_file_name": "hints.png"}
+    (data / "validation" / "metadata.jsonl").write_text(json.dumps(row))
+    (one,) = samples(data, "stored", 64)
+    assert one.hints is not None
+    marked = one.hints[0, 3] > 0
+    assert marked[24:28, 16:20].all()
+    assert marked.sum() == 16
+    assert (one.hints[0, :3, marked] == torch.tensor([[1.0], [-1.0], [-1.0]])).all()
+    assert samples(data, "none", 64).protocol.data != samples(data, "stored", 64).protocol.data
+
+
+def test_stored_hints_must_be_transparent(data):
+    row = {"file_name": "a.png", "hint_file_name": "b.png"}
+    (data / "validation" / "metadata.jsonl").write_text(json.dumps(row))
+    with pytest.raises(ColorizeError, match="not transparent"):
+        list(samples(data, "stored", 64))
+
+
+def test_a_folder_without_hints_has_no_stored_ones(data):
+    with pytest.raises(ColorizeError, match="hint_file_name"):
+        samples(data, "stored", 64)

@@ -16,11 +16,12 @@ from colorize.recipes import Recipe
 
 NEEDS = {  # mode -> hint of the recipe
     **dict.fromkeys(("same", "cross", "shuffled", "palette"), "reference"),
-    "hints": "hints",
+    **dict.fromkeys(("hints", "stored"), "hints"),
 }
 LEFT = {  # mode -> which pictures it leaves out
     "cross": "that nothing else shares a group with",
     "shuffled": "that have none of another set and group",
+    "stored": "that have no hints of their own",
 }
 
 
@@ -42,6 +43,7 @@ class How:
     kind: Kind
     limit: int
     shares: tuple[float, ...] = ()
+    alike: float = 0.0
 
 
 def shares(percents: Sequence[float], curve: bool, modes: Sequence[str]) -> tuple[float, ...]:
@@ -59,6 +61,11 @@ def shares(percents: Sequence[float], curve: bool, modes: Sequence[str]) -> tupl
     return SHARES if curve else tuple(sorted({percent / 100 for percent in percents}))
 
 
+def drawn(recipe: Recipe, kind: str | None) -> Kind:
+    """Return how pictures are drawn: as asked, or else as line art if the recipe takes it."""
+    return kind or ("line" if "line" in recipe.hints else "gray")  # type: ignore[return-value]
+
+
 def tasks(recipe: Recipe, data: Path, modes: Sequence[str], how: How) -> list[Samples]:
     """Return the samples of every mode; without `modes`, of all that model and folder can have.
 
@@ -74,7 +81,8 @@ def tasks(recipe: Recipe, data: Path, modes: Sequence[str], how: How) -> list[Sa
             asked = modes or (mode == "hints" and how.shares)
             if asked or (mode == list(MODES)[-1] and not found):
                 raise
-            without.append(f"note: without the mode {mode}: {error.message}")
+            if mode != "stored":  # few folders have such, and nobody misses them
+                without.append(f"note: without the mode {mode}: {error.message}")
             continue
         if some[0].left_out:
             left = common.counted(some[0].left_out, "picture")
@@ -96,7 +104,8 @@ def _of_mode(recipe: Recipe, store: Store, mode: str, how: How) -> list[Samples]
         )
     wanted = (how.shares if mode == "hints" else ()) or (HINT_SHARE,)
     return [
-        samples(store, mode, how.size, how.seed, how.kind, how.limit, share) for share in wanted
+        samples(store, mode, how.size, how.seed, how.kind, how.limit, share, how.alike)
+        for share in wanted
     ]
 
 

@@ -29,8 +29,8 @@ def evaluate(
         typer.Option(
             metavar="MODE",
             help="Give beside the drawing: same (the warped truth), cross (another picture), shuffled"
-            " (an unrelated one), palette (the true colors), hints (dots) or none; repeatable"
-            "  [default: all]",
+            " (an unrelated one), palette (the true colors), hints (dots), stored (the folder's own"
+            " hints) or none; repeatable  [default: all]",
         ),
     ] = None,
     hint_share: Annotated[
@@ -44,9 +44,21 @@ def evaluate(
         bool,
         typer.Option("--curve", help="Score hints of 0.05, 0.1, 0.2, 0.5, 1, 2 and 5 percent"),
     ] = False,
+    alike: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=100,
+            metavar="PERCENT",
+            help="In the mode cross, use only references with so many of the picture's colors",
+        ),
+    ] = 0.0,
     kind: Annotated[
-        Literal["line", "gray"], typer.Option(metavar="KIND", help="Draw as: line, gray")
-    ] = "line",
+        Literal["line", "gray"] | None,
+        typer.Option(
+            metavar="KIND", help="Draw as: line, gray  [default: what the model is made for]"
+        ),
+    ] = None,
     size: Annotated[
         int, typer.Option(min=32, metavar="PIXELS", help="Fit pictures into squares of this side")
     ] = 256,
@@ -126,11 +138,12 @@ def evaluate(
     reporting.check_place("--html", html, reporting.PAGES)
     modes = mode or []
     shares = choices.shares(hint_share or [], curve, modes)
-    options = Options(
-        kind=kind, steps=steps, sampler=sampler, seed=seed, precision=precision, force=True
-    )
     loaded = checkpoint.load(model, device=machine.device(device))
-    how = choices.How(size, seed, kind, limit, shares)
+    drawn = choices.drawn(loaded.recipe, kind)
+    options = Options(
+        kind=drawn, steps=steps, sampler=sampler, seed=seed, precision=precision, force=True
+    )
+    how = choices.How(size, seed, drawn, limit, shares, alike / 100)
     tasks = choices.tasks(loaded.recipe, data, modes, how)
     chosen = choices.baselines(against or ["all"], [task.protocol.mode for task in tasks])
     scorer = scoring.Scorer(loaded, choices.name(model), options, chosen, perceptual)

@@ -124,7 +124,9 @@ BASELINES: dict[str, Baseline] = {
             ("same", "cross", "shuffled"),
             reference_copy,
         ),
-        Baseline("nearest-hint", "regions filled from their hints", ("hints",), nearest_hint),
+        Baseline(
+            "nearest-hint", "regions filled from their hints", ("hints", "stored"), nearest_hint
+        ),
     )
 }
 

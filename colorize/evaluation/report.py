@@ -129,8 +129,9 @@ def title(protocol: Protocol) -> str:
     """Return two lines: what was given and how it was drawn, and which pictures."""
     drawing = "line art" if protocol.kind == "line" else "gray pictures"
     share = f", {protocol.hint_share * 100:g} % of the pixels" if protocol.hint_share else ""
+    alike = f", where it has {protocol.alike * 100:g} % of the colors" if protocol.alike else ""
     return (
-        f"{drawing} with {MODES[protocol.mode]}{share}; {protocol.size} px, seed {protocol.seed}\n"
+        f"{drawing} with {MODES[protocol.mode]}{share}{alike}; {protocol.size} px, seed {protocol.seed}\n"
         f"{protocol.data}"
     )
 

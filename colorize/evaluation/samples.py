@@ -6,8 +6,6 @@ Knows nothing of scores, models or baselines.
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +13,12 @@ from pathlib import Path
 from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError, nearest
+from colorize.evaluation.partners import Task as Task
+from colorize.evaluation.partners import crossed, seed_of, shuffled
 from colorize.evaluation.store import Kind as Kind
 from colorize.evaluation.store import Store as Store
 from colorize.evaluation.store import fit as fit
-from colorize.pictures import folder, palettes, strokes, warp
+from colorize.pictures import palettes, strokes, warp
 
 MODES: dict[str, str] = {  # name -> what is given beside the drawing
     "same": "the true picture, warped, as reference",
@@ -26,8 +26,10 @@ MODES: dict[str, str] = {  # name -> what is given beside the drawing
     "shuffled": "a picture that has nothing to do with it as reference",
     "palette": "the palette of the true picture as reference",
     "hints": "scattered dots of the true colors",
+    "stored": "the color hints that the folder stores",
     "none": "nothing but the drawing",
 }
+COARSE = 128  # pixels a side at which colors of pictures are compared
 WARP = 0.05  # standard deviation of the control points, as a fraction of the side
 HINT_SHARE = 0.005  # share of the pixels whose color the hints tell
 LONELY = {  # mode -> why no picture of a folder can have it, and how to go on
@@ -39,7 +41,15 @@ LONELY = {  # mode -> why no picture of a folder can have it, and how to go on
         "no picture of `{}` has a picture of another set and group to be misled by",
         "add the columns `set` and `group`, or use another mode",
     ),
+    "stored": (
+        "no picture of `{}` has hints of its own",
+        "add the column `hint_file_name`, or use the mode hints",
+    ),
 }
+ALIKE = (
+    "no picture of `{}` has one of its group that shares so many colors",
+    "ask for less with --alike",
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,8 @@ class Protocol:
     """What makes scores comparable: two may stand in one table only if all of it agrees.
 
     size: pixels of the square every picture is fitted into. hint_share: share of the pixels that
-    are told, 0 unless the mode is hints. data: name, number and fingerprint of the pictures.
+    are told, 0 unless the mode is hints. alike: share of a picture's colors that its reference has at
+    least, 0 unless the mode is cross. data: name, number and fingerprint of the pictures.
     """
 
     mode: str
@@ -56,6 +67,7 @@ class Protocol:
     seed: int
     hint_share: float
     data: str
+    alike: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,15 +87,6 @@ class Sample:
     reference: Tensor | None = None
     hints: Tensor | None = None
     mode: str = ""
-
-
-@dataclass(frozen=True)
-class Task:
-    """The files behind one sample; `reference` is another picture, in modes `cross` and `shuffled`."""
-
-    name: str
-    row: folder.Row
-    reference: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def samples(
     kind: Kind = "line",
     limit: int = 0,
     share: float = HINT_SHARE,
+    alike: float = 0.0,
 ) -> Samples:
     """Return the samples of `root/validation`, or of `root` itself if it has no splits.
 
@@ -125,7 +129,8 @@ def samples(
     the folder; 0 uses all. share: of the pixels that hints tell, 0 to 1; the dots of a smaller
     share are among those of a larger one. In mode `cross` the reference is the first of the row's
     `reference_file_names`, or a picture of the same set and group, in `shuffled` one of another set
-    and group; rows that have none are left out and counted.
+    and group; rows that have none are left out and counted. alike: in mode `cross`, only a picture
+    that has this share of the row's colors will do, see `palettes.shared`.
 
     Raises ColorizeError for an unknown mode, a share out of range, a broken row or a folder that
     leaves nothing to score.
@@ -139,23 +144,39 @@ def samples(
     store = source if isinstance(source, Store) else Store(source)
     tasks = [Task(store.name(row), row) for row in store.rows]
     if mode in LONELY:
-        tasks = _crossed(tasks, seed) if mode == "cross" else _shuffled(tasks, seed)
+        tasks = _partnered(tasks, mode, seed, alike, store)
     if not tasks:
-        message, hint = LONELY[mode]
+        message, hint = ALIKE if alike and mode == "cross" else LONELY[mode]
         raise ColorizeError(message.format(store.root), hint)
     left_out = len(store.rows) - len(tasks)
     if 0 < limit < len(tasks):
         tasks = [tasks[index * len(tasks) // limit] for index in range(limit)]
-    data = f"{store.base.resolve().name}, {len(tasks)} pictures, {_fingerprint(tasks, store)}"
+    data = f"{store.base.resolve().name}, {len(tasks)} pictures, {_fingerprint(tasks, store, mode)}"
     told = share if mode == "hints" else 0.0
-    return Samples(Protocol(mode, size, kind, seed, told, data), tuple(tasks), left_out, store)
+    least = alike if mode == "cross" else 0.0
+    protocol = Protocol(mode, size, kind, seed, told, data, least)
+    return Samples(protocol, tuple(tasks), left_out, store)
+
+
+def _partnered(tasks: list[Task], mode: str, seed: int, alike: float, store: Store) -> list[Task]:
+    """Give tasks what their mode asks of the folder, and leave out those that cannot have it."""
+
+    def fits(task: Task, other: Path) -> bool:
+        here, there = (store.truth(path, COARSE) for path in (task.row.file, other))
+        return float(palettes.shared(here, there)) >= alike
+
+    if mode == "stored":
+        return [task for task in tasks if task.row.hint]
+    if mode == "shuffled":
+        return shuffled(tasks, seed)
+    return crossed(tasks, seed, fits if alike else None)
 
 
 def _sample(task: Task, protocol: Protocol, store: Store) -> Sample:
     mode, size = protocol.mode, protocol.size
     truth = store.truth(task.row.file, size)
     drawing = store.drawing(task.row, size, protocol.kind)
-    seed = _seed(protocol.seed, task.name)
+    seed = seed_of(protocol.seed, task.name)
     reference = hints = None
     if task.reference is not None:
         reference = store.truth(task.reference, size)
@@ -163,6 +184,8 @@ def _sample(task: Task, protocol: Protocol, store: Store) -> Sample:
         reference = warp.warp(truth, WARP, Generator().manual_seed(seed))
     elif mode == "palette":
         reference = palettes.swatches(palettes.dominant(truth))
+    elif mode == "stored":
+        hints = store.hints(task.row, size)
     elif mode == "hints":
         hints = strokes.scatter(truth, protocol.hint_share, seed)
     return Sample(
@@ -170,54 +193,12 @@ def _sample(task: Task, protocol: Protocol, store: Store) -> Sample:
     )
 
 
-def _fingerprint(tasks: list[Task], store: Store) -> str:
+def _fingerprint(tasks: list[Task], store: Store, mode: str) -> str:
     """Return twelve digits that change with any file of any task, or with its name."""
     digest = hashlib.sha256()
     for task in tasks:
         digest.update(task.name.encode("utf-8", "surrogateescape"))
-        for path in (task.row.file, task.row.line, task.reference):
+        told = task.row.hint if mode == "stored" else None
+        for path in (task.row.file, task.row.line, task.reference, *([told] if told else [])):
             digest.update(store.digest(path))
     return digest.hexdigest()[:12]
-
-
-def _seed(seed: int, name: str) -> int:
-    """Return a seed for one picture, which depends neither on its place nor on its neighbors."""
-    return int.from_bytes(
-        hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()[:7], "big"
-    )
-
-
-def _crossed(tasks: list[Task], seed: int) -> list[Task]:
-    """Give every task the picture it must take its colors from; drop those that have none."""
-    groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for task in tasks:
-        groups[task.row.set, task.row.group].append(task.row.file)
-    crossed = []
-    for task in tasks:
-        own = task.row.file.resolve()
-        stored = [path for path in task.row.references if path.resolve() != own]
-        mates = sorted(
-            {path for path in groups[task.row.set, task.row.group] if path.resolve() != own}
-        )
-        if stored or mates:
-            other = stored[0] if stored else mates[_seed(seed, task.name) % len(mates)]
-            crossed.append(Task(task.name, task.row, other))
-    return crossed
-
-
-def _shuffled(tasks: list[Task], seed: int) -> list[Task]:
-    """Give every task a picture of another set and group; drop those that have none."""
-    order = sorted(tasks, key=lambda task: (task.row.set, task.name))
-    sets = [task.row.set for task in order]
-    found = []
-    for task in tasks:
-        start, end = bisect_left(sets, task.row.set), bisect_right(sets, task.row.set)
-        strangers = len(order) - (end - start)
-        first = _seed(seed, task.name) % max(1, strangers)
-        for turn in range(strangers):  # the first one will do, unless the group spans sets
-            at = (first + turn) % strangers
-            other = order[at if at < start else at + end - start].row
-            if other.group != task.row.group:
-                found.append(Task(task.name, task.row, other.file))
-                break
-    return found

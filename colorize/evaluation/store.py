@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
 from colorize.errors import ColorizeError
-from colorize.pictures import color, files, folder, lines
+from colorize.pictures import color, files, folder, lines, scribbles
 
 Kind = Literal["line", "gray"]
 ROOM = 2**28  # bytes of fitted pictures that are kept; about 250 with their drawings at 256 px
@@ -50,6 +51,22 @@ class Store:
         if kind == "gray":
             return color.luminance(self.truth(row.file, size))
         return self._once(("line", row.file, size), lambda: self._line(row, size))
+
+    def hints(self, row: folder.Row, size: int) -> Tensor:
+        """Return the hints that a row stores, (1, 4, size, size), see `strokes`; it must have some.
+
+        Raises ColorizeError if they are no picture that is transparent but for the hints.
+        """
+        assert row.hint is not None, row
+        picture = files.read(row.hint)
+        if picture.alpha is None:
+            raise ColorizeError(
+                f"the hints of `{self.name(row)}` are not transparent between the strokes",
+                "make the folder again with `colorize prepare-data`",
+            )
+        rgb = np.broadcast_to(picture.pixels, (*picture.size, 3))
+        given = scribbles.parse(np.dstack([rgb, picture.alpha]), picture.size)
+        return fit_hints(given, size)
 
     def digest(self, path: Path | None) -> bytes:
         """Return the SHA-256 of a file, or the word none. Raises ColorizeError if it is unreadable."""
@@ -90,6 +107,17 @@ class Store:
             self._kept[key] = made
             self._room -= made.nbytes
         return made
+
+
+def fit_hints(hints: Tensor, size: int) -> Tensor:
+    """Place hints as `fit` places their picture: (1, 4, H, W) to (1, 4, size, size)."""
+    height, width = hints.shape[-2:]
+    scale = size / max(height, width)
+    new = max(round(height * scale), 1), max(round(width * scale), 1)
+    top, left = (size - new[0]) // 2, (size - new[1]) // 2
+    result = scribbles.blank(hints.new_empty(1, 3, size, size))
+    result[..., top : top + new[0], left : left + new[1]] = scribbles.resize(hints, new)
+    return result
 
 
 def fit(picture: Tensor, size: int) -> Tensor:
