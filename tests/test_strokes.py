@@ -33,6 +33,13 @@ def point(**changes: object) -> str:
     return json.dumps({"points": [{"x": 4, "y": 2, "color": "#ff0000", "radius": 1} | changes]})
 
 
+def test_more_hints_can_be_asked_for() -> None:
+    few, many = (
+        (strokes.simulate(halves(64), rng(), count)[:, 3] > 0).float().mean() for count in (3, 30)
+    )
+    assert 5 * few < many < 15 * few  # of 64 pictures
+
+
 def test_pixels_without_hint_are_zero():
     hints = strokes.simulate(halves(), rng())
     assert (hints[:, :3].abs().sum(1)[hints[:, 3] < 0] == 0).all()
@@ -55,8 +62,10 @@ def test_a_hint_is_flat_where_the_picture_is_not():
 
 
 def test_most_pictures_have_few_hints_and_some_have_none():
-    counts = torch.bincount(strokes._draw(torch.zeros(2000, 3, 8, 8), rng()).row, minlength=2000)
-    assert counts.max() <= strokes.MOST
+    counts = torch.bincount(
+        strokes._draw(torch.zeros(2000, 3, 8, 8), rng(), strokes.USUAL).row, minlength=2000
+    )
+    assert counts.max() <= strokes.MOST * strokes.USUAL
     assert 3 < counts.float().median() < 6
     assert (counts == 0).any()
 

@@ -17,8 +17,8 @@ from colorize.pictures.scribbles import blank
 from colorize.pictures.scribbles import parse as parse
 from colorize.pictures.scribbles import resize as resize
 
-MOST = 30  # hints on one picture
-FEW = 0.86  # chance of one more hint: 6 on average, a tenth of the pictures have 15 or more
+USUAL = 6.0  # hints on a picture, on average
+MOST = 5  # times as many as on average are the most
 TASTE = 9  # pixels compared to find the prevailing color under a hint
 ALIKE = 0.25  # colors this near to the prevailing one (largest channel, of 2) are averaged
 
@@ -37,15 +37,16 @@ class _Marks:
     taste: Tensor  # (N, TASTE, 2) places on the stroke, along and across it, in [-1, 1]
 
 
-def simulate(color: Tensor, rng: Generator) -> Tensor:
+def simulate(color: Tensor, rng: Generator, count: float = USUAL) -> Tensor:
     """Hints as a user might give them: a few flat dots, short strokes and boxes at random places.
 
-    color: (B, 3, H, W) in [-1, 1]. Returns (B, 4, H, W). Each row has 0 to 30 hints, 6 on average;
-    dots have a radius of 1 to 4 px at 128 px and grow with the picture. A hint has one color, the
-    prevailing one under it, so that no texture is copied. Colorful places are hinted more often.
+    color: (B, 3, H, W) in [-1, 1]. Returns (B, 4, H, W). count: hints on a picture on average; their
+    number is geometric, from 0 to five times as many. Dots have a radius of 1 to 4 px at 128 px and
+    grow with the picture. A hint has one color, the prevailing one under it, so that no texture is
+    copied. Colorful places are hinted more often.
     """
     height, width = color.shape[-2:]
-    marks = _draw(color, rng)
+    marks = _draw(color, rng, count)
     if len(marks.row) == 0:
         return blank(color)
     window = (
@@ -68,12 +69,13 @@ def simulate(color: Tensor, rng: Generator) -> Tensor:
     return _lay(color, _place(marks, x, y, color), inside, tasted)
 
 
-def _draw(color: Tensor, rng: Generator) -> _Marks:
+def _draw(color: Tensor, rng: Generator, count: float) -> _Marks:
     """Random hints for every picture; their number per picture is geometric."""
     batch, _, height, width = color.shape
     unit = min(height, width) / 128
     luck = torch.rand(batch, generator=rng, dtype=torch.float64)
-    counts = (luck.clamp(min=1e-9).log() / math.log(FEW)).long().clamp(max=MOST)
+    another = math.log(count / (count + 1))  # of the chance of one more hint
+    counts = (luck.clamp(min=1e-9).log() / another).long().clamp(max=round(MOST * count))
     row = torch.arange(batch).repeat_interleave(counts)
     x, y, x2, y2, length, thick, angle, kind, ends = torch.rand(9, len(row), generator=rng)
     taste = 2 * torch.rand(len(row), TASTE, 2, generator=rng) - 1

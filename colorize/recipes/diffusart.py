@@ -29,6 +29,7 @@ from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 MIX = Mix(
     reference=0.0,
     hints=0.9,
+    marks=20.0,
     hue=0.5,
     restyle=0.3,
     degrade=0.4,
@@ -78,7 +79,7 @@ RECIPE = Recipe(
     ),
 )
 
-_PUBLISHED = replace(MIX, hints=0.95, hue=0.0, crop=1.0, turn=0.0)
+_PUBLISHED = replace(MIX, hints=0.95, marks=30.0, hue=0.0, crop=1.0, turn=0.0)
 
 OFFICIAL = replace(
     RECIPE,

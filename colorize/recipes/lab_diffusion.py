@@ -50,7 +50,7 @@ RECIPE = Recipe(
     pretrain=Stage(
         objective=Denoising(pure=0.6, robust=0.3),
         mix=MIX,
-        size=256,
+        size=128,
         batch=8,
         steps=100_000,
         lr=5e-4,

@@ -8,7 +8,7 @@ from typing import Literal
 from colorize.colorizer import Colorizer, Sampling
 from colorize.diffusion.denoiser import Denoiser
 from colorize.diffusion.schedule import Cosine, Linear, ScaledLinear
-from colorize.errors import ColorizeError
+from colorize.errors import ColorizeError, within
 from colorize.networks.conditions import Stack, Together
 from colorize.networks.spaces import RGB, Field, Lab
 from colorize.networks.unet import UNetSpec
@@ -59,11 +59,15 @@ class Trajectory:
             raise ColorizeError(f"objective.every is {self.every}", "take at least 1", code=2)
 
 
+REACHING = ("marks", "warp", "sets")  # what is no share of rows
+
+
 @dataclass(frozen=True)
 class Mix:
     """How pictures become training rows. All are shares of rows, 0 to 1, unless said otherwise.
 
-    gray: shown as gray pictures instead of line art. reference, hints: that keep the hint.
+    gray: shown as gray pictures instead of line art. reference, hints: that keep the hint. marks: dots and
+    strokes on a picture on average, where hints are kept.
     other: references taken from another picture of the same group, where there is one; the rest is
     the row's own picture. alike: the share of the row's colors that such a picture must have, or the
     row's own serves: two avatars of one group may have no color in common. References are warped by
@@ -81,6 +85,7 @@ class Mix:
     gray: float = 0.0
     reference: float = 0.9
     hints: float = 0.0
+    marks: float = 6.0
     other: float = 0.3
     alike: float = 0.0
     warp: float = 0.05
@@ -98,11 +103,13 @@ class Mix:
     sets: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in (entry.name for entry in fields(self) if entry.name not in ("warp", "sets")):
+        for name in (entry.name for entry in fields(self) if entry.name not in REACHING):
             if not 0 <= getattr(self, name) <= 1:
                 raise ColorizeError(
                     f"mix.{name} is {getattr(self, name):g}", "it is a share from 0 to 1", code=2
                 )
+        within("mix.marks", self.marks, 0.1, 200, "6 are a few dots, 40 cover a drawing")
+        within("mix.warp", self.warp, 0, 0.5, "0.05 of the side is usual")
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ class Pictures:
         if "reference" in names:
             given["reference"] = self._references(source, rng)
         if "hints" in names:
-            given["hints"] = strokes.simulate(color, rng)
+            given["hints"] = strokes.simulate(color, rng, self.stage.mix.marks)
         return Hints(**given)
 
     def _references(self, source: Tensor, rng: Generator) -> Tensor:

@@ -1,0 +1,77 @@
+"""Count weights and operations of every recipe, beside the published systems. Run: python benchmarks/recipes.py.
+
+With `--time` every system with at most so many million weights colors one picture: seconds at its own steps, and at 10.
+Run that on a quiet machine; the network's weights are random, which costs as much time as good ones.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import replace
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from colorize import recipes
+from colorize.hints import Hints
+from colorize.recipes import Recipe
+
+PUBLISHED = {  # variant -> million weights of the original, as its code makes them
+    "anime-diffusion:official": 52.30,
+    "anime-diffusion:coloring-assistant": 33.54,
+    "diffusart:official": 93.26,
+    "diffusart:community": 151.94,
+    "lab-diffusion:published": 48.09 + 13.41,
+}
+FEW = 10  # steps, for comparison
+
+
+def given(recipe: Recipe) -> Hints:
+    """Every hint that a recipe takes, at its own size."""
+    side = recipe.size
+    made = {"line" if "line" in recipe.hints else "gray": torch.ones(1, 1, side, side)}
+    if "reference" in recipe.hints:
+        made["reference"] = torch.zeros(1, 3, side, side)
+    if "hints" in recipe.hints:
+        made["hints"] = torch.zeros(1, 4, side, side)
+    return Hints(**made)
+
+
+def main(limit: float) -> None:
+    """Print one JSON object per recipe; limit: million weights of what is timed."""
+    torch.manual_seed(0)
+    everything = [
+        name
+        for system in recipes.names()
+        for name in (system, *(f"{system}:{variant}" for variant in recipes.variants(system)))
+    ]
+    for name in everything:
+        recipe, row = recipes.find(name), {"recipe": name}
+        model, hints = recipe.build().eval().to(memory_format=torch.channels_last), given(recipe)
+        weights = sum(weight.numel() for weight in model.parameters()) / 1e6
+        row["million_weights"] = round(weights, 2)
+        if name in PUBLISHED:
+            row["original_million_weights"] = round(PUBLISHED[name], 2)
+        with torch.inference_mode():
+            with FlopCounterMode(display=False) as once:
+                cond = model.condition(hints)
+            x = torch.zeros(model.space.shape(hints))
+            with FlopCounterMode(display=False) as call:
+                model.denoiser(x, torch.full((1,), 0.5), cond)
+        row |= {"pixels": recipe.size, "steps": recipe.sampling.steps}
+        row["gigaflop_once_per_picture"] = round(once.get_total_flops() / 1e9, 1)
+        row["gigaflop_per_call"] = round(call.get_total_flops() / 1e9, 1)
+        if weights <= limit:
+            for steps in sorted({recipe.sampling.steps, FEW}):
+                walk = replace(recipe.sampling, steps=steps)
+                begin = time.perf_counter()
+                with torch.inference_mode():
+                    model.sample(hints, walk, [0])
+                row[f"seconds_of_{steps}_steps"] = round(time.perf_counter() - begin, 2)
+        print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[2]) if sys.argv[1:2] == ["--time"] else 0.0)
