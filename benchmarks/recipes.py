@@ -18,12 +18,14 @@ from colorize import recipes
 from colorize.hints import Hints
 from colorize.recipes import Recipe
 
-PUBLISHED = {  # variant -> million weights of the original, as its code makes them
-    "anime-diffusion:official": 52.30,
-    "anime-diffusion:coloring-assistant": 33.54,
-    "diffusart:official": 93.26,
-    "diffusart:community": 151.94,
-    "lab-diffusion:published": 48.09 + 13.41,
+# variant -> million weights of the original and its operations per call, in 10^9, at our variant's size. The
+# Diffusarts and Color Diffusion encode their hints at every step anew, which is counted for the former two.
+PUBLISHED = {
+    "anime-diffusion:official": (52.30, 272),
+    "anime-diffusion:coloring-assistant": (33.54, 148),
+    "diffusart:official": (93.26, 585.8),
+    "diffusart:community": (151.94, 187.7),
+    "lab-diffusion:published": (48.09 + 13.41, 40),
 }
 FEW = 10  # steps, for comparison
 
@@ -53,7 +55,8 @@ def main(limit: float) -> None:
         weights = sum(weight.numel() for weight in model.parameters()) / 1e6
         row["million_weights"] = round(weights, 2)
         if name in PUBLISHED:
-            row["original_million_weights"] = round(PUBLISHED[name], 2)
+            row["original_million_weights"] = round(PUBLISHED[name][0], 2)
+            row["original_gigaflop_per_call"] = PUBLISHED[name][1]
         with torch.inference_mode():
             with FlopCounterMode(display=False) as once:
                 cond = model.condition(hints)
