@@ -17,6 +17,7 @@ from colorize.errors import ColorizeError
 from colorize.pictures import lines, strokes
 from colorize.pictures.color import colorfulness, luminance
 from colorize.pictures.files import Picture, from_tensor, shown, write
+from colorize.pictures.toned import toned
 from colorize.training.dedupe import difference_hash
 from colorize.training.job import SMALLEST, Job, Unfit, fitted, load
 from colorize.training.layouts import chroma
@@ -104,6 +105,8 @@ def _check(color: Tensor, line: Tensor | None) -> None:
         raise Unfit("is blank")
     if float(colorfulness(color)) < GRAYEST:
         raise Unfit("has no color")
+    if toned(color):
+        raise Unfit("is gray with a tint, like sepia")
     if line is not None and chroma(line) > chroma(color) / 2:
         raise Unfit("has a drawing in color")
 
