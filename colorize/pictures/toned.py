@@ -21,19 +21,22 @@ FEWEST = 64  # calm pixels from which anything can be told
 KNOTS = 5  # of f, which is linear between them
 STIFF = 0.05  # weight of the bends of f, so that it is told where it is seen nowhere
 FAINT, DEEP = 1.5, 45.0  # mean chroma of a tint at least; chroma of 99 % of the pixels at most
-NEAR, FAR = 4.5, 6.0  # Lab units that 95 and 99 % of the calm pixels are off f at most
-ANYWHERE = 14.0  # Lab units that 99 % of all pixels are off f at most
-BINS, SEEN, LEVELS = 40, 0.003, 6  # so many lightnesses of 40 are seen: hold this share of pixels
+NEAR, FAR = 4.5, 6.5  # Lab units that 95 and 99 % of the calm pixels are off f at most
+ANYWHERE = 0.7  # of the chroma of a tint, by which 98 % of all pixels are off f at most
+BINS, SEEN, LEVELS = 40, 0.003, 5  # so many lightnesses of 40 are seen: hold this share of pixels
 ONE_HUE, GRAY = 0.6, 8.0  # mean direction of chroma, 1 if all hues are equal; less chroma has none
-LOW_KEY = 42.0  # lightness that a tenth of the picture is above: scenes at night have one hue
+LOW_KEY, BLUE = (
+    42.0,
+    -8.0,
+)  # lightness that a tenth of a dark picture is above; mean b of a blue one
 
 
 def toned(color: Tensor) -> bool:
     """Whether a picture is gray but for a tint that depends on lightness alone.
 
     color: (1, 3, H, W) in [-1, 1]. False for pictures without any tint, for those of a few flat
-    areas, which have one color per lightness whatever they show, and for dark ones, since true
-    colors at night often are of one hue.
+    areas, which have one color per lightness whatever they show, and for dark blue ones, which are
+    rather taken at night or under water than cyanotypes.
     """
     height, width = color.shape[-2:]
     scale = min(1.0, SIDE / max(height, width))
@@ -43,13 +46,15 @@ def toned(color: Tensor) -> bool:
     steep = cv2.dilate(light, np.ones((3, 3))) - cv2.erode(light, np.ones((3, 3)))
     inside = (light > BLACK) & (light < WHITE)
     calm = lab[:, inside & (steep <= max(STEEP, float(np.quantile(steep, CALM))))]
-    if calm.shape[1] < FEWEST or np.quantile(light, 0.9) < LOW_KEY or not _tinted(calm):
+    if calm.shape[1] < FEWEST or not _tinted(calm):
+        return False
+    if np.quantile(light, 0.9) < LOW_KEY and calm[2].mean() < BLUE:
         return False
     tints = _curve(calm)
     near, far = np.quantile(_off(calm, tints), (0.95, 0.99))
-    return bool(
-        near <= NEAR and far <= FAR and np.quantile(_off(lab[:, inside], tints), 0.99) <= ANYWHERE
-    )
+    anywhere = np.quantile(_off(lab[:, inside], tints), 0.98)
+    depth = np.quantile(np.hypot(calm[1], calm[2]), 0.99)
+    return bool(near <= NEAR and far <= FAR and anywhere <= max(FAR, ANYWHERE * depth))
 
 
 def _tinted(calm: np.ndarray) -> bool:

@@ -43,8 +43,9 @@ def local(source: Path | str) -> Path:
     if not text.startswith(HUB) or Path(text).exists():
         path = Path(source)
         if not path.is_dir() and not (path.is_file() and parquet.tables(path)):
+            what = f"`{path}` is no folder" if path.exists() else f"there is no folder `{path}`"
             raise ColorizeError(
-                f"there is no folder `{path}`",
+                what,
                 "give the folder of your pictures, a .parquet file, or hub:OWNER/NAME",
             )
         return path
