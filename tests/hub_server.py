@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -28,7 +30,10 @@ class Hub:
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """/OWNER/NAME/resolve/REVISION/FILE, as far as hf_hub_download asks for it."""
+    """[/datasets]/OWNER/NAME/resolve/REVISION/FILE, and what lists the files of a data set.
+
+    As far as hf_hub_download and snapshot_download ask for it.
+    """
 
     protocol_version = "HTTP/1.1"
     hub: Hub
@@ -39,8 +44,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.hub.asked.append(f"{self.command} {self.path}")
         self.hub.tokens.append(self.headers.get("authorization"))
-        _, owner, name, _, revision, file = (self.path + "/////").split("/", 5)
-        file = file.rstrip("/")
+        path = self.path.partition("?")[0].removeprefix("/api").removeprefix("/datasets")
+        _, owner, name, what, revision, file = (path + "/////").split("/", 5)
+        file, revision = unquote(file.rstrip("/")), unquote(revision)
         commit = self.hub.revisions.get(revision, revision)
         data = self.hub.files.get((commit, file))
         if self.hub.error[0]:
@@ -49,10 +55,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.refuse(404, "RepoNotFound")
         elif commit not in (NEW, OLD):
             self.refuse(404, "RevisionNotFound")
+        elif what == "revision":
+            self.tell({"id": "owner/name", "sha": commit, "siblings": []})
+        elif what == "tree":
+            names = [name for held, name in self.hub.files if held == commit]
+            self.tell([{"type": "file", "path": n, "size": 1, "oid": "0"} for n in names])
         elif data is None:
             self.refuse(404, "EntryNotFound", commit)
         else:
             self.answer(200, data, {"X-Repo-Commit": commit, "ETag": f'"{abs(hash(data)):x}"'})
+
+    def tell(self, value: object) -> None:
+        self.answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def refuse(self, status: int, word: str, commit: str = "") -> None:
         self.answer(status, b"", {"X-Error-Code": word, "X-Repo-Commit": commit})

@@ -39,7 +39,7 @@ def stories(root: Path) -> Path:
     return root
 
 
-def run(source: Path, target: Path, **values: object) -> Summary:
+def run(source: Path | str, target: Path, **values: object) -> Summary:
     return report(prepare(source, target, Prepare(**(SMALL | values))))
 
 

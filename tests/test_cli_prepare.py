@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from tables import row, table
 from typer.testing import CliRunner
 
 from colorize.cli import app
@@ -48,6 +49,29 @@ def test_the_report_of_prepare_data_comes_as_json():
     report = json.loads(result.stdout)
     assert sum(report["counts"].values()) == 2
     assert report["skipped"][0][0] == "broken.png"
+
+
+def test_a_parquet_file_is_prepared():
+    table(Path("train.parquet"), [row(seed) for seed in range(3)])
+    result = colorize("prepare-data", "train.parquet", "ready", "--size", "64")
+    assert result.exit_code == 0, result.output
+    assert "pictures of 3 groups; read as parquet" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "told"),
+    [
+        ("hub:../up", 2, "`hub:../up` names no data set on the Hub"),
+        ("gone", 1, "there is no folder `gone`"),
+        ("data.zip", 1, "`data.zip` is no folder"),
+    ],
+)
+def test_a_bad_source_leaves_nothing_behind(source, code, told):
+    Path("data.zip").write_bytes(b"PK")
+    result = colorize("prepare-data", source, "ready")
+    assert (result.exit_code, result.exception.__class__) == (code, SystemExit)
+    assert told in result.stderr
+    assert not Path("ready").exists()
 
 
 def test_nothing_usable_to_prepare_is_an_error():

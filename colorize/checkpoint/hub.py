@@ -27,7 +27,7 @@ _SPDX = re.compile(r"[A-Za-z0-9.-]{1,40}")
 
 # By the name of the error's class or of one it derives from, since these moved between modules and
 # HTTP libraries from version to version. `name`, `id` (with its revision) and `why` are filled in.
-_SENTENCES = {
+SENTENCES = {
     "GatedRepoError": (
         "`{name}` is only for users who accepted its terms",
         "accept them at https://huggingface.co/{name}, then set HF_TOKEN to a token of yours",
@@ -112,10 +112,10 @@ def fetch(model: Address, offline: bool = False) -> Path:
         with suppress(EntryNotFoundError):  # the header of the weights says the same
             get(model.name, CONFIG, folder.name)
     except Exception as error:
-        sentence = _sentence(model, error)
-        if sentence is None:
+        told = sentence(model, error)
+        if told is None:
             raise
-        raise sentence from error
+        raise told from error
     return folder
 
 
@@ -159,16 +159,18 @@ def card(recipe: str, summary: str, facts: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _sentence(model: Address, error: Exception) -> ColorizeError | None:
+def sentence(
+    model: Address, error: Exception, sentences: Mapping[str, tuple[str, str]] = SENTENCES
+) -> ColorizeError | None:
     """Turn what the library raised into a sentence; None for what is not in the table."""
     cause = error.__cause__
     missing = type(error).__name__ == "LocalEntryNotFoundError"
     if missing and isinstance(cause, Exception) and hasattr(cause, "response"):
         error = cause  # it is not in the cache, and before that the Hub had refused it
-    kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _SENTENCES]
+    kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in sentences]
     if not kinds:
         return None
-    message, hint = _SENTENCES[kinds[0]]
+    message, hint = sentences[kinds[0]]
     status = getattr(getattr(error, "response", None), "status_code", None)
     why = f"it answered {status}" if status else getattr(error, "strerror", None) or str(error)
     words = {"name": model.name, "id": str(model), "why": why.strip().partition("\n")[0]}

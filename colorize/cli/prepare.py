@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 def prepare(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="SOURCE", help="Take pictures from this folder, subfolders included"
+            metavar="SOURCE",
+            help="Take pictures from this folder, Parquet file, or hub:OWNER/NAME[@REVISION]",
         ),
     ],
     data: Annotated[
@@ -30,11 +31,11 @@ def prepare(
         int, typer.Option(metavar="PIXELS", help="Scale the longer side to this")
     ] = 256,
     layout: Annotated[
-        Literal["auto", "pictures", "side-by-side", "pairs"],
+        Literal["auto", "pictures", "side-by-side", "pairs", "parquet", "celeba"],
         typer.Option(
             metavar="LAYOUT",
-            help="Read the folder as: auto, pictures (color only), side-by-side (two halves), pairs"
-            " (a folder each)",
+            help="Read the source as: auto, pictures (color only), side-by-side (two halves), pairs"
+            " (a folder each), parquet, celeba (with its splits)",
         ),
     ] = "auto",
     order: Annotated[
@@ -80,7 +81,7 @@ def prepare(
         bool, typer.Option("--json", help="Print the report to stdout as one JSON object")
     ] = False,
 ) -> None:
-    """Prepare a folder of color pictures for training.
+    """Prepare color pictures for training.
 
     Pictures without line art get it extracted; duplicates across splits are dropped. The same
     command again goes on where it stopped.
@@ -88,6 +89,7 @@ def prepare(
     Examples:
         colorize prepare-data pictures/
         colorize prepare-data scans/ data/ --size 512 --layout pairs --crop subject
+        colorize prepare-data hub:OWNER/NAME data/
     """
     from colorize.training.prepare import Prepare
 
@@ -112,7 +114,7 @@ def prepare(
         _report(summary, data)
 
 
-def _follow(source: Path, data: Path, settings: Prepare) -> Summary:
+def _follow(source: str, data: Path, settings: Prepare) -> Summary:
     """Prepare, with a bar; return the summary."""
     from colorize.training.prepare import prepare as prepared
 

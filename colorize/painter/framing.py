@@ -21,6 +21,7 @@ from colorize.painter.options import Named, Options, check_kind
 from colorize.pictures import files, kinds, lines, strokes
 from colorize.pictures.color import colorfulness, luminance
 from colorize.pictures.picture import Picture
+from colorize.pictures.toned import toned
 from colorize.recipes import Recipe
 
 Kind = Literal["line", "gray"]
@@ -79,6 +80,8 @@ def frame(
     seen = shrunk(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
     kind, given, notes = _settled(name, kinds.kind(seen), recipe, options)
     check_kind(name, kind, options)
+    if kind == "gray" and toned(seen):
+        notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
     tensors: dict[str, Tensor | None] = {given: _drawing(seen, picture.size, inner, kind, given)}
     if hints is not None:
         try:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.pictures.color import luminance, rgb_to_lab
+from colorize.pictures.toned import toned
 
 Kind = Literal["line", "gray", "color", "blank"]
 
@@ -37,7 +38,7 @@ def kind(picture: Tensor) -> Kind:
 
     picture: (1, 3, H, W) in [-1, 1], alpha composed on white. "line": dark strokes and areas on
     paper, which may be yellow, shaded or noisy, and strokes of one colored pencil. "gray":
-    wide areas of tone or fine screentone, also sepia. "color": chroma beyond a tint. "blank":
+    wide areas of tone or fine screentone, also toned such as sepia. "color": chroma beyond a tint. "blank":
     nearly one color.
     """
     small = _shrunk(picture)
@@ -45,7 +46,7 @@ def kind(picture: Tensor) -> Kind:
     lab = rgb_to_lab(small)[0].numpy()
     if np.ptp(gray) < FLAT and max(np.ptp(lab[1]), np.ptp(lab[2])) < 100 * FLAT:
         return "blank"
-    if _colored(lab) and not _colored_pencil(small, lab):
+    if _colored(lab) and not _colored_pencil(small, lab) and not toned(picture):
         return "color"
     tone = gray / _paper(gray)
     return "gray" if _widest((tone > INK) & (tone < PAPER)) > TONED else "line"

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from colorize.errors import ColorizeError
-from colorize.pictures import lines
+from colorize.pictures import lines, strokes
 from colorize.pictures.color import colorfulness, luminance
-from colorize.pictures.files import from_tensor, read, shown, write
+from colorize.pictures.files import Picture, from_tensor, shown, write
+from colorize.pictures.toned import toned
 from colorize.training.dedupe import difference_hash
-from colorize.training.layouts import Item, chroma
+from colorize.training.job import SMALLEST, Job, Unfit, fitted, load
+from colorize.training.layouts import chroma
 
-SMALLEST = 32  # pixels of the shorter side, before and after scaling
 LOOK = 256  # the subject is looked for in a picture shrunk to this longer side
 GRAYEST = 3.0  # colorfulness, 0..255, of gray pictures in a lossy format; a red bow gives 5
 FLAT = 0.06  # of 2.0; a sheet that varies less is blank
@@ -29,7 +29,6 @@ PLAIN = 0.1  # of 2.0; a rim that varies less is a plain background
 WHOLE = 0.998  # of what differs from a plain background is the subject; the rest is specks
 SHARE = 0.9  # of the contrast of other pictures, along each axis, lies in the subject
 ROOM = 1.08  # side of the crop over side of the subject
-SHAPE = 0.02  # a drawing may differ from its picture by so much in width over height
 
 STYLES: dict[str, Callable[[Tensor], Tensor]] = {  # of line art, besides `mix`
     "xdog": lines.xdog,
@@ -41,44 +40,30 @@ Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 
 @dataclass(frozen=True)
-class Job:
-    """What to make of one item. color, line: files to write. size: pixels of the longer side."""
-
-    source: Path
-    item: Item
-    color: Path
-    line: Path
-    size: int
-    crop: str
-    style: str
-    seed: int
-
-
-@dataclass(frozen=True)
 class Made:
-    """The result of a job: the picture's difference hash, or a sentence on why it is left out."""
+    """The result of a job: the picture's difference hash, or a sentence on why it is left out.
+
+    hinted: whether there are color hints.
+    """
 
     hash: str = ""
     skipped: str = ""
-
-
-class _Unfit(Exception):
-    """Why a picture that could be read is of no use."""
+    hinted: bool = False
 
 
 def cut(job: Job) -> Made:
-    """Write the color picture and the line art of a job, or say why the source cannot be used.
+    """Write the color picture, line art and hints of a job, or say why it cannot be used.
 
     Only what cannot be read or used is skipped; a full disk raises ColorizeError.
     """
     try:
-        color, line = _load(job)
+        color, line, given = load(job)
         box = _box(color, job.crop)
         color = _scaled(_cropped(color, box), job.size)
         _check(color, line)
     except ColorizeError as error:
         return Made(skipped=error.message)
-    except _Unfit as error:
+    except Unfit as error:
         return Made(skipped=f"`{shown(job.item.color)}` {error}")
     if line is None:
         art = extract(color, job.style, f"{job.seed}/{job.item.color}")
@@ -86,7 +71,10 @@ def cut(job: Job) -> Made:
         art = _scaled(_cropped(luminance(line), box), job.size)
     write(from_tensor(color), job.color)
     write(from_tensor(art), job.line)
-    return Made(hash=difference_hash(color))
+    if given is not None:
+        height, width = color.shape[-2:]
+        write(_transparent(strokes.resize(_cropped(given, box), (height, width))), job.hint)
+    return Made(hash=difference_hash(color), hinted=given is not None)
 
 
 def extract(color: Tensor, style: str, key: str) -> Tensor:
@@ -101,44 +89,26 @@ def number(key: str) -> int:
     return int(hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:16], 16) >> 1
 
 
-def _load(job: Job) -> tuple[Tensor, Tensor | None]:
-    """Color (1, 3, H, W) and its drawing, of the same shape, or None if it must be extracted."""
-    color = read(job.source / job.item.color, shown(job.item.color)).tensor()
-    if min(color.shape[-2:]) < SMALLEST:
-        height, width = color.shape[-2:]
-        raise _Unfit(f"is {width} x {height} pixels; {SMALLEST} x {SMALLEST} are needed")
-    if job.item.half:
-        return _halves(color, job.item.half)
-    if not job.item.line:
-        return color, None
-    line = read(job.source / job.item.line, shown(job.item.line)).tensor()
-    ratios = [picture.shape[-1] / picture.shape[-2] for picture in (color, line)]
-    if abs(ratios[0] / ratios[1] - 1) > SHAPE:
-        raise _Unfit(f"has another shape than its drawing `{shown(job.item.line)}`")
-    return color, functional.interpolate(
-        line, color.shape[-2:], mode="bicubic", antialias=True
-    ).clamp(-1, 1)
-
-
-def _halves(both: Tensor, half: str) -> tuple[Tensor, Tensor]:
-    middle, odd = divmod(both.shape[-1], 2)
-    if odd or middle < SMALLEST:
-        raise _Unfit(f"is {both.shape[-1]} pixels wide, which makes no two halves")
-    left, right = both[..., :middle], both[..., middle:]
-    return (left, right) if half == "left" else (right, left)
+def _transparent(given: Tensor) -> Picture:
+    """A hint map (1, 4, H, W) as a picture that is transparent but for the hints."""
+    held = given[:, 3:] > 0
+    alpha = held[0, 0].byte().mul(255).numpy()
+    return replace(from_tensor(torch.where(held, given[:, :3], -1.0)), alpha=alpha)
 
 
 def _check(color: Tensor, line: Tensor | None) -> None:
     """Refuse what would teach a network to leave pictures gray, or to copy colors from the line."""
     height, width = color.shape[-2:]
     if min(height, width) < SMALLEST:
-        raise _Unfit(f"is too long and narrow: it becomes {width} x {height} pixels")
+        raise Unfit(f"is too long and narrow: it becomes {width} x {height} pixels")
     if float((color.amax((2, 3)) - color.amin((2, 3))).max()) < FLAT:
-        raise _Unfit("is blank")
+        raise Unfit("is blank")
     if float(colorfulness(color)) < GRAYEST:
-        raise _Unfit("has no color")
+        raise Unfit("has no color")
+    if toned(color):
+        raise Unfit("is gray with a tint, like sepia")
     if line is not None and chroma(line) > chroma(color) / 2:
-        raise _Unfit("has a drawing in color")
+        raise Unfit("has a drawing in color")
 
 
 def _cropped(picture: Tensor, box: Box) -> Tensor:
@@ -150,9 +120,7 @@ def _scaled(picture: Tensor, size: int) -> Tensor:
     """Scale a picture to a longer side of `size` pixels, without aliasing."""
     height, width = picture.shape[-2:]
     scale = size / max(height, width)
-    shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-    scaled = functional.interpolate(picture, shape, mode="bicubic", antialias=True)
-    return scaled.clamp(-1, 1)
+    return fitted(picture, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def _box(color: Tensor, crop: str) -> Box:

@@ -17,7 +17,7 @@ from colorize.errors import ColorizeError
 from colorize.pictures.folder import JOURNAL, METADATA, splits
 
 UNDONE = re.compile(r"\.[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
-VERSION = 1  # counts up when the same settings give other pictures
+VERSION = 2  # counts up when the same settings give other pictures
 Settings = Mapping[str, object]
 
 

@@ -36,7 +36,9 @@ class Item:
 
     name: where it goes, without suffix; unique in its split and safe on every file system.
     line: the drawing of the pair, or "" to extract one. half: "left" or "right", where the color is
-    in a pair side by side, or "". split: what its folder says, or "".
+    in a pair side by side, or "". split: what its folder says, or "". merged: the drawing with
+    color hints painted over it, or "". table: the Parquet file that holds the pictures, which are
+    then called TABLE:ROW:COLUMN, or "". row: counts from 0.
     """
 
     name: str
@@ -45,6 +47,9 @@ class Item:
     half: str
     group: str
     split: str
+    merged: str = ""
+    table: str = ""
+    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """A path without the folders that only say which side or split it is on."""
 
     path: str
@@ -68,6 +73,7 @@ class _Place:
 
     @property
     def stem(self) -> str:
+        """The name without its suffix."""
         return PurePosixPath(self.parts[-1]).stem
 
     @property
@@ -96,9 +102,11 @@ def survey(source: Path, layout: str = "auto", order: str = "auto", group: str =
         order = votes.order if order == "auto" else order
     if layout == "pictures":
         # Without pairs a folder `reference` is only a name: keep it in the name and the group.
-        return Found(layout, "", _items([(_place(path, sides=False), "") for path in paths], group))
+        return Found(
+            layout, "", items_of([(_place(path, sides=False), "") for path in paths], group)
+        )
     half = "left" if order == "color-line" else "right"
-    return Found("side-by-side", order, _items([(p, "") for p in places], group, half))
+    return Found("side-by-side", order, items_of([(p, "") for p in places], group, half))
 
 
 def group_of(parts: Sequence[str], how: str) -> str:
@@ -122,7 +130,7 @@ def chroma(color: Tensor) -> float:
     return float((color.amax(1) - color.amin(1)).mean()) * 127.5
 
 
-def _place(path: str, sides: bool = True) -> _Place:
+def _place(path: str, sides: bool = True) -> Place:
     *folders, name = path.split("/")
     side = split = ""
     kept: list[str] = []
@@ -134,12 +142,12 @@ def _place(path: str, sides: bool = True) -> _Place:
             split = SPLITS[word]
         else:
             kept.append(folder)
-    return _Place(path, side, split, (*kept, name))
+    return Place(path, side, split, (*kept, name))
 
 
-def _pairs(source: Path, places: Sequence[_Place], group: str) -> Found:
+def _pairs(source: Path, places: Sequence[Place], group: str) -> Found:
     """Pair what lies in a color folder with what has the same name in a drawing folder."""
-    sides: dict[str, dict[tuple[str, ...], _Place]] = {"color": {}, "line": {}}
+    sides: dict[str, dict[tuple[str, ...], Place]] = {"color": {}, "line": {}}
     lost: list[tuple[str, str]] = []
     for place in places:
         if not place.side:
@@ -158,7 +166,7 @@ def _pairs(source: Path, places: Sequence[_Place], group: str) -> Found:
             "put them into `color/` and `line/` with equal names, or choose another layout",
         )
     told = tuple((path, f"`{shown(path)}` {reason}") for path, reason in sorted(lost))
-    return Found("pairs", "", _items(both, group), told)
+    return Found("pairs", "", items_of(both, group), told)
 
 
 @dataclass(frozen=True)
@@ -189,8 +197,8 @@ def _look(source: Path, paths: Sequence[str]) -> _Votes:
     return _Votes(paired > MOST * seen, "color-line" if left >= 0 else "line-color")
 
 
-def _items(pairs: Sequence[tuple[_Place, str]], group: str, half: str = "") -> tuple[Item, ...]:
-    """Items with their final names: equal names get a mark of their path."""
+def items_of(pairs: Sequence[tuple[Place, str]], group: str, half: str = "") -> tuple[Item, ...]:
+    """Return items with their final names: equal names get a mark of their path."""
     respected = len({place.split for place, _ in pairs} - {""}) > 1
     names = ["/".join(map(_safe, (*place.parts[:-1], place.stem))) for place, _ in pairs]
     splits = [(place.split or "train") if respected else "" for place, _ in pairs]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import cv2
 import torch
 
-from colorize.training.cut import Job, Made, cut
+from colorize.training.cut import Made, cut
+from colorize.training.job import Job
 
 AHEAD = 4  # jobs waiting for each worker, so that none is idle and few results wait
 
 
-def cut_all(jobs: Sequence[Job], workers: int) -> Iterator[Made]:
-    """Results in the order of the jobs."""
+def cut_all(jobs: Iterable[Job], workers: int) -> Iterator[Made]:
+    """Results in the order of the jobs, which are taken as they are needed."""
     with one_thread_each(), ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[Made]] = deque()
         try:

@@ -1,4 +1,4 @@
-"""Turn a folder of color pictures or pairs into training data. Knows nothing of networks."""
+"""Turn color pictures or pairs into training data. Knows nothing of networks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 from colorize.errors import ColorizeError, nearest
-from colorize.training.cut import SMALLEST, STYLES, Job, number
+from colorize.training.cut import STYLES, number
 from colorize.training.dedupe import BITS, twins
+from colorize.training.job import SMALLEST, Job
 from colorize.training.journal import Entry, Journal, open_journal
-from colorize.training.layouts import Found, Item, survey
+from colorize.training.layouts import Found, Item
+from colorize.training.parquet import filled
 from colorize.training.pool import cut_all, one_thread_each
 from colorize.training.rows import Kept, assign, write_rows
+from colorize.training.sources import apart, local, look, root
 
 LINES = ("mix", *STYLES)
+SIDES = ("color", "line", "hints")  # folders of a split
 CHOICES = {
-    "layout": ("auto", "pictures", "side-by-side", "pairs"),
+    "layout": ("auto", "pictures", "side-by-side", "pairs", "parquet", "celeba"),
     "order": ("auto", "color-line", "line-color"),
     "crop": ("fit", "square", "subject"),
     "group": ("folder", "name", "none"),
@@ -92,22 +96,25 @@ class Event:
     summary: Summary | None = None
 
 
-def prepare(source: Path, target: Path, settings: Prepare | None = None) -> Iterator[Event]:
-    """Make TARGET/train, validation and test of a folder, and tell of every picture.
+def prepare(source: Path | str, target: Path, settings: Prepare | None = None) -> Iterator[Event]:
+    """Make TARGET/train, validation and test of a source, and tell of every picture.
 
-    Each split holds color/ and line/ (PNG) and `metadata.jsonl` in the `imagefolder` convention,
-    readable by `read_folder`. The result depends on the pictures and the settings alone, not on
-    `workers`, and not on how often the run was stopped: it goes on where it stopped. A picture that
-    cannot be used is skipped.
+    source: a folder, a Parquet file, or `hub:OWNER/NAME[@REVISION]`.
+
+    Each split holds color/ and line/ (PNG), hints/ (transparent PNG) where the source has some, and
+    `metadata.jsonl` in the `imagefolder` convention, readable by `read_folder`. The result depends
+    on the pictures and the settings alone, not on `workers`, and not on how often the run was
+    stopped: it goes on where it stopped. A picture that cannot be used is skipped.
 
     Raises ColorizeError if no picture can be used, for folders that contain each other, for a
     target made by something else or by other settings, and for a full disk.
     """
     settings = settings or Prepare()
     started = time.monotonic()
-    _check(source, target)
+    source = local(source)
+    apart(source, target)
     with one_thread_each():
-        found = survey(source, settings.layout, settings.order, settings.group)
+        found = look(source, settings.layout, settings.order, settings.group)
     with _writing(target):
         journal = open_journal(target, _identity(source, settings), settings.overwrite)
         try:
@@ -115,7 +122,7 @@ def prepare(source: Path, target: Path, settings: Prepare | None = None) -> Iter
             entries: dict[Item, tuple[str, Entry]] = {}
             for done, (path, reason) in enumerate(found.lost, start=1):
                 yield Event(done, total, path, reason)
-            for item, split, entry in _entries(source, found, settings, journal):
+            for item, split, entry in _entries(root(source), found, settings, journal):
                 entries[item] = split, entry
                 done = len(found.lost) + len(entries)
                 yield Event(done, total, item.color, entry.skipped)
@@ -130,18 +137,6 @@ def report(events: Iterable[Event]) -> Summary:
     *_, last = events
     assert last.summary is not None
     return last.summary
-
-
-def _check(source: Path, target: Path) -> None:
-    if not source.is_dir():
-        raise ColorizeError(f"there is no folder `{source}`", "give the folder of your pictures")
-    one, other = source.resolve(), target.resolve()
-    if one.is_relative_to(other) or other.is_relative_to(one):
-        raise ColorizeError(
-            f"`{source}` and `{target}` contain each other", "choose a target outside of the source"
-        )
-    if target.exists() and not target.is_dir():
-        raise ColorizeError(f"`{target}` is a file, not a folder", "choose another target")
 
 
 def _identity(source: Path, settings: Prepare) -> dict[str, object]:
@@ -180,14 +175,14 @@ def _entries(
         if (entry := journal.find(key)) is not None:
             yield item, split, entry
             continue
-        color, line = (f"{split}/{side}/{item.name}.png" for side in ("color", "line"))
+        color, line, hint = (journal.target / split / side / f"{item.name}.png" for side in SIDES)
         style = settings.styles[number(f"{settings.seed}/{item.color}") % len(settings.styles)]
-        files = journal.target / color, journal.target / line
-        job = Job(source, item, *files, settings.size, settings.crop, style, settings.seed)
+        how = settings.size, settings.crop, style, settings.seed
+        job = Job(source, item, color, line, hint, *how)
         jobs.append((key, split, job))
-    made = cut_all([job for _, _, job in jobs], settings.workers or os.cpu_count() or 1)
+    made = cut_all(filled(job for *_, job in jobs), settings.workers or os.cpu_count() or 1)
     for (key, split, job), result in zip(jobs, made, strict=True):
-        written = () if result.skipped else (job.color, job.line)
+        written = () if result.skipped else (job.color, job.line, job.hint)[: 2 + result.hinted]
         names = tuple(file.relative_to(journal.target).as_posix() for file in written)
         entry = Entry(key, names, result.hash, result.skipped)
         journal.add(entry)
@@ -197,7 +192,8 @@ def _entries(
 def _stamp(source: Path, item: Item) -> list[tuple[int, int]]:
     """Sizes and times of the files of an item: a changed file is prepared again."""
     try:
-        states = [(source / path).stat() for path in (item.color, item.line) if path]
+        paths = (item.table,) if item.table else (item.color, item.line)
+        states = [(source / path).stat() for path in paths if path]
     except OSError:  # gone since the folder was read; the job will say so
         return []
     return [(state.st_size, state.st_mtime_ns) for state in states]
@@ -225,7 +221,7 @@ def _finish(
         if index not in repeats
     ]
     write_rows(journal.target, kept)
-    journal.clean({file for one in kept for file in (one.color, one.line)})
+    journal.clean({file for one in kept for file in (one.color, one.line, one.hint) if file})
     counts = Counter(one.split for one in kept)
     return Summary(
         counts={split: counts[split] for split in ("train", "validation", "test")},
@@ -241,7 +237,7 @@ def _finish(
 
 def _notes(found: Found, counts: Counter[str], settings: Prepare) -> tuple[str, ...]:
     if any(item.split for item in found.items):
-        return ("the splits are those of the source's own folders",)
+        return ("the splits are the source's own",)
     return tuple(
         f"no group is left for {split}; `--group none` splits picture by picture"
         for split, share in (("validation", settings.validation), ("test", settings.test))

@@ -27,6 +27,7 @@ class Kept:
     split: str
     color: str
     line: str
+    hint: str = ""
 
 
 def assign(items: Sequence[Item], shares: Mapping[str, float], seed: int) -> list[str]:
@@ -72,6 +73,7 @@ def write_rows(target: Path, kept: Sequence[Kept]) -> None:
     for one in kept:
         groups[one.split, one.item.group].append(one)
         splits[one.split].append(one)
+    hinted = any(one.hint for one in kept)
     paired = {split for (split, _), group in groups.items() if len(group) > 1} == splits.keys()
     place = {id(one): index for group in groups.values() for index, one in enumerate(group)}
     for split in ("train", "validation", "test"):
@@ -84,19 +86,21 @@ def write_rows(target: Path, kept: Sequence[Kept]) -> None:
             group, index = groups[split, one.item.group], place[id(one)]
             steps = range(1, min(REFERENCES, len(group) - 1) + 1)
             others = [group[(index + step) % len(group)].color for step in steps]
-            rows.append(_row(one, others if paired else None))
+            rows.append(_row(one, others if paired else None, hinted))
         with atomic(path) as temporary:
             temporary.write_text("".join(rows), encoding="utf-8", newline="\n")
 
 
-def _row(one: Kept, references: list[str] | None) -> str:
+def _row(one: Kept, references: list[str] | None, hinted: bool) -> str:
     def below(file: str) -> str:
         return file.removeprefix(f"{one.split}/")
 
-    row: dict[str, str | list[str]] = {
+    row: dict[str, str | list[str] | None] = {
         "file_name": below(one.color),
         "line_file_name": below(one.line),
     }
+    if hinted:
+        row["hint_file_name"] = below(one.hint) or None
     if references is not None:
         row["reference_file_names"] = [below(file) for file in references]
     for column, text in (("group", one.item.group), ("source", one.item.color)):
