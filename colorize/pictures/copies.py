@@ -24,7 +24,7 @@ SOFT = 1 / 96  # width of soft edges, as a share of the shorter side
 SPECK = 6  # pixels; smaller differences are noise
 EDGE = 0.2  # of [0, 1]; lines and outlines are stronger edges
 EDGES = 0.05  # share of the picture that counts as its edges at least
-FOUND = 0.5  # share of the drawing's edges that a copy of it still shows
+FOUND = 0.6  # share of its edges that a copy of the drawing still shows; others show less than half
 
 
 def parse(copy: Picture, drawing: Picture) -> Tensor:
