@@ -19,7 +19,7 @@ from colorize.pictures.scribbles import check_size
 NEAR = 2  # pixels around one whose colors its copy may have: JPEG and scaling blur lines
 NOISE = 0.12  # of [0, 1], the largest channel; JPEG alone changes paper near lines by less
 SURE = 0.2  # a stroke differs by this at some pixel
-CORE = 0.85  # of the largest difference nearby; less is the soft edge of a stroke
+CORE = 0.92  # of the largest difference nearby; less is the soft edge of a stroke
 SOFT = 1 / 96  # width of soft edges, as a share of the shorter side
 SPECK = 6  # pixels; smaller differences are noise
 EDGE = 0.2  # of [0, 1]; lines and outlines are stronger edges
@@ -36,12 +36,9 @@ def parse(copy: Picture, drawing: Picture) -> Tensor:
     the picture is no copy of the drawing.
     """
     check_size(copy.size, drawing.size)
-    own, painted = _rgb(drawing), _rgb(copy)
-    if copy.size != drawing.size:
-        shrinks = copy.size[0] > drawing.size[0]
-        painted = resized(painted, own.shape, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    own, painted = _rgb(drawing), _sized(_rgb(copy), drawing.size)
     near = NEAR + round(max(drawing.size[0] / copy.size[0], copy.size[0] / drawing.size[0]) - 1)
-    _check(painted, own, near)
+    _check(painted, _sized(_sized(own, copy.size), drawing.size), near)
     held = _cores(_difference(painted, own, near))
     if not held.any():
         raise ColorizeError(
@@ -58,8 +55,16 @@ def _rgb(picture: Picture) -> Array:
     return np.ascontiguousarray(values)
 
 
+def _sized(picture: Array, size: tuple[int, int]) -> Array:
+    """A picture (h, w, 3) at another size (H, W, 3)."""
+    if picture.shape[:2] == size:
+        return picture
+    how = cv2.INTER_AREA if picture.shape[0] > size[0] else cv2.INTER_LINEAR
+    return resized(picture, size, how)
+
+
 def _check(painted: Array, own: Array, near: int) -> None:
-    """Refuse a picture that does not show the edges of the drawing."""
+    """Refuse a picture that does not show the edges of the drawing, seen as sharply as the picture is."""
     strength = _range(own, 1)
     strong = strength > min(EDGE, float(np.quantile(strength, 1 - EDGES)))
     found = (

@@ -20,6 +20,7 @@ FORM = re.compile(rf"({PLACE})(?:,({NUMBER}))?((?:-{PLACE})*)=(.+)")
 EXAMPLE = (
     "write a dot as 120,85=#ff8800 or 120,85,6=#ff8800 (radius 6), a stroke as 10,10-80,40=orange"
 )
+WIDEST = 16_000  # pixels of radius; OpenCV draws no wider lines
 USUAL = 1 / 64  # radius of a dot, as a share of the shorter side
 
 
@@ -67,7 +68,7 @@ def draw(marks: Iterable[Mark], size: tuple[int, int]) -> Tensor:
         _check(mark, size)
         radius = max(1.0, min(size) * USUAL) if mark.radius is None else mark.radius
         line = np.floor(np.array(mark.places)).astype(np.int32).reshape(-1, 1, 2)
-        _line(canvas, mask, line, int(min(radius, sum(size))), mark.color)
+        _line(canvas, mask, line, int(min(radius, WIDEST)), mark.color)
     return hint_map(torch.from_numpy(canvas), torch.from_numpy(mask > 0))
 
 
@@ -92,6 +93,6 @@ def _line(
 ) -> None:
     """Draw a line (N, 1, 2) of round ends, or a dot for one place, into colors (H, W, 3) and mask (H, W)."""
     for image, value in ((canvas, color), (mask, (1.0,))):
-        cv2.polylines(image, [line], False, value, 2 * radius + 1)
+        cv2.polylines(image, [line], False, value, max(1, 2 * radius))  # 2 radius + 1 wide
         for x, y in line[[0, -1], 0].tolist():
             cv2.circle(image, (x, y), radius, value, cv2.FILLED)
