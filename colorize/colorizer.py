@@ -150,10 +150,14 @@ class Colorizer(nn.Module):
         )
 
     def decode(
-        self, x: Tensor, hints: Hints, strength: Mapping[str, float] | None = None
+        self,
+        x: Tensor,
+        hints: Hints,
+        strength: Mapping[str, float] | None = None,
+        obedient: bool = True,
     ) -> Tensor:
-        """Turn x into color (B, 3, h, w) in [-1, 1], hints obeyed where the space can."""
-        return self.space.decode(x, hints, (strength or {}).get("hints", 1.0))
+        """Turn x into color (B, 3, h, w) in [-1, 1], drawn towards the user's hints if it is to be obedient."""
+        return self.space.decode(x, hints, (strength or {}).get("hints", 1.0) * obedient)
 
     def sample(
         self,

@@ -34,7 +34,12 @@ REFERENCE = Hint(
     "reference", 3, "a picture whose colors to use", "reference_file_names", "--ref PICTURE", True
 )
 HINTS = Hint(
-    "hints", 4, "color dots and strokes: RGB and a mask", "hint_file_name", "--hints PICTURE", True
+    "hints",
+    4,
+    "color dots and strokes: RGB and a mask",
+    "hint_file_name",
+    "--hint X,Y=COLOR or --hints PICTURE",
+    True,
 )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
+from colorize.hints import Hints
+from colorize.networks.spaces import RGB, Field
 from colorize.pictures import obey
 from colorize.pictures.color import luminance
 
@@ -85,3 +88,45 @@ def test_many_hinted_cells_are_thinned_evenly(monkeypatch) -> None:
     monkeypatch.setattr(obey, "MOST", 10)
     thinned = obey.along_shades(gray.expand(1, 3, 16, 16), given, gray)
     torch.testing.assert_close(thinned, whole, atol=0.15, rtol=0)
+
+
+def drawn() -> tuple[Tensor, Hints]:
+    """A picture with a black line on pale paper, and one hint beside it."""
+    line = walled(32, 16)
+    color = torch.where(line > 0, 0.4, -1.0).expand(1, 3, 32, 32)
+    return color, Hints(line=line, hints=hints(32, (8, 6, HUE)))
+
+
+def test_whole_pictures_obey_up_to_the_line_and_keep_its_ink() -> None:
+    color, given = drawn()
+    result = RGB().decode(color, given)
+    torch.testing.assert_close(result[0, :, 8, 6], HUE)
+    assert ((result[..., :15] - HUE[:, None, None]).abs() < 0.01).all()
+    assert (result[..., 16] == -1).all()
+    torch.testing.assert_close(result[..., 18:], color[..., 18:])
+
+
+def test_whole_gray_pictures_obey_and_keep_their_luma() -> None:
+    gray = torch.linspace(-0.5, 0.5, 32).expand(1, 1, 32, 32)
+    given = Hints(gray=gray, hints=hints(32, (8, 6, HUE * 0.4)))
+    result = RGB().decode(gray.expand(1, 3, 32, 32), given)
+    torch.testing.assert_close(luminance(result), gray)
+    told = HUE * 0.4 - luminance(HUE.view(1, 3, 1, 1) * 0.4)[0, 0, 0, 0]
+    torch.testing.assert_close((result - gray)[0, :, 8, 6], told, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("space", [RGB(), Field()], ids=lambda space: type(space).__name__)
+def test_hints_are_obeyed_by_their_strength_in_every_space(space: RGB | Field) -> None:
+    color, given = drawn()
+    x = space.encode(color, given)
+    none, half, whole = (space.decode(x, given, strength) for strength in (0.0, 0.5, 1.0))
+    torch.testing.assert_close(none, space.decode(x, Hints(line=given["line"])))
+    torch.testing.assert_close(half, (none + whole) / 2)
+    assert (whole - none).abs().max() > 0.5
+
+
+def test_a_hint_reaches_the_far_corner_of_an_empty_sheet() -> None:
+    result = obey.along_lines(
+        torch.zeros(1, 3, 16, 16), hints(16, (0, 0, HUE)), torch.ones(1, 1, 16, 16)
+    )
+    torch.testing.assert_close(result[0, :, 15, 15], HUE)

@@ -15,7 +15,17 @@ from PIL import Image
 import colorize
 from colorize.checkpoint import Loaded
 from colorize.errors import ColorizeError
-from colorize.painter import Job, Named, Options, Outcome, album, framing, paint_all, work
+from colorize.painter import (
+    Job,
+    Named,
+    Options,
+    Outcome,
+    album,
+    framing,
+    hinting,
+    paint_all,
+    work,
+)
 from colorize.painter.easel import seed_of
 from colorize.pictures import files
 from colorize.pictures.picture import Picture
@@ -89,7 +99,7 @@ def test_references_stand_on_white_squares_of_one_size() -> None:
 
 
 def test_json_hints_count_in_pixels_of_the_drawing() -> None:
-    hints, notes = framing.hint_map(DOT, (96, 64), (32, 22))
+    hints, notes = hinting.hint_map(DOT, (), sketch())
     rows, columns = torch.nonzero(hints[0, 3] > 0).float().mean(0).tolist()
     assert rows > 28
     assert columns > 18

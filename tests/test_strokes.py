@@ -133,6 +133,11 @@ def test_a_json_stroke_joins_its_points():
     assert (strokes.parse(text, (16, 16))[0, 3, 4, 1:15] == 1).all()
 
 
+def test_a_json_stroke_may_have_a_radius() -> None:
+    text = '{"strokes": [{"points": [[1, 8], [14, 8]], "color": "#0000ff", "radius": 2}]}'
+    assert (strokes.parse(text, (16, 16))[0, 3, :, 8] > 0).sum() == 5
+
+
 def test_later_hints_lie_on_top():
     dots = [{"x": 4, "y": 4, "color": c, "radius": 1} for c in ("#ff0000", "#0000ff")]
     hints = strokes.parse(json.dumps({"points": dots}), (8, 8))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +16,18 @@ from colorize.errors import ColorizeError
 if TYPE_CHECKING:
     from colorize.painter import Outcome
     from colorize.painter.options import Job, Named
+    from colorize.pictures.marks import Mark
 
 USAGE = 2  # the exit code for wrong usage
-HINTS = (".json", ".png", ".webp", ".tif", ".tiff")  # what a folder may hold per drawing
+HINTS = (
+    ".json",
+    ".png",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".jpg",
+    ".jpeg",
+)  # what a folder may hold per drawing
 
 
 @dataclass(frozen=True)
@@ -45,11 +53,12 @@ class Form:
 
 @dataclass(frozen=True)
 class Given:
-    """What is given beside the drawings: reference pictures or folders, a palette; hints, or a folder of them."""
+    """What is given beside the drawings: references or their folders, a palette; hints or their folder, dots."""
 
     references: tuple[str, ...] = ()
     palette: str = ""
     hints: Path | None = None
+    dots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,22 +76,6 @@ class Voice:
 
     quiet: bool
     as_json: bool
-
-
-def weights(option: str, texts: Sequence[str] | None) -> dict[str, float]:
-    """Read `name=number` of a repeatable option; raises ColorizeError (wrong usage) for anything else."""
-    found = {}
-    for text in texts or ():
-        name, _, number = text.partition("=")
-        try:
-            found[name.strip()] = float(number)
-        except ValueError:
-            found[name.strip()] = math.nan
-        if not math.isfinite(found[name.strip()]):
-            raise ColorizeError(
-                f"`{option} {text}` has no number", f"write it as {option} reference=1.5", code=2
-            )
-    return found
 
 
 def color(
@@ -150,13 +143,15 @@ def _work(
     from colorize import checkpoint, painter
     from colorize.networks import machine
     from colorize.painter.options import Options
+    from colorize.pictures import marks
 
     options = Options(**settings)
+    dots = tuple(marks.parse(text) for text in given.dots)
     references = _references(given.references, show)
     if given.palette:
         references += (painter.colors(given.palette),)
     loaded = checkpoint.load(model.name, offline=model.offline, device=machine.device(model.device))
-    jobs = _jobs(places, references, given.hints)
+    jobs = _jobs(places, references, given.hints, dots)
     folder = given.hints if given.hints and given.hints.is_dir() else None
     if folder and not any(_hints_in(folder, place) for place in places):
         show.note(f"`{folder}` holds no hints of the drawings' names")
@@ -186,10 +181,13 @@ def _references(given: Sequence[str], show: Show) -> tuple[Named, ...]:
 
 
 def _jobs(
-    places: Sequence[Place], references: tuple[Named, ...], hints: Path | None
+    places: Sequence[Place],
+    references: tuple[Named, ...],
+    hints: Path | None,
+    dots: tuple[Mark, ...],
 ) -> Iterator[Job]:
     """One job per drawing, made when its turn comes."""
-    from colorize.painter.framing import read_hints
+    from colorize.painter.hinting import read_hints
     from colorize.painter.options import Job
 
     folder = hints if hints and hints.is_dir() else None
@@ -197,7 +195,7 @@ def _jobs(
     for place in places:
         drawing = place.path or common.piped(sys.stdin, "input").read()
         own = _hints_in(folder, place) if folder else shared
-        yield Job(place.name, drawing, references, own)
+        yield Job(place.name, drawing, references, own, dots)
 
 
 def _hints_in(folder: Path, place: Place) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import sys
@@ -102,6 +103,22 @@ def seconds(text: str) -> float:
             f"`{text}` is not a time", "write it with its unit, such as 90s, 9m or 1.5h", code=2
         )
     return total
+
+
+def weights(option: str, texts: Sequence[str] | None) -> dict[str, float]:
+    """Read `name=number` of a repeatable option; raises ColorizeError (wrong usage) for anything else."""
+    found = {}
+    for text in texts or ():
+        name, _, number = text.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            found[name.strip()] = math.nan
+        if not math.isfinite(found[name.strip()]):
+            raise ColorizeError(
+                f"`{option} {text}` has no number", f"write it as {option} reference=1.5", code=2
+            )
+    return found
 
 
 def duration(value: float) -> str:

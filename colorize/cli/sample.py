@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from colorize.cli import common
-from colorize.cli.coloring import Form, Given, Model, Voice, color, weights
+from colorize.cli.coloring import Form, Given, Model, Voice, color
 
 
 def sample(
@@ -35,9 +35,25 @@ def sample(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Follow color strokes: a transparent PNG, JSON, or a folder with one per drawing",
+            help="Follow color strokes: a transparent PNG, a copy of the drawing painted over, JSON,"
+            " or a folder with one per drawing",
         ),
     ] = None,
+    hint: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X,Y=COLOR",
+            help="Put a dot of a color there, in pixels of the drawing; 120,85,6=#ff8800 has radius 6,"
+            " 10,10-80,40=orange is a stroke; repeatable",
+        ),
+    ] = None,
+    hint_mode: Annotated[
+        Literal["hard", "soft"],
+        typer.Option(
+            metavar="MODE",
+            help="Give hinted pixels their very color (hard), or only tell the model (soft)",
+        ),
+    ] = "hard",
     model: Annotated[
         str,
         typer.Option(
@@ -159,13 +175,13 @@ def sample(
     settings: dict[str, object] = {
         **{"kind": kind, "steps": steps, "sampler": sampler, "eta": eta, "seed": seed},
         **{
-            "guidance": weights("--guidance", guidance),
-            "strength": weights("--strength", strength),
+            "guidance": common.weights("--guidance", guidance),
+            "strength": common.weights("--strength", strength),
         },
         **{"variations": variations, "size": size, "precision": precision, "batch": batch},
-        **{"force": force, "film": film is not None},
+        **{"force": force, "film": film is not None, "hint_mode": hint_mode},
         **{"flat": flat, "layers": layers is not None},
     }
     form = Form(out, variations, grid, film, layers, overwrite)
-    given = Given(tuple(ref or ()), palette, hints)
+    given = Given(tuple(ref or ()), palette, hints, tuple(hint or ()))
     color(pictures, form, given, Model(model, device, offline), settings, Voice(quiet, as_json))

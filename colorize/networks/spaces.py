@@ -34,8 +34,8 @@ class RGB:
         return color
 
     def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
-        """From x to color (B, 3, H, W) in [-1, 1], ink included."""
-        return x.clamp(-1, 1)
+        """From x to color (B, 3, H, W) in [-1, 1], ink included, drawn towards hints by `strength` from 0 to 1."""
+        return obeyed(x.clamp(-1, 1), hints, strength, inked=True)
 
     def weight(self, hints: Hints) -> Tensor | None:
         """How much each place of x counts in the loss; None counts all alike."""
@@ -74,20 +74,12 @@ class Field:
         unless a reference shows the same frame and so tells what is there. Areas that color hints
         reach are drawn towards them, by `strength` from 0 to 1.
         """
-        line, dots = hints.get("line"), hints.get("hints")
+        line = hints.get("line")
         if line is not None:
-            paper = -F.max_pool2d(-pad(line, self.patch), self.patch)
+            paper = _paper(line, self.patch)
             x = whiten(even(x.clamp(-1, 1), paper), paper, 1 - _known(hints))
             x = paper_white(x)
-        if dots is not None and strength > 0:
-            given = resize(dots, (x.shape[-2], x.shape[-1]))
-            if line is not None:
-                drawn = obey.along_lines(x, given, paper)
-            else:
-                gray = F.avg_pool2d(pad(hints["gray"], self.patch), self.patch)
-                drawn = obey.along_shades(x, given, gray)
-            x = torch.lerp(x, drawn, strength)
-        return x.clamp(-1, 1)
+        return obeyed(x, hints, strength, self.patch)
 
     def weight(self, hints: Hints) -> Tensor | None:
         """How much each place of x counts in the loss, (B, 1, h, w): less under ink."""
@@ -129,7 +121,7 @@ class Lab:
         chroma = x * self._row(self.spread, x) + self._row(self.center, x)
         gray = F.avg_pool2d(pad(hints["gray"], self.patch), self.patch)
         light = rgb_to_lab(gray.expand(-1, 3, -1, -1))[:, :1]
-        return lab_to_rgb(torch.cat([light, chroma], dim=1))
+        return obeyed(lab_to_rgb(torch.cat([light, chroma], dim=1)), hints, strength, self.patch)
 
     def weight(self, hints: Hints) -> Tensor | None:
         """How much each place of x counts in the loss; None counts all alike."""
@@ -138,6 +130,36 @@ class Lab:
     @staticmethod
     def _row(pair: tuple[float, float], like: Tensor) -> Tensor:
         return torch.tensor(pair).to(like)[:, None, None]
+
+
+def obeyed(
+    color: Tensor, hints: Hints, strength: float = 1.0, patch: int = 1, inked: bool = False
+) -> Tensor:
+    """Draw color towards the user's hints: up to the lines of line art, or along the shades of a gray picture.
+
+    color: (B, 3, h, w) in [-1, 1], one cell for `patch` x `patch` pixels of the drawing; inked: with its
+    ink, which is left alone while the color under it changes. strength: how far, from 0 to 1. Gray
+    pictures keep the luma of the color. Returns (B, 3, h, w) in [-1, 1].
+    """
+    dots, line = hints.get("hints"), hints.get("line")
+    if dots is None or strength <= 0:
+        return color.clamp(-1, 1)
+    given = resize(dots, (color.shape[-2], color.shape[-1]))
+    if line is None:
+        gray = F.avg_pool2d(pad(hints["gray"], patch), patch)
+        return torch.lerp(color, obey.along_shades(color, given, gray), strength).clamp(-1, 1)
+    paper = _paper(line, patch)
+    if not inked:
+        return torch.lerp(color, obey.along_lines(color, given, paper), strength).clamp(-1, 1)
+    under = fill(color, line)
+    share = F.avg_pool2d(pad((line + 1) / 2, patch), patch)
+    drawn = obey.along_lines(under, given, paper) - under
+    return (color + strength * share * drawn).clamp(-1, 1)
+
+
+def _paper(line: Tensor, patch: int) -> Tensor:
+    """The darkest of each cell's pixels, (B, 1, H, W) to (B, 1, h, w): thin lines stay walls."""
+    return -F.max_pool2d(-pad(line, patch), patch)
 
 
 def _known(hints: Hints) -> Tensor:

@@ -18,12 +18,13 @@ from colorize.errors import ColorizeError
 from colorize.painter.easel import Easel, Task
 from colorize.painter.easel import Painted as Painted
 from colorize.painter.easel import Step as Step
-from colorize.painter.framing import frame, read_hints, references
+from colorize.painter.framing import frame, references
+from colorize.painter.hinting import read_hints
 from colorize.painter.options import Job as Job
 from colorize.painter.options import Named as Named
 from colorize.painter.options import Options as Options
 from colorize.painter.options import check, check_job, guidance
-from colorize.pictures import files, palettes
+from colorize.pictures import files, marks, palettes
 from colorize.pictures.picture import Picture
 
 File = Path | str
@@ -45,23 +46,26 @@ def paint(
     reference: File | Picture | Sequence[File | Picture] = (),
     palette: File | Picture = "",
     hints: File | Picture | None = None,
+    hint: str | Sequence[str] = (),
     model: File | Loaded = "mini",
     options: Options | None = None,
 ) -> Picture:
     """Color one drawing: `paint("sketch.png", reference="ref.png")`.
 
     reference: one or several color pictures. palette: colors, such as "#3b5fa0,#f2c6a0", or a
-    picture that is made of them. hints: a picture that is transparent but for color
-    strokes, or the path of one or of JSON. model: a name, a path, a Hub id, or what `load`
+    picture that is made of them. hints: a picture that is transparent but for color strokes, a copy
+    of the drawing painted over, or the path of one or of JSON. hint: one or several dots or strokes
+    on top of them, such as "120,85=#ff8800", see `marks.parse`. model: a name, a path, a Hub id, or what `load`
     returned, which saves loading it for every drawing. The result has the drawing's size, depth
     and alpha. Raises ColorizeError if anything prevents it.
     """
     loaded = model if isinstance(model, Loaded) else checkpoint.load(model)
     several = [reference] if isinstance(reference, str | Path | Picture) else reference
     given = tuple(named(one) for one in several) + ((colors(palette),) if palette else ())
-    marks = Path(hints) if isinstance(hints, str) else hints
+    layer = Path(hints) if isinstance(hints, str) else hints
+    dots = tuple(marks.parse(one) for one in ([hint] if isinstance(hint, str) else hint))
     sheet = named(drawing, "the drawing")
-    job = Job(sheet.name, sheet.picture, given, marks)
+    job = Job(sheet.name, sheet.picture, given, layer, dots)
     (outcome,) = paint_all(loaded, [job], options or Options())
     if outcome.error:
         raise outcome.error
@@ -146,7 +150,7 @@ class _Gatherer:
             picture = drawing if isinstance(drawing, Picture) else files.read(drawing, job.name)
             sheet = Named(job.name, picture)
             hints = read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
-            fitted = frame(sheet, self.recipe, self.options, self.reference, hints)
+            fitted = frame(sheet, self.recipe, self.options, self.reference, hints, job.dots)
         except MemoryError:
             error = ColorizeError(f"`{job.name}` does not fit into the memory", "scale it down")
             return Outcome(job, error=error)

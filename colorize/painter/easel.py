@@ -8,13 +8,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from colorize import __version__
 from colorize.checkpoint import Loaded
 from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
@@ -23,6 +21,7 @@ from colorize.networks import machine
 from colorize.painter.finishing import finished, laid
 from colorize.painter.framing import MARK, Frame, Kind, shrunk
 from colorize.painter.options import Job, Options, sampling
+from colorize.painter.telling import told
 from colorize.pictures.layers import Layer
 from colorize.pictures.picture import Picture
 
@@ -166,8 +165,9 @@ class Easel:
             return next(walk, None)
 
     def _decoded(self, x: Tensor, hints: Hints) -> tuple[Tensor, ...]:
+        strength, obedient = self.options.strength, self.options.hint_mode == "hard"
         with torch.inference_mode():
-            colors = self.colorizer.decode(x.float(), hints, self.options.strength).cpu()
+            colors = self.colorizer.decode(x.float(), hints, strength, obedient).cpu()
             return tuple(colors[at : at + 1] for at in range(len(colors)))
 
     @contextmanager
@@ -203,48 +203,20 @@ class Easel:
         calls: int,
         film: tuple[Picture, ...],
     ) -> None:
-        begin, frame = time.perf_counter(), task.frame
-        picture, layers = finished(frame, color, self.colorizer.space.inked, self.options)
-        meta = self._meta(task, at)
+        begin, frame, options = time.perf_counter(), task.frame, self.options
+        picture, layers = finished(frame, color, self.colorizer.space.inked, options)
+        meta = told(self.model, options, self.sampling, task.job, frame, task.guidance, at)
         text = {**picture.text, MARK: json.dumps(meta, ensure_ascii=False)}
-        seconds += task.seconds / self.options.variations + time.perf_counter() - begin
+        seconds += task.seconds / options.variations + time.perf_counter() - begin
         task.done.append(
             Painted(
                 replace(picture, text=text),
-                *(frame.kind, self.options.seed, at, seconds, calls, frame.notes, meta),
+                *(frame.kind, options.seed, at, seconds, calls, frame.notes, meta),
                 *(film, layers),
             )
         )
-
-    def _meta(self, task: Task, at: int) -> dict[str, object]:
-        """How a picture was made, as JSON can hold it; without folders, which are nobody's business."""
-        options, walk, source = self.options, self.sampling, self.model.source
-        given = {one.name: _fingerprint(one.picture) for one in task.job.references}
-        height, width = task.frame.hints.size
-        return {
-            "program": f"colorize {__version__}",
-            "model": Path(source).name if Path(source).is_absolute() else source,
-            "recipe": self.model.recipe.name,
-            "kind": task.frame.kind,
-            "size": [width, height],
-            "seed": options.seed,
-            "variation": at,
-            "sampler": walk.sampler,
-            "steps": walk.steps,
-            "eta": walk.eta,
-            "guidance": task.guidance,
-            "strength": dict(options.strength),
-            "references": given,
-            "flat": options.flat,
-            "hints": task.job.hints is not None,
-        }
 
 
 def _joined(hints: Sequence[Hints]) -> Hints:
     """The hints of a batch."""
     return Hints(**{name: torch.cat([one[name] for one in hints]) for name in hints[0]})
-
-
-def _fingerprint(picture: Picture) -> str:
-    """Twelve signs that tell the pixels of a picture from others'."""
-    return hashlib.sha256(np.ascontiguousarray(picture.pixels).data).hexdigest()[:12]

@@ -10,12 +10,15 @@ from colorize.painter.options import Options
 from colorize.pictures import finish, layers
 from colorize.pictures.layers import Layer
 from colorize.pictures.picture import Picture
+from colorize.pictures.touch import Touch
 
 
-def laid(original: Picture, color: Tensor, kind: Kind, inked: bool) -> Picture:
+def laid(
+    original: Picture, color: Tensor, kind: Kind, inked: bool, touch: Touch | None = None
+) -> Picture:
     """Return the original in color, see `finish.onto`."""
     with torch.inference_mode():
-        return finish.onto(original, color, kind, inked)
+        return finish.onto(original, color, kind, inked, touch)
 
 
 def finished(
@@ -26,8 +29,9 @@ def finished(
     color: (1, 3, h, w) in [-1, 1]; inked: whether the drawing's ink is in it. See `finish.onto`.
     """
     if not (options.flat or options.layers):
-        return laid(frame.original, color, frame.kind, inked), ()
+        return laid(frame.original, color, frame.kind, inked, frame.touch), ()
     with torch.inference_mode():
-        sheet = layers.divide(frame.original, color, inked, frame.hints.get("hints"))
+        hints = frame.hints.get("hints") if frame.touch else None
+        sheet = layers.divide(frame.original, color, inked, hints, frame.touch)
         parts = layers.layers(sheet, options.flat) if options.layers else ()
         return layers.merged(sheet, options.flat), parts

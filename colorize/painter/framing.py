@@ -6,22 +6,23 @@ Knows nothing of noise, steps or devices.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import cv2
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
+from colorize.painter.hinting import hint_map
 from colorize.painter.options import Named, Options, check_kind
-from colorize.pictures import files, kinds, lines, strokes
+from colorize.pictures import kinds, lines, strokes, touch
 from colorize.pictures.color import colorfulness, luminance
+from colorize.pictures.marks import Mark
 from colorize.pictures.picture import Picture
 from colorize.pictures.toned import toned
+from colorize.pictures.touch import Touch
 from colorize.recipes import Recipe
 
 Kind = Literal["line", "gray"]
@@ -44,13 +45,15 @@ class Frame:
     """A drawing as the model sees it, and the picture that the colors go back onto.
 
     kind: how they go back; a gray picture of which the model saw extracted lines keeps `gray`.
-    hints: of one picture, on the CPU, all of the drawing's inner size but the reference.
+    hints: of one picture, on the CPU, all of the drawing's inner size but the reference. touch: the
+    hinted pixels of the original, if hints are obeyed.
     """
 
     original: Picture
     kind: Kind
     hints: Hints
     notes: tuple[str, ...]
+    touch: Touch | None = None
 
 
 def frame(
@@ -59,10 +62,11 @@ def frame(
     options: Options,
     reference: Tensor | None = None,
     hints: Picture | str | Tensor | None = None,
+    dots: tuple[Mark, ...] = (),
 ) -> Frame:
     """Fit a drawing and its hints to the inner size of a model.
 
-    reference: as `references` makes it. hints: as `hint_map` takes them. Raises ColorizeError for
+    reference: as `references` makes it. hints, dots: as `hinting.hint_map` takes them. Raises ColorizeError for
     a drawing that is tiny, blank, in color, or of a kind the model does not take, and for hints
     that do not fit it.
     """
@@ -83,16 +87,30 @@ def frame(
     if kind == "gray" and toned(seen):
         notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
     tensors: dict[str, Tensor | None] = {given: _drawing(seen, picture.size, inner, kind, given)}
-    if hints is not None:
-        try:
-            tensors["hints"], more = hint_map(hints, picture.size, inner)
-        except ColorizeError as error:  # which of many drawings they are for
-            raise ColorizeError(f"`{name}`: {error.message}", error.hint, error.code) from error
-        notes += more
+    given_hints, more = _hinted(drawing, hints, dots)
+    if given_hints is not None:
+        tensors["hints"] = strokes.resize(given_hints, inner)
     fitted = Hints(**tensors, reference=reference)
     if not any(need in fitted for need in recipe.needs):
         _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
-    return Frame(picture, kind, fitted, notes)
+    return Frame(picture, kind, fitted, notes + more, _touch(given_hints, picture.size, options))
+
+
+def _hinted(
+    drawing: Named, hints: Picture | str | Tensor | None, dots: tuple[Mark, ...]
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The hint map of a drawing and notes; errors tell which of many drawings it is for."""
+    try:
+        return hint_map(hints, dots, drawing.picture)
+    except ColorizeError as error:
+        raise ColorizeError(f"`{drawing.name}`: {error.message}", error.hint, error.code) from error
+
+
+def _touch(hints: Tensor | None, size: tuple[int, int], options: Options) -> Touch | None:
+    """The hinted pixels at full size, if there are any and they are to have their very color."""
+    if hints is None or options.hint_mode == "soft":
+        return None
+    return touch.of(strokes.resize(hints, size), options.strength.get("hints", 1.0))
 
 
 def inner_size(size: tuple[int, int], wanted: int) -> tuple[int, int]:
@@ -115,42 +133,6 @@ def references(given: tuple[Named, ...], side: int = SIDE) -> Tensor | None:
         return None
     side = min(side, max(SMALLEST, *(max(one.picture.size) for one in given)))
     return torch.cat([_square(one, side) for one in given], dim=1)
-
-
-def read_hints(path: Path) -> Picture | str:
-    """Return the hints of a file, for `hint_map`: the text of JSON, or a picture.
-
-    Raises ColorizeError if it cannot be read.
-    """
-    if path.suffix.lower() != ".json":
-        return files.read(path)
-    try:
-        return path.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise ColorizeError(f"`{path}` cannot be read: {reason}", "check the path") from error
-
-
-def hint_map(
-    hints: Picture | str | Tensor, size: tuple[int, int], inner: tuple[int, int]
-) -> tuple[Tensor, tuple[str, ...]]:
-    """Return hints as the model takes them, (1, 4, *inner), and notes.
-
-    hints: a picture that is transparent but for the hints, JSON text, or a hint map (1, 4, h, w).
-    size: (H, W) of the original drawing, in whose pixels JSON counts. Raises ColorizeError as
-    `strokes.parse` does.
-    """
-    if isinstance(hints, Tensor):
-        return strokes.resize(hints, inner), ()
-    if isinstance(hints, str):
-        return strokes.resize(strokes.parse(hints, size), inner), ()
-    notes: tuple[str, ...] = ()
-    if hints.size != size:
-        (height, width), (tall, wide) = hints.size, size
-        notes = (f"the hints are {width} x {height} pixels and were scaled to {wide} x {tall}",)
-    rgb = np.broadcast_to(hints.pixels, (*hints.size, 3))
-    layers = rgb if hints.alpha is None else np.dstack([rgb, hints.alpha])
-    return strokes.resize(strokes.parse(layers, size), inner), notes
 
 
 def shrunk(picture: Picture, side: int) -> Picture:

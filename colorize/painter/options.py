@@ -13,6 +13,7 @@ from colorize.colorizer import Sampling
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.pictures.edges import same_frame
+from colorize.pictures.marks import Mark
 from colorize.pictures.picture import Picture
 from colorize.recipes import Recipe
 
@@ -20,7 +21,7 @@ SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills an
 GIVEN = ("reference", "hints")  # the hints that a user gives beside the drawing
 GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring colors is left
 FRAMED = 0.5  # of same_frame, from which a reference counts as showing the drawing's frame
-OPTIONS = {"reference": "--ref", "hints": "--hints"}
+OPTIONS = {"reference": "--ref", "hints": "--hint or --hints"}
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,21 @@ class Job:
     """One drawing to color and what is given beside it.
 
     drawing: a picture, or the path or bytes of its file, read when its turn comes. references:
-    pictures whose colors to use. hints: a picture that is transparent but for the hints, JSON
-    text, the path of either, or a hint map (1, 4, h, w); see `frame.hint_map`.
+    pictures whose colors to use. hints: a picture that is transparent but for the hints, a copy of
+    the drawing painted over, JSON text, the path of any of these, or a hint map (1, 4, h, w); dots
+    lie on top; see `hinting.hint_map`.
     """
 
     name: str
     drawing: Picture | Path | bytes
     references: tuple[Named, ...] = ()
     hints: Picture | Path | str | Tensor | None = None
+    dots: tuple[Mark, ...] = ()
 
     @property
     def given(self) -> tuple[str, ...]:
         """The hints given beside the drawing."""
-        present = (bool(self.references), self.hints is not None)
+        present = (bool(self.references), self.hints is not None or bool(self.dots))
         return tuple(name for name, there in zip(GIVEN, present, strict=True) if there)
 
 
@@ -64,7 +67,8 @@ class Options:
     size: pixels of the longer side inside the model; results always have the size of the drawing.
     precision: one of `machine.PRECISIONS`. batch: pictures at once, which changes no result but by
     rounding. force: color what is in color, or blank, already. film: keep what the model expected after every step.
-    flat: one flat color for every region of line art. layers: keep the layers of the result.
+    hint_mode: `hard` gives hinted pixels their very color and lets the area follow, `soft` only tells the
+    model of them. flat: one flat color for every region of line art. layers: keep the layers of the result.
     """
 
     kind: Literal["auto", "line", "gray"] = "auto"
@@ -80,13 +84,13 @@ class Options:
     batch: int | None = None
     force: bool = False
     film: bool = False
+    hint_mode: Literal["hard", "soft"] = "hard"
     flat: bool = False
     layers: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in ("auto", "line", "gray"):
-            hint = nearest(self.kind, ("auto", "line", "gray"))
-            raise ColorizeError(f"there is no kind `{self.kind}`", hint, code=2)
+        _among("kind", self.kind, ("auto", "line", "gray"))
+        _among("hint mode", self.hint_mode, ("hard", "soft"))
         if self.size is not None and not SIZES[0] <= self.size <= SIZES[1]:
             raise ColorizeError(
                 f"size is {self.size}", f"it goes from {SIZES[0]} to {SIZES[1]} pixels", code=2
@@ -106,6 +110,12 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ColorizeError(f"{name} is {value}", "take at least 1", code=2)
+
+
+def _among(name: str, word: str, words: tuple[str, ...]) -> None:
+    """Refuse a word that an option cannot have."""
+    if word not in words:
+        raise ColorizeError(f"there is no {name} `{word}`", nearest(word, words), code=2)
 
 
 def sampling(recipe: Recipe, options: Options) -> Sampling:

@@ -31,17 +31,17 @@ def fill(color: Tensor, ink: Tensor, threshold: float = 0.5) -> Tensor:
     return _pull_push(*_peel(color, _trust(color, ink, threshold)))
 
 
-def spread(hints: Tensor, paper: Tensor, wall: float = WALL) -> Tensor:
+def spread(hints: Tensor, paper: Tensor, wall: float = WALL, steps: int | None = None) -> Tensor:
     """Let hints flow over the paper until they meet ink, an edge of the picture, or another hint.
 
     hints: (B, 4, H, W), RGB and a mask, +1 where hinted. paper: (B, 1, H, W) in [-1, 1]; darker than
     `wall` stops the flow. Returns (B, 4, H, W): each pixel has the color of the hint nearest by the way
-    around the ink, within max(H, W) steps; RGB is 0 and the mask -1 where none arrives.
+    around the ink, within `steps` (max(H, W) unless given); RGB is 0 and the mask -1 where none arrives.
     """
     known = (hints[:, 3:] > 0).to(hints)
     free = (paper > wall).to(hints)
     color = hints[:, :3] * known
-    for _ in range(max(hints.shape[-2:])):
+    for _ in range(steps or max(hints.shape[-2:])):
         flow = torch.cat([color, known], dim=1) * free  # ink takes color and gives none
         flow = F.pad(flow, (1, 1, 1, 1))
         # Four neighbors, not eight: a line that is joined at corners only is a wall, too.

@@ -19,6 +19,7 @@ from colorize.pictures.color import XYZ, lab_to_rgb, rgb_to_lab
 from colorize.pictures.enlarge import Array, along_edges, resized, under_ink
 from colorize.pictures.field import fill, paper_white
 from colorize.pictures.picture import Picture, Pixels
+from colorize.pictures.touch import Touch, touched
 
 WORKED = 2_000_000  # pixels that lines are followed at; beyond, a smooth enlargement is enough
 STRIP = 60_000  # pixels finished at a time, which bounds memory and stays in the cache
@@ -28,7 +29,13 @@ COARSE = 0.18  # of L*; half an 8-bit level is 0.2 on average
 SHOWN = 0.01  # share of a sheet that is visible and light where alpha is not just the ink
 
 
-def onto(original: Picture, color: Tensor, kind: Literal["line", "gray"], inked: bool) -> Picture:
+def onto(
+    original: Picture,
+    color: Tensor,
+    kind: Literal["line", "gray"],
+    inked: bool,
+    touch: Touch | None = None,
+) -> Picture:
     """Return the original in color: same size, bit depth, alpha, EXIF and texts; always RGB.
 
     color: (1, 3, h, w) in [-1, 1], the whole original at any size. inked: the color still has the
@@ -39,9 +46,9 @@ def onto(original: Picture, color: Tensor, kind: Literal["line", "gray"], inked:
     """
     if kind == "line":
         sheet = on_paper(original)
-        pixels = painted(sheet, strips(under(sheet, color, inked), sheet.size))
+        pixels = painted(sheet, colored_strips(under(sheet, color, inked), sheet.size, touch))
     else:
-        sheet, pixels = original, _tinted(original, color)
+        sheet, pixels = original, _tinted(original, color, touch)
     icc = None if sheet.gray else sheet.icc  # a gray profile does not fit RGB pixels
     return replace(sheet, pixels=pixels, icc=icc)
 
@@ -121,6 +128,14 @@ def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]
         yield at, resized(mixed, (at.stop - at.start, width))
 
 
+def colored_strips(
+    field: Array, size: tuple[int, int], touch: Touch | None
+) -> Iterator[tuple[slice, Array]]:
+    """Enlarge colors in [0, 1] as `strips` does, and set the touched pixels."""
+    share = touch and replace(touch, color=np.asarray(touch.color / 2 + 0.5, np.float32))
+    return touched(strips(field, size), share)
+
+
 def painted(drawing: Picture, colors: Iterable[tuple[slice, Array]]) -> Pixels:
     """O - min(O) (1 - U): the paper's share of each pixel takes the color U, the ink stays.
 
@@ -135,16 +150,22 @@ def painted(drawing: Picture, colors: Iterable[tuple[slice, Array]]) -> Pixels:
     return result
 
 
-def _tinted(original: Picture, color: Tensor) -> Pixels:
+def _tinted(original: Picture, color: Tensor, touch: Touch | None) -> Pixels:
     """The original's L* with the color's a and b, reduced where sRGB has no such color."""
     small = _working(original.size, color)
     chroma = rgb_to_lab(color.detach().cpu().float())[0, 1:].permute(1, 2, 0)
     light = resized(_lightness(original), small, cv2.INTER_AREA)[..., 0]
     field = along_edges(np.ascontiguousarray(chroma.numpy()), light)
     result = np.empty((*original.size, 3), original.pixels.dtype)
-    for at, ab in strips(field, original.size):
+    for at, ab in touched(strips(field, original.size), touch and _chroma(touch)):
         result[at] = _colored(original.pixels[at], ab)
     return result
+
+
+def _chroma(touch: Touch) -> Touch:
+    """The touch whose colors are a and b of Lab."""
+    lab = rgb_to_lab(torch.from_numpy(touch.color.T.copy())[None, :, :, None])
+    return replace(touch, color=np.ascontiguousarray(lab[0, 1:, :, 0].numpy().T))
 
 
 def _lightness(original: Picture) -> Array:

@@ -19,6 +19,7 @@ from colorize.pictures.enlarge import Array, resized
 from colorize.pictures.flats import flats
 from colorize.pictures.picture import Picture, Pixels
 from colorize.pictures.regions import Labels
+from colorize.pictures.touch import Touch
 
 WORKED = 1024  # pixels of the longer side at which regions are found
 SEEN = 0.5 / 255  # a smaller difference from the flat color is no shade
@@ -30,13 +31,18 @@ class Sheet:
 
     drawing: on paper, see `finish.onto`. field: (h, w, 3) in [0, 1], the model's colors. labels:
     (H, W), the region of each pixel of the drawing. table: (N, 3) in [0, 1], the flat color of each
-    region, in steps of 1/255.
+    region, in steps of 1/255. touch: pixels of the drawing that have a color of their own.
     """
 
     drawing: Picture
     field: Array
     labels: Labels
     table: Array
+    touch: Touch | None = None
+
+    def shaded(self) -> Iterator[tuple[slice, Array]]:
+        """The model's colors, some rows at a time, see `finish.strips`."""
+        return finish.colored_strips(self.field, self.drawing.size, self.touch)
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,18 @@ class Layer:
     picture: Picture
 
 
-def divide(original: Picture, color: Tensor, inked: bool, hints: Tensor | None = None) -> Sheet:
+def divide(
+    original: Picture,
+    color: Tensor,
+    inked: bool,
+    hints: Tensor | None = None,
+    touch: Touch | None = None,
+) -> Sheet:
     """Find the regions of line art and a flat color for each.
 
     color, inked: as `finish.onto` takes them. hints: (1, 4, h, w), RGB and a mask in [-1, 1], the
-    user's, whose colors win in their regions. Regions are found at a longer side of at most 1024
-    pixels and brought up along the lines.
+    user's, whose colors win in their regions. touch: as `finish.onto` takes it. Regions are found at
+    a longer side of at most 1024 pixels and brought up along the lines.
     """
     drawing = finish.on_paper(original)
     field = finish.under(drawing, color, inked)
@@ -63,12 +75,12 @@ def divide(original: Picture, color: Tensor, inked: bool, hints: Tensor | None =
     found = flats(small, finish.paper_share(drawing, (height, width)), marks)
     labels = raised(found.labels, finish.paper_share(drawing, drawing.size))
     table = np.asarray(np.rint(found.table * 255) / 255, np.float32)
-    return Sheet(drawing, field, labels, table)
+    return Sheet(drawing, field, labels, table, touch)
 
 
 def merged(sheet: Sheet, flat: bool) -> Picture:
     """Return the drawing in the model's colors, or in flat ones; what `finish.onto` says of it holds."""
-    colors = _flat_strips(sheet) if flat else finish.strips(sheet.field, sheet.drawing.size)
+    colors = _flat_strips(sheet) if flat else sheet.shaded()
     return replace(sheet.drawing, pixels=finish.painted(sheet.drawing, colors), icc=_profile(sheet))
 
 
@@ -83,7 +95,7 @@ def layers(sheet: Sheet, flat: bool) -> tuple[Layer, ...]:
     """
     names = ("line", "shade", "flats", "paper")
     stack = {name: np.zeros((*sheet.drawing.size, 4), np.uint8) for name in names}
-    for at, color in finish.strips(sheet.field, sheet.drawing.size):
+    for at, color in sheet.shaded():
         base = sheet.table[sheet.labels[at]]
         parts = _parts(sheet.drawing, at, base if flat else color, base)
         for name, part in zip(names, parts, strict=True):

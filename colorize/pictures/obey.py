@@ -30,8 +30,10 @@ def along_lines(color: Tensor, hints: Tensor, paper: Tensor, share: float = 0.5)
     """
     hints = _without_ink(hints, paper)
     held = (hints[:, 3:] > 0).to(color)
-    error = spread(torch.cat([(hints[:, :3] - color) * held, hints[:, 3:]], dim=1), paper)
-    flat = spread(hints, paper)
+    steps = sum(color.shape[-2:])  # from corner to corner of an empty sheet
+    wrong = torch.cat([(hints[:, :3] - color) * held, hints[:, 3:]], dim=1)
+    error = spread(wrong, paper, steps=steps)
+    flat = spread(hints, paper, steps=steps)
     reached = (flat[:, 3:] > 0).to(color)
     radius = max(1, round(SMOOTH * max(color.shape[-2:])))
     smoothed, weight = (_mean(part, radius) for part in (error[:, :3] * reached, reached))

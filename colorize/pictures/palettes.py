@@ -21,6 +21,7 @@ from colorize.pictures.color import lab_to_rgb, rgb_to_lab
 CELLS = 16  # squares a side of a mosaic
 LONGEST = 32  # colors a user may give
 EXAMPLE = 'write colors as "#3b5fa0,#f2c6a0" or by their English names, or give a picture'
+NAMES = "write a color as #3b5fa0 or by its English name"
 MOST = 8  # colors of a simulated palette
 SWATCH = 128  # pixels a side of a palette shown as a picture
 PAPER = 0.94  # in [-1, 1]; a pixel whose darkest channel is lighter is paper and no color
@@ -92,16 +93,20 @@ def parse(text: str) -> Tensor:
     if not 1 <= len(words) <= LONGEST:
         message = f"the palette `{text}` has {len(words)} colors"
         raise ColorizeError(message, f"give 1 to {LONGEST}: {EXAMPLE}", code=2)
-    return torch.tensor([_color(word) for word in words]) / 127.5 - 1
+    return torch.tensor([color(word, "the palette", EXAMPLE) for word in words]) / 127.5 - 1
 
 
-def _color(word: str) -> Sequence[int]:
+def color(word: str, whose: str, hint: str = NAMES) -> Sequence[int]:
+    """Return R, G, B, 0 to 255, of a hex color or a CSS color name.
+
+    Raises ColorizeError (wrong usage) for anything else, which tells `whose` color it is and gives the `hint`.
+    """
     try:
         if "(" in word:  # the functions of CSS hold commas
             raise ValueError
         return ImageColor.getrgb(word)[:3]
     except ValueError:
-        raise ColorizeError(f"`{word}` of the palette is no color", EXAMPLE, code=2) from None
+        raise ColorizeError(f"`{word}` of {whose} is no color", hint, code=2) from None
 
 
 def swatches(colors: Tensor) -> Tensor:

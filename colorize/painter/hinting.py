@@ -1,0 +1,66 @@
+"""Read what users hint: transparent layers, painted copies, JSON and single dots become one hint map.
+
+Knows nothing of models or of the sizes they work at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from colorize.errors import ColorizeError
+from colorize.pictures import copies, files, marks, strokes
+from colorize.pictures.marks import Mark
+from colorize.pictures.picture import Picture
+
+
+def read_hints(path: Path) -> Picture | str:
+    """Return the hints of a file, for `hint_map`: the text of JSON, or a picture.
+
+    Raises ColorizeError if it cannot be read.
+    """
+    if path.suffix.lower() != ".json":
+        return files.read(path)
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise ColorizeError(f"`{path}` cannot be read: {reason}", "check the path") from error
+
+
+def hint_map(
+    hints: Picture | str | Tensor | None, dots: Sequence[Mark], drawing: Picture
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Return the hints on a drawing as a map (1, 4, H, W) of its size, or None without any, and notes.
+
+    hints: a picture that is transparent but for the hints, a copy of the drawing painted over, JSON
+    text, or a hint map (1, 4, h, w), which keeps its size if there are no dots. dots lie on top of
+    all. Raises ColorizeError as `strokes.parse`, `copies.parse` and `marks.draw` do.
+    """
+    below, notes = (None, ()) if hints is None else _below(hints, drawing)
+    if not dots:
+        return below, notes
+    top = marks.draw(dots, drawing.size)
+    if below is None:
+        return top, notes
+    return torch.where(top[:, 3:] > 0, top, strokes.resize(below, drawing.size)), notes
+
+
+def _below(hints: Picture | str | Tensor, drawing: Picture) -> tuple[Tensor, tuple[str, ...]]:
+    """Map and notes of what is given at once, for all of the drawing."""
+    if isinstance(hints, Tensor):
+        return hints, ()
+    if isinstance(hints, str):
+        return strokes.parse(hints, drawing.size), ()
+    notes: tuple[str, ...] = ()
+    if hints.size != drawing.size:
+        (height, width), (tall, wide) = hints.size, drawing.size
+        notes = (f"the hints are {width} x {height} pixels and were scaled to {wide} x {tall}",)
+    if hints.alpha is None or hints.alpha.min() == hints.peak:
+        return copies.parse(hints, drawing), notes
+    layer = np.dstack([np.broadcast_to(hints.pixels, (*hints.size, 3)), hints.alpha])
+    return strokes.parse(layer, drawing.size), notes

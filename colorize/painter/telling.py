@@ -1,0 +1,54 @@
+"""Tell how a picture was made, as JSON can hold it, without folders, which are nobody's business."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from colorize import __version__
+from colorize.checkpoint import Loaded
+from colorize.colorizer import Sampling
+from colorize.painter.framing import Frame
+from colorize.painter.options import Job, Options
+from colorize.pictures.picture import Picture
+
+
+def told(
+    loaded: Loaded,
+    options: Options,
+    walk: Sampling,
+    job: Job,
+    frame: Frame,
+    guidance: Mapping[str, float],
+    variation: int,
+) -> dict[str, object]:
+    """Return what gives a picture again: the model, the walk, and what was given; pictures by name and fingerprint."""
+    source = loaded.source
+    height, width = frame.hints.size
+    return {
+        "program": f"colorize {__version__}",
+        "model": Path(source).name if Path(source).is_absolute() else source,
+        "recipe": loaded.recipe.name,
+        "kind": frame.kind,
+        "size": [width, height],
+        "seed": options.seed,
+        "variation": variation,
+        "sampler": walk.sampler,
+        "steps": walk.steps,
+        "eta": walk.eta,
+        "guidance": dict(guidance),
+        "strength": dict(options.strength),
+        "references": {one.name: _fingerprint(one.picture) for one in job.references},
+        "flat": options.flat,
+        "hints": "hints" in job.given,
+        "dots": [dot.text for dot in job.dots],
+        "hint_mode": options.hint_mode,
+    }
+
+
+def _fingerprint(picture: Picture) -> str:
+    """Twelve signs that tell the pixels of a picture from others'."""
+    return hashlib.sha256(np.ascontiguousarray(picture.pixels).data).hexdigest()[:12]
