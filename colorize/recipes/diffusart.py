@@ -38,6 +38,16 @@ MIX = Mix(
     turn=0.2,
 )
 
+_STAGE = Stage(
+    objective=Denoising(pure=0.6, robust=0.3),
+    mix=MIX,
+    size=128,
+    batch=8,
+    steps=100_000,
+    lr=5e-4,
+    warmup=100,
+)
+
 RECIPE = Recipe(
     name="diffusart",
     help="Line art and scribbles, read by cross-attention (Diffusart)",
@@ -59,24 +69,8 @@ RECIPE = Recipe(
     ),
     schedule=Cosine(zero_snr=True),
     sampling=Sampling(steps=1, sampler="ddim"),
-    pretrain=Stage(
-        objective=Denoising(pure=0.6, robust=0.3),
-        mix=MIX,
-        size=128,
-        batch=8,
-        steps=100_000,
-        lr=5e-4,
-        warmup=100,
-    ),
-    finetune=Stage(
-        objective=Denoising(pure=0.6, robust=0.3),
-        mix=MIX,
-        size=192,
-        batch=8,
-        steps=20_000,
-        lr=2e-4,
-        warmup=30,
-    ),
+    pretrain=_STAGE,
+    finetune=replace(_STAGE, size=192, steps=20_000, lr=2e-4, warmup=30),
 )
 
 _PUBLISHED = replace(MIX, hints=0.95, marks=30.0, hue=0.0, crop=1.0, turn=0.0)

@@ -26,6 +26,16 @@ from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 
 MIX = Mix(gray=1.0, reference=0.0, crop=0.6)
 
+_STAGE = Stage(
+    objective=Denoising(pure=0.6, robust=0.3),
+    mix=MIX,
+    size=128,
+    batch=8,
+    steps=100_000,
+    lr=5e-4,
+    warmup=100,
+)
+
 RECIPE = Recipe(
     name="lab-diffusion",
     help="Gray pictures and photographs: noise on a and b of Lab only (Color Diffusion)",
@@ -47,27 +57,11 @@ RECIPE = Recipe(
     ),
     schedule=Cosine(zero_snr=True),
     sampling=Sampling(steps=1, sampler="ddim", threshold=Dynamic(0.995, 5.0)),
-    pretrain=Stage(
-        objective=Denoising(pure=0.6, robust=0.3),
-        mix=MIX,
-        size=128,
-        batch=8,
-        steps=100_000,
-        lr=5e-4,
-        warmup=100,
-    ),
-    finetune=Stage(
-        objective=Denoising(pure=0.6, robust=0.3),
-        mix=MIX,
-        size=256,
-        batch=8,
-        steps=20_000,
-        lr=1e-4,
-        warmup=30,
-    ),
+    pretrain=_STAGE,
+    finetune=replace(_STAGE, size=256, steps=20_000, lr=1e-4, warmup=30),
 )
 
-_STAGE = Stage(
+_PUBLISHED = Stage(
     mix=replace(MIX, crop=1.0), size=64, batch=36, steps=26_000, weight_decay=0.028, ema=0.9999
 )
 
@@ -92,8 +86,8 @@ PUBLISHED = replace(
     sampling=Sampling(
         steps=350, sampler="ddpm", eta=1.0, spacing="leading", threshold=Dynamic(0.8, 1.0)
     ),
-    pretrain=_STAGE,
-    finetune=replace(_STAGE, lr=1e-6),
+    pretrain=_PUBLISHED,
+    finetune=replace(_PUBLISHED, lr=1e-6),
 )
 
 VARIANTS = {"published": PUBLISHED}
