@@ -23,6 +23,7 @@ LEFT = {  # mode -> which pictures it leaves out
     "shuffled": "that have none of another set and group",
     "stored": "that have no hints of their own",
 }
+ALIKE = "that nothing of their group shares so many colors with"
 
 
 def name(model: str) -> str:
@@ -86,7 +87,8 @@ def tasks(recipe: Recipe, data: Path, modes: Sequence[str], how: How) -> list[Sa
             continue
         if some[0].left_out:
             left = common.counted(some[0].left_out, "picture")
-            common.say(f"note: {mode}: left out {left} {LEFT[mode]}")
+            why = ALIKE if how.alike and mode == "cross" else LEFT[mode]
+            common.say(f"note: {mode}: left out {left} {why}")
         found += some
     for note in without:
         common.say(note)
