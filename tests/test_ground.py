@@ -43,10 +43,18 @@ def test_small_openings_do_not_let_the_paper_in() -> None:
     assert (result[..., 38:] == 1).all()
 
 
-def test_strong_colors_outside_stay() -> None:
+def test_a_strong_stain_on_white_surroundings_becomes_white_unless_told_otherwise() -> None:
     color = glowing()
     color[:, 1:, 2:8, 2:8] = -0.8
-    assert torch.equal(whiten(color, box(), ALL)[..., 2:8, 2:8], color[..., 2:8, 2:8])
+    assert (whiten(color, box(), ALL)[..., 2:8, 2:8] == 1).all()
+    kept = whiten(color, box(), ALL, strong=False)
+    assert torch.equal(kept[..., 2:8, 2:8], color[..., 2:8, 2:8])
+
+
+def test_strong_colors_stay_where_most_of_the_surroundings_have_them() -> None:
+    color = glowing()
+    color[:, 1:, :, :12] = color[:, 1:, :12] = color[:, 1:, 37:] = -0.8
+    assert torch.equal(whiten(color, box(), ALL)[..., :12, :], color[..., :12, :])
 
 
 def test_a_painted_surrounding_stays() -> None:

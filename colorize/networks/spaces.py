@@ -77,7 +77,7 @@ class Field:
         line = hints.get("line")
         if line is not None:
             paper = _paper(line, self.patch)
-            x = whiten(even(x.clamp(-1, 1), paper), paper, 1 - _known(hints))
+            x = whiten(even(x.clamp(-1, 1), paper), paper, 1 - _known(hints), "hints" not in hints)
             x = paper_white(x)
         return obeyed(x, hints, strength, self.patch)
 

@@ -17,32 +17,40 @@ from colorize.pictures.field import WALL
 BALL = 3  # cells; openings of a line up to twice this are taken for closed
 LIGHT = 0.8  # of 1; a cell whose darkest channel is lighter was meant to be paper
 MOSTLY = (0.2, 0.4)  # of an area's cells that are light: from none of it to all of it is paper
+SURELY = (0.35, 0.55)  # the same for cells of strong colors
 EASED = (0.4, 0.7)  # of 1; how light a cell of such an area must be to become white
 
 
-def whiten(color: Tensor, paper: Tensor, share: Tensor) -> Tensor:
-    """Whiten the pale cells of areas that reach the border and are mostly white.
+def whiten(color: Tensor, paper: Tensor, share: Tensor, strong: bool = True) -> Tensor:
+    """Whiten areas that reach the border and are mostly white, or only their pale cells.
 
     color: (B, 3, H, W) in [-1, 1]. paper: (B, 1, H, W), see `field.spread`. share: (B,) from 0 to 1,
-    how far to do so. Strong colors stay, and so does the surrounding that is painted all over.
+    how far to do so. strong: strong colors, too, where the area has more white; a surrounding that
+    is painted all over stays in any case.
     """
     darkest = (color.amin(1, keepdim=True) + 1) / 2
-    rows = [_meant(light, free) for light, free in zip(darkest > LIGHT, paper > WALL, strict=True)]
-    weight = torch.stack(rows)[:, None].to(color) * share.to(color)[:, None, None, None]
-    return color + weight * ease(darkest, *EASED) * (1 - color)
+    rows = [_white(light, free) for light, free in zip(darkest > LIGHT, paper > WALL, strict=True)]
+    part = torch.stack(rows)[:, None].to(color)
+    weight = ease(part, *MOSTLY) * ease(darkest, *EASED)
+    if strong:
+        weight = torch.maximum(weight, ease(part, *SURELY))
+    weight = weight * share.to(color)[:, None, None, None]
+    return torch.lerp(color, torch.ones_like(color), weight)
 
 
-def _meant(light: Tensor, free: Tensor) -> Tensor:
-    """How far each cell lies in an area that is meant to be paper: (1, H, W) bool twice to (H, W)."""
+def _white(light: Tensor, free: Tensor) -> Tensor:
+    """How much of the area that reaches the border around a cell is light: (1, H, W) bool twice to (H, W).
+
+    0 in all other areas, and on lines.
+    """
     areas = _areas(free)
     count = areas.bincount().clamp(min=1)
     part = areas.bincount(light[0].cpu().flatten().double(), minlength=len(count)) / count
-    weight = ease(part, *MOSTLY)
     edge = areas.view(free.shape[1:])
     at_border = torch.cat([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
-    outside = torch.zeros_like(weight).index_fill(0, at_border, 1.0)
+    outside = torch.zeros_like(part).index_fill(0, at_border, 1.0)
     outside[0] = 0  # lines
-    return (weight * outside)[areas].view(edge.shape)
+    return (part * outside)[areas].view(edge.shape)
 
 
 def _areas(free: Tensor) -> Tensor:
