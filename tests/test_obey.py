@@ -44,14 +44,6 @@ def test_the_hint_itself_has_its_very_color_in_an_uneven_field() -> None:
     torch.testing.assert_close(result[0, :, 12, 6], -HUE)
 
 
-def test_a_dark_hint_on_a_line_does_not_blacken_the_area_beside_it() -> None:
-    black = torch.full((3,), -1.0)
-    given = hints(16, (4, 7, black), (4, 8, black))
-    assert (obey.along_lines(torch.zeros(1, 3, 16, 16), given, walled()) == 0).all()
-    away = hints(16, (4, 3, black))  # meant: there is no line near it
-    assert (obey.along_lines(torch.zeros(1, 3, 16, 16), away, walled())[..., :7] < -0.5).all()
-
-
 def test_a_colored_stroke_across_a_line_colors_both_sides() -> None:
     given = hints(16, *((4, x, HUE) for x in range(6, 11)))
     result = obey.along_lines(torch.zeros(1, 3, 16, 16), given, walled())

@@ -17,7 +17,7 @@ from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.painter.hinting import hint_map
 from colorize.painter.options import Named, Options, check_kind
-from colorize.pictures import kinds, lines, strokes, touch
+from colorize.pictures import inky, kinds, lines, strokes, touch
 from colorize.pictures.color import colorfulness, luminance
 from colorize.pictures.marks import Mark
 from colorize.pictures.picture import Picture
@@ -89,7 +89,8 @@ def frame(
     tensors: dict[str, Tensor | None] = {given: _drawing(seen, picture.size, inner, kind, given)}
     given_hints, more = _hinted(drawing, hints, dots)
     if given_hints is not None:
-        tensors["hints"] = strokes.resize(given_hints, inner)
+        small, line = strokes.resize(given_hints, inner), tensors.get("line")
+        tensors["hints"] = small if line is None else inky.off_ink(small, line)
     fitted = Hints(**tensors, reference=reference)
     if not any(need in fitted for need in recipe.needs):
         _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing

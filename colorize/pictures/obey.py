@@ -14,7 +14,6 @@ from colorize.pictures.field import WALL, spread
 
 SMOOTH = 0.08  # radius of the smoothing of what hints correct, as a fraction of the longer side
 NEAR = 8  # cells around a hint over which its own color fades into the area's
-INKY = -0.4  # luma in [-1, 1]; darker hints beside a line show the line, not the area
 DEPTH = 2.0  # of a gray picture: black and white lie twice as far apart as its sides
 REACH = 2.0  # at this distance a hint's color counts a third of what it counts at the hint
 MOST = 2048  # hinted cells that a gray picture is colored by; of more an even choice is taken
@@ -28,7 +27,6 @@ def along_lines(color: Tensor, hints: Tensor, paper: Tensor, share: float = 0.5)
     smoothed and taken away; then `share` of the flat hint color itself is mixed in, all of it at
     the hint. What no hint reaches stays as it is.
     """
-    hints = _without_ink(hints, paper)
     held = (hints[:, 3:] > 0).to(color)
     steps = sum(color.shape[-2:])  # from corner to corner of an empty sheet
     wrong = torch.cat([(hints[:, :3] - color) * held, hints[:, 3:]], dim=1)
@@ -76,16 +74,6 @@ def _shaded(color: Tensor, hints: Tensor, gray: Tensor) -> Tensor:
         trust = (-square.amin(1, keepdim=True).sqrt() / REACH).exp()
         rows.append(torch.lerp(mended, weight @ told, trust))
     return torch.cat(rows).T.view_as(color) + luma
-
-
-def _without_ink(hints: Tensor, paper: Tensor) -> Tensor:
-    """Leave out dark cells of hints at lines: they show the line, and would blacken the area."""
-    held, dark = hints[:, 3:] > 0, luminance(hints[:, :3]) < INKY
-    wall = F.max_pool2d((held & (paper <= WALL)).to(hints), 3, 1, 1) > 0
-    inky = held & dark & wall
-    return torch.cat(
-        [hints[:, :3].masked_fill(inky, 0.0), hints[:, 3:].masked_fill(inky, -1.0)], dim=1
-    )
 
 
 def _nearness(held: Tensor, free: Tensor) -> Tensor:
