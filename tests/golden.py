@@ -30,6 +30,12 @@ def filled(module: nn.Module, keys: int | None = None) -> nn.Module:
     """Give every tensor of a module its hash, by the sorted place of its name."""
     state = module.state_dict()
     assert keys is None or len(state) == keys
+    hashed(state)
+    return module.eval().requires_grad_(False)
+
+
+def hashed(state: dict[str, Tensor]) -> None:
+    """Overwrite tensors by their hashes."""
     for j, name in enumerate(sorted(state)):
         shape = tuple(state[name].shape)
         if len(shape) == 1:
@@ -37,7 +43,6 @@ def filled(module: nn.Module, keys: int | None = None) -> nn.Module:
         else:
             value = fill(j, shape, math.sqrt(3 / math.prod(shape[1:])))
         state[name].copy_(value)
-    return module.eval().requires_grad_(False)
 
 
 def agree(value: Tensor, shape: tuple[int, ...], mean: float, std: float, *samples: float) -> None:
