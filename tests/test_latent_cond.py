@@ -16,6 +16,8 @@ from colorize.networks.unet import Cond
 X, C = fill(1, (1, 4, 8, 8), R), fill(2, (1, 6, 24), R)
 OTHER = fill(3, (1, 4, 8, 8), R)
 T = torch.tensor([0.5])
+WARPED = (128, 128, 128, 128, 128, 64, 64, 64, 32, 32, 32, 32)  # of the skips, the coarsest first
+STYLED = (128, 128, 128, 128, 128, 128, 64, 64, 64, 32, 32, 32)  # of the output blocks
 
 
 @cache
@@ -129,6 +131,36 @@ def test_before_its_start_another_picture_is_not_looked_at():
         X.repeat(2, 1, 1, 1), torch.cat([early, late]), replace(cond, tokens=C.repeat(2, 1, 1))
     )
     same(both, torch.cat([net()(X, early, cond), net()(X, late, cond)]))
+
+
+def test_another_picture_is_noised_for_whole_entries_of_the_table():
+    asked = []
+    noised = lambda index: asked.append(index.tolist()) or OTHER
+    net()(X, torch.tensor([0.5004]), LatentCond(tokens=C, injection=Injection(noised)))
+    assert asked == [[499.0]]
+
+
+# Smaller numbers
+
+
+def test_a_lightened_network_answers_nearly_the_same_in_full_numbers():
+    spec = LatentUNetSpec((32, 64, 128, 128), head=16, lora=(4, 4), sides=True)
+    full, light = (filled(spec.build(tokens=24)) for _ in range(2))
+    assert light.lighten(torch.bfloat16).dtype == torch.bfloat16
+    assert light.time_embed[0].weight.dtype == light.out[2].weight.dtype == torch.float32
+    cond = LatentCond(
+        tokens=C,
+        maps=(fill(6, (1, 32, 8, 8), 1),),
+        token_scale=torch.ones(1, 1, 1),
+        split=Split(fill(5, (1, 1, 8, 8), 1), 0.1, tuned=(True, True)),
+        background=tuple(0.1 * fill(9, (1, 4, w), 1) for w in WARPED),
+        style=tuple(0.1 * fill(9, (1, 2 * w), 1) for w in STYLED),
+        window=Window(0.1, 0.9),
+        injection=Injection(lambda index: OTHER, own=torch.full((1, 1, 1), 0.5)),
+    )
+    want, got = full(X, T, cond), light(X, T, cond)
+    assert got.dtype == torch.float32
+    assert torch.corrcoef(torch.stack([want.flatten(), got.flatten()]))[0, 1] > 0.995
 
 
 # One call for all

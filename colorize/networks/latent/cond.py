@@ -52,7 +52,8 @@ class Window:
 class Injection:
     """Another picture whose self-attention the places also read (reference-only attention).
 
-    noised: index (B,) into the noise table -> that picture's latent with so much noise, (B or 1, C, h, w).
+    noised: whole index (B,), 0 to 999, into the noise table -> that picture's latent with so much noise,
+    (B or 1, C, h, w).
     maps: its sketch maps. own: (B, 1, 1), the share of plain self-attention, None for none. start: from
     which share of the way on, 0 to 1.
     """
@@ -111,9 +112,29 @@ class LatentCond(Cond):
         counts = self.window(way)[:, None, None]
         return replace(self, token_scale=self.token_scale * counts, window=None)
 
+    def to(self, dtype: torch.dtype) -> LatentCond:
+        """Return the same in another kind of numbers; masks stay as they are."""
+        scale, other = self.token_scale, self.injection
+        if other is not None:
+            own = None if other.own is None else other.own.to(dtype)
+            other = replace(other, maps=_cast(other.maps, dtype), own=own)
+        return replace(
+            self,
+            tokens=None if self.tokens is None else self.tokens.to(dtype),
+            maps=_cast(self.maps, dtype),
+            token_scale=scale.to(dtype) if isinstance(scale, Tensor) else scale,
+            background=_cast(self.background, dtype),
+            style=_cast(self.style, dtype),
+            injection=other,
+        )
+
     def scale(self, place: int) -> Tensor | float:
         """Return how much the tokens count at a place: a number or (B, 1, 1)."""
         return self.token_scale * self.places[place] if self.places else self.token_scale
+
+
+def _cast(values: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    return tuple(value.to(dtype) for value in values)
 
 
 def weights(

@@ -76,14 +76,27 @@ class LatentUNet(nn.Module):
         index = table_index(t)
         index = index.round() if self.spec.whole else index
         way = (1 - index / (ENTRIES - 1)).float()
-        known = LatentCond.of(cond).at(way)
+        known = LatentCond.of(cond).at(way).to(self.dtype)
         if known.injection is not None:
             known = self.remembering(index, way, known)
         return self.walk(x, index, known)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The kind of numbers that the ladder computes in."""
+        return next(self.input_blocks.parameters()).dtype
+
+    def lighten(self, dtype: torch.dtype) -> LatentUNet:
+        """Bring the ladder to a smaller kind of numbers and return this; time and output stay as they are."""
+        for name, part in self.named_children():
+            if name not in ("time_embed", "out"):
+                part.to(dtype)
+        return self
+
     def walk(self, x: Tensor, index: Tensor, cond: LatentCond) -> Tensor:
         """Down, across and up; index: (B,), places in the noise table."""
-        time = self.time_embed(waves(index, self.spec.widths[0]).to(x.dtype))
+        told = waves(index, self.spec.widths[0]).to(next(self.time_embed.parameters()).dtype)
+        x, time = x.to(self.dtype), self.time_embed(told).to(self.dtype)
         skips: list[Tensor] = []
         for rung, maps in zip(self.input_blocks, spread(cond.maps, self.spec), strict=True):
             x = rung(x, time, cond)
@@ -95,7 +108,7 @@ class LatentUNet(nn.Module):
             x = rung(torch.cat([x, skip], dim=1), time, cond)
             if cond.style:
                 x = self.style_modules[k](x, cond.style[k], time)
-        out: Tensor = self.out(x)
+        out: Tensor = self.out(x.to(next(self.out.parameters()).dtype))
         return out
 
     def behind(self, skip: Tensor, cond: LatentCond, k: int) -> Tensor:
@@ -117,10 +130,10 @@ class LatentUNet(nn.Module):
             return replace(cond, injection=None)
         own = injection.own
         if bool(early.any()):
-            own = torch.where(early, 1.0, 0.0 if own is None else own)
+            own = torch.where(early, 1.0, 0.0 if own is None else own).to(self.dtype)
         memory = Memory()
         other = replace(cond, maps=injection.maps, injection=None, memory=memory)
-        noised = injection.noised(index)
+        noised = injection.noised(index.round())
         self.walk(noised.expand(len(index), *noised.shape[1:]), index.round(), other)
         return replace(cond, injection=None, memory=Memory(memory.states, writing=False, own=own))
 
