@@ -37,7 +37,9 @@ class Sampling:
     steps: int = 10
     sampler: Literal["ddim", "ddpm", "dpmpp", "unipc", "euler", "heun"] = "ddim"
     eta: float = 0.0
-    spacing: Literal["trailing", "linspace", "leading", "karras"] = "trailing"
+    spacing: Literal[
+        "trailing", "linspace", "leading", "inner", "karras", "exponential", "uniform", "sgm"
+    ] = "trailing"
     start: Literal["noise", "noised-reference"] = "noise"
     begin: float = 1.0
     threshold: Static | Dynamic | None = Static()

@@ -164,6 +164,29 @@ def test_a_hint_of_weight_one_does_not_dilute_the_average():
     assert torch.equal(alone, beside)
 
 
+def test_joined_conditions_are_asked_in_one_call_and_joined_once():
+    joins = []
+
+    def join(conds, rows):
+        joins.append(rows)
+        return torch.tensor(conds).repeat_interleave(rows)[:, None, None, None]
+
+    def denoise(x, t, cond):
+        calls.append(len(x))
+        return x + t[:, None, None, None] + cond
+
+    calls = []
+    x, t = torch.rand(2, 1, 3, 3), torch.tensor([0.2, 0.7])
+    weights = {"line": 2.0, "reference": 4.0}
+    apart = guide(denoise, 5.0, WITHOUT, weights)(x, t)
+    assert calls == [2, 2, 2]
+    guided = guide(denoise, 5.0, WITHOUT, weights, join)
+    for _ in range(2):
+        torch.testing.assert_close(guided(x, t), apart)
+    assert calls == [2, 2, 2, 6, 6]
+    assert joins == [2]
+
+
 def test_guidance_of_zero_leaves_the_hint_out():
     assert guide(Counted(), 5.0, WITHOUT, {"reference": 0.0})(X, T).item() == 3
 

@@ -5,9 +5,10 @@ Knows nothing of what a condition is, nor of how a walk moves from one time to t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import cache, partial
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from colorize.diffusion.schedule import Schedule, expand
 from colorize.errors import ColorizeError, nearest
 
 Predicts = Literal["eps", "v", "x0"]
+Join = Callable[[Sequence[Any], int], object]  # conditions, rows of each -> one of all rows
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, ...), t (B,) in [0, 1] -> x0 (B, ...)
 
 
@@ -119,22 +121,36 @@ def guide(
     cond: object,
     without: Mapping[str, object],
     weights: Mapping[str, float],
+    join: Join | None = None,
 ) -> Denoise:
     """Return a denoise function that follows some hints more (weight > 1) or less (weight < 1).
 
     cond: the encoded hints; without[name]: the same with that hint left out. For each hint whose
     weight w is not 1 this runs once more and takes u + w * (c - u), c with the hint and u without
     (Ho and Salimans 2022); several hints are averaged, as ColorizeDiffusion does. If every weight
-    is 1, nothing runs twice. Raises ColorizeError for a weight on a hint that is not in `without`.
+    is 1, nothing runs twice. join: makes one condition of several, each for as many rows as it is told,
+    so that all of them are asked in one call. Raises ColorizeError for a weight on a hint that is not
+    in `without`.
     """
     strong = {name: w for name, w in weights.items() if w != 1.0}
     for name in strong:
         if name not in without:
             raise ColorizeError(f"there is no hint `{name}` to guide by", nearest(name, without))
 
+    conds = [cond, *(without[name] for name in strong)]
+    together = None if join is None or not strong else cache(partial(join, conds))
+
+    def answers(x: Tensor, t: Tensor) -> Sequence[Tensor]:
+        if together is None:
+            return [denoise(x, t, one) for one in conds]
+        many = len(conds)
+        wide = x.repeat(many, *[1] * (x.ndim - 1))
+        return denoise(wide, t.repeat(many), together(len(x))).chunk(many)
+
     def guided(x: Tensor, t: Tensor) -> Tensor:
-        base = denoise(x, t, cond)
-        pushes = [(w - 1) * (base - denoise(x, t, without[name])) for name, w in strong.items()]
+        base, *others = answers(x, t)
+        told = zip(strong.values(), others, strict=True)
+        pushes = [(w - 1) * (base - other) for w, other in told]
         return base + torch.stack(pushes).mean(0) if pushes else base
 
     return guided

@@ -18,13 +18,9 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor
 
-from colorize.diffusion.spacing import RULES, WHOLE, karras
+from colorize.diffusion.spacing import LEVELED, PLAIN, RULES
 from colorize.errors import ColorizeError, nearest
 
-KARRAS_RHO = 7.0  # Karras et al. 2022 (EDM), table 1
-KARRAS_CEILING = (
-    80.0  # EDM's largest sigma / alpha; stands in where alpha = 0 makes the ratio infinite
-)
 SNAP = 1e-3  # of a table entry: float32 cannot write i / 1000 exactly, yet should meet entry i
 
 
@@ -187,12 +183,19 @@ def draw(n: int, rng: Generator, stratified: bool = True) -> Tensor:
     return (1 - share).clamp(min=torch.finfo(torch.float32).eps)
 
 
-def times(schedule: Schedule, steps: int, begin: float = 1.0, rule: str = "trailing") -> Tensor:
+def times(
+    schedule: Schedule,
+    steps: int,
+    begin: float = 1.0,
+    rule: str = "trailing",
+    skip: bool = False,
+) -> Tensor:
     """Return the times at which a walk of `steps` steps stops: (steps + 1,), falling, the last 0.
 
     begin in (0, 1]: where to start; below 1 the walk starts from a noised picture, not from noise.
-    rule: one of RULES. All but `karras` meet table entries exactly; `leading` stops first one
-    stride below `begin`, so a start has to be noised for the first of these times.
+    rule: one of RULES. `trailing`, `linspace`, `leading` and `inner` meet table entries exactly; the last
+    two stop first one stride below `begin`, so a start has to be noised for the first of these times.
+    skip: choose one stop more and leave out the last noisy one, as is usual for DPM2 and DPM++ 3M.
 
     Raises ColorizeError for an unknown rule, a begin outside (0, 1], or more steps than the table
     has entries up to `begin`.
@@ -202,12 +205,14 @@ def times(schedule: Schedule, steps: int, begin: float = 1.0, rule: str = "trail
     if not 0 < begin <= 1:
         raise ColorizeError(f"a walk cannot begin at {begin:g}", "choose 0 < begin <= 1")
     last = max(1, round(begin * schedule.steps))
-    if not 1 <= steps <= last:
-        raise ColorizeError(f"{steps} steps do not fit", f"choose 1 to {last} steps")
-    if rule in WHOLE:
-        entries = torch.tensor(WHOLE[rule](steps, last), dtype=torch.float64)
+    most = last - 1 if skip else last
+    if not 1 <= steps <= most:
+        raise ColorizeError(f"{steps} steps do not fit", f"choose 1 to {most} steps")
+    stops = steps + 1 if skip else steps
+    if rule in PLAIN:
+        entries = torch.tensor(PLAIN[rule](stops, last), dtype=torch.float64)
     else:
         table = torch.arange(schedule.steps + 1, dtype=torch.float64) / schedule.steps
         alpha, sigma = (part.double() for part in schedule(table))
-        entries = karras(steps, last, torch.atan2(sigma, alpha))
-    return torch.cat([entries, entries.new_zeros(1)]).div(schedule.steps).float()
+        entries = LEVELED[rule](stops, last, torch.atan2(sigma, alpha))
+    return torch.cat([entries[:steps], entries.new_zeros(1)]).div(schedule.steps).float()

@@ -1,11 +1,11 @@
 """Choose the table entries at which a walk stops, from the noisiest down to the first noisy one.
 
-Knows nothing of what the entries hold, except their angles for the one rule that asks for them.
+Knows nothing of what the entries hold, except their angles for the rules that ask for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -39,17 +39,54 @@ def leading(steps: int, last: int) -> list[int]:
     return [first + k * last // steps for k in reversed(range(steps))]
 
 
+def inner(steps: int, last: int) -> list[int]:
+    """Stop at the N inner borders of N + 1 whole strides: the multistep schedulers of `diffusers`, offset 1.
+
+    As published, strides are rounded down, so a walk of very many steps begins low: 600 steps of a table
+    of 1000 begin at entry 602.
+    """
+    stride = max(1, last // (steps + 1))
+    offset = min(2, last - steps * stride)
+    return [offset + k * stride for k in reversed(range(1, steps + 1))]
+
+
+def uniform(steps: int, last: int) -> list[float]:
+    """Even steps of time, both ends included, also between entries: k-diffusion's own list."""
+    return [last - (last - 1) * k / max(1, steps - 1) for k in range(steps)]
+
+
+def sgm(steps: int, last: int) -> list[float]:
+    """The first of one more even steps than asked for: the list of Stability's generative models."""
+    return uniform(steps + 1, last)[:-1]
+
+
 def karras(steps: int, last: int, angles: Tensor) -> Tensor:
     """Even steps of (sigma / alpha)^(1 / 7): Karras et al. 2022, equation 5.
 
     angles: atan(sigma / alpha) of every entry, (T + 1,) float64, rising. Returns fractional
     entries, (steps,) float64. The first is always `last`, even where its ratio is infinite.
     """
-    pure = bool(angles[last] >= torch.pi / 2)  # alpha = 0 there
-    high = angles.new_tensor(KARRAS_CEILING) if pure else angles[last].tan()
+    high, low = (ratio ** (1 / KARRAS_RHO) for ratio in _ends(last, angles))
     share = torch.linspace(0, 1, steps, dtype=torch.float64)
-    ends = [ratio ** (1 / KARRAS_RHO) for ratio in (high, angles[1].tan())]
-    wanted = torch.lerp(ends[0], ends[1], share).pow(KARRAS_RHO).atan()
+    return _entries(torch.lerp(high, low, share).pow(KARRAS_RHO), last, angles)
+
+
+def exponential(steps: int, last: int, angles: Tensor) -> Tensor:
+    """Even steps of log(sigma / alpha): k-diffusion's list for third-order samplers. Like `karras` otherwise."""
+    high, low = (ratio.log() for ratio in _ends(last, angles))
+    share = torch.linspace(0, 1, steps, dtype=torch.float64)
+    return _entries(torch.lerp(high, low, share).exp(), last, angles)
+
+
+def _ends(last: int, angles: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the largest and the smallest sigma / alpha of a walk."""
+    pure = bool(angles[last] >= torch.pi / 2)  # alpha = 0 there
+    return angles.new_tensor(KARRAS_CEILING) if pure else angles[last].tan(), angles[1].tan()
+
+
+def _entries(ratios: Tensor, last: int, angles: Tensor) -> Tensor:
+    """Find the fractional entries that have these sigma / alpha, the first of which is `last` by decree."""
+    wanted = ratios.atan()
     above = torch.searchsorted(angles, wanted).clamp(1, last)
     part = (wanted - angles[above - 1]) / (angles[above] - angles[above - 1])
     entries = above - 1 + part
@@ -57,9 +94,16 @@ def karras(steps: int, last: int, angles: Tensor) -> Tensor:
     return entries
 
 
-WHOLE: dict[str, Callable[[int, int], list[int]]] = {
+PLAIN: dict[str, Callable[[int, int], Sequence[float]]] = {
     "trailing": trailing,
     "linspace": linspace,
     "leading": leading,
+    "inner": inner,
+    "uniform": uniform,
+    "sgm": sgm,
 }
-RULES: tuple[str, ...] = (*WHOLE, "karras")
+LEVELED: dict[str, Callable[[int, int, Tensor], Tensor]] = {
+    "karras": karras,
+    "exponential": exponential,
+}
+RULES: tuple[str, ...] = (*PLAIN, *LEVELED)

@@ -9,12 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def waves(values: Tensor, width: int) -> Tensor:
+    """Turn numbers (B,) into (B, width) cosines and sines of falling frequency (Vaswani et al. 2017)."""
+    half = width // 2
+    rates = torch.exp(-math.log(10_000) * torch.arange(half, device=values.device) / half)
+    angles = values.float()[:, None] * rates
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
 def time_features(t: Tensor, width: int) -> Tensor:
     """Turn times (B,) in [0, 1] into (B, width) sines and cosines, at 1000 t as in DDPM (Ho et al. 2020)."""
-    half = width // 2
-    rates = torch.exp(-math.log(10_000) * torch.arange(half, device=t.device) / half)
-    angles = 1000 * t.float()[:, None] * rates
-    return torch.cat([angles.cos(), angles.sin()], dim=1)
+    return waves(1000 * t.float(), width)
 
 
 def zero(module: nn.Conv2d | nn.Linear) -> nn.Module:

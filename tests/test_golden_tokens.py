@@ -1,0 +1,93 @@
+"""Published numbers of the edits of tokens by text, and claims about them."""
+
+import pytest
+import torch
+from golden import agree, fill
+from torch.nn.functional import normalize
+
+from colorize.errors import ColorizeError
+from colorize.networks.latent.edits import Edit, edited, edited_whole, likeness, push, regions
+
+TOKENS = fill(3100, (1, 17, 24), 3)
+TEXTS = [normalize(fill(3000 + n, (24,), 1), dim=0) for n in range(5)]
+
+
+def two(first: bool, second: bool) -> list[Edit]:
+    return [
+        Edit(TEXTS[0], TEXTS[2], TEXTS[1], 8.0, first, (0.5, 0.55, 0.65, 0.95)),
+        Edit(TEXTS[3], TEXTS[4], None, 5.0, second, (0.3, 0.4, 0.6, 0.8)),
+    ]
+
+
+LOCAL = {
+    (False, False): (0.228996, 3.704281, 0.51518, -1.03637, -1.36210, 0.77804, 0.22664),
+    (True, False): (0.324951, 4.270883, 0.51518, -0.86838, -1.63884, 1.44372, 0.44090),
+    (True, True): (0.324951, 4.270883, 0.51518, -0.86838, -1.63884, 1.44372, 0.44090),
+}
+
+
+@pytest.mark.parametrize("enhance", LOCAL)
+def test_local_edits_give_the_published_numbers(enhance):
+    agree(edited(TOKENS, two(*enhance)), (1, 17, 24), *LOCAL[enhance])
+
+
+WHOLE = {
+    (False, False): (-0.862763, 3.176415, -4.27011, -3.58645, 2.88992, -5.98323, 0.64731),
+    (True, False): (-0.809170, 2.700275, -1.40323, -3.47625, 1.38202, -3.32883, 2.44053),
+    (True, True): (-0.757897, 2.654839, -1.37117, -3.36230, 1.47190, -3.04077, 2.15155),
+}
+
+
+@pytest.mark.parametrize("enhance", WHOLE)
+def test_global_edits_give_the_published_numbers(enhance):
+    agree(edited_whole(TOKENS[:, :1], two(*enhance)), (1, 1, 24), *WHOLE[enhance])
+
+
+def test_the_push_of_the_published_example():
+    like = torch.linspace(0, 1, 11, dtype=torch.float64)[None]
+    like[0, 5] = 0.5  # meets its threshold exactly
+    want = [-8, -8, -8, -8, -8, -8, 1, 2.33333, 3, 3.66667, 4]
+    assert push(like, torch.full((1, 1), 4.0))[0].tolist() == pytest.approx(want, abs=1e-5)
+
+
+def test_the_push_jumps_at_the_first_threshold_only():
+    around = [torch.tensor([[edge - 1e-4, edge + 1e-4]]) for edge in (0.5, 0.55, 0.65, 0.95)]
+    jumps = [push(like, torch.ones(1, 1)).diff().item() for like in around]
+    assert jumps == pytest.approx([1, 0, 0, 0], abs=5e-3)
+
+
+def test_equal_thresholds_leave_no_gap():
+    pushed = push(torch.tensor([[0.2, 0.5, 0.8]]), torch.ones(1, 1), (0.5,) * 4)
+    assert pushed[0].tolist() == [-2, -2, 1]
+
+
+def test_tokens_that_are_all_alike_are_all_least_related():
+    assert likeness(torch.ones(1, 4, 3), torch.ones(3)).tolist() == [[1, 1, 1, 1]]
+
+
+def test_an_edit_everywhere_pushes_all_alike():
+    moved = edited(TOKENS, [Edit(TEXTS[0])]) - TOKENS
+    strength = 8 - TOKENS[0, 0] @ TEXTS[0]
+    torch.testing.assert_close(moved[0, 1:], (strength * TEXTS[0]).expand(16, -1))
+
+
+def test_edits_of_scale_0_change_nothing():
+    assert torch.equal(edited(TOKENS, [Edit(TEXTS[0], TEXTS[1], scale=0)]), TOKENS)
+    assert torch.equal(edited_whole(TOKENS[:, :1], [Edit(TEXTS[0], scale=0)]), TOKENS[:, :1])
+
+
+def test_thresholds_that_do_not_rise_are_refused():
+    with pytest.raises(ColorizeError, match=r"0\.6, 0\.55, 0\.65, 0\.95 do not rise"):
+        Edit(TEXTS[0], thresholds=(0.6, 0.55, 0.65, 0.95))
+
+
+def test_regions_are_counted_by_the_thresholds_passed():
+    # a ramp over the 4 x 4 places, control on its only channel
+    ramp = torch.linspace(0, 1, 16)[None, :, None]
+    tokens = torch.cat([torch.zeros(1, 1, 1), ramp], dim=1)
+    told = regions(tokens, torch.ones(1), (4, 4), (0.25, 0.45, 0.65, 0.85))
+    assert told.flatten().tolist() == [0] * 4 + [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
+
+
+def test_regions_have_the_size_asked_for():
+    assert regions(TOKENS, TEXTS[0], (30, 20)).shape == (1, 30, 20)
