@@ -17,7 +17,7 @@ from colorize.pictures.field import WALL
 BALL = 3  # cells; openings of a line up to twice this are taken for closed
 LIGHT = 0.8  # of 1; a cell whose darkest channel is lighter was meant to be paper
 MOSTLY = (0.2, 0.4)  # of an area's cells that are light: from none of it to all of it is paper
-SURELY = (0.35, 0.55)  # the same for cells of strong colors
+SURELY = (0.5, 0.7)  # the same for cells of strong colors
 EASED = (0.4, 0.7)  # of 1; how light a cell of such an area must be to become white
 
 
