@@ -87,7 +87,6 @@ def prepare(
     command again goes on where it stopped.
 
     Examples:
-        colorize prepare-data pictures/
         colorize prepare-data scans/ data/ --size 512 --layout pairs --crop subject
         colorize prepare-data hub:OWNER/NAME data/
     """
