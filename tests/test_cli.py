@@ -237,16 +237,3 @@ def test_a_seed_that_no_generator_takes_is_refused_alike(command, seed, folder, 
     result = run(command, *more.get(command, ["mini", str(folder)]), "--seed", seed)
     assert result.exit_code == 2
     assert result.stderr.startswith(f"error: seed is {seed}\nhint: it goes from 0 to")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [("90s", 90), ("9m", 540), ("1.5h", 5400), ("1h 30m", 5400), ("2d", 172800)]
-)
-def test_times_are_read_with_their_unit(text, value):
-    assert common.seconds(text) == value
-
-
-@pytest.mark.parametrize("text", ["9", "m", "", "9 minutes", "-9m", "0s", "1h-3m"])
-def test_a_time_without_a_clear_unit_is_refused(text):
-    with pytest.raises(ColorizeError, match="is not a time"):
-        common.seconds(text)

@@ -240,15 +240,3 @@ def test_a_begin_outside_the_schedule_is_refused(begin):
 def test_an_unknown_spacing_names_the_nearest():
     with pytest.raises(ColorizeError, match="did you mean `trailing`"):
         times(ANIME, 5, rule="trailling")
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_skipped_stop_is_the_last_noisy_one(rule):
-    longer = times(ANIME, 7, rule=rule)
-    shorter = times(ANIME, 6, rule=rule, skip=True)
-    assert shorter.tolist() == [*longer[:6].tolist(), 0]
-
-
-def test_no_more_steps_fit_with_one_skipped():
-    with pytest.raises(ColorizeError, match="choose 1 to 999 steps"):
-        times(ANIME, 1000, skip=True)

@@ -62,9 +62,9 @@ def shares(percents: Sequence[float], curve: bool, modes: Sequence[str]) -> tupl
     return SHARES if curve else tuple(sorted({percent / 100 for percent in percents}))
 
 
-def drawn(recipe: Recipe, kind: str | None) -> Kind:
+def drawn(recipe: Recipe, kind: Kind | None) -> Kind:
     """Return how pictures are drawn: as asked, or else as line art if the recipe takes it."""
-    return kind or ("line" if "line" in recipe.hints else "gray")  # type: ignore[return-value]
+    return kind or ("line" if "line" in recipe.hints else "gray")
 
 
 def tasks(recipe: Recipe, data: Path, modes: Sequence[str], how: How) -> list[Samples]:
