@@ -16,10 +16,12 @@ from colorize.diffusion.samplers import State
 from colorize.diffusion.schedule import times
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
-from colorize.networks.references import single
+from colorize.networks.latent.manner import Manner
+from colorize.networks.latent.space import LatentSpace
+from colorize.networks.references import Drop, Strength, single
 from colorize.networks.spaces import RGB, Field, Lab
 
-Space = RGB | Field | Lab
+Space = RGB | Field | Lab | LatentSpace
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,35 @@ class Colorizer(nn.Module):
         plain = Hints(line=torch.ones_like(reference[:, :1]))
         return alpha * self.space.encode(reference, plain) + sigma * noise
 
+    def told(
+        self, hints: Hints, drop: Drop, strength: Strength, manner: Manner | None = None
+    ) -> object:
+        """Encode the hints into a condition. manner: how a latent system is to take them.
+
+        Raises ColorizeError (wrong usage) for a manner where the system is not latent.
+        """
+        if manner is None:
+            return self.condition(hints, drop, strength)
+        if not isinstance(self.space, LatentSpace):
+            raise ColorizeError(
+                "this model has none of the knobs of `colorize-diffusion`",
+                "leave them out, or choose such a model",
+                code=2,
+            )
+        return self.condition(hints, drop, strength, manner, self.space.latent)
+
     def guided(
         self,
         hints: Hints,
         guidance: Mapping[str, float],
         strength: Mapping[str, float],
+        manner: Manner | None = None,
     ) -> denoising.Denoise:
-        """Encode the hints and return x, t -> x0; every hint with guidance != 1 costs one more call a step."""
+        """Encode the hints and return x, t -> x0.
+
+        Every hint with guidance != 1 costs one more call a step, or as many more rows of one call where
+        conditions can be joined.
+        """
         unknown = [name for name in [*guidance, *strength] if name not in hints]
         if unknown:
             raise ColorizeError(
@@ -115,13 +139,14 @@ class Colorizer(nn.Module):
                 code=2,
             )
         everyone = torch.ones(hints.batch, dtype=torch.bool, device=hints.drawing.device)
-        cond = self.condition(hints, {}, strength)
+        cond = self.told(hints, {}, strength, manner)
         without = {
-            name: self.condition(hints, {name: everyone}, strength)
+            name: self.told(hints, {name: everyone}, strength, manner)
             for name, weight in guidance.items()
             if weight != 1
         }
-        return denoising.guide(self.denoiser, cond, without, guidance)
+        join = getattr(self.condition, "join", None)
+        return denoising.guide(self.denoiser, cond, without, guidance, join)
 
     def walk(
         self,
@@ -130,10 +155,11 @@ class Colorizer(nn.Module):
         seeds: Sequence[int],
         guidance: Mapping[str, float] | None = None,
         strength: Mapping[str, float] | None = None,
+        manner: Manner | None = None,
     ) -> Iterator[State]:
         """Yield the state after every step; the last one's x is the answer in the space of the system.
 
-        hints: B pictures on the device of the weights. seeds: one per picture.
+        hints: B pictures on the device of the weights. seeds: one per picture. manner: see `told`.
         """
         noise = Noise(seeds)
         blank = hints.drawing.new_empty(self.space.shape(hints))
@@ -141,7 +167,7 @@ class Colorizer(nn.Module):
         schedule = self.denoiser.schedule
         moments = times(schedule, sampling.steps, begin=sampling.begin, rule=sampling.spacing)
         yield from samplers.walk(
-            self.guided(hints, guidance or {}, strength or {}),
+            self.guided(hints, guidance or {}, strength or {}, manner),
             x,
             moments.to(x.device),
             schedule,
@@ -168,8 +194,9 @@ class Colorizer(nn.Module):
         seeds: Sequence[int],
         guidance: Mapping[str, float] | None = None,
         strength: Mapping[str, float] | None = None,
+        manner: Manner | None = None,
     ) -> Tensor:
         """Walk to the end and decode: color (B, 3, h, w) in [-1, 1], under or with ink as `space.inked` says."""
-        for state in self.walk(hints, sampling, seeds, guidance, strength):
+        for state in self.walk(hints, sampling, seeds, guidance, strength, manner):
             x = state.x
         return self.decode(x, hints, strength)

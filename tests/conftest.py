@@ -46,6 +46,25 @@ TINY["lab-diffusion"] = (
     "sampling.steps=2",
     "size=32",
 )
+TINY["colorize-diffusion"] = (
+    "denoiser.net.widths=[32,32]",
+    "denoiser.net.blocks=[1,1]",
+    "denoiser.net.attention=[0,1]",
+    "denoiser.net.head=16",
+    "space.vae.widths=[32,32,32,32]",
+    "space.vae.blocks=1",
+    "space.multiple=16",
+    "condition.encoder=",
+    "condition.clip.embed=24",
+    "condition.clip.vision.width=32",
+    "condition.clip.vision.layers=1",
+    "condition.clip.vision.head=16",
+    "condition.clip.text.width=32",
+    "condition.clip.text.layers=1",
+    "condition.clip.text.head=16",
+    "sampling.steps=2",
+    "size=32",
+)
 SMALL_STAGE = ("size=32", "batch=2", "steps=4", "warmup=1", "lr=0.001")
 
 

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from colorize import __version__, recipes
-from colorize.checkpoint import hub, tensors
+from colorize.checkpoint import hub, latent, tensors
+from colorize.checkpoint.latent import Wants as Wants
 from colorize.checkpoint.tensors import AGAIN, refused, unreadable
 from colorize.colorizer import Colorizer
 from colorize.errors import ColorizeError, nearest, within
+from colorize.networks.latent.space import LatentSpace
 from colorize.pictures.files import atomic, shown
 from colorize.recipes import Recipe, values
 
@@ -69,7 +71,9 @@ def save(
     facts = facts or {}
     assert not set(facts) & set(RESERVED), f"facts may not be named {RESERVED}"
     weights = {}
-    for name, value in colorizer.state_dict().items():
+    own_names = not isinstance(colorizer.space, LatentSpace)
+    found = colorizer.state_dict() if own_names else latent.state(colorizer, recipe)
+    for name, value in found.items():
         stored = value.half() if half and value.is_floating_point() else value
         weights[name] = stored.detach().cpu().contiguous()
         tensors.check_finite(path.name, name, weights[name])
@@ -98,13 +102,18 @@ def save_folder(
 
 
 def load(
-    model: str | Path = EMBEDDED, *, offline: bool = False, device: torch.device | None = None
+    model: str | Path = EMBEDDED,
+    *,
+    offline: bool = False,
+    device: torch.device | None = None,
+    wants: Wants | None = None,
 ) -> Loaded:
     """Find a model, build the system it describes and fill it.
 
     model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors
     file, a folder with a model.safetensors, or OWNER/NAME[@revision] on the Hub; a Path is always
-    local. offline: use no network. device: where to put it; None is the CPU.
+    local. offline: use no network. device: where to put it; None is the CPU. wants: what to know of a
+    latent system.
 
     Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit
     its recipe, or holds weights that are not finite.
@@ -112,8 +121,12 @@ def load(
     place, source = _find(model, offline)
     with resources.as_file(place) as path:
         header, weights = tensors.read(path)
-        recipe = _recipe(path, header)
-        colorizer = _filled(path.name, recipe, weights)
+        if latent.is_published(weights):
+            known = _recipe(path, header) if _describes(path, header) else None
+            recipe, colorizer = latent.opened(path, known, weights, wants or Wants(), offline)
+        else:
+            recipe = _recipe(path, header)
+            colorizer = _filled(path.name, recipe, weights)
     facts = {name: text for name, text in header.items() if name not in RESERVED}
     return Loaded(recipe, colorizer.to(device) if device else colorizer, source, facts)
 
@@ -203,6 +216,17 @@ def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:
         ) from error
     except MISTAKES as error:
         raise refused(path.name, "has a damaged description", AGAIN) from error
+
+
+def _describes(path: Path, header: Mapping[str, str]) -> bool:
+    """Whether a file of the published layout comes with a description that is ours."""
+    if "config" in header:
+        return True
+    try:
+        beside = json.loads(path.with_name(hub.CONFIG).read_text("utf-8"))
+    except (OSError, *MISTAKES):
+        return False
+    return isinstance(beside, dict) and beside.get("is") == "Recipe"
 
 
 def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colorize.cli import beside, common
-from colorize.cli.places import STDIO, Place, guard, plan
+from colorize.cli.given import Given as Given
+from colorize.cli.given import hints_in, jobs, references
+from colorize.cli.places import Place, guard, plan
 from colorize.cli.show import Show
 from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
     from colorize.painter import Outcome
-    from colorize.painter.options import Job, Named
-    from colorize.pictures.marks import Mark
 
 USAGE = 2  # the exit code for wrong usage
-HINTS = (
-    ".json",
-    ".png",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".jpg",
-    ".jpeg",
-)  # what a folder may hold per drawing
 
 
 @dataclass(frozen=True)
@@ -52,22 +43,14 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Given:
-    """What is given beside the drawings: references or their folders, a palette; hints or their folder, dots."""
-
-    references: tuple[str, ...] = ()
-    palette: str = ""
-    hints: Path | None = None
-    dots: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Model:
     """Which model, and where it computes."""
 
     name: str
     device: str
     offline: bool
+    encoder: str = ""
+    predicts: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,61 +130,23 @@ def _work(
 
     options = Options(**settings)
     dots = tuple(marks.parse(text) for text in given.dots)
-    references = _references(given.references, show)
+    found = references(given.references, show)
     if given.palette:
-        references += (painter.colors(given.palette),)
-    loaded = checkpoint.load(model.name, offline=model.offline, device=machine.device(model.device))
-    jobs = _jobs(places, references, given.hints, dots)
+        found += (painter.colors(given.palette),)
+    wants = checkpoint.Wants(model.predicts, model.encoder)  # type: ignore[arg-type]
+    device = machine.device(model.device)
+    loaded = checkpoint.load(model.name, offline=model.offline, device=device, wants=wants)
+    todo = jobs(places, found, given, dots)
     folder = given.hints if given.hints and given.hints.is_dir() else None
-    if folder and not any(_hints_in(folder, place) for place in places):
+    if folder and not any(hints_in(folder, place) for place in places):
         show.note(f"`{folder}` holds no hints of the drawings' names")
     waiting = iter(places)
     with show.watched():
-        for event in painter.work(loaded, jobs, options):
+        for event in painter.work(loaded, todo, options):
             if isinstance(event, painter.Step):
                 show.step(event.share)
             else:
                 _keep(next(waiting), event, form, show)
-
-
-def _references(given: Sequence[str], show: Show) -> tuple[Named, ...]:
-    """Read all references; a folder stands for its pictures."""
-    from colorize import painter
-    from colorize.pictures import listing
-
-    if STDIO in given:
-        raise ColorizeError(
-            "standard input may be a drawing, but no reference", "name a file with --ref", code=2
-        )
-    found = [painter.named(one.path) for one in listing.find(given) if one.path] if given else []
-    for one in found:
-        for note in one.picture.notes:
-            show.note(note)
-    return tuple(found)
-
-
-def _jobs(
-    places: Sequence[Place],
-    references: tuple[Named, ...],
-    hints: Path | None,
-    dots: tuple[Mark, ...],
-) -> Iterator[Job]:
-    """One job per drawing, made when its turn comes."""
-    from colorize.painter.hinting import read_hints
-    from colorize.painter.options import Job
-
-    folder = hints if hints and hints.is_dir() else None
-    shared = read_hints(hints) if hints and not folder else None
-    for place in places:
-        drawing = place.path or common.piped(sys.stdin, "input").read()
-        own = _hints_in(folder, place) if folder else shared
-        yield Job(place.name, drawing, references, own, dots)
-
-
-def _hints_in(folder: Path, place: Place) -> Path | None:
-    """The hints of a drawing in a folder: pages/p1.png has p1.png or p1.json there."""
-    paths = (folder / place.relative.with_suffix(suffix) for suffix in HINTS)
-    return next((path for path in paths if path.is_file()), None)
 
 
 def _keep(place: Place, outcome: Outcome, form: Form, show: Show) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from colorize.cli import common
+from colorize.cli import common, knobs
 from colorize.cli.coloring import Form, Given, Model, Voice, color
 
 
@@ -91,6 +91,14 @@ def sample(
             help="Walk by ddim, ddpm, dpmpp, unipc, euler or heun  [default: the recipe's]",
         ),
     ] = None,
+    spacing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Space the steps by trailing, linspace, leading, inner, karras, exponential, uniform or"
+            " sgm  [default: the recipe's]",
+        ),
+    ] = None,
     eta: Annotated[
         float | None,
         typer.Option(
@@ -109,8 +117,51 @@ def sample(
     ] = None,
     strength: Annotated[
         list[str] | None,
-        typer.Option(metavar="HINT=NUMBER", help="Weaken a hint, 0 to 1; repeatable"),
+        typer.Option(
+            metavar="HINT=NUMBER",
+            help="Weaken a hint, 0 to 1, or more with some models; repeatable",
+        ),
     ] = None,
+    background: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="Color what surrounds the figure like this picture; colorize-diffusion only",
+        ),
+    ] = None,
+    mask: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="Tell figure (light) and surroundings (dark) apart by this picture, a folder with one per"
+            " drawing, or auto; colorize-diffusion only",
+        ),
+    ] = "",
+    ref_mask: Annotated[
+        Path | None,
+        typer.Option(metavar="PICTURE", help="The same of the reference; colorize-diffusion only"),
+    ] = None,
+    knob: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Turn a knob of colorize-diffusion, such as margin=1.5; repeatable",
+        ),
+    ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Take the weights of CLIP from here, or OWNER/NAME/FILE; colorize-diffusion only",
+        ),
+    ] = "",
+    predicts: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Say what a file of colorize-diffusion predicts, eps or v  [default: asked]",
+        ),
+    ] = "",
     variations: Annotated[
         int, typer.Option(min=1, metavar="NUMBER", help="Make so many pictures of each drawing")
     ] = 1,
@@ -180,8 +231,11 @@ def sample(
         },
         **{"variations": variations, "size": size, "precision": precision, "batch": batch},
         **{"force": force, "film": film is not None, "hint_mode": hint_mode},
-        **{"flat": flat, "layers": layers is not None},
+        **{"flat": flat, "layers": layers is not None, "spacing": spacing},
+        **{"manner": knobs.manner(knob or ())},
     }
     form = Form(out, variations, grid, film, layers, overwrite)
-    given = Given(tuple(ref or ()), palette, hints, tuple(hint or ()))
-    color(pictures, form, given, Model(model, device, offline), settings, Voice(quiet, as_json))
+    aside = knobs.Aside(background, mask, ref_mask)
+    given = Given(tuple(ref or ()), palette, hints, tuple(hint or ()), aside)
+    chosen = Model(model, device, offline, encoder, predicts)
+    color(pictures, form, given, chosen, settings, Voice(quiet, as_json))

@@ -25,6 +25,10 @@ class RGB:
     channels = 3
     inked = True
 
+    def build(self) -> RGB:
+        """Return this: it has no weights."""
+        return self
+
     def shape(self, hints: Hints) -> tuple[int, int, int, int]:
         """The shape of x for these hints."""
         return hints.batch, 3, *hints.size
@@ -55,6 +59,10 @@ class Field:
 
     channels = 3
     inked = False
+
+    def build(self) -> Field:
+        """Return this: it has no weights."""
+        return self
 
     def shape(self, hints: Hints) -> tuple[int, int, int, int]:
         """The shape of x for these hints."""
@@ -105,6 +113,10 @@ class Lab:
 
     channels = 2
     inked = False
+
+    def build(self) -> Lab:
+        """Return this: it has no weights."""
+        return self
 
     def shape(self, hints: Hints) -> tuple[int, int, int, int]:
         """The shape of x for these hints."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from colorize import checkpoint
 from colorize.checkpoint import Loaded
 from colorize.errors import ColorizeError
+from colorize.painter import latent
 from colorize.painter.easel import Easel, Task
 from colorize.painter.easel import Painted as Painted
 from colorize.painter.easel import Step as Step
@@ -85,6 +86,7 @@ def paint_all(loaded: Loaded, jobs: Iterable[Job], options: Options) -> Iterator
 def work(loaded: Loaded, jobs: Iterable[Job], options: Options) -> Iterator[Step | Outcome]:
     """Do as `paint_all` does, and yield every step on the way, for a progress bar."""
     check(loaded.recipe, options)
+    latent.check(loaded.recipe, options)
     return _Gatherer(Easel(loaded, options)).work(jobs)
 
 
@@ -144,13 +146,15 @@ class _Gatherer:
         begin = time.perf_counter()
         try:
             notes = check_job(self.recipe, self.options, job)
+            latent.check_job(self.recipe, job)
             if job.references is not self.given:
-                self.given, self.reference = job.references, references(job.references)
+                self.given, self.reference = job.references, references(job.references, self.recipe)
             drawing = job.drawing
             picture = drawing if isinstance(drawing, Picture) else files.read(drawing, job.name)
             sheet = Named(job.name, picture)
             hints = read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
-            fitted = frame(sheet, self.recipe, self.options, self.reference, hints, job.dots)
+            given = self.recipe, self.options, self.reference, hints, job.dots, job
+            fitted = frame(sheet, *given)
         except MemoryError:
             error = ColorizeError(f"`{job.name}` does not fit into the memory", "scale it down")
             return Outcome(job, error=error)

@@ -145,7 +145,7 @@ class Easel:
         seeds = [seed_of(options.seed, task.frame.original, at) for task, at in rows]
         hints = _joined([task.frame.hints for task, _ in rows]).to(self.device)
         weights = rows[0][0].guidance, options.strength
-        walk = self.colorizer.walk(hints, self.sampling, seeds, *weights)
+        walk = self.colorizer.walk(hints, self.sampling, seeds, *weights, options.manner)
         with self._counted() as calls:
             while state := self._next(walk):
                 last = state

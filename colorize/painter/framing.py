@@ -15,8 +15,9 @@ from torch import Tensor
 
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
+from colorize.painter import latent
 from colorize.painter.hinting import hint_map
-from colorize.painter.options import Named, Options, check_kind
+from colorize.painter.options import Job, Named, Options, check_kind
 from colorize.pictures import inky, kinds, lines, strokes, touch
 from colorize.pictures.color import colorfulness, luminance
 from colorize.pictures.marks import Mark
@@ -63,12 +64,13 @@ def frame(
     reference: Tensor | None = None,
     hints: Picture | str | Tensor | None = None,
     dots: tuple[Mark, ...] = (),
+    job: Job | None = None,
 ) -> Frame:
     """Fit a drawing and its hints to the inner size of a model.
 
-    reference: as `references` makes it. hints, dots: as `hinting.hint_map` takes them. Raises ColorizeError for
-    a drawing that is tiny, blank, in color, or of a kind the model does not take, and for hints
-    that do not fit it.
+    reference: as `references` makes it. hints, dots: as `hinting.hint_map` takes them. job: with masks and
+    a background for latent models. Raises ColorizeError for a drawing that is tiny, blank, in color, or of
+    a kind the model does not take, and for hints that do not fit it.
     """
     name, picture = drawing.name, drawing.picture
     height, width = picture.size
@@ -80,17 +82,21 @@ def frame(
         )
     if MARK in picture.text and not options.force:
         raise Colored(f"`{name}` was colored by this program already", "color it anew with --force")
-    inner = inner_size(picture.size, options.size or recipe.size)
+    sized = latent.inner_size if latent.is_latent(recipe) else inner_size
+    inner = sized(picture.size, options.size or recipe.size)
     seen = shrunk(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
     kind, given, notes = _settled(name, kinds.kind(seen), recipe, options)
     check_kind(name, kind, options)
     if kind == "gray" and toned(seen):
         notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
-    tensors: dict[str, Tensor | None] = {given: _drawing(seen, picture.size, inner, kind, given)}
+    tensors: dict[str, Tensor] = {given: _drawing(seen, picture.size, inner, kind, given)}
     given_hints, more = _hinted(drawing, hints, dots)
     if given_hints is not None:
         small, line = strokes.resize(given_hints, inner), tensors.get("line")
         tensors["hints"] = small if line is None else inky.off_ink(small, line)
+    if job is not None and "line" in tensors:
+        found, told = latent.extras(job, tensors["line"])
+        tensors, notes = {**tensors, **found}, notes + told
     fitted = Hints(**tensors, reference=reference)
     if not any(need in fitted for need in recipe.needs):
         _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
@@ -125,13 +131,20 @@ def inner_size(size: tuple[int, int], wanted: int) -> tuple[int, int]:
     return height, width
 
 
-def references(given: tuple[Named, ...], side: int = SIDE) -> Tensor | None:
+def references(
+    given: tuple[Named, ...], recipe: Recipe | None = None, side: int = SIDE
+) -> Tensor | None:
     """Return all references on white squares of one size, joined on channels: (1, 3 R, S, S), or None.
 
-    S is `side`, or the longest side of all if that is less. Raises ColorizeError for one without color.
+    S is `side`, or the longest side of all if that is less; for latent recipes see `latent.references`.
+    Raises ColorizeError for one without color.
     """
     if not given:
         return None
+    if recipe is not None and latent.is_latent(recipe):
+        for one in given:
+            _colored(one, shrunk(one.picture, 2 * SIDE).tensor())
+        return latent.references(given)
     side = min(side, max(SMALLEST, *(max(one.picture.size) for one in given)))
     return torch.cat([_square(one, side) for one in given], dim=1)
 
@@ -198,12 +211,17 @@ def darkened(line: Tensor) -> Tensor:
 def _square(reference: Named, side: int) -> Tensor:
     """A reference in the middle of a white square, (1, 3, side, side)."""
     picture = shrunk(reference.picture, 2 * SIDE).tensor()
-    if not reference.palette and float(colorfulness(picture)) < COLORLESS:
-        raise ColorizeError(
-            f"the reference `{reference.name}` has no color", "give a color picture with --ref"
-        )
+    _colored(reference, picture)
     height, width = picture.shape[-2:]
     new = [max(1, round(one * side / max(height, width))) for one in (height, width)]
     picture = F.interpolate(picture, new, mode="bilinear", antialias=True).clamp(-1, 1)
     top, left = (side - new[0]) // 2, (side - new[1]) // 2
     return F.pad(picture, (left, side - new[1] - left, top, side - new[0] - top), value=1.0)
+
+
+def _colored(reference: Named, picture: Tensor) -> None:
+    """Refuse a reference without color."""
+    if not reference.palette and float(colorfulness(picture)) < COLORLESS:
+        raise ColorizeError(
+            f"the reference `{reference.name}` has no color", "give a color picture with --ref"
+        )

@@ -12,6 +12,7 @@ from torch import Tensor
 from colorize.colorizer import Sampling
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
+from colorize.networks.latent.manner import Manner
 from colorize.pictures.edges import same_frame
 from colorize.pictures.marks import Mark
 from colorize.pictures.picture import Picture
@@ -20,6 +21,7 @@ from colorize.recipes import Recipe
 SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills any memory
 GIVEN = ("reference", "hints")  # the hints that a user gives beside the drawing
 GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring colors is left
+STRENGTH = (0, 3)  # 1 is as trained; each recipe says how far it follows
 FRAMED = 0.5  # of same_frame, from which a reference counts as showing the drawing's frame
 OPTIONS = {"reference": "--ref", "hints": "--hint or --hints"}
 
@@ -40,7 +42,8 @@ class Job:
     drawing: a picture, or the path or bytes of its file, read when its turn comes. references:
     pictures whose colors to use. hints: a picture that is transparent but for the hints, a copy of
     the drawing painted over, JSON text, the path of any of these, or a hint map (1, 4, h, w); dots
-    lie on top; see `hinting.hint_map`.
+    lie on top; see `hinting.hint_map`. background: whose colors the surroundings of the figure have. mask,
+    reference_mask: light where the figure is in the drawing and in the first reference; `auto` looks for it.
     """
 
     name: str
@@ -48,6 +51,9 @@ class Job:
     references: tuple[Named, ...] = ()
     hints: Picture | Path | str | Tensor | None = None
     dots: tuple[Mark, ...] = ()
+    background: Named | None = None
+    mask: Picture | Literal["auto"] | None = None
+    reference_mask: Picture | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -87,6 +93,8 @@ class Options:
     hint_mode: Literal["hard", "soft"] = "hard"
     flat: bool = False
     layers: bool = False
+    spacing: str | None = None
+    manner: Manner | None = None
 
     def __post_init__(self) -> None:
         _among("kind", self.kind, ("auto", "line", "gray"))
@@ -100,12 +108,8 @@ class Options:
             hint = "it goes from 0 (without it) over 1 (as trained) to 20; 1.5 to 3 is usual"
             within(f"the guidance of `{name}`", weight, *GUIDANCE, hint)
         for name, share in self.strength.items():
-            if not 0 <= share <= 1:
-                raise ColorizeError(
-                    f"the strength of `{name}` is {share:g}",
-                    "it goes from 0 (without it) to 1 (as trained)",
-                    code=2,
-                )
+            hint = "it goes from 0 (without it) over 1 (as trained) to 3 with some models"
+            within(f"the strength of `{name}`", share, *STRENGTH, hint)
         for name in ("variations", "batch"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -126,7 +130,7 @@ def sampling(recipe: Recipe, options: Options) -> Sampling:
     """
     wanted = {
         name: value
-        for name in ("steps", "sampler", "eta")
+        for name in ("steps", "sampler", "eta", "spacing")
         if (value := getattr(options, name)) is not None
     }
     if options.eta is None and options.sampler not in (None, recipe.sampling.sampler):
@@ -156,6 +160,14 @@ def check(recipe: Recipe, options: Options) -> None:
             raise ColorizeError(
                 f"the model `{recipe.name}` takes no hint `{name}`",
                 nearest(name, recipe.hints),
+                code=2,
+            )
+    most = dict(recipe.strongest)
+    for name, share in options.strength.items():
+        if share > most.get(name, 1.0):
+            raise ColorizeError(
+                f"the strength of `{name}` is {share:g}",
+                f"with `{recipe.name}` it goes from 0 (without it) to {most.get(name, 1.0):g}",
                 code=2,
             )
 

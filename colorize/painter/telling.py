@@ -14,6 +14,7 @@ from colorize.colorizer import Sampling
 from colorize.painter.framing import Frame
 from colorize.painter.options import Job, Options
 from colorize.pictures.picture import Picture
+from colorize.recipes import values
 
 
 def told(
@@ -39,6 +40,8 @@ def told(
         "sampler": walk.sampler,
         "steps": walk.steps,
         "eta": walk.eta,
+        "spacing": walk.spacing,
+        **_knobs(options, job),
         "guidance": dict(guidance),
         "strength": dict(options.strength),
         "references": {one.name: _fingerprint(one.picture) for one in job.references},
@@ -47,6 +50,20 @@ def told(
         "dots": [dot.text for dot in job.dots],
         "hint_mode": options.hint_mode,
     }
+
+
+def _knobs(options: Options, job: Job) -> dict[str, object]:
+    """What only latent models know: their manner, a background, and whether there were masks."""
+    told: dict[str, object] = {}
+    if options.manner is not None:
+        told["manner"] = values.to_dict(options.manner)
+    if job.background is not None:
+        told["background"] = {job.background.name: _fingerprint(job.background.picture)}
+    if job.mask is not None:
+        told["mask"] = job.mask if isinstance(job.mask, str) else _fingerprint(job.mask)
+    if job.reference_mask is not None:
+        told["reference_mask"] = _fingerprint(job.reference_mask)
+    return told
 
 
 def _fingerprint(picture: Picture) -> str:

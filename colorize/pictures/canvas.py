@@ -69,3 +69,21 @@ def sized(given: tuple[int, int], side: int, multiple: int = 64) -> tuple[int, i
     share = side / sqrt(given[0] * given[1])
     height, width = (max(1, round(own * share / multiple)) * multiple for own in given)
     return height, width
+
+
+def boarded(given: tuple[int, int], multiple: int = 64) -> tuple[tuple[int, int], Box]:
+    """Return the smallest canvas of sides that are multiples, and the place of a picture in its middle.
+
+    given: height and width of the picture, which keeps them.
+    """
+    height, width = (-(-own // multiple) * multiple for own in given)
+    return (height, width), Box(
+        (width - given[1]) // 2, (height - given[0]) // 2, given[1], given[0]
+    )
+
+
+def spread(given: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return the even height and width of a picture's proportions that cover about side x side pixels."""
+    share = side / sqrt(given[0] * given[1])
+    height, width = (max(8, 2 * round(own * share / 2)) for own in given)
+    return height, width

@@ -43,22 +43,22 @@ def _white(light: Tensor, free: Tensor) -> Tensor:
 
     0 in all other areas, and on lines.
     """
-    areas = _areas(free)
-    count = areas.bincount().clamp(min=1)
-    part = areas.bincount(light[0].cpu().flatten().double(), minlength=len(count)) / count
-    edge = areas.view(free.shape[1:])
+    numbers = areas(free)
+    count = numbers.bincount().clamp(min=1)
+    part = numbers.bincount(light[0].cpu().flatten().double(), minlength=len(count)) / count
+    edge = numbers.view(free.shape[1:])
     at_border = torch.cat([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
     outside = torch.zeros_like(part).index_fill(0, at_border, 1.0)
     outside[0] = 0  # lines
-    return (part * outside)[areas].view(edge.shape)
+    return (part * outside)[numbers].view(edge.shape)
 
 
-def _areas(free: Tensor) -> Tensor:
-    """Number the areas that lines leave, small openings taken for closed, 0 is line: (H W,)."""
+def areas(free: Tensor) -> Tensor:
+    """Number the areas that lines leave, small openings taken for closed, 0 is line: (1, H, W) bool to (H W,)."""
     core = 1 - F.max_pool2d(1 - free.float()[None], 2 * BALL + 1, 1, BALL)
     labels = cv2.connectedComponents(core[0, 0].cpu().numpy().astype(np.uint8), connectivity=4)[1]
-    areas = torch.from_numpy(labels).float()[None, None]
+    found = torch.from_numpy(labels).float()[None, None]
     open_ = free.cpu().float()[None]
     for _ in range(BALL + 1):
-        areas = torch.where(areas > 0, areas, F.max_pool2d(areas, 3, 1, 1) * open_)
-    return areas.flatten().long()
+        found = torch.where(found > 0, found, F.max_pool2d(found, 3, 1, 1) * open_)
+    return found.flatten().long()

@@ -10,6 +10,9 @@ from colorize.diffusion.denoiser import Denoiser
 from colorize.diffusion.schedule import Cosine, Linear, ScaledLinear
 from colorize.errors import ColorizeError, within
 from colorize.networks.conditions import Stack, Together
+from colorize.networks.latent.doors import SketchAndReference
+from colorize.networks.latent.space import Latent
+from colorize.networks.latent.unet import LatentUNetSpec
 from colorize.networks.spaces import RGB, Field, Lab
 from colorize.networks.unet import UNetSpec
 
@@ -143,7 +146,7 @@ class Stage:
 class DenoiserSpec:
     """The network and what it predicts."""
 
-    net: UNetSpec = UNetSpec()
+    net: UNetSpec | LatentUNetSpec = UNetSpec()
     predicts: Literal["eps", "v", "x0"] = "v"
 
 
@@ -152,16 +155,17 @@ class Recipe:
     """A system as a value: `build` makes it, a `Stage` trains it, `sampling` uses it.
 
     size: the inner size in pixels of the drawing's longer side. hints: what a user may give; of
-    `needs` at least one must be there.
+    `needs` at least one must be there. strongest: how far the strength of a hint may go, 1 for others.
     """
 
     name: str
     help: str
     hints: tuple[str, ...]
     needs: tuple[str, ...] = ("line",)
+    strongest: tuple[tuple[str, float], ...] = ()
     size: int = 256
-    space: RGB | Field | Lab = RGB()
-    condition: Stack | Together = Stack()
+    space: RGB | Field | Lab | Latent = RGB()
+    condition: Stack | Together | SketchAndReference = Stack()
     denoiser: DenoiserSpec = DenoiserSpec()
     schedule: Linear | Cosine | ScaledLinear = Cosine(zero_snr=True)
     sampling: Sampling = Sampling()
@@ -175,7 +179,9 @@ class Recipe:
             channels + self.condition.stacked, channels, self.condition.tokens
         )
         denoiser = Denoiser(net, self.schedule, self.denoiser.predicts)
-        return Colorizer(self.space, self.condition.build(self.denoiser.net.widths), denoiser)
+        return Colorizer(
+            self.space.build(), self.condition.build(self.denoiser.net.widths), denoiser
+        )
 
     def stage(self, phase: str) -> Stage:
         """Return the stage of a phase, `pretrain` or `finetune`."""

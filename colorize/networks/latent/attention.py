@@ -148,7 +148,9 @@ class Block(nn.Module):
             return self.look(x, None, place)
         state = memory.states[place].expand(len(x), -1, -1)
         wide: Tensor = self.attn1(x, torch.cat([x, state], dim=1))
-        return wide if memory.own is None else torch.lerp(wide, self.attn1(x, x), memory.own)
+        if memory.own is None:
+            return wide
+        return torch.lerp(wide, self.attn1(x, x), memory.own.to(wide.dtype))  # autocast's, not x's
 
 
 class Transformer(nn.Module):

@@ -43,6 +43,14 @@ class CLIPSpec:
         """Make both towers."""
         return CLIP(self)
 
+    def pictures(self) -> Vision:
+        """Make the tower of pictures alone."""
+        return Vision(self)
+
+    def texts(self) -> Words:
+        """Make the tower of words alone."""
+        return Words(self)
+
 
 class Attention(nn.Module):
     """Multi-head self-attention with one layer for queries, keys and values."""
@@ -140,8 +148,8 @@ class Vision(nn.Module):
         return ((small + 1) / 2 - mean) / spread
 
 
-class CLIP(nn.Module):
-    """Both towers; the words' lies at the top, as in OpenCLIP's files."""
+class Words(nn.Module):
+    """Texts into one vector each."""
 
     def __init__(self, spec: CLIPSpec) -> None:
         super().__init__()
@@ -149,7 +157,6 @@ class CLIP(nn.Module):
         self.positional_embedding = nn.Parameter(_normal(spec.length, width))
         self.text_projection = nn.Parameter(_normal(width, spec.embed))
         self.logit_scale = nn.Parameter(torch.zeros(()))  # of its training; nothing here reads it
-        self.visual = Vision(spec)
         self.transformer = Blocks(spec.text)
         self.token_embedding = nn.Embedding(spec.words, width)
         self.ln_final = nn.LayerNorm(width)
@@ -163,6 +170,14 @@ class CLIP(nn.Module):
         x = self.ln_final(self.transformer(x, causal=True, skip=skip)) @ self.text_projection
         last = words.argmax(1)  # the end of a text has the largest number
         return F.normalize(x[torch.arange(len(x), device=x.device), last], dim=-1)[:, None]
+
+
+class CLIP(Words):
+    """Both towers; the words' lies at the top, as in OpenCLIP's files."""
+
+    def __init__(self, spec: CLIPSpec) -> None:
+        super().__init__(spec)
+        self.visual = Vision(spec)
 
 
 def tokenized(texts: list[str]) -> Tensor:

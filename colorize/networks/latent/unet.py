@@ -134,7 +134,10 @@ class LatentUNet(nn.Module):
         memory = Memory()
         other = replace(cond, maps=injection.maps, injection=None, memory=memory)
         noised = injection.noised(index.round())
-        self.walk(noised.expand(len(index), *noised.shape[1:]), index.round(), other)
+        many = len(index) // len(
+            noised
+        )  # pictures of a batch lie one after the other, joined or not
+        self.walk(noised.repeat(many, 1, 1, 1), index.round(), other)
         return replace(cond, injection=None, memory=Memory(memory.states, writing=False, own=own))
 
 

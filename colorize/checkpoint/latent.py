@@ -1,0 +1,233 @@
+"""Between a latent system and the published layout of its file, under which it is saved, too. Knows no pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from colorize import recipes
+from colorize.checkpoint import hub, published, tensors
+from colorize.checkpoint.tensors import AGAIN, refused
+from colorize.colorizer import Colorizer
+from colorize.diffusion.schedule import ScaledLinear
+from colorize.errors import ColorizeError
+from colorize.networks.latent.doors import LatentDoors, SketchAndReference
+from colorize.networks.latent.sketch import SketchSpec
+from colorize.networks.latent.space import Latent, LatentSpace
+from colorize.networks.latent.system import (
+    VERSIONS,
+    System,
+    SystemSpec,
+    Version,
+    buffers,
+    probed,
+)
+from colorize.networks.latent.unet import LatentUNet, LatentUNetSpec
+from colorize.recipes import Recipe
+
+NAME = "colorize-diffusion"
+UNET = "model.diffusion_model."  # which every published file has
+OWN = "condition."  # before the names of CLIP's tensors where the file holds them, too
+PROBE = 32  # cells a side of the noise that tells what a network predicts
+PREDICTIONS = ("eps", "v")
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What a user says of a latent system's file.
+
+    predicts: what its network does, if the file is not to be asked. encoder: where CLIP's weights are,
+    instead of where the recipe says. words: load the tower of words, too, for edits by text.
+    """
+
+    predicts: Literal["", "eps", "v"] = ""
+    encoder: str = ""
+    words: bool = False
+
+    def __post_init__(self) -> None:
+        if self.predicts and self.predicts not in PREDICTIONS:
+            raise ColorizeError(
+                f"a latent network cannot predict `{self.predicts}`", "eps or v", code=2
+            )
+
+
+def is_published(names: Mapping[str, Tensor]) -> bool:
+    """Tell whether a file has the layout of ColorizeDiffusion's, whole or not."""
+    return any(name.startswith(UNET) for name in names)
+
+
+def spec(recipe: Recipe) -> SystemSpec:
+    """Return the numbers of a latent recipe's networks."""
+    net, space, condition = recipe.denoiser.net, recipe.space, recipe.condition
+    assert isinstance(net, LatentUNetSpec)
+    assert isinstance(space, Latent)
+    assert isinstance(condition, SketchAndReference)
+    return SystemSpec(
+        net,
+        SketchSpec(net.widths),
+        space.vae,
+        condition.tokens,
+        condition.threshold,
+        condition.clusters,
+        condition.sides,
+    )
+
+
+def state(colorizer: Colorizer, recipe: Recipe) -> dict[str, Tensor]:
+    """Return the weights of a latent system under their published names; CLIP's only if they are its own."""
+    system, (space, doors, net) = published.hollow(spec(recipe)), parts(colorizer)
+    _share(system, space, doors, net)
+    assert isinstance(recipe.condition, SketchAndReference)
+    assert isinstance(recipe.schedule, ScaledLinear)
+    found = {**system.state_dict(), **buffers(recipe.schedule)}
+    if not recipe.condition.encoder:
+        for name, value in doors.vision.state_dict().items():
+            found[f"{OWN}vision.{name}"] = value
+        if doors.words is not None:
+            for name, value in doors.words.state_dict().items():
+                found[f"{OWN}words.{name}"] = value
+    return found
+
+
+def parts(colorizer: Colorizer) -> tuple[LatentSpace, LatentDoors, LatentUNet]:
+    """Return the three parts of a latent system."""
+    space, doors, net = colorizer.space, colorizer.condition, colorizer.denoiser.net
+    assert isinstance(space, LatentSpace)
+    assert isinstance(doors, LatentDoors)
+    assert isinstance(net, LatentUNet)
+    return space, doors, net
+
+
+def opened(
+    path: Path, recipe: Recipe | None, found: Mapping[str, Tensor], wants: Wants, offline: bool
+) -> tuple[Recipe, Colorizer]:
+    """Build the system of a published file, in evaluation mode, and say of which recipe it is.
+
+    recipe: what the file says of itself, None if nothing. Raises ColorizeError for tensors that are missing,
+    superfluous or misshapen, and for CLIP's weights that cannot be had.
+    """
+    own = {name: value for name, value in found.items() if name.startswith(OWN)}
+    rest = {name: value for name, value in found.items() if name not in own}
+    version, system = _filled(path.name, recipe, rest)
+    if recipe is None:
+        recipe = recipes.find(NAME if version == "v1" else f"{NAME}:{version}")
+        recipe = told(recipe, wants.predicts or _asked(system))
+    elif wants.predicts:
+        recipe = told(recipe, wants.predicts)
+    with torch.device("meta"), tensors.Hollow():
+        colorizer = recipe.build()
+    space, doors, _ = parts(colorizer)
+    colorizer.denoiser.net = system.net
+    _take(system, space, doors)
+    _see(doors, own, wants, offline)
+    return recipe, colorizer.eval()
+
+
+def told(recipe: Recipe, predicts: str) -> Recipe:
+    """Return a recipe whose network predicts `eps` or `v`."""
+    from dataclasses import replace
+
+    denoiser = replace(recipe.denoiser, predicts=predicts)  # type: ignore[arg-type]
+    return replace(recipe, denoiser=denoiser)
+
+
+def _filled(
+    file: str, recipe: Recipe | None, found: Mapping[str, Tensor]
+) -> tuple[Version, System]:
+    shapes = {name: tuple(value.shape) for name, value in found.items()}
+    versions = VERSIONS
+    specs = versions if recipe is None else dict.fromkeys(versions, spec(recipe))
+    version = published.check(file, shapes, specs)
+    system = published.hollow(specs[version])
+    tensors.fill(file, system, found)
+    return version, system
+
+
+def _asked(system: System) -> str:
+    """Ask a network what it predicts."""
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, system.spec.vae.channels, PROBE, PROBE, generator=rng)
+    return probed(system.net, noise, noise.new_zeros(1, 1, system.spec.tokens))
+
+
+def _share(system: System, space: LatentSpace, doors: LatentDoors, net: LatentUNet) -> None:
+    """Give a system the networks of a colorizer."""
+    system.model.diffusion_model = net
+    system.first_stage_model, system.control_encoder = space.vae, doors.sketch
+    for theirs, ours in _sometimes():
+        if hasattr(system, theirs):
+            setattr(system, theirs, getattr(doors, ours))
+
+
+def _take(system: System, space: LatentSpace, doors: LatentDoors) -> None:
+    """Give a colorizer the networks of a system."""
+    space.vae, doors.sketch = system.first_stage_model.requires_grad_(False), system.control_encoder
+    for theirs, ours in _sometimes():
+        if hasattr(system, theirs):
+            setattr(doors, ours, getattr(system, theirs))
+
+
+def _sometimes() -> tuple[tuple[str, str], ...]:
+    """The networks that not all versions have: their name in the file, and here."""
+    return (
+        ("thresh_embedder", "threshold"),
+        ("transformer", "clusters"),
+        ("bg_encoder", "background"),
+        ("style_encoder", "style"),
+    )
+
+
+def _see(doors: LatentDoors, own: Mapping[str, Tensor], wants: Wants, offline: bool) -> None:
+    """Give the doors CLIP's weights: the tower of pictures, and that of words if it is wanted."""
+    place = wants.encoder or doors.spec.encoder
+    if place:
+        path = _located(place, offline)
+        file, found = path.name, dict(tensors.read(path)[1])
+        pictures = _below(found, "visual.")
+        texts = {name: found[name] for name in found if not name.startswith("visual.")}
+        texts.pop("attn_mask", None)  # a constant that older files hold
+    else:
+        file = "this model"
+        pictures, texts = _below(own, f"{OWN}vision."), _below(own, f"{OWN}words.")
+    _fill(file, doors.vision, pictures)
+    if not wants.words:
+        return
+    if not texts:
+        raise refused(file, "has no tower of words", "leave edits by text out, or give --encoder")
+    with torch.device("meta"), tensors.Hollow():
+        doors.words = doors.spec.clip.texts()
+    _fill(file, doors.words, texts)
+
+
+def _fill(file: str, tower: nn.Module, found: Mapping[str, Tensor]) -> None:
+    """Give a frozen tower its weights, exactly these."""
+    if not found:
+        raise refused(file, "holds none of CLIP's weights", AGAIN)
+    tensors.fill(file, tower, found)
+    tower.requires_grad_(False).eval()
+
+
+def _below(found: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)
+    }
+
+
+def _located(place: str, offline: bool) -> Path:
+    """The file of CLIP's weights: a path, or OWNER/NAME/FILE on the Hub."""
+    path = Path(place)
+    if path.is_file():
+        return path
+    owner, _, rest = place.partition("/")
+    name, _, file = rest.partition("/")
+    if not file or path.is_absolute():
+        raise ColorizeError(
+            f"there is no file `{place}` with the weights of CLIP",
+            "check --encoder: a file, or OWNER/NAME/FILE.safetensors on the Hub",
+        )
+    return hub.part(f"{owner}/{name}", file, offline)

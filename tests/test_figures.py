@@ -1,0 +1,78 @@
+"""Claims about telling a figure from what is around it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from colorize.pictures import figures
+from colorize.pictures.files import from_tensor
+from colorize.pictures.picture import Picture
+
+
+def ring(side: int = 96, low: int = 20, high: int = 70, cut: bool = False) -> torch.Tensor:
+    """A square's outline on paper, (1, 1, side, side); cut: it runs out of the picture below."""
+    line = torch.ones(1, 1, side, side)
+    line[..., low:high, low:high] = -1
+    line[..., low + 4 : high - 4, low + 4 : high - 4] = 1
+    if cut:
+        line[..., high - 4 :, :] = 1
+        line[..., low:, low : low + 4] = -1
+        line[..., low:, high - 4 : high] = -1
+        line[..., low + 4 :, low + 4 : high - 4] = 1
+    return line
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_inside_of_an_outline_is_figure_even_where_the_border_cuts_it(cut: bool) -> None:
+    mask = figures.of_drawing(ring(cut=cut))
+    assert mask is not None
+    assert mask.shape == (1, 1, 96, 96)
+    assert (mask[..., 30:60, 30:60] > 0.9).all()
+    assert (mask[..., :12, :] < -0.9).all()
+    assert (mask[..., 60:, :12] < -0.9).all()
+    assert bool((mask[..., 90:, 40:50] > 0.9).all()) is cut
+
+
+@pytest.mark.parametrize("line", [torch.ones(1, 1, 64, 64), -torch.ones(1, 1, 64, 64)])
+def test_where_there_is_no_figure_none_is_found(line: torch.Tensor) -> None:
+    assert figures.of_drawing(line) is None
+
+
+def colored(noise: float = 0.0) -> Picture:
+    picture = torch.full((1, 3, 120, 80), 0.6)
+    picture[:, :, 30:100, 20:60] = torch.tensor([-0.5, 0.1, 0.9])[:, None, None]
+    rng = torch.Generator().manual_seed(1)
+    return from_tensor((picture + noise * torch.randn(picture.shape, generator=rng)).clamp(-1, 1))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_the_figure_of_a_picture_is_what_its_border_does_not_run_into(noise: float) -> None:
+    mask = figures.of_picture(colored(noise))
+    assert mask is not None
+    truth = torch.zeros(120, 80, dtype=torch.bool)
+    truth[30:100, 20:60] = True
+    assert float(((mask[0, 0] > 0) == truth).float().mean()) > 0.97
+
+
+def test_alpha_tells_a_figure_by_itself() -> None:
+    alpha = np.zeros((50, 40), np.uint8)
+    alpha[10:40, 10:30] = 255
+    mask = figures.of_picture(Picture(np.full((50, 40, 3), 200, np.uint8), alpha))
+    assert mask is not None
+    assert torch.equal(mask[0, 0] > 0, torch.from_numpy(alpha > 0))
+
+
+def test_a_picture_painted_all_over_has_no_figure() -> None:
+    rng = np.random.default_rng(0)
+    assert figures.of_picture(Picture(rng.integers(0, 255, (60, 60, 3), np.uint8))) is None
+
+
+def test_a_mask_is_light_where_the_figure_is() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:4] = 255
+    mask = figures.read(Picture(pixels))
+    assert mask.shape == (1, 1, 8, 8)
+    assert (mask[..., :4, :] == 1).all()
+    assert (mask[..., 4:, :] == -1).all()

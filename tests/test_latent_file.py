@@ -1,0 +1,166 @@
+"""Claims about files of latent systems: the published layout in and out, CLIP beside it, what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from latents import clip_file, latent_system, published_folder, random, recipe
+from safetensors.torch import load_file, save_file
+
+from colorize.checkpoint import Wants, latent, load, published, save
+from colorize.errors import ColorizeError
+from colorize.hints import Hints
+
+VERSIONS = ("v1", "v1.5", "v2")
+
+
+def given() -> Hints:
+    rng = torch.Generator().manual_seed(5)
+    return Hints(
+        line=torch.rand(1, 1, 32, 48, generator=rng) * 2 - 1,
+        reference=torch.rand(1, 3, 40, 24, generator=rng) * 2 - 1,
+    )
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_published_file_loads_strictly_and_colors(version: str, tmp_path: Path) -> None:
+    loaded = load(published_folder(tmp_path, version))
+    assert loaded.recipe.denoiser.predicts == ("v" if version == "v2" else "eps")
+    net = load_file(tmp_path / "model.safetensors")["model.diffusion_model.out.2.weight"]
+    assert torch.equal(loaded.colorizer.denoiser.net.out[2].weight, net)
+    with torch.inference_mode():
+        color = loaded.colorizer.sample(given(), loaded.recipe.sampling, [0])
+    assert color.shape == (1, 3, 32, 48)
+    assert color.isfinite().all()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_saved_has_the_published_names_and_loads_again(
+    version: str, tmp_path: Path
+) -> None:
+    first = load(published_folder(tmp_path / "a", version))
+    path = tmp_path / "b" / "model.safetensors"
+    path.parent.mkdir()
+    save(first.colorizer, first.recipe, path, {"license": "CC0-1.0"})
+    before, after = load_file(tmp_path / "a" / "model.safetensors"), load_file(path)
+    assert {n: v.shape for n, v in before.items()} == {n: v.shape for n, v in after.items()}
+    again = load(path)
+    assert again.recipe == first.recipe
+    assert again.facts["license"] == "CC0-1.0"
+    for name, value in first.colorizer.state_dict().items():
+        assert torch.equal(value, again.colorizer.state_dict()[name]), name
+
+
+def test_without_an_encoder_of_its_own_place_clip_is_in_the_file(tmp_path: Path) -> None:
+    own = recipe()
+    model = random(own.build())
+    save(model, own, tmp_path / "model.safetensors")  # type: ignore[arg-type]
+    loaded = load(tmp_path / "model.safetensors")
+    assert torch.equal(loaded.colorizer.condition.vision.proj, model.condition.vision.proj)
+
+
+def test_frozen_parts_stay_frozen_after_loading(tmp_path: Path) -> None:
+    model = load(published_folder(tmp_path)).colorizer
+    frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
+    assert {name.split(".")[1] for name in frozen} == {"vae", "vision"}
+    assert all(not value.is_meta for value in model.state_dict().values())
+
+
+def test_the_words_are_loaded_only_when_they_are_wanted(tmp_path: Path) -> None:
+    folder = published_folder(tmp_path)
+    assert load(folder).colorizer.condition.words is None
+    words = load(folder, wants=Wants(words=True)).colorizer.condition.words
+    text = load_file(folder / "clip.safetensors")["text_projection"]
+    assert torch.equal(words.text_projection, text)
+
+
+def test_another_encoder_may_be_named(tmp_path: Path) -> None:
+    folder = published_folder(tmp_path / "a")
+    other = clip_file(tmp_path / "other.safetensors", recipe())
+    (folder / "clip.safetensors").unlink()
+    load(folder, wants=Wants(encoder=str(other)))
+    with pytest.raises(ColorizeError, match="weights of CLIP"):
+        load(folder)
+
+
+@pytest.mark.parametrize("predicts", ["eps", "v"])
+def test_a_user_may_say_what_a_file_predicts(predicts: str, tmp_path: Path) -> None:
+    wants = Wants(predicts=predicts)  # type: ignore[arg-type]
+    assert load(published_folder(tmp_path), wants=wants).recipe.denoiser.predicts == predicts
+
+
+def test_nothing_else_can_be_predicted() -> None:
+    with pytest.raises(ColorizeError, match="cannot predict `x0`"):
+        Wants(predicts="x0")  # type: ignore[arg-type]
+
+
+def test_a_file_that_says_nothing_is_asked_what_it_predicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = published_folder(tmp_path, told=False)
+    small = recipe("v1", str(folder / "clip.safetensors"))
+    monkeypatch.setattr(latent, "VERSIONS", dict.fromkeys(VERSIONS, latent.spec(small)))
+    monkeypatch.setattr(latent.recipes, "find", lambda name: small)
+    assert load(folder).recipe.denoiser.predicts == "v"  # random weights do not return their input
+
+
+def spoiled(folder: Path, **changes: torch.Tensor | None) -> Path:
+    """Change tensors of a folder's file by the end of their name; None removes."""
+    path = folder / "model.safetensors"
+    state = load_file(path)
+    for end, value in changes.items():
+        (name,) = [one for one in state if one.endswith(end.replace("__", "."))] or [end]
+        state.pop(name, None)
+        if value is not None:
+            state[name] = value
+    save_file(state, path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"zero_layer__0__bias": None}, r"lacks `control_encoder\.zero_layer\.0\.bias`"),
+        ({"stranger": torch.zeros(1)}, "has `stranger`, which does not belong there"),
+        ({"zero_layer__0__bias": torch.zeros(3)}, r"zero_layer\.0\.bias` as 3 and not 32"),
+        ({"zero_layer__0__bias": torch.full((32,), torch.nan)}, "finite"),
+    ],
+)
+def test_a_spoiled_file_is_refused_by_name(
+    changes: dict[str, torch.Tensor | None], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ColorizeError, match=words):
+        load(spoiled(published_folder(tmp_path), **changes))
+
+
+def test_a_clip_of_another_size_is_refused(tmp_path: Path) -> None:
+    folder = published_folder(tmp_path)
+    other = recipe()
+    clip = replace(other.condition.clip, embed=16)  # type: ignore[union-attr]
+    save_file(random(clip.build()).state_dict(), folder / "clip.safetensors")
+    with pytest.raises(ColorizeError, match=r"`clip\.safetensors` holds `.*`"):
+        load(folder)
+
+
+def test_a_description_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    folder = published_folder(tmp_path)
+    (folder / "config.json").write_text('{"model_type": "something"}', "utf-8")
+    with pytest.raises(ColorizeError, match="ColorizeDiffusion v1"):  # the published sizes count
+        load(folder)
+
+
+def test_the_layout_of_the_recipes_is_the_published_one() -> None:
+    from colorize import recipes
+
+    for version, name in zip(VERSIONS, ("", ":v1.5", ":v2"), strict=True):
+        found = latent.spec(recipes.find(f"colorize-diffusion{name}"))
+        shapes = {k: tuple(v.shape) for k, v in published.hollow(found).state_dict().items()}
+        assert shapes == published.layout(version)  # type: ignore[arg-type]
+
+
+def test_random_weights_have_a_value_everywhere() -> None:
+    system = random(latent_system(recipe()))
+    assert all(float(value.detach().abs().sum()) > 0 for value in system.parameters())
