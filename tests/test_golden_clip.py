@@ -72,6 +72,17 @@ def test_words_are_those_of_open_clip() -> None:
     assert torch.equal(words, WORDS)
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("open_clip") is None, reason="the extra `latent` is not installed"
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_text_is_read_to_its_end_or_refused() -> None:
+    longest = tokenized(["red " * 75])[0]
+    assert (longest[0], longest[-1]) == (49406, 49407)
+    with pytest.raises(ColorizeError, match="longer than the 75 word pieces"):
+        tokenized([TEXT, "red " * 76])
+
+
 def test_without_the_extra_a_sentence_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(ColorizeError, match="needs the package open_clip") as told:

@@ -6,7 +6,16 @@ from golden import agree, fill
 from torch.nn.functional import normalize
 
 from colorize.errors import ColorizeError
-from colorize.networks.latent.edits import Edit, edited, edited_whole, likeness, push, regions
+from colorize.networks.latent.edits import (
+    Edit,
+    edited,
+    edited_whole,
+    encode,
+    likeness,
+    push,
+    regions,
+)
+from colorize.networks.latent.prompts import Prompt, parse
 
 TOKENS = fill(3100, (1, 17, 24), 3)
 TEXTS = [normalize(fill(3000 + n, (24,), 1), dim=0) for n in range(5)]
@@ -48,6 +57,42 @@ def test_the_push_of_the_published_example():
     like[0, 5] = 0.5  # meets its threshold exactly
     want = [-8, -8, -8, -8, -8, -8, 1, 2.33333, 3, 3.66667, 4]
     assert push(like, torch.full((1, 1), 4.0))[0].tolist() == pytest.approx(want, abs=1e-5)
+
+
+def test_words_give_the_numbers_of_the_published_example():
+    # the reference says (4, 0), so that 8 is 4 more; its places differ in what the control says
+    like = torch.tensor([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1])
+    places = torch.stack([torch.zeros(11), like], dim=1)
+    tokens = torch.cat([torch.tensor([[4.0, 0.0]]), places])[None]
+    say = lambda texts: torch.eye(2)[["there to be", "it"].index(texts[0]) :, None]
+    moved = edited(tokens, encode([Prompt("there to be", control="it")], say)) - tokens
+    want = [-8, -8, -8, -8, -8, -8, 1, 2.33333, 3, 3.66667, 4]
+    assert moved[0, 1:, 0].tolist() == pytest.approx(want, abs=1e-4)
+    assert not moved[0, :, 1].any()
+
+
+SAID = ("a target", "its anchor", "its control", "another target", "another control")
+
+
+@pytest.mark.parametrize("enhance", LOCAL)
+def test_words_in_a_row_give_the_published_numbers(enhance):
+    first, second = ("yes" if one else "no" for one in enhance)
+    lines = [
+        f"target=a target; anchor=its anchor; control=its control; enhance={first}",
+        f"[target] another target; [anchor] none; [control] another control; [scale] 5.0;"
+        f" [enhanced] {second}; [ts0] 0.3; [ts1] 0.4; [ts2] 0.6; [ts3] 0.8",
+    ]
+    say = lambda texts: torch.stack([TEXTS[SAID.index(text)] for text in texts])[:, None]
+    edits = encode([parse(line) for line in lines], say)
+    agree(edited(TOKENS, edits), (1, 17, 24), *LOCAL[enhance])
+    agree(edited_whole(TOKENS[:, :1], edits), (1, 1, 24), *WHOLE[enhance])
+
+
+def test_words_for_everything_push_all_places_alike():
+    edits = encode([parse("everything: a target")], lambda texts: TEXTS[0][None, None])
+    moved = edited(TOKENS, edits) - TOKENS
+    strength = 8 - TOKENS[0, 0] @ TEXTS[0]
+    torch.testing.assert_close(moved[0, 1:], (strength * TEXTS[0]).expand(16, -1))
 
 
 def test_the_push_jumps_at_the_first_threshold_only():

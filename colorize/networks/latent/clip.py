@@ -12,6 +12,7 @@ from colorize.errors import ColorizeError
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures, R, G, B from 0 to 1
 SPREAD = (0.26862954, 0.26130258, 0.27577711)
+LENGTH = 77  # tokens of a text
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class CLIPSpec:
     patch: int = 14
     size: int = 224
     text: TowerSpec = TowerSpec(1024, 24, 64)
-    length: int = 77
+    length: int = LENGTH
     words: int = 49408
 
     def build(self) -> CLIP:
@@ -183,7 +184,7 @@ class CLIP(Words):
 def tokenized(texts: list[str]) -> Tensor:
     """Return texts as numbers of CLIP's vocabulary, (B, 77), begin, end and zeros included.
 
-    Raises ColorizeError if the extra `latent` is missing.
+    Raises ColorizeError if the extra `latent` is missing, and for a text that CLIP could not read to its end.
     """
     try:
         import open_clip
@@ -192,8 +193,14 @@ def tokenized(texts: list[str]) -> Tensor:
             "changing colors by text needs the package open_clip",
             'install it with pip install "colorize[latent]"',
         ) from error
-    words: Tensor = open_clip.tokenize(texts)
-    return words
+    words: Tensor = open_clip.tokenize(texts, LENGTH + 1)
+    for text, longer in zip(texts, words[:, LENGTH], strict=True):
+        if longer:
+            message = (
+                f"`{text[:30]}...` is longer than the {LENGTH - 2} word pieces that CLIP reads"
+            )
+            raise ColorizeError(message, "say it in fewer words", code=2)
+    return words[:, :LENGTH]
 
 
 def _normal(*shape: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.errors import ColorizeError
-
-THRESHOLDS = (0.5, 0.55, 0.65, 0.95)
+from colorize.networks.latent.prompts import THRESHOLDS, Prompt
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,30 @@ class Edit:
         if list(self.thresholds) != sorted(self.thresholds):
             told = ", ".join(f"{value:g}" for value in self.thresholds)
             raise ColorizeError(f"the thresholds {told} do not rise", "order them", code=2)
+
+
+def encode(prompts: Sequence[Prompt], say: Callable[[list[str]], Tensor]) -> list[Edit]:
+    """Return edits in words as vectors, in their order.
+
+    say: gives the vectors of texts, (n, 1, T) of length 1, as `CLIP.say` does of their tokens; it is asked
+    once, for every text once, and not at all without prompts.
+    """
+    texts = [words for one in prompts for words in (one.target, one.anchor, one.where) if words]
+    if not texts:
+        return []
+    texts = list(dict.fromkeys(texts))
+    said = dict(zip(texts, say(texts)[:, 0], strict=True))
+    return [
+        Edit(
+            said[one.target],
+            said.get(one.where),
+            said.get(one.anchor),
+            one.scale,
+            one.enhance,
+            one.thresholds,
+        )
+        for one in prompts
+    ]
 
 
 def likeness(tokens: Tensor, control: Tensor) -> Tensor:
