@@ -8,10 +8,36 @@ from typing import TYPE_CHECKING
 from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
+    from colorize.checkpoint import Loaded
     from colorize.cli.show import Show
+    from colorize.networks.latent.manner import Manner
     from colorize.painter import Painted
+    from colorize.painter.options import Named
 
 LAYERED = (".ora", ".psd")
+
+
+def check_map(references: tuple[Named, ...], manner: Manner | None) -> None:
+    """Refuse a map of edits that are not there, or on other than one reference (ColorizeError, wrong usage)."""
+    if manner is None or not manner.prompts:
+        hint = 'add --text, such as --text "hair: blonde", or leave --visualize out'
+        raise ColorizeError("--visualize has no edits by words to show", hint, code=2)
+    if len(references) != 1:
+        raise ColorizeError(
+            f"--visualize draws on one reference, and {len(references)} were given",
+            "give one --ref, or leave --visualize out",
+            code=2,
+        )
+
+
+def draw_map(loaded: Loaded, reference: Named, manner: Manner, path: Path, show: Show) -> None:
+    """Write the map of what edits by words move on the reference."""
+    from colorize.painter import latent
+    from colorize.pictures import files
+
+    picture = latent.region_map(loaded, reference, manner)
+    for note in (*picture.notes, *files.write(picture, path)):
+        show.note(note)
 
 
 def check(film: Path | None, layers: Path | None, drawings: int, pictures: int) -> None:

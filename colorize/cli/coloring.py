@@ -31,6 +31,7 @@ class Form:
     film: Path | None = None
     layers: Path | None = None
     overwrite: bool = False
+    map: Path | None = None
 
     def files(self, place: Place) -> tuple[Path, ...]:
         """The result files of a drawing."""
@@ -38,7 +39,7 @@ class Form:
 
     def is_done(self, place: Place) -> bool:
         """Whether nothing is left to be made."""
-        files = (*self.files(place), *(one for one in (self.film, self.layers) if one))
+        files = (*self.files(place), *(one for one in (self.film, self.layers, self.map) if one))
         return not self.overwrite and place.result is not None and all(map(Path.exists, files))
 
 
@@ -133,9 +134,14 @@ def _work(
     found = references(given.references, show)
     if given.palette:
         found += (painter.colors(given.palette),)
-    wants = checkpoint.Wants(model.predicts, model.encoder)  # type: ignore[arg-type]
+    if form.map:
+        beside.check_map(found, options.manner)
+    words = bool(options.manner and options.manner.prompts)
+    wants = checkpoint.Wants(model.predicts, model.encoder, words)  # type: ignore[arg-type]
     device = machine.device(model.device)
     loaded = checkpoint.load(model.name, offline=model.offline, device=device, wants=wants)
+    if form.map and options.manner:
+        beside.draw_map(loaded, found[0], options.manner, form.map, show)
     todo = jobs(places, found, given, dots)
     folder = given.hints if given.hints and given.hints.is_dir() else None
     if folder and not any(hints_in(folder, place) for place in places):

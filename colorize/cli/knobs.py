@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +11,7 @@ from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
     from colorize.networks.latent.manner import Manner
+    from colorize.networks.latent.prompts import Prompt
     from colorize.painter.options import Named
     from colorize.pictures.picture import Picture
 
@@ -18,15 +19,18 @@ SWITCHED = {"echo": "Echo", "window": "Window"}  # off until one of their number
 AUTO = "auto"
 
 
-def manner(texts: Sequence[str]) -> Manner | None:
+def manner(
+    texts: Sequence[str], edits: Sequence[str] = (), file: Path | None = None
+) -> Manner | None:
     """Return the manner that knobs such as `margin=1.5` and `echo.start=0.2` make, None without any.
 
-    Raises ColorizeError (wrong usage) for misspelt names, with the nearest, and for values out of range.
+    edits, file: changes of the reference by words, the file's first. Raises ColorizeError (wrong usage) for
+    misspelt names, with the nearest, and for values out of range.
     """
     from colorize.networks.latent.manner import Manner
     from colorize.recipes.values import override
 
-    if not texts:
+    if not (texts or edits or file):
         return None
     for text in texts:
         if "=" not in text:
@@ -40,7 +44,19 @@ def manner(texts: Sequence[str]) -> Manner | None:
         for name, kind in SWITCHED.items()
         if any(text.strip().startswith(f"{name}.") for text in texts)
     ]
-    return override(Manner(), *on, *texts)
+    return replace(override(Manner(), *on, *texts), prompts=_prompts(edits, file))
+
+
+def _prompts(edits: Sequence[str], file: Path | None) -> tuple[Prompt, ...]:
+    """Read edits by words, from a file and from the command line."""
+    from colorize.networks.latent.prompts import parse
+
+    stored: tuple[Prompt, ...] = ()
+    if file is not None:
+        from colorize.painter import wording
+
+        stored = wording.read(file)
+    return (*stored, *(parse(text) for text in edits))
 
 
 @dataclass(frozen=True)

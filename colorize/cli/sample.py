@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from colorize.cli import common, knobs
+from colorize.cli import common, knobs, latently
 from colorize.cli.coloring import Form, Given, Model, Voice, color
 
 
@@ -122,46 +122,15 @@ def sample(
             help="Weaken a hint, 0 to 1, or more with some models; repeatable",
         ),
     ] = None,
-    background: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PICTURE",
-            help="Color what surrounds the figure like this picture; colorize-diffusion only",
-        ),
-    ] = None,
-    mask: Annotated[
-        str,
-        typer.Option(
-            metavar="PATH",
-            help="Tell figure (light) and surroundings (dark) apart by this picture, a folder with one per"
-            " drawing, or auto; colorize-diffusion only",
-        ),
-    ] = "",
-    ref_mask: Annotated[
-        Path | None,
-        typer.Option(metavar="PICTURE", help="The same of the reference; colorize-diffusion only"),
-    ] = None,
-    knob: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="Turn a knob of colorize-diffusion, such as margin=1.5; repeatable",
-        ),
-    ] = None,
-    encoder: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE",
-            help="Take the weights of CLIP from here, or OWNER/NAME/FILE; colorize-diffusion only",
-        ),
-    ] = "",
-    predicts: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Say what a file of colorize-diffusion predicts, eps or v  [default: asked]",
-        ),
-    ] = "",
+    text: latently.Text = None,
+    edits: latently.Edits = None,
+    visualize: latently.Visualize = None,
+    background: latently.Background = None,
+    mask: latently.Mask = "",
+    ref_mask: latently.ReferenceMask = None,
+    knob: latently.Knobs = None,
+    encoder: latently.Encoder = "",
+    predicts: latently.Predicts = "",
     variations: Annotated[
         int, typer.Option(min=1, metavar="NUMBER", help="Make so many pictures of each drawing")
     ] = 1,
@@ -232,9 +201,9 @@ def sample(
         **{"variations": variations, "size": size, "precision": precision, "batch": batch},
         **{"force": force, "film": film is not None, "hint_mode": hint_mode},
         **{"flat": flat, "layers": layers is not None, "spacing": spacing},
-        **{"manner": knobs.manner(knob or ())},
+        **{"manner": knobs.manner(knob or (), text or (), edits)},
     }
-    form = Form(out, variations, grid, film, layers, overwrite)
+    form = Form(out, variations, grid, film, layers, overwrite, visualize)
     aside = knobs.Aside(background, mask, ref_mask)
     given = Given(tuple(ref or ()), palette, hints, tuple(hint or ()), aside)
     chosen = Model(model, device, offline, encoder, predicts)

@@ -146,7 +146,7 @@ class _Gatherer:
         begin = time.perf_counter()
         try:
             notes = check_job(self.recipe, self.options, job)
-            latent.check_job(self.recipe, job)
+            latent.check_job(self.recipe, self.options, job)
             if job.references is not self.given:
                 self.given, self.reference = job.references, references(job.references, self.recipe)
             drawing = job.drawing

@@ -9,10 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from colorize.checkpoint import Loaded
+from colorize.checkpoint.latent import parts
 from colorize.errors import ColorizeError
+from colorize.networks.latent.manner import Manner
 from colorize.networks.latent.space import Latent
+from colorize.painter.heat import heat
 from colorize.painter.options import Job, Named, Options
-from colorize.pictures import canvas, figures
+from colorize.pictures import canvas, figures, files
 from colorize.pictures.picture import Picture
 from colorize.recipes import Recipe
 
@@ -36,8 +40,15 @@ def check(recipe: Recipe, options: Options) -> None:
         )
 
 
-def check_job(recipe: Recipe, job: Job) -> None:
-    """Refuse masks and backgrounds for models that know none (ColorizeError, wrong usage)."""
+def check_job(recipe: Recipe, options: Options, job: Job) -> None:
+    """Refuse masks and backgrounds for models that know none, and knobs of a reference that is not there.
+
+    Raises ColorizeError (wrong usage).
+    """
+    how = options.manner
+    if how is not None and (how.prompts or how.echo) and not job.references:
+        what = "the edits by words" if how.prompts else "the knobs echo"
+        raise ColorizeError(f"{what} need a reference to act on", "add --ref PICTURE", code=2)
     given = {"--mask": job.mask, "--ref-mask": job.reference_mask, "--background": job.background}
     for option, value in given.items():
         if value is not None and not is_latent(recipe):
@@ -71,6 +82,20 @@ def references(given: tuple[Named, ...]) -> Tensor | None:
     size = first.shape[-2:]
     like = [F.interpolate(one, size, mode="bicubic", antialias=True) for one in others]
     return torch.cat([first, *(one.clamp(-1, 1) for one in like)], dim=1)
+
+
+def region_map(loaded: Loaded, reference: Named, manner: Manner) -> Picture:
+    """Draw which places of a reference the prompts of a manner move, see `heat.heat`.
+
+    Raises ColorizeError (wrong usage) for a model that is not latent, and for prompts that know no place.
+    """
+    if not is_latent(loaded.recipe):
+        check(loaded.recipe, Options(manner=manner))
+    _, doors, _ = parts(loaded.colorizer)
+    seen = canvas.widened(whole(reference.picture), manner.margin)
+    with torch.inference_mode():
+        tokens = doors.read(whole(reference.picture).to(loaded.colorizer.device), manner)
+        return heat(files.from_tensor(seen), tokens, doors.edits(manner), manner.prompts)
 
 
 def extras(job: Job, line: Tensor) -> tuple[dict[str, Tensor], tuple[str, ...]]:

@@ -9,11 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.networks.latent import halving
-from colorize.networks.latent.clip import CLIPSpec, Words
+from colorize.networks.latent.clip import CLIPSpec, Words, tokenized
 from colorize.networks.latent.clusters import ClusterSpec, ThresholdSpec
 from colorize.networks.latent.cond import Injection, LatentCond, joined, weights
+from colorize.networks.latent.edits import Edit, edited, encode
 from colorize.networks.latent.manner import Levels, Manner
 from colorize.networks.latent.sides import SideSpec
 from colorize.networks.latent.sketch import SketchSpec
@@ -115,7 +117,7 @@ class LatentDoors(nn.Module):
         if reference is None or not bool(rows.any()):
             places = self.vision.positional_embedding.shape[0] - 1
             return rows.new_zeros(len(rows), count * places, self.spec.tokens)
-        read = self.read(reference, how)[:, 1:]
+        read = edited(self.read(reference, how), self.edits(how))[:, 1:]
         return rows * read.reshape(len(rows), -1, read.shape[-1])  # (B * R, N, T) -> (B, R * N, T)
 
     def read(self, pictures: Tensor, how: Manner) -> Tensor:
@@ -124,6 +126,22 @@ class LatentDoors(nn.Module):
         with torch.no_grad():
             found: Tensor = self.vision(widened(several, how.margin))
         return found
+
+    def edits(self, how: Manner) -> list[Edit]:
+        """What the prompts of a manner mean. Raises ColorizeError without the tower of words or its vocabulary."""
+        if not any(prompt.scale > 0 for prompt in how.prompts):
+            return []
+        if self.words is None:
+            raise ColorizeError(
+                "the colors are to be changed by words, but the model was loaded without words",
+                "load it with Wants(words=True)",
+            )
+        words, on = self.words, next(self.words.parameters()).device
+        with torch.no_grad(), torch.autocast(on.type, enabled=False):
+            return encode(
+                how.prompts,
+                lambda texts: words.say(tokenized(texts).to(on), how.skip or how.compat),
+            )
 
     def echoing(
         self, cond: LatentCond, hints: Hints, rows: Tensor, how: Manner, latent: Encode | None

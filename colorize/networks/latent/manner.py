@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from colorize.errors import ColorizeError, within
 from colorize.networks.latent.cond import PLACES, Window
+from colorize.networks.latent.prompts import Prompt
 
 
 def _number(name: str, value: float, low: float, high: float) -> None:
@@ -86,9 +87,9 @@ class Manner:
     """Every knob of a latent system; the defaults are what it was trained with.
 
     margin: width of the white canvas that references lie on, in their own widths, 1 to 2. window: when
-    the reference counts. skip: blocks of the text tower to leave out. compat: keep the published
-    program's own ways where they change results: four places ignore their weight, and thresholds are told
-    to the figure's tokens, too.
+    the reference counts. prompts: edits of the reference by words, in their order. skip: blocks of the text
+    tower to leave out. compat: keep the published program's own ways where they change results: four
+    places ignore their weight, thresholds are told to the figure's tokens, too, and texts skip a block.
     """
 
     levels: Levels = Levels()
@@ -96,6 +97,7 @@ class Manner:
     window: Window | None = None
     echo: Echo | None = None
     halves: Halves = Halves()
+    prompts: tuple[Prompt, ...] = ()
     skip: int = 0
     compat: bool = False
 
