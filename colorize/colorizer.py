@@ -109,15 +109,15 @@ class Colorizer(nn.Module):
 
         Raises ColorizeError (wrong usage) for a manner where the system is not latent.
         """
-        if manner is None:
-            return self.condition(hints, drop, strength)
-        if not isinstance(self.space, LatentSpace):
+        if isinstance(self.space, LatentSpace):
+            return self.condition(hints, drop, strength, manner, self.space.latent)
+        if manner is not None:
             raise ColorizeError(
                 "this model has none of the knobs of `colorize-diffusion`",
                 "leave them out, or choose such a model",
                 code=2,
             )
-        return self.condition(hints, drop, strength, manner, self.space.latent)
+        return self.condition(hints, drop, strength)
 
     def guided(
         self,

@@ -18,6 +18,7 @@ from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.networks import machine
+from colorize.painter import latent
 from colorize.painter.finishing import finished, laid
 from colorize.painter.framing import MARK, Frame, Kind, shrunk
 from colorize.painter.options import Job, Options, sampling
@@ -204,6 +205,7 @@ class Easel:
         film: tuple[Picture, ...],
     ) -> None:
         begin, frame, options = time.perf_counter(), task.frame, self.options
+        color = latent.cleared(color, frame.hints, options.manner)
         picture, layers = finished(frame, color, self.colorizer.space.inked, options)
         meta = told(self.model, options, self.sampling, task.job, frame, task.guidance, at)
         text = {**picture.text, MARK: json.dumps(meta, ensure_ascii=False)}

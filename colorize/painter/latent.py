@@ -12,6 +12,7 @@ from torch import Tensor
 from colorize.checkpoint import Loaded
 from colorize.checkpoint.latent import parts
 from colorize.errors import ColorizeError
+from colorize.hints import Hints
 from colorize.networks.latent.manner import Manner
 from colorize.networks.latent.space import Latent
 from colorize.painter.heat import heat
@@ -125,6 +126,15 @@ def extras(job: Job, line: Tensor) -> tuple[dict[str, Tensor], tuple[str, ...]]:
             code=2,
         )
     return found, tuple(notes)
+
+
+def cleared(color: Tensor, hints: Hints, manner: Manner | None) -> Tensor:
+    """Whiten what surrounds the figure of a result (1, 3, h, w) in [-1, 1], if that is wanted and there is a mask."""
+    mask = hints.get("mask")
+    if manner is None or not manner.halves.clear or mask is None:
+        return color
+    figure = (F.interpolate(mask, color.shape[-2:], mode="bilinear") + 1) / 2
+    return torch.where(figure > manner.halves.drawing, color, torch.ones_like(color))
 
 
 def _reference_mask(job: Job) -> tuple[Tensor, list[str]]:

@@ -63,7 +63,7 @@ class Halves:
     drawing, reference: what counts as figure, the threshold of each mask, 0 to 1. figure, background:
     weights of the two. merge: share of the background's colors in the figure. factor: how strongly version
     2's background encoder speaks. tuned: whether the figure's low-rank change is on, too. style: let
-    version 2's style encoder see the reference.
+    version 2's style encoder see the reference. clear: make what surrounds the figure white in the end.
     """
 
     drawing: float = 0.05
@@ -74,6 +74,7 @@ class Halves:
     factor: float = 1.0
     tuned: bool = False
     style: bool = False
+    clear: bool = False
 
     def __post_init__(self) -> None:
         for name in ("drawing", "reference", "merge"):
