@@ -76,3 +76,13 @@ def test_a_reference_of_the_same_frame_tells_what_is_around() -> None:
     lone = space.decode(x, Hints(line=line))
     framed = space.decode(x, Hints(line=line, reference=line.expand(-1, 3, -1, -1)))
     assert lone[..., 24, 24].min() > framed[..., 24, 24].min() + 0.2
+
+
+def test_where_only_a_palette_is_given_less_white_is_enough() -> None:
+    color = glowing()
+    color[:, 1:, :, :26] = -0.6  # a strong stain over half of the surroundings
+    color[:, 1:, 13:35, 13:35] = -0.2
+    plain, loose = (whiten(color, box(), ALL, palette=torch.tensor([one])) for one in (False, True))
+    stain = color[..., 2:8, 2:8]
+    assert torch.equal(plain[..., 2:8, 2:8], whiten(color, box(), ALL)[..., 2:8, 2:8])
+    assert (loose[..., 2:8, 2:8] - stain).mean() > (plain[..., 2:8, 2:8] - stain).mean() + 0.05

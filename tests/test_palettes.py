@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import figure
 
 from colorize.errors import ColorizeError
 from colorize.pictures import palettes
@@ -108,3 +109,14 @@ def test_paper_is_no_color_to_share() -> None:
     paper = torch.ones(1, 3, 32, 32)
     assert palettes.shared(paper, halves()).item() == 0
     assert palettes.shared(halves(), paper).item() == 0
+
+
+def test_a_palette_is_told_from_a_picture_at_any_size() -> None:
+    shown = palettes.swatches(torch.tensor([[0.5, -0.2, 0.1], [-0.9, 0.3, 0.8], [0.1, 0.2, 0.9]]))
+    for size in (128, 256, 100, 64):
+        scaled = torch.nn.functional.interpolate(shown, (size, size), mode="bilinear")
+        assert palettes.is_palette(scaled).tolist() == [True], size
+    drawn = figure(3, 96)[None] * 2 - 1
+    assert palettes.is_palette(drawn).tolist() == [False]
+    both = torch.cat([shown, torch.nn.functional.interpolate(drawn, 128)])
+    assert palettes.is_palette(both).tolist() == [True, False]

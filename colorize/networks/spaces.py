@@ -15,6 +15,7 @@ from colorize.pictures.color import lab_to_rgb, rgb_to_lab
 from colorize.pictures.edges import same_frame
 from colorize.pictures.field import even, fill, paper_white
 from colorize.pictures.ground import whiten
+from colorize.pictures.palettes import is_palette
 from colorize.pictures.strokes import resize
 
 
@@ -85,7 +86,9 @@ class Field:
         line = hints.get("line")
         if line is not None:
             paper = _paper(line, self.patch)
-            x = whiten(even(x.clamp(-1, 1), paper), paper, 1 - _known(hints), "hints" not in hints)
+            reference, free = hints.get("reference"), "hints" not in hints
+            palette = None if reference is None else is_palette(reference)
+            x = whiten(even(x.clamp(-1, 1), paper), paper, 1 - _known(hints), free, palette)
             x = paper_white(x)
         return obeyed(x, hints, strength, self.patch)
 

@@ -30,6 +30,7 @@ THUMB = 64  # pixels a side in which colors are counted
 GRAINS = 16  # cells a side in which the colors of two pictures are compared
 ALIKE = 14.0  # Lab units; two cells nearer to each other show the same color
 INK = 20.0  # L of Lab; darker cells are ink
+FLAT = 0.03  # of 2; how much the middle of a square of a palette may vary, as JPEG makes it
 CELL = 4  # pixels a side that are averaged before colors are picked, so that ink does not count
 
 
@@ -113,6 +114,15 @@ def swatches(colors: Tensor) -> Tensor:
     """Show a palette as a picture: (N, 3) in [-1, 1] to (1, 3, 128, 128), always in the same order."""
     counts = torch.tensor([len(colors)])
     return mosaic(colors.T[None], counts, (SWATCH, SWATCH), Generator().manual_seed(0))
+
+
+def is_palette(picture: Tensor) -> Tensor:
+    """Tell which pictures (B, 3, H, W) in [-1, 1] are palettes as `swatches` shows them: (B,) bool."""
+    side = 4 * CELLS
+    fine = F.interpolate(picture[:, :3], (side, side), mode="nearest-exact")
+    cells = fine.reshape(len(fine), 3, CELLS, 4, CELLS, 4)[:, :, :, 1:3, :, 1:3]
+    spread = cells.amax((3, 5)) - cells.amin((3, 5))
+    return spread.flatten(1).amax(1) < FLAT
 
 
 def dominant(picture: Tensor, count: int = 6) -> Tensor:
