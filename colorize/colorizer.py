@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from colorize.diffusion import denoiser as denoising
-from colorize.diffusion import samplers
+from colorize.diffusion import names, samplers
 from colorize.diffusion.denoiser import Denoiser, Dynamic, Static
 from colorize.diffusion.samplers import State
-from colorize.diffusion.schedule import times
+from colorize.diffusion.schedule import RULES, Schedule, times
+from colorize.diffusion.spacing import LEVELED
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.networks.latent.manner import Manner
@@ -28,16 +29,17 @@ Space = RGB | Field | Lab | LatentSpace
 class Sampling:
     """How a trained system walks from noise to picture.
 
-    steps: network calls (Heun takes two a step). eta: 0 is DDIM, 1 is DDPM. spacing: how times are
-    chosen. start: pure noise, or the reference noised to time `begin` (1 is the end of the schedule).
-    threshold: what keeps predicted pictures in range. guidance: how much each hint that is given is
-    exaggerated, unless the user says otherwise; each costs another call a step. apart: the same for
-    a picture whose references all show something else than the drawing: they are no model of it, part
-    for part, and speak by their colors alone.
+    steps: states of the walk. Most samplers make one network call for each; `samplers.walk` tells
+    which make more. eta: fresh noise, from 0 (DDIM) to 1 (DDPM), for the samplers that take any.
+    spacing: how times are chosen. start: pure noise, or the reference noised to time `begin` (1 is the
+    end of the schedule). threshold: what keeps predicted pictures in range. guidance: how much each
+    hint that is given is exaggerated, unless the user says otherwise; each costs another call wherever
+    there is one. apart: the same for a picture whose references all show something else than the
+    drawing: they are no model of it, part for part, and speak by their colors alone.
     """
 
     steps: int = 10
-    sampler: Literal["ddim", "ddpm", "dpmpp", "unipc", "euler", "heun"] = "ddim"
+    sampler: names.Sampler = "ddim"
     eta: float = 0.0
     spacing: Literal[
         "trailing", "linspace", "leading", "inner", "karras", "exponential", "uniform", "sgm"
@@ -51,13 +53,24 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ColorizeError(f"steps is {self.steps}", "take at least 1 step", code=2)
-        if self.sampler not in samplers.SAMPLERS:
-            hint = nearest(self.sampler, samplers.SAMPLERS)
-            raise ColorizeError(f"there is no sampler `{self.sampler}`", hint, code=2)
+        names.check(self.sampler, code=2)
+        if self.spacing not in RULES:
+            hint = nearest(self.spacing, RULES)
+            raise ColorizeError(f"there is no spacing `{self.spacing}`", hint, code=2)
         if not 0 <= self.eta <= 1:
             raise ColorizeError(f"eta is {self.eta:g}", "it goes from 0 (DDIM) to 1 (DDPM)", code=2)
         if not 0 < self.begin <= 1:
             raise ColorizeError(f"begin is {self.begin:g}", "it lies above 0, up to 1", code=2)
+
+    def stops(self, schedule: Schedule) -> Tensor:
+        """Return the times of the walk: (steps + 1,), see `schedule.times`.
+
+        With `karras` and `exponential`, which end next to clean pictures, the samplers of `names.SHORT`
+        leave out the last noisy stop, as is usual for them: it is worth no second call, and the third
+        order overshoots there. Other spacings end early enough; there it would cost accuracy.
+        """
+        short = self.sampler in names.SHORT and self.spacing in LEVELED
+        return times(schedule, self.steps, begin=self.begin, rule=self.spacing, skip=short)
 
 
 class Noise:
@@ -164,13 +177,11 @@ class Colorizer(nn.Module):
         noise = Noise(seeds)
         blank = hints.drawing.new_empty(self.space.shape(hints))
         x = self.start(hints, sampling, noise(blank))
-        schedule = self.denoiser.schedule
-        moments = times(schedule, sampling.steps, begin=sampling.begin, rule=sampling.spacing)
         yield from samplers.walk(
             self.guided(hints, guidance or {}, strength or {}, manner),
             x,
-            moments.to(x.device),
-            schedule,
+            sampling.stops(self.denoiser.schedule).to(x.device),
+            self.denoiser.schedule,
             sampler=sampling.sampler,
             eta=sampling.eta,
             noise=lambda _: noise(blank),

@@ -11,7 +11,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from colorize.diffusion.denoiser import Denoiser
-from colorize.diffusion.samplers import SAMPLERS, walk
+from colorize.diffusion.names import SAMPLERS
+from colorize.diffusion.samplers import walk
 from colorize.diffusion.schedule import Cosine, draw, times
 
 WAVES = math.pi * torch.tensor([0.5, 1.0, 2.0, 4.0])  # how the network sees the time
@@ -51,7 +52,7 @@ def main(batches: int = 1500, points: int = 256) -> dict[str, float]:
         with torch.no_grad():
             *_, last = walk(denoiser, x, stops, denoiser.schedule, sampler, noise=lambda _: fresh())
         distance[sampler] = (last.x.norm(dim=1) - 1).abs().mean().item()
-        print(f"{sampler:8} {distance[sampler]:.3f} from the ring, spread {last.x.std():.2f}")
+        print(f"{sampler:9} {distance[sampler]:.3f} from the ring, spread {last.x.std():.2f}")
     return distance
 
 

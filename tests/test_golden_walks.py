@@ -37,6 +37,10 @@ def finished(predicts: str, sampler: str, rule: str, guidance: dict[str, float],
     its guidance window, so that the published numbers of such walks are those without one.
     """
     stops = times(SCHEDULE, 5, rule=rule)
+    if sampler == "pndm":
+        stops[-1] = (
+            1 / 1000
+        )  # where the original ends: at the first entry, not at the clean picture
     tokens = 0 * C if stops[0] == 1 else C
     cond = LatentCond(tokens=tokens, maps=maps())
     without = {
@@ -92,6 +96,20 @@ WALKS = {
         "s2",
         True,
     ): "0.549480 6.083599 4.60664 5.11238 11.68156 1.72727 2.67151",
+    (
+        "eps",
+        "lms",
+        "leading",
+        "r4",
+        True,
+    ): "0.621852 7.075290 5.69253 11.74852 4.06235 0.17665 1.11256",
+    (
+        "eps",
+        "pndm",
+        "leading",
+        "r4",
+        True,
+    ): "0.584196 6.888833 5.45160 7.47028 9.03780 -0.18381 1.59556",
     (
         "v",
         "dpmpp",
@@ -155,3 +173,12 @@ STOPS = {"inner": [941, 894, 847, 95, 48], "leading": [951, 901, 851, 51, 1]}
 def test_twenty_steps_stop_where_diffusers_does(rule):
     entries = [round(1000 * t) - 1 for t in times(SCHEDULE, 20, rule=rule).tolist()]
     assert [*entries[:3], *entries[-3:-1]] == STOPS[rule]
+
+
+def test_pndm_calls_where_diffusers_does():
+    asked = []
+    stops = times(SCHEDULE, 20, rule="leading")
+    list(walk(lambda x, t: asked.append(t.item()) or x, X, stops, SCHEDULE, "pndm"))
+    indices = [round(1000 * t) - 1 for t in asked]
+    warm = [951, 926, 926, 901, 901, 876, 876, 851, 851, 826, 826, 801]
+    assert indices == [*warm, *range(801, 0, -50)]

@@ -92,7 +92,7 @@ def test_a_hint_that_the_model_needs_is_asked_for() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"sampler": "dppm"}, {"guidance": {"refernce": 2.0}}, {"sampler": "dpmpp", "eta": 0.5}],
+    [{"sampler": "dppm"}, {"guidance": {"refernce": 2.0}}, {"sampler": "unipc", "eta": 0.5}],
 )
 def test_options_that_no_drawing_could_have_are_refused_before_the_first(
     wrong: dict[str, object],

@@ -9,7 +9,8 @@ import torch
 from closed_form import MEAN, MILD, SPREAD, ZERO, end, fresh, gaussian, ideal, start
 
 from colorize.diffusion.denoiser import Static
-from colorize.diffusion.samplers import SAMPLERS, walk
+from colorize.diffusion.names import SAMPLERS
+from colorize.diffusion.samplers import walk
 from colorize.diffusion.schedule import times
 from colorize.errors import ColorizeError
 
@@ -99,14 +100,24 @@ def test_a_threshold_bounds_the_last_picture(sampler):
         ("ddim", ZERO, 6),
         ("dpmpp", ZERO, 6),
         ("unipc", ZERO, 6),
+        ("lms", ZERO, 6),
+        ("dpmpp-3m", ZERO, 6),
         ("heun", ZERO, 10),
         ("heun", MILD, 11),
+        ("dpm2", ZERO, 10),
+        ("dpm2", MILD, 11),
+        ("dpmpp-2s", ZERO, 10),
+        ("dpmpp-sde", ZERO, 10),
+        ("dpmpp-sde", MILD, 11),
+        ("pndm", ZERO, 1 + 3 * 4 + 2),
+        ("pndm", MILD, 3 * 4 + 3),
     ],
 )
 def test_a_walk_of_six_steps_calls_the_denoiser_this_often(sampler, schedule, calls):
     asked = []
     denoise = lambda x, t: asked.append(t) or x
-    list(walk(denoise, start(1, 1, 1, 1), times(schedule, 6), schedule, sampler))
+    x, stops = start(1, 1, 1, 1), times(schedule, 6)
+    list(walk(denoise, x, stops, schedule, sampler, noise=fresh(x)))
     assert len(asked) == calls
 
 
@@ -144,7 +155,7 @@ def test_an_unknown_sampler_names_the_nearest():
 
 def test_eta_for_a_sampler_without_noise_is_refused():
     with pytest.raises(ColorizeError, match="adds no noise"):
-        walk(lambda x, t: x, start(1, 1, 1, 1), times(ZERO, 4), ZERO, "dpmpp", eta=0.5)
+        walk(lambda x, t: x, start(1, 1, 1, 1), times(ZERO, 4), ZERO, "unipc", eta=0.5)
 
 
 def test_an_eta_above_one_is_refused():

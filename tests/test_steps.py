@@ -113,26 +113,45 @@ def test_heun_is_the_mean_of_two_slopes_in_sigma_over_alpha():
 
 # Order of convergence, against the known solution for a Gaussian
 
+TWICE = ("heun", "dpm2", "dpmpp-2s")  # calls a step
+SECOND = ("dpmpp", "unipc", "pndm", *TWICE)
 
-def error(sampler: str, calls: int, schedule: Schedule = MILD) -> float:
+
+def error(
+    sampler: str, calls: int, schedule: Schedule = MILD, rule: str = "karras", skip: bool = False
+) -> float:
     """Largest distance from the exact end of the probability-flow line."""
     x = start(4, 1, 2, 2, dtype=torch.float64)
     alpha, sigma = (part.double() for part in schedule(torch.ones(())))
     exact = MEAN + (x - alpha * MEAN) * SPREAD / (SPREAD**2 * alpha**2 + sigma**2).sqrt()
-    stops = times(schedule, calls // 2 if sampler == "heun" else calls, rule="karras")
+    steps = {"pndm": calls - 9, **dict.fromkeys(TWICE, calls // 2)}.get(sampler, calls)
+    stops = times(schedule, steps, rule=rule, skip=skip)
     return (end(gaussian(schedule), x, stops, schedule, sampler).x - exact).abs().max().item()
 
 
 @pytest.mark.parametrize("schedule", [MILD, ZERO])
-@pytest.mark.parametrize("sampler", ["dpmpp", "unipc", "heun"])
+@pytest.mark.parametrize("sampler", [*SECOND, "lms", "dpmpp-3m"])
 def test_second_order_beats_ddim_at_equal_calls(sampler, schedule):
     assert error(sampler, 40, schedule) < 0.6 * error("ddim", 40, schedule)
 
 
-@pytest.mark.parametrize("sampler", ["dpmpp", "unipc", "heun"])
+@pytest.mark.parametrize("sampler", SECOND)
 def test_twice_the_calls_leave_a_quarter_of_the_error(sampler):
     assert error(sampler, 160) < error(sampler, 80) / 3.6  # 4, less what higher terms take
 
 
+def test_third_order_leaves_an_eighth_and_fourth_order_less():
+    # As published, the parabola's bend counts half and the third order is lost.
+    assert error("dpmpp-3m", 80) < error("dpmpp-3m", 40) / 7
+    assert error("lms", 80) < error("lms", 40) / 10
+
+
 def test_the_corrector_makes_unipc_better_than_its_predictor():
     assert error("unipc", 40) < 0.5 * error("dpmpp", 40)
+
+
+@pytest.mark.parametrize(("sampler", "calls"), [("dpm2", 10), ("dpmpp-3m", 5)])
+def test_the_last_noisy_stop_is_better_left_out_only_where_it_is_next_to_clean(sampler, calls):
+    for rule, better in (("karras", True), ("trailing", False)):
+        ends = [error(sampler, calls, rule=rule, skip=skip) for skip in (True, False)]
+        assert (ends[0] < ends[1]) == better

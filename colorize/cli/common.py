@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
 
+from colorize.diffusion import names
 from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ Precision = Annotated[
         metavar="NAME",
         envvar="COLORIZE_PRECISION",
         help="Arithmetic: auto, fp32, bf16 or fp16; auto takes bf16 where the hardware has it",
+    ),
+]
+Sampler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"Walk by one of: {', '.join(names.SAMPLERS)}  [default: the recipe's]",
     ),
 ]
 

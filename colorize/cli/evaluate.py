@@ -80,13 +80,7 @@ def evaluate(
             min=1, metavar="NUMBER", help="Take so many denoising steps  [default: the recipe's]"
         ),
     ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Walk by ddim, ddpm, dpmpp, unipc, euler or heun  [default: the recipe's]",
-        ),
-    ] = None,
+    sampler: common.Sampler = None,
     seed: Annotated[
         int, typer.Option(metavar="NUMBER", help="Draw noise, warps, dots and partners by it")
     ] = 0,

@@ -9,6 +9,7 @@ import typer
 
 from colorize.cli import common, knobs, latently
 from colorize.cli.coloring import Form, Given, Model, Voice, color
+from colorize.diffusion import names
 
 
 def sample(
@@ -84,13 +85,7 @@ def sample(
             help="Take so many denoising steps; more is slower  [default: the recipe's]",
         ),
     ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Walk by ddim, ddpm, dpmpp, unipc, euler or heun  [default: the recipe's]",
-        ),
-    ] = None,
+    sampler: common.Sampler = None,
     spacing: Annotated[
         str | None,
         typer.Option(
@@ -103,7 +98,8 @@ def sample(
         float | None,
         typer.Option(
             metavar="NUMBER",
-            help="Add fresh noise to every step, 0 (none) to 1; ddim only  [default: the recipe's]",
+            help=f"Add fresh noise to every step, 0 (none) to 1; for {names.listed(names.FREE)}"
+            "  [default: the recipe's]",
         ),
     ] = None,
     seed: Annotated[

@@ -11,20 +11,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from colorize.diffusion import steps
+from colorize.diffusion import multistep, names, steps
 from colorize.diffusion.denoiser import Denoise, Threshold
-from colorize.diffusion.schedule import Schedule, expand
-from colorize.errors import ColorizeError, nearest
+from colorize.diffusion.schedule import Schedule, expand, time_of
 
 STEPS: dict[str, steps.Step] = {
     "ddim": steps.ddim,
     "ddpm": steps.ddim,  # eta = 1
-    "dpmpp": steps.dpmpp,
-    "unipc": steps.unipc,
+    "dpmpp": multistep.dpmpp,
+    "unipc": multistep.unipc,
     "euler": steps.ddim,  # eta = 0, whatever the spacing
     "heun": steps.heun,
+    "lms": multistep.lms,
+    "pndm": multistep.pndm,
+    "dpm2": steps.dpm2,
+    "dpmpp-2s": steps.dpmpp_2s,
+    "dpmpp-3m": multistep.dpmpp_3m,
+    "dpmpp-sde": steps.dpmpp_sde,  # eta = 1
 }
-SAMPLERS: tuple[str, ...] = tuple(STEPS)
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,17 @@ def walk(
     """Yield the state after every step from times[0] to times[-1]; at time 0, x is x0.
 
     denoise(x, t (B,)) -> x0. x: (B, C, H, W) at time times[0]; the walk may begin at alpha = 0,
-    pure noise. times: (steps + 1,), falling. sampler: one of SAMPLERS. eta in [0, 1]: share of
-    fresh noise, 0 for all but `ddim` (any) and `ddpm` (always 1). noise(i): fresh noise of step i,
-    shape of x, asked only where it is used. threshold acts on x0, and the noise is recomputed from
-    the result. Gradients flow through all steps unless the caller forbids it.
+    pure noise. times: (steps + 1,), falling. sampler: one of `names.SAMPLERS`; `names` says which may
+    take eta in [0, 1], the share of fresh noise, and which always take 1. noise(i): fresh noise of step i,
+    shape of x, asked only where it is used, twice by `dpmpp-sde`. threshold acts on x0, and the noise
+    is recomputed from the result. Gradients flow through all steps unless the caller forbids it.
+
+    A step calls denoise once; `heun`, `dpm2`, `dpmpp-2s` and `dpmpp-sde` call it twice but where a
+    step begins at alpha = 0 or ends at sigma = 0, and the first three such steps of `pndm` four times.
 
     Raises ColorizeError for an unknown sampler or an eta it cannot use.
     """
-    eta = _settle(sampler, eta)
+    eta = names.settle(sampler, eta)
     if eta and noise is None:
         raise TypeError(f"eta = {eta:g} needs `noise`, a function from step to fresh noise")
     if (times.diff() >= 0).any():
@@ -71,30 +78,25 @@ def walk(
         x0 = denoise(x, torch.full((len(x),), t, dtype=torch.float32, device=x.device))
         return threshold(x0) if threshold else x0
 
-    parts = torch.stack([times, *schedule(times)], 1).tolist()  # (steps + 1, 3)
-    run = steps.Run(ask, [steps.Level(*part) for part in parts], eta, noise)
+    def at(t: float) -> steps.Level:
+        return _levels(schedule, torch.tensor([t], device="cpu"))[0]
+
+    def having(ratio: float) -> steps.Level:
+        return at(time_of(schedule, ratio))
+
+    run = steps.Run(ask, _levels(schedule, times), eta, noise, at, having)
     return _stroll(run, x, STEPS[sampler])
+
+
+def _levels(schedule: Schedule, times: Tensor) -> list[steps.Level]:
+    parts = torch.stack([times, *schedule(times)], 1).tolist()  # (times, 3)
+    return [steps.Level(*part) for part in parts]
 
 
 def _stroll(run: steps.Run, x: Tensor, step: steps.Step) -> Iterator[State]:
     for i, level in enumerate(run.levels[1:]):
         x, x0 = step(run, x, i)
         yield State(x, x0, level.t, i)
-
-
-def _settle(sampler: str, eta: float) -> float:
-    if sampler not in STEPS:
-        raise ColorizeError(f"there is no sampler `{sampler}`", nearest(sampler, SAMPLERS))
-    if not 0 <= eta <= 1:
-        raise ColorizeError(f"eta must lie between 0 and 1, not at {eta:g}")
-    if sampler == "ddpm":
-        return 1.0
-    if eta and sampler != "ddim":
-        raise ColorizeError(
-            f"the sampler `{sampler}` adds no noise, so eta = {eta:g} means nothing to it",
-            "leave eta at 0, or choose the sampler `ddim`",
-        )
-    return eta
 
 
 def ddim_step(

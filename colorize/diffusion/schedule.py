@@ -18,7 +18,7 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor
 
-from colorize.diffusion.spacing import LEVELED, PLAIN, RULES
+from colorize.diffusion.spacing import LEVELED, PLAIN, RULES, entries_of
 from colorize.errors import ColorizeError, nearest
 
 SNAP = 1e-3  # of a table entry: float32 cannot write i / 1000 exactly, yet should meet entry i
@@ -212,7 +212,18 @@ def times(
     if rule in PLAIN:
         entries = torch.tensor(PLAIN[rule](stops, last), dtype=torch.float64)
     else:
-        table = torch.arange(schedule.steps + 1, dtype=torch.float64) / schedule.steps
-        alpha, sigma = (part.double() for part in schedule(table))
-        entries = LEVELED[rule](stops, last, torch.atan2(sigma, alpha))
+        entries = LEVELED[rule](stops, last, _rising(schedule))
     return torch.cat([entries[:steps], entries.new_zeros(1)]).div(schedule.steps).float()
+
+
+def time_of(schedule: Schedule, ratio: float) -> float:
+    """Return the time in [0, 1] at which sigma / alpha has this value, also between entries of the table."""
+    angle = torch.tensor([ratio], dtype=torch.float64, device="cpu").atan()
+    return entries_of(angle, _rising(schedule)).item() / schedule.steps
+
+
+def _rising(schedule: Schedule) -> Tensor:
+    """Return atan(sigma / alpha) of every entry: (T + 1,) float64 on the CPU."""
+    table = torch.arange(schedule.steps + 1, dtype=torch.float64, device="cpu") / schedule.steps
+    alpha, sigma = (part.double() for part in schedule(table))
+    return torch.atan2(sigma, alpha)

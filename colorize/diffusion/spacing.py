@@ -86,12 +86,19 @@ def _ends(last: int, angles: Tensor) -> tuple[Tensor, Tensor]:
 
 def _entries(ratios: Tensor, last: int, angles: Tensor) -> Tensor:
     """Find the fractional entries that have these sigma / alpha, the first of which is `last` by decree."""
-    wanted = ratios.atan()
-    above = torch.searchsorted(angles, wanted).clamp(1, last)
-    part = (wanted - angles[above - 1]) / (angles[above] - angles[above - 1])
-    entries = above - 1 + part
+    entries = entries_of(ratios.atan(), angles[: last + 1])
     entries[0] = last
     return entries
+
+
+def entries_of(wanted: Tensor, angles: Tensor) -> Tensor:
+    """Return the fractional entries at which atan(sigma / alpha) has these values, by straight lines.
+
+    wanted: (N,) float64. angles: those of every entry, (T + 1,) float64, rising.
+    """
+    above = torch.searchsorted(angles, wanted).clamp(1, len(angles) - 1)
+    part = (wanted - angles[above - 1]) / (angles[above] - angles[above - 1])
+    return above - 1 + part
 
 
 PLAIN: dict[str, Callable[[int, int], Sequence[float]]] = {

@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from colorize.colorizer import Sampling
+from colorize.diffusion import names
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.networks.latent.manner import Manner
@@ -136,12 +137,8 @@ def sampling(recipe: Recipe, options: Options) -> Sampling:
     if options.eta is None and options.sampler not in (None, recipe.sampling.sampler):
         wanted["eta"] = 0.0
     settled = replace(recipe.sampling, **wanted)
-    if options.eta and settled.sampler not in ("ddim", "ddpm"):
-        raise ColorizeError(
-            f"the sampler `{settled.sampler}` adds no noise, so eta = {options.eta:g} means nothing to it",
-            "leave eta at 0, or choose the sampler `ddim`",
-            code=2,
-        )
+    if options.eta:
+        names.settle(settled.sampler, options.eta, code=2)
     return settled
 
 

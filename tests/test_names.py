@@ -1,0 +1,57 @@
+"""What samplers are called: one list for the code, the help texts and the refusals."""
+
+import pytest
+from typer.testing import CliRunner
+
+from colorize.cli import app
+from colorize.colorizer import Sampling
+from colorize.diffusion import names
+from colorize.diffusion.samplers import STEPS
+from colorize.diffusion.schedule import ScaledLinear, times
+from colorize.errors import ColorizeError
+
+
+def helped(command: str) -> str:
+    """The help of a command without its line breaks."""
+    return " ".join(CliRunner().invoke(app, [command, "--help"]).output.split())
+
+
+def test_every_name_is_a_sampler():
+    assert tuple(STEPS) == names.SAMPLERS
+    assert {*names.FREE, *names.NOISY, *names.SHORT} <= set(names.SAMPLERS)
+    assert not {*names.FREE} & {*names.NOISY}
+
+
+@pytest.mark.parametrize("command", ["sample", "eval"])
+def test_the_help_names_every_sampler(command):
+    assert ", ".join(names.SAMPLERS) in helped(command)
+
+
+def test_the_help_names_the_samplers_that_take_eta():
+    assert names.listed(names.FREE) in helped("sample")
+
+
+@pytest.mark.parametrize("name", names.ELSEWHERE)
+def test_a_name_from_elsewhere_is_refused_with_the_name_here(name):
+    # Guards against `euler`, which adds no noise, as the nearest name to `euler-a`.
+    with pytest.raises(ColorizeError) as caught:
+        Sampling(sampler=name)
+    meant = caught.value.hint.split("`")[1]
+    assert caught.value.code == 2
+    assert meant in (names.FREE if "eta" in caught.value.hint else names.SAMPLERS)
+
+
+@pytest.mark.parametrize("sampler", names.NOISY)
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_some_samplers_always_take_all_the_noise(sampler, eta):
+    assert names.settle(sampler, eta) == 1
+
+
+@pytest.mark.parametrize("sampler", names.SHORT)
+def test_the_last_noisy_stop_is_left_out_where_it_is_next_to_clean(sampler):
+    schedule = ScaledLinear()
+    for rule, short in (("karras", True), ("exponential", True), ("trailing", False)):
+        stops = Sampling(steps=5, sampler=sampler, spacing=rule).stops(schedule)
+        assert stops.equal(times(schedule, 5, rule=rule, skip=short))
+        usual = Sampling(steps=5, sampler="dpmpp", spacing=rule).stops(schedule)
+        assert usual.equal(times(schedule, 5, rule=rule))
