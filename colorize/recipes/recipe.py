@@ -20,22 +20,28 @@ class Denoising:
 
     pure: the share of rows that start from the end of the schedule, pure noise where it ends at zero SNR;
     these are what a walk of few calls depends on.
+    offset: strength of noise that is one number per row and channel, beside the usual noise, so that very
+    dark and bright pictures are learnt, too; 0.05 or 0.1 are usual (Guttenberg 2023).
+    noisy: the share of rows whose tokens are as noisy as their picture, so that a network does not
+    lean on places of a reference that fits its drawing far better than a user's will.
     robust: up to this error the loss is the square, beyond it the distance (pseudo-Huber, Charbonnier et
     al. 1997): the answer is nearer to the median of what is possible than to its gray mean; 0 is the square.
     """
 
     pure: float = 0.0
+    offset: float = 0.0
+    noisy: float = 0.0
     robust: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.pure <= 1:
-            raise ColorizeError(
-                f"objective.pure is {self.pure:g}", "it is a share from 0 to 1", code=2
-            )
-        if self.robust < 0:
-            raise ColorizeError(
-                f"objective.robust is {self.robust:g}", "take 0 or more, such as 0.1", code=2
-            )
+        for name in ("pure", "noisy"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                told = f"objective.{name} is {value:g}"
+                raise ColorizeError(told, "it is a share from 0 to 1", code=2)
+        for name in ("offset", "robust"):
+            if (value := getattr(self, name)) < 0:
+                told = f"objective.{name} is {value:g}"
+                raise ColorizeError(told, "take 0 or more, such as 0.1", code=2)
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,8 @@ class Mix:
     colors is left.
     hue: whose colors are all moved around, together with their reference's and hints'.
     restyle: stored lines replaced by extracted ones. degrade: lines thinned, thickened, broken or grayed.
-    tone: with screentone over them. jpeg: worn by JPEG.
+    tone: with screentone over them. margins: with blank borders, up to a fifth of a side each, which are
+    then learnt to be filled. jpeg: worn by JPEG.
     crop: the smallest share of a side that a crop keeps; 1 never crops. flip: mirrored. turn: turned by up
     to 20 degrees and zoomed.
     sets: shares of named sets; sets that are not named share what is left by their size.
@@ -96,6 +103,7 @@ class Mix:
     restyle: float = 0.0
     degrade: float = 0.0
     tone: float = 0.0
+    margins: float = 0.0
     jpeg: float = 0.0
     crop: float = 1.0
     flip: float = 0.5

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.hints import Batch, Hints
-from colorize.pictures import jpeg, lines, palettes, strokes, tones, warp
+from colorize.pictures import jpeg, lines, margins, palettes, strokes, tones, warp
 from colorize.pictures.color import luminance, permute_hues
 from colorize.pictures.field import fill
 from colorize.pictures.folder import Row, read_folder
@@ -163,6 +163,8 @@ class Pictures:
         if mix.tone > 0:
             toned = (torch.rand(len(picks), generator=rng) < mix.tone).to(line.device)
             line = torch.where(toned[:, None, None, None], tones.screen(line, color, rng), line)
+        if mix.margins > 0:
+            line = margins.whiten(line, torch.rand(len(picks), generator=rng) < mix.margins, rng)
         if mix.jpeg > 0:
             stored = (torch.rand(len(picks), generator=rng) < mix.jpeg).to(line.device)
             quality = 15 + 80 * torch.rand(len(picks), generator=rng)

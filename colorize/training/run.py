@@ -38,7 +38,16 @@ CLOSE = 0.02  # share of a budget before whose end a run stops, since its last s
 
 
 def objective(stage: Stage, recipe: Recipe) -> Objective:
-    """Make the losses a stage asks for, along the walk that the recipe samples with."""
+    """Make the losses a stage asks for, along the walk that the recipe samples with.
+
+    Raises ColorizeError if noisy tokens are asked for where there are no tokens.
+    """
+    noisy = getattr(stage.objective, "noisy", 0.0)
+    if noisy and not recipe.condition.tokens:
+        told = f"objective.noisy is {noisy:g}, but `{recipe.name}` has no tokens to make noisy"
+        raise ColorizeError(
+            told, "leave it at 0, or choose a recipe whose references are tokens", 2
+        )
     return objectives.build(stage.objective, recipe.sampling)
 
 
