@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -65,6 +66,8 @@ class Trajectory:
             raise ColorizeError(f"objective.every is {self.every}", "take at least 1", code=2)
 
 
+LONG = 4  # times as long as wide is the longest training picture
+ASPECT = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
 REACHING = ("marks", "warp", "sets")  # what is no share of rows
 
 
@@ -126,6 +129,9 @@ class Stage:
 
     size: training pictures in pixels a side. batch: rows per step. lr: peak learning rate after `warmup`
     steps, falling to zero along a cosine at `steps`. ema: decay of the averaged weights.
+    aspects: shapes of the training pictures, width:height such as 3:4, one drawn for every batch; named
+    twice, a shape is drawn twice as often. As much as fits is cut out of a picture, or less by `mix.crop`.
+    Without aspects pictures are padded to squares with white.
     """
 
     objective: Denoising | Trajectory = Denoising()
@@ -138,13 +144,28 @@ class Stage:
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.999
+    aspects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for text in self.aspects:
+            if not ASPECT.fullmatch(text) or not 1 / LONG <= _ratio(text) <= LONG:
+                hint = f"give width:height, such as 3:4, from 1:{LONG} to {LONG}:1"
+                raise ColorizeError(f"`{text}` in `aspects` is no shape", hint, code=2)
         for name in ("size", "batch", "steps"):
             if getattr(self, name) < 1:
                 raise ColorizeError(f"{name} is {getattr(self, name)}", "take at least 1", code=2)
         if self.lr <= 0:
             raise ColorizeError(f"lr is {self.lr:g}", "take a number above 0, such as 1e-4", code=2)
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Return width over height of every aspect."""
+        return tuple(_ratio(text) for text in self.aspects)
+
+
+def _ratio(aspect: str) -> float:
+    wide, _, high = aspect.partition(":")
+    return int(wide) / int(high)
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,7 @@ def _prepare(model: Colorizer, device: torch.device, compiled: bool) -> None:
     model.train()
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa are enough here
-        torch.backends.cudnn.benchmark = True  # all batches have one shape
+        torch.backends.cudnn.benchmark = True  # batches have one shape, or a few
     if compiled:
         model.denoiser.net.compile()
 
