@@ -141,8 +141,8 @@ class _Loop:
         begun = self.watch.clock()
         if self.ranks.first:
             numbers = {"step": self.step, "seconds": self.elapsed, "reserve": self.reserve}
-            path = self.folder / "state.safetensors"
-            state.save(path, self.model, self.update, self.meter, numbers)
+            parts = self.model, self.update, self.meter, numbers, self.settings.keep_frozen
+            state.save(self.folder / "state.safetensors", *parts)
             if save:
                 with self.update.ema.applied():
                     save(self.model, self.folder / "model.safetensors")
