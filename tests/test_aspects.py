@@ -9,13 +9,15 @@ import pytest
 import torch
 from conftest import tiny
 from PIL import Image
+from safetensors.torch import load_file
 
 from colorize import recipes
 from colorize.errors import ColorizeError
 from colorize.recipes.recipe import Stage
 from colorize.recipes.values import override
-from colorize.training import aspects, store
+from colorize.training import aspects, run, store
 from colorize.training.data import Pictures
+from colorize.training.order import settings
 
 THREE = ("1:1", "3:4", "4:3")
 
@@ -129,3 +131,19 @@ def test_a_size_below_the_step_is_refused(slopes):
 def test_aspects_are_set_as_a_list():
     recipe = override(recipes.find("mini"), 'pretrain.aspects=["3:4", "4:3"]')
     assert recipe.pretrain.ratios == (0.75, 4 / 3)
+
+
+def test_a_stopped_run_on_several_shapes_goes_on_as_if_it_had_not(slopes, tmp_path):
+    recipe = override(tiny("mini"), 'pretrain.aspects=["1:1", "1:2", "2:1"]')
+    numbers = replace(settings(recipe.pretrain), device="cpu", precision="fp32")
+    ends = []
+    for stop in (2, 4):
+        order = run.Order(recipe, "pretrain", slopes, tmp_path / f"run{stop}", numbers)
+        for progress in run.Training(order).steps():
+            if progress.step == stop:
+                break
+        again = run.Training(order)
+        list(again.steps())
+        ends.append(load_file(order.out / run.WEIGHTS))
+    for name, value in ends[0].items():
+        assert torch.equal(value, ends[1][name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,9 @@ import tiny as small
 import torch
 from conftest import tiny
 from torch import Tensor, nn
+from typer.testing import CliRunner
 
+from colorize.cli import app
 from colorize.networks.latent.cond import LatentCond
 from colorize.networks.latent.sketch import SketchSpec
 from colorize.networks.latent.unet import LatentUNetSpec
@@ -140,3 +143,10 @@ def test_a_run_ends_with_the_same_weights(folder, tmp_path):
 def test_a_model_without_blocks_trains_as_ever(tmp_path):
     model, _ = small.train(tmp_path / "a", Denoising(), steps=1, gradient_checkpointing=True)
     small.same(model, small.train(tmp_path / "b", Denoising(), steps=1)[0])
+
+
+@pytest.mark.parametrize("command", ["train", "finetune"])
+def test_both_commands_offer_it(command, folder):
+    given = [command, "mini", str(folder), "--gradient-checkpointing", "--dry-run"]
+    result = CliRunner().invoke(app, given)
+    assert json.loads(result.stdout)["fit"]["gradient_checkpointing"] is True
