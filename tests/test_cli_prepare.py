@@ -63,11 +63,11 @@ def test_a_parquet_file_is_prepared():
     [
         ("hub:../up", 2, "`hub:../up` names no data set on the Hub"),
         ("gone", 1, "there is no folder `gone`"),
-        ("data.zip", 1, "`data.zip` is no folder"),
+        ("data.rar", 1, "`data.rar` is no folder"),
     ],
 )
 def test_a_bad_source_leaves_nothing_behind(source, code, told):
-    Path("data.zip").write_bytes(b"PK")
+    Path("data.rar").write_bytes(b"Rar!")
     result = colorize("prepare-data", source, "ready")
     assert (result.exit_code, result.exception.__class__) == (code, SystemExit)
     assert told in result.stderr

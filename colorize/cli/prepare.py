@@ -20,7 +20,8 @@ def prepare(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="Take pictures from this folder, Parquet file, or hub:OWNER/NAME[@REVISION]",
+            help="Take pictures from this folder, Parquet file, zip archive, or"
+            " hub:OWNER/NAME[@REVISION]",
         ),
     ],
     data: Annotated[
@@ -31,11 +32,11 @@ def prepare(
         int, typer.Option(metavar="PIXELS", help="Scale the longer side to this")
     ] = 256,
     layout: Annotated[
-        Literal["auto", "pictures", "side-by-side", "pairs", "parquet", "celeba"],
+        Literal["auto", "pictures", "side-by-side", "pairs", "parquet", "zip", "celeba"],
         typer.Option(
             metavar="LAYOUT",
             help="Read the source as: auto, pictures (color only), side-by-side (two halves), pairs"
-            " (a folder each), parquet, celeba (with its splits)",
+            " (a folder each), parquet, zip, celeba (with its splits)",
         ),
     ] = "auto",
     order: Annotated[

@@ -16,6 +16,7 @@ from colorize.cli.wishes import (
     Anneal,
     Budget,
     Changes,
+    Checkpointing,
     Compile,
     Data,
     DryRun,
@@ -67,6 +68,7 @@ def train(
     save_every: SaveEvery = "2m",
     sample_every: SampleEvery = 1000,
     compiled: Compile = False,
+    checkpointing: Checkpointing = False,
     anneal: Anneal = False,
     restart: Restart = False,
     dry_run: DryRun = False,
@@ -96,7 +98,7 @@ def train(
         run = _tuned(run)
     wishes = Wishes(
         data, out or run, changes, budget, steps, device, precision, seed,
-        save_every, sample_every, compiled, anneal, restart, dry_run,
+        save_every, sample_every, compiled, checkpointing, anneal, restart, dry_run,
     )  # fmt: skip
     _go(found, phase, start, wishes, begun)
 
@@ -121,6 +123,7 @@ def finetune(
     save_every: SaveEvery = "2m",
     sample_every: SampleEvery = 1000,
     compiled: Compile = False,
+    checkpointing: Checkpointing = False,
     anneal: Anneal = False,
     restart: Restart = False,
     dry_run: DryRun = False,
@@ -145,7 +148,7 @@ def finetune(
     run = folder if (folder / "recipe.json").is_file() else RUNS / recipe.name
     wishes = Wishes(
         data, out or _tuned(run), changes, budget, steps, device, precision, seed,
-        save_every, sample_every, compiled, anneal, restart, dry_run,
+        save_every, sample_every, compiled, checkpointing, anneal, restart, dry_run,
     )  # fmt: skip
     _go(recipe, "finetune", model, wishes, begun)
 

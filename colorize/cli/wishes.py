@@ -70,6 +70,13 @@ SampleEvery = Annotated[
 Compile = Annotated[
     bool, typer.Option("--compile", help="Compile the network; takes 1 to 2 minutes, for GPUs")
 ]
+Checkpointing = Annotated[
+    bool,
+    typer.Option(
+        "--gradient-checkpointing",
+        help="Need less memory, by computing blocks twice; steps take a third longer",
+    ),
+]
 Anneal = Annotated[
     bool,
     typer.Option(
@@ -100,6 +107,7 @@ class Wishes:
     save_every: str
     sample_every: int
     compiled: bool
+    checkpointing: bool
     anneal: bool
     restart: bool
     dry_run: bool
@@ -120,5 +128,6 @@ def settled(fit: Fit, wishes: Wishes) -> Fit:
         sample_every=wishes.sample_every,
         log_every=20,
         compile=wishes.compiled,
+        gradient_checkpointing=wishes.checkpointing,
     )
     return replace(fit, budget=budget, decay="budget", steps=wishes.steps) if wishes.anneal else fit

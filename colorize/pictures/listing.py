@@ -7,7 +7,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from colorize.errors import ColorizeError, nearest
 
@@ -63,6 +63,11 @@ def natural(path: Path) -> tuple[list[list[str | int]], str]:
     parts = [re.split(r"([0-9]+)", part.casefold()) for part in path.parts]
     keys = [[int(bit) if at % 2 else bit for at, bit in enumerate(bits)] for bits in parts]
     return keys, str(path)
+
+
+def pictured(relative: PurePath) -> bool:
+    """Tell whether a path below a folder is by its name that of a picture, and not hidden."""
+    return relative.suffix.lower() in PICTURE_SUFFIXES and not any(map(_hidden, relative.parts))
 
 
 def _expanded(text: str) -> list[_Found]:

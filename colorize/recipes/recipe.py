@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -23,22 +24,28 @@ class Denoising:
 
     pure: the share of rows that start from the end of the schedule, pure noise where it ends at zero SNR;
     these are what a walk of few calls depends on.
+    offset: strength of noise that is one number per row and channel, beside the usual noise, so that very
+    dark and bright pictures are learnt, too; 0.05 or 0.1 are usual (Guttenberg 2023).
+    noisy: the share of rows whose tokens are as noisy as their picture, so that a network does not
+    lean on places of a reference that fits its drawing far better than a user's will.
     robust: up to this error the loss is the square, beyond it the distance (pseudo-Huber, Charbonnier et
     al. 1997): the answer is nearer to the median of what is possible than to its gray mean; 0 is the square.
     """
 
     pure: float = 0.0
+    offset: float = 0.0
+    noisy: float = 0.0
     robust: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.pure <= 1:
-            raise ColorizeError(
-                f"objective.pure is {self.pure:g}", "it is a share from 0 to 1", code=2
-            )
-        if self.robust < 0:
-            raise ColorizeError(
-                f"objective.robust is {self.robust:g}", "take 0 or more, such as 0.1", code=2
-            )
+        for name in ("pure", "noisy"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                told = f"objective.{name} is {value:g}"
+                raise ColorizeError(told, "it is a share from 0 to 1", code=2)
+        for name in ("offset", "robust"):
+            if (value := getattr(self, name)) < 0:
+                told = f"objective.{name} is {value:g}"
+                raise ColorizeError(told, "take 0 or more, such as 0.1", code=2)
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class Trajectory:
             raise ColorizeError(f"objective.every is {self.every}", "take at least 1", code=2)
 
 
+LONG = 4  # times as long as wide is the longest training picture
+ASPECT = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
 REACHING = ("marks", "warp", "sets")  # what is no share of rows
 
 
@@ -79,7 +88,8 @@ class Mix:
     colors is left.
     hue: whose colors are all moved around, together with their reference's and hints'.
     restyle: stored lines replaced by extracted ones. degrade: lines thinned, thickened, broken or grayed.
-    tone: with screentone over them. jpeg: worn by JPEG.
+    tone: with screentone over them. margins: with blank borders, up to a fifth of a side each, which are
+    then learnt to be filled. jpeg: worn by JPEG.
     crop: the smallest share of a side that a crop keeps; 1 never crops. flip: mirrored. turn: turned by up
     to 20 degrees and zoomed.
     sets: shares of named sets; sets that are not named share what is left by their size.
@@ -99,6 +109,7 @@ class Mix:
     restyle: float = 0.0
     degrade: float = 0.0
     tone: float = 0.0
+    margins: float = 0.0
     jpeg: float = 0.0
     crop: float = 1.0
     flip: float = 0.5
@@ -121,6 +132,9 @@ class Stage:
 
     size: training pictures in pixels a side. batch: rows per step. lr: peak learning rate after `warmup`
     steps, falling to zero along a cosine at `steps`. ema: decay of the averaged weights.
+    aspects: shapes of the training pictures, width:height such as 3:4, one drawn for every batch; named
+    twice, a shape is drawn twice as often. As much as fits is cut out of a picture, or less by `mix.crop`.
+    Without aspects pictures are padded to squares with white.
     """
 
     objective: Denoising | Trajectory = Denoising()
@@ -133,13 +147,28 @@ class Stage:
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.999
+    aspects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for text in self.aspects:
+            if not ASPECT.fullmatch(text) or not 1 / LONG <= _ratio(text) <= LONG:
+                hint = f"give width:height, such as 3:4, from 1:{LONG} to {LONG}:1"
+                raise ColorizeError(f"`{text}` in `aspects` is no shape", hint, code=2)
         for name in ("size", "batch", "steps"):
             if getattr(self, name) < 1:
                 raise ColorizeError(f"{name} is {getattr(self, name)}", "take at least 1", code=2)
         if self.lr <= 0:
             raise ColorizeError(f"lr is {self.lr:g}", "take a number above 0, such as 1e-4", code=2)
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Return width over height of every aspect."""
+        return tuple(_ratio(text) for text in self.aspects)
+
+
+def _ratio(aspect: str) -> float:
+    wide, _, high = aspect.partition(":")
+    return int(wide) / int(high)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.hints import Batch, Hints
-from colorize.pictures import jpeg, lines, palettes, strokes, tones, warp
+from colorize.pictures import jpeg, lines, margins, palettes, strokes, tones, warp
 from colorize.pictures.color import luminance, permute_hues
 from colorize.pictures.field import fill
 from colorize.pictures.folder import Row, read_folder
 from colorize.recipes.recipe import Recipe, Stage
+from colorize.training import aspects
 from colorize.training.store import load
 
 PATCHES = 4  # a shuffled reference is cut into 4 x 4 pieces
@@ -59,8 +60,10 @@ class Pictures:
     def __init__(
         self, root: Path, recipe: Recipe, stage: Stage, seed: int, device: torch.device
     ) -> None:
+        self.sizes = aspects.sizes(stage, aspects.multiple(recipe)) if stage.aspects else []
         rows = read_folder(root, "train")
         side = stage.size if stage.mix.crop >= 1 else max(stage.size, min(2 * stage.size, 256))
+        side = aspects.side(self.sizes) if self.sizes else side
         self.store, self.skipped = load(rows, side, device)
         self.recipe, self.stage, self.seed, self.device = recipe, stage, seed, device
         self.weights = row_weights(self.store.rows, stage.mix.sets)
@@ -107,11 +110,27 @@ class Pictures:
 
     def _views(self, picks: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
         """Cut the same window out of colors and lines, mirror some rows, and bring them to size."""
-        mix, full, side = self.stage.mix, self.store.side, self.stage.size
+        mix = self.stage.mix
         both = torch.cat([self.store.colors(picks), self.store.lines(picks)], dim=1)
         part = mix.crop + (1 - mix.crop) * float(torch.rand((), generator=rng))
+        if self.sizes:
+            size = self.sizes[int(torch.randint(len(self.sizes), (), generator=rng))]
+            corners = torch.rand(len(picks), 2, generator=rng)
+            views = aspects.cut(both, self.store.boxes(picks), size, part, corners)
+        else:
+            views = self._squares(both, part, rng)
+        views = views.to(self.device)
+        mirrored = (torch.rand(len(picks), generator=rng) < mix.flip).to(views.device)
+        views = torch.where(mirrored[:, None, None, None], views.flip(3), views)
+        if mix.turn > 0:
+            views = warp.turn(views, torch.rand(len(picks), generator=rng) < mix.turn, rng)
+        return views[:, :3].clamp(-1, 1), views[:, 3:].clamp(-1, 1)
+
+    def _squares(self, both: Tensor, part: float, rng: Generator) -> Tensor:
+        """Cut windows of a share of the side out of squares, at random, and bring them to size."""
+        full, side = self.store.side, self.stage.size
         window = min(full, max(8, round(part * full)))
-        corners = torch.randint(full - window + 1, (len(picks), 2), generator=rng).tolist()
+        corners = torch.randint(full - window + 1, (len(both), 2), generator=rng).tolist()
         cuts = [
             row[:, top : top + window, left : left + window]
             for row, (top, left) in zip(both, corners, strict=True)
@@ -119,11 +138,7 @@ class Pictures:
         views = torch.stack(cuts).to(self.device).float() / 127.5 - 1
         if window != side:
             views = F.interpolate(views, (side, side), mode="bilinear", antialias=True)
-        mirrored = (torch.rand(len(picks), generator=rng) < mix.flip).to(views.device)
-        views = torch.where(mirrored[:, None, None, None], views.flip(3), views)
-        if mix.turn > 0:
-            views = warp.turn(views, torch.rand(len(picks), generator=rng) < mix.turn, rng)
-        return views[:, :3].clamp(-1, 1), views[:, 3:].clamp(-1, 1)
+        return views
 
     def _sources(self, picks: Tensor, color: Tensor, rng: Generator) -> Tensor:
         """The pictures that references are made of: another of the group, or the row's own."""
@@ -136,14 +151,21 @@ class Pictures:
         foreign = mates >= 0
         if not bool(foreign.any()):
             return color
-        pictures = self.store.colors(mates[foreign]).to(self.device).float() / 127.5 - 1
-        pictures = F.interpolate(pictures, color.shape[-2:], mode="bilinear", antialias=True)
+        pictures = self._mates(mates[foreign], (color.shape[-2], color.shape[-1]))
         source, foreign = color.clone(), foreign.to(color.device)
         source[foreign] = pictures.clamp(-1, 1)
         if self.stage.mix.alike > 0:
             strange = palettes.shared(color, source) < self.stage.mix.alike
             source[strange] = color[strange]
         return source
+
+    def _mates(self, picks: Tensor, size: tuple[int, int]) -> Tensor:
+        """Other pictures at the batch's size, whole or, where batches have shapes, their middle."""
+        pages = self.store.colors(picks).to(self.device)
+        if self.sizes:
+            middle = torch.full((len(picks), 2), 0.5)
+            return aspects.cut(pages, self.store.boxes(picks), size, 1.0, middle)
+        return F.interpolate(pages.float() / 127.5 - 1, size, mode="bilinear", antialias=True)
 
     def _styles(
         self, picks: Tensor, color: Tensor, line: Tensor, rng: Generator
@@ -163,6 +185,8 @@ class Pictures:
         if mix.tone > 0:
             toned = (torch.rand(len(picks), generator=rng) < mix.tone).to(line.device)
             line = torch.where(toned[:, None, None, None], tones.screen(line, color, rng), line)
+        if mix.margins > 0:
+            line = margins.whiten(line, torch.rand(len(picks), generator=rng) < mix.margins, rng)
         if mix.jpeg > 0:
             stored = (torch.rand(len(picks), generator=rng) < mix.jpeg).to(line.device)
             quality = 15 + 80 * torch.rand(len(picks), generator=rng)

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +21,7 @@ from colorize.pictures.listing import find
 
 COLOR = frozenset({"color", "colors", "colour", "colours", "reference", "references"})
 LINE = frozenset({"line", "lines", "lineart", "sketch", "sketches", "condition", "conditions"})
+MASK = frozenset({"mask", "masks"})  # of the foreground, beside the other two
 SAMPLE = 24  # pictures looked at to tell pictures from pairs side by side
 MOST = 0.8  # of the sample are pairs in a folder of pairs; others are reported one by one
 GRAY = 3.0  # chroma, 0..255, that a lossy format leaves in a gray drawing
@@ -54,12 +56,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Found:
-    """What a source holds. lost: (path, sentence) of pictures that belong to no pair."""
+    """What a source holds. lost: (path, sentence) of pictures that belong to no pair. notes: sentences."""
 
     layout: str
     order: str
     items: tuple[Item, ...]
     lost: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,9 @@ def survey(source: Path, layout: str = "auto", order: str = "auto", group: str =
     Raises ColorizeError if there is no picture, or no pair where pairs are asked for.
     """
     paths = [found.relative.as_posix() for found in find([f"{source}{os.sep}"])]
-    places = [_place(path) for path in paths]
+    places = [place(path) for path in paths]
     if layout == "pairs" or (layout == "auto" and {"color", "line"} <= {p.side for p in places}):
-        return _pairs(source, places, group)
+        return pairs(source, places, group)
     if layout != "pictures" and "auto" in (layout, order):
         votes = _look(source, paths)
         if layout == "auto" and not votes.paired:
@@ -103,7 +106,7 @@ def survey(source: Path, layout: str = "auto", order: str = "auto", group: str =
     if layout == "pictures":
         # Without pairs a folder `reference` is only a name: keep it in the name and the group.
         return Found(
-            layout, "", items_of([(_place(path, sides=False), "") for path in paths], group)
+            layout, "", items_of([(place(path, sides=False), "") for path in paths], group)
         )
     half = "left" if order == "color-line" else "right"
     return Found("side-by-side", order, items_of([(p, "") for p in places], group, half))
@@ -130,7 +133,8 @@ def chroma(color: Tensor) -> float:
     return float((color.amax(1) - color.amin(1)).mean()) * 127.5
 
 
-def _place(path: str, sides: bool = True) -> Place:
+def place(path: str, sides: bool = True) -> Place:
+    """Return a path without the folders that only say something; sides: color or line is such a thing."""
     *folders, name = path.split("/")
     side = split = ""
     kept: list[str] = []
@@ -145,28 +149,43 @@ def _place(path: str, sides: bool = True) -> Place:
     return Place(path, side, split, (*kept, name))
 
 
-def _pairs(source: Path, places: Sequence[Place], group: str) -> Found:
-    """Pair what lies in a color folder with what has the same name in a drawing folder."""
+def pairs(
+    source: Path,
+    places: Sequence[Place],
+    group: str,
+    alone: AbstractSet[str] = frozenset(),
+) -> Found:
+    """Pair what lies in a color folder with what has the same name in a drawing folder.
+
+    alone: paths of color pictures whose drawing is to be extracted if there is none. Masks are left out.
+    """
+    known = [
+        each for each in places if each.side or not MASK & set(map(str.lower, each.parts[:-1]))
+    ]
     sides: dict[str, dict[tuple[str, ...], Place]] = {"color": {}, "line": {}}
     lost: list[tuple[str, str]] = []
-    for place in places:
-        if not place.side:
+    for each in known:
+        if not each.side:
             lost.append(
-                (place.path, "lies neither in a folder of color pictures nor in one of drawings")
+                (each.path, "lies neither in a folder of color pictures nor in one of drawings")
             )
-        elif (first := sides[place.side].setdefault(place.key, place)) is not place:
-            lost.append((place.path, f"has the same name as `{shown(first.path)}`"))
+        elif (first := sides[each.side].setdefault(each.key, each)) is not each:
+            lost.append((each.path, f"has the same name as `{shown(first.path)}`"))
     colors, lines = sides["color"], sides["line"]
-    lost += [(colors[key].path, "has no drawing of its name") for key in colors.keys() - lines]
+    bare = {key for key in colors.keys() - lines if colors[key].path not in alone}
+    lost += [(colors[key].path, "has no drawing of its name") for key in bare]
     lost += [(lines[key].path, "has no color picture of its name") for key in lines.keys() - colors]
-    both = [(colors[key], lines[key].path) for key in colors if key in lines]
+    drawn = {key: one.path for key, one in lines.items()}
+    both = [(colors[key], drawn.get(key, "")) for key in colors if key not in bare]
     if not both:
         raise ColorizeError(
             f"`{source}` holds no pairs of a color picture and a drawing",
             "put them into `color/` and `line/` with equal names, or choose another layout",
         )
     told = tuple((path, f"`{shown(path)}` {reason}") for path, reason in sorted(lost))
-    return Found("pairs", "", items_of(both, group), told)
+    masks = len(places) - len(known)
+    notes = (f"masks are left out ({masks}); nothing here learns from them",) if masks else ()
+    return Found("pairs", "", items_of(both, group), told, notes)
 
 
 @dataclass(frozen=True)

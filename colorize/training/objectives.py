@@ -15,8 +15,9 @@ from torch import Generator, Tensor
 
 from colorize.colorizer import Sampling
 from colorize.diffusion.samplers import ddim_step
-from colorize.diffusion.schedule import draw, times
+from colorize.diffusion.schedule import Schedule, draw, expand, times
 from colorize.errors import ColorizeError, nearest
+from colorize.networks.unet import Cond
 from colorize.recipes import recipe
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ Start = Literal["sampling", "noise", "noised-reference", "inverted-reference", "
 ALMOST_CLEAN = (
     1e-3  # the first entry of a table of 1000; where inversion asks about a clean picture
 )
+CLEAR = 0.9  # time from which on tokens become clean again, as published
 
 
 class Objective(Protocol):
@@ -42,7 +44,7 @@ class Objective(Protocol):
 def build(objective: recipe.Denoising | recipe.Trajectory, sampling: Sampling) -> Objective:
     """Make the objective a recipe's stage asks for; sampling: how its result will be used."""
     if isinstance(objective, recipe.Denoising):
-        return Denoising(pure=objective.pure, robust=objective.robust)
+        return Denoising(objective.offset, objective.pure, objective.robust, objective.noisy)
     return Trajectory(sampling, objective.start, objective.every, objective.target)
 
 
@@ -72,12 +74,13 @@ class Denoising:
     offset: standard deviation of noise that is constant over a channel of a picture, added to the
     usual noise so that very dark and bright pictures are learnt (Guttenberg 2023 uses 0.1).
     pure: the share of pictures moved to the end of the schedule, where a walk begins.
-    robust: see `Denoiser.loss`.
+    robust: see `Denoiser.loss`. noisy: the share of rows whose tokens get noise, see `noised`.
     """
 
     offset: float = 0.0
     pure: float = 0.0
     robust: float = 0.0
+    noisy: float = 0.0
 
     def __call__(self, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
         """Yield the mean over the batch of the denoiser's loss, a scalar."""
@@ -88,10 +91,37 @@ class Denoising:
         if self.offset:
             noise = noise + self.offset * gaussian(x0[..., :1, :1], rng)
         cond = model.condition(batch.hints, batch.drop, None)
+        if self.noisy:
+            rows = (torch.rand(t.shape, generator=rng) < self.noisy).to(x0.device) & told(batch)
+            cond = noised(cond, t, rows, model.denoiser.schedule, rng)
         weigh = getattr(model.space, "weight", None)  # spaces without unseen places have none
         weight = weigh(batch.hints) if weigh else None
         loss = model.denoiser.loss(x0, noise, t, cond, weight=weight, robust=self.robust)
         yield loss.mean()
+
+
+def noised(cond: Cond, t: Tensor, rows: Tensor, schedule: Schedule, rng: Generator) -> Cond:
+    """Make the tokens of some rows as noisy as their pictures, c -> alpha(t) c + sigma(t) noise.
+
+    t: (B,), the pictures' times. rows: (B,) bool. In training a reference fits its drawing place by
+    place; what a token says of a place drowns first, so that colors are learnt rather than places
+    (Yan et al. 2025, "noisy training"). In the noisiest tenth 1 - t stands for t: there x tells
+    nothing, and noisy tokens, too, would teach the calls that a walk begins with, whose tokens are
+    clean, to ignore the reference. The authors' first version lacked this, their later ones have it.
+    """
+    assert cond.tokens is not None
+    alpha, sigma = schedule(torch.where(t > CLEAR, 1 - t, t))
+    alpha, sigma = (expand(part, cond.tokens) for part in (alpha, sigma))
+    noisy = alpha * cond.tokens + sigma * gaussian(cond.tokens, rng)
+    return replace(cond, tokens=torch.where(rows[:, None, None], noisy, cond.tokens))
+
+
+def told(batch: Batch) -> Tensor:
+    """Return which rows keep a hint of color, (B,) bool: noise in what says "no hint" would say something."""
+    left_out = [batch.drop[name] for name in ("reference", "hints") if name in batch.drop]
+    if not left_out:
+        return torch.ones(len(batch.color), dtype=torch.bool, device=batch.color.device)
+    return ~torch.stack(left_out).all(0)
 
 
 @dataclass(frozen=True)

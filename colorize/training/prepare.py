@@ -14,20 +14,20 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 from colorize.errors import ColorizeError, nearest
+from colorize.training.archives import holder
 from colorize.training.cut import STYLES, number
 from colorize.training.dedupe import BITS, twins
 from colorize.training.job import SMALLEST, Job
 from colorize.training.journal import Entry, Journal, open_journal
 from colorize.training.layouts import Found, Item
-from colorize.training.parquet import filled
 from colorize.training.pool import cut_all, one_thread_each
 from colorize.training.rows import Kept, assign, write_rows
-from colorize.training.sources import apart, local, look, root
+from colorize.training.sources import apart, filled, local, look, root
 
 LINES = ("mix", *STYLES)
 SIDES = ("color", "line", "hints")  # folders of a split
 CHOICES = {
-    "layout": ("auto", "pictures", "side-by-side", "pairs", "parquet", "celeba"),
+    "layout": ("auto", "pictures", "side-by-side", "pairs", "parquet", "zip", "celeba"),
     "order": ("auto", "color-line", "line-color"),
     "crop": ("fit", "square", "subject"),
     "group": ("folder", "name", "none"),
@@ -99,7 +99,7 @@ class Event:
 def prepare(source: Path | str, target: Path, settings: Prepare | None = None) -> Iterator[Event]:
     """Make TARGET/train, validation and test of a source, and tell of every picture.
 
-    source: a folder, a Parquet file, or `hub:OWNER/NAME[@REVISION]`.
+    source: a folder, a Parquet file, a zip archive, or `hub:OWNER/NAME[@REVISION]`.
 
     Each split holds color/ and line/ (PNG), hints/ (transparent PNG) where the source has some, and
     `metadata.jsonl` in the `imagefolder` convention, readable by `read_folder`. The result depends
@@ -192,7 +192,8 @@ def _entries(
 def _stamp(source: Path, item: Item) -> list[tuple[int, int]]:
     """Sizes and times of the files of an item: a changed file is prepared again."""
     try:
-        paths = (item.table,) if item.table else (item.color, item.line)
+        other = holder(source, item.line) if item.table else item.line
+        paths = (item.table or item.color, other)
         states = [(source / path).stat() for path in paths if path]
     except OSError:  # gone since the folder was read; the job will say so
         return []
@@ -231,7 +232,7 @@ def _finish(
         seconds=time.monotonic() - started,
         layout=found.layout,
         order=found.order,
-        notes=_notes(found, counts, settings),
+        notes=(*found.notes, *_notes(found, counts, settings)),
     )
 
 

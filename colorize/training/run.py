@@ -20,7 +20,7 @@ from colorize.networks import machine
 from colorize.pictures.files import atomic
 from colorize.recipes import Recipe, values
 from colorize.recipes.recipe import Stage
-from colorize.training import objectives, ranks
+from colorize.training import objectives, ranks, state
 from colorize.training.data import Pictures
 from colorize.training.lock import Lock
 from colorize.training.objectives import Objective
@@ -38,7 +38,13 @@ CLOSE = 0.02  # share of a budget before whose end a run stops, since its last s
 
 
 def objective(stage: Stage, recipe: Recipe) -> Objective:
-    """Make the losses a stage asks for, along the walk that the recipe samples with."""
+    """Make the losses a stage asks for, along the walk that the recipe samples with; or refuse to."""
+    noisy = getattr(stage.objective, "noisy", 0.0)
+    if noisy and not recipe.condition.tokens:
+        told = f"objective.noisy is {noisy:g}, but `{recipe.name}` has no tokens to make noisy"
+        raise ColorizeError(
+            told, "leave it at 0, or choose a recipe whose references are tokens", 2
+        )
     return objectives.build(stage.objective, recipe.sampling)
 
 
@@ -91,8 +97,10 @@ class Training:
         if not restart:
             check(order)
         self.facts = {} if restart else _facts(order.out / WEIGHTS)
-        if order.start and (restart or not (order.out / STATE).exists()):
-            self.facts = _begin(self.model, order)
+        goes_on = not restart and (order.out / STATE).exists()
+        if order.start and not (goes_on and not state.frozen(self.model)):
+            facts = _begin(self.model, order)  # frozen weights are not in the state
+            self.facts = self.facts if goes_on else facts
         place = (order.data, order.recipe, order.stage, order.fit.seed, self.device)
         self.pictures = Pictures(*place)
         self._settle(restart)
@@ -110,7 +118,8 @@ class Training:
         """
         order, limit = self.order, self.order.fit.limit
         left = None if limit is None else max(1.0, limit - self.setup)
-        numbers = replace(order.fit, limit=left, prefetch=self._ahead())
+        begun = bool(order.start)  # so that its frozen weights need not be kept twice
+        numbers = replace(order.fit, limit=left, prefetch=self._ahead(), keep_frozen=not begun)
         preview = Preview(order.data, order.recipe, order.stage.size, order.out / "samples")
         show = preview if order.fit.sample_every else None
         parts = self.model, self.objective, self.pictures, numbers, order.out

@@ -37,8 +37,10 @@ class Fit:
     save_every: float = 120.0  # seconds
     sample_every: int = 0  # steps; 0: never
     log_every: int = 50  # steps
+    keep_frozen: bool = True  # in the state; False if going on can take them from where it began
     prefetch: int = 1  # batches made ahead, on a thread of their own; 0: none
     compile: bool = False  # compile the denoising network; 1 to 2 minutes, pays on GPUs only
+    gradient_checkpointing: bool = False  # compute blocks twice to keep less of them in memory
 
     def __post_init__(self) -> None:
         if self.steps is None and self.budget is None:

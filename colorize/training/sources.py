@@ -5,15 +5,19 @@ Knows nothing of the result.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 from colorize.checkpoint import hub
 from colorize.errors import ColorizeError
 from colorize.pictures.listing import find
-from colorize.training import celeba, layouts, parquet
+from colorize.training import archives, celeba, layouts, parquet
+from colorize.training.job import Job
 from colorize.training.layouts import Found
 
 HUB = "hub:"
+ZIPPED = ("auto", "zip", "pictures", "pairs")  # layouts that archives may have
 SENTENCES = {
     **hub.SENTENCES,
     "DisabledRepoError": ("`{name}` was switched off by the Hub", "choose another data set"),
@@ -42,11 +46,12 @@ def local(source: Path | str) -> Path:
     text = str(source)
     if not text.startswith(HUB) or Path(text).exists():
         path = Path(source)
-        if not path.is_dir() and not (path.is_file() and parquet.tables(path)):
+        packed = path.is_file() and bool(parquet.tables(path) or archives.archives(path))
+        if not path.is_dir() and not packed:
             what = f"`{path}` is no folder" if path.exists() else f"there is no folder `{path}`"
             raise ColorizeError(
                 what,
-                "give the folder of your pictures, a .parquet file, or hub:OWNER/NAME",
+                "give the folder of your pictures, a .parquet or .zip file, or hub:OWNER/NAME",
             )
         return path
     data = hub.address(text.removeprefix(HUB))
@@ -69,8 +74,8 @@ def local(source: Path | str) -> Path:
 def look(source: Path, layout: str = "auto", order: str = "auto", group: str = "folder") -> Found:
     """Return what a source holds; see `layouts.survey`, which does this for folders of pictures.
 
-    layout: also "parquet" and "celeba"; "auto" takes CelebA by the names of its files, and Parquet
-    where there are no pictures beside it.
+    layout: also "parquet", "zip" and "celeba"; "auto" takes CelebA by the names of its files, and
+    Parquet and zip where there are no pictures beside it.
 
     Raises ColorizeError if there is nothing of the layout, or it is incomplete.
     """
@@ -83,19 +88,23 @@ def look(source: Path, layout: str = "auto", order: str = "auto", group: str = "
             f"`{source}` holds neither `{celeba.PARTITION}` nor `{celeba.PICTURES}`",
             f"give the folder that holds them, or the one above it, with `{celeba.BASE}/` in it",
         )
-    files = parquet.tables(source) if layout in ("auto", "parquet") else []
-    if layout == "parquet" and not files:
-        raise ColorizeError(f"`{source}` holds no Parquet files", "choose another layout")
-    if files and (layout == "parquet" or source.is_file() or not _pictures(source)):
-        return parquet.survey(root(source), files)
+    found = _packed(source, layout, group)
+    if found is not None:
+        return found
     if source.is_file():
-        raise ColorizeError(f"`{source}` is no folder", "leave out --layout for a Parquet file")
+        raise ColorizeError(f"`{source}` is no folder", "leave out --layout for a file")
     return layouts.survey(source, layout, order, group)
 
 
 def root(source: Path) -> Path:
     """Return the folder to which the paths of a source are relative."""
     return source if source.is_dir() else source.parent
+
+
+def filled(jobs: Iterable[Job]) -> Iterator[Job]:
+    """The same jobs; those whose pictures lie in Parquet files or zip archives get their bytes."""
+    for packed, group in groupby(jobs, key=lambda job: job.item.table.lower().endswith(".zip")):
+        yield from (archives.filled if packed else parquet.filled)(group)
 
 
 def apart(source: Path, target: Path) -> None:
@@ -107,6 +116,23 @@ def apart(source: Path, target: Path) -> None:
         )
     if target.exists() and not target.is_dir():
         raise ColorizeError(f"`{target}` is a file, not a folder", "choose another target")
+
+
+def _packed(source: Path, layout: str, group: str) -> Found | None:
+    """What Parquet files or archives hold, if the layout means these."""
+    tables = parquet.tables(source) if layout in ("auto", "parquet") else []
+    zips = archives.archives(source) if layout in ZIPPED else []
+    told = source.is_file() or layout in ("parquet", "zip")
+    if not told and (tables or zips) and _pictures(source):
+        return None
+    if tables:
+        return parquet.survey(root(source), tables)
+    if zips:
+        return archives.survey(root(source), zips, layout, group)
+    if layout in ("parquet", "zip"):
+        what = "Parquet files" if layout == "parquet" else "zip archives"
+        raise ColorizeError(f"`{source}` holds no {what}", "choose another layout")
+    return None
 
 
 def _pictures(source: Path) -> bool:

@@ -5,6 +5,7 @@ Knows nothing of losses or data.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -21,27 +22,41 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # AdamW's own names
 
 
 def save(
-    path: Path, model: nn.Module, update: Update, meter: Tensor, numbers: dict[str, float]
+    path: Path,
+    model: nn.Module,
+    update: Update,
+    meter: Tensor,
+    numbers: dict[str, float],
+    keep_frozen: bool = True,
 ) -> None:
     """Replace the state at `path` in one move, so that a crash or a power cut leaves a whole one.
 
     Holds the weights, their average, AdamW's moments, the guard and the meter; `numbers` go to
-    the header. Raises ColorizeError if it cannot be written, as on a full disk.
+    the header. keep_frozen: hold the weights that are not trained, too; else only a mark of them,
+    and whoever loads the state must bring them along. Raises ColorizeError if it cannot be
+    written, as on a full disk.
     """
-    tensors = {f"weight/{name}": value for name, value in model.state_dict().items()}
+    left_out = {} if keep_frozen else frozen(model)
+    held = {name: value for name, value in model.state_dict().items() if name not in left_out}
+    tensors = {f"weight/{name}": value for name, value in held.items()}
     for i, (name, parameter) in enumerate(trained(model).items()):
         tensors[f"average/{name}"] = update.ema.average[i]
         for moment, value in update.optimizer.state[parameter].items():
             tensors[f"{moment}/{name}"] = value
     tensors |= {"guard": update.guard, "meter": meter}
     header = {"kind": KIND, "numbers": json.dumps({**numbers, "updates": update.ema.updates})}
+    if left_out:
+        header["frozen"] = _mark(left_out)
     write(path, tensors, header)
 
 
 def load(path: Path, model: nn.Module, update: Update, meter: Tensor) -> dict[str, float]:
     """Put the state at `path` into a model and its update; return the numbers given to `save`.
 
-    Raises ColorizeError if the file is cut short, is something else, or belongs to another model.
+    Frozen weights that the file does not hold stay as they are in the model.
+
+    Raises ColorizeError if the file is cut short, is something else, or belongs to another model,
+    or to other frozen weights.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -52,9 +67,13 @@ def load(path: Path, model: nn.Module, update: Update, meter: Tensor) -> dict[st
     if header.get("kind") != KIND:
         raise _unreadable(path, "is not a training state of this version")
     numbers: dict[str, float] = json.loads(header["numbers"])
-    _check(path, model, tensors)
+    present = frozen(model) if "frozen" in header else {}
+    if present and _mark(present) != header["frozen"]:
+        raise _unreadable(path, "goes with other frozen weights than those at hand")
+    held = {name: value for name, value in model.state_dict().items() if name not in present}
+    _check(path, model, held, tensors)
     with torch.no_grad():
-        for name, value in model.state_dict().items():
+        for name, value in held.items():
             value.copy_(tensors[f"weight/{name}"])
         for i, (name, parameter) in enumerate(trained(model).items()):
             update.ema.average[i].copy_(tensors[f"average/{name}"])
@@ -70,6 +89,22 @@ def trained(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
+def frozen(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Name the parameters that are not trained, under each of their names."""
+    named = model.named_parameters(remove_duplicate=False)
+    return {name: parameter for name, parameter in named if not parameter.requires_grad}
+
+
+def _mark(parameters: dict[str, nn.Parameter]) -> str:
+    """Tell weights apart by their names, shapes and 16 numbers of each; hashing all would take seconds."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(parameters.items()):
+        rows = parameter.detach().reshape(1) if parameter.dim() == 0 else parameter.detach()
+        some = torch.cat([rows[0].flatten()[:8], rows[-1].flatten()[-8:]]).float().cpu()
+        digest.update(f"{name} {tuple(parameter.shape)} {some.tolist()}".encode())
+    return digest.hexdigest()
+
+
 def _moments(name: str, parameter: nn.Parameter, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """AdamW's memory of one parameter; empty if it never had a gradient."""
     found = {m: tensors[f"{m}/{name}"] for m in MOMENTS if f"{m}/{name}" in tensors}
@@ -81,8 +116,10 @@ def _moments(name: str, parameter: nn.Parameter, tensors: dict[str, Tensor]) -> 
     }
 
 
-def _check(path: Path, model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    expected = {f"weight/{name}": value.shape for name, value in model.state_dict().items()}
+def _check(
+    path: Path, model: nn.Module, held: dict[str, Tensor], tensors: dict[str, Tensor]
+) -> None:
+    expected = {f"weight/{name}": value.shape for name, value in held.items()}
     expected |= {f"average/{name}": p.shape for name, p in trained(model).items()}
     for name, shape in expected.items():
         if name not in tensors or tensors[name].shape != shape:

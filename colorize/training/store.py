@@ -24,8 +24,16 @@ MEMORY = 6 * 2**30  # bytes of pictures kept in memory; 23,000 of 256 px with th
 Bytes = npt.NDArray[np.uint8]
 
 
+Box = tuple[int, int]  # height and width in pixels
+
+
 def square(path: Path, side: int, gray: bool) -> Bytes:
     """Read a picture into a white square, (1 or 3, side, side) uint8, its longer side filling it."""
+    return framed(path, side, gray)[0]
+
+
+def framed(path: Path, side: int, gray: bool) -> tuple[Bytes, Box]:
+    """Read a picture into the middle of a white square; also return its height and width there."""
     picture = files.read(path)
     values = ((picture.tensor()[0] + 1) * 127.5).round().to(torch.uint8)
     pixels: Bytes = values.permute(1, 2, 0).numpy()
@@ -39,7 +47,7 @@ def square(path: Path, side: int, gray: bool) -> Bytes:
     page[top : top + size[1], left : left + size[0]] = pixels
     if gray:
         page = np.asarray(cv2.cvtColor(page, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
-    return np.ascontiguousarray(page.transpose(2, 0, 1))
+    return np.ascontiguousarray(page.transpose(2, 0, 1)), (size[1], size[0])
 
 
 @dataclass
@@ -47,11 +55,13 @@ class Store:
     """The pictures themselves: in one tensor, or read from disk when asked for.
 
     color: (N, 3, S, S) uint8 or None. line: (M, 1, S, S) uint8 or None; place[i] is row i's line, or -1.
+    box: (N, 2), height and width of each picture in the middle of its square; 0 until it was read.
     """
 
     rows: list[Row]
     side: int
     place: Tensor
+    box: Tensor
     color: Tensor | None = None
     line: Tensor | None = None
 
@@ -59,7 +69,15 @@ class Store:
         """Pictures by row number, (B, 3, S, S) uint8."""
         if self.color is not None:
             return self.color[picks.to(self.color.device)]
-        return _read([self.rows[i].file for i in picks.tolist()], self.side, gray=False)
+        pages, boxes = _read([self.rows[i].file for i in picks.tolist()], self.side, gray=False)
+        self.box[picks] = boxes
+        return pages
+
+    def boxes(self, picks: Tensor) -> Tensor:
+        """Height and width of pictures by row number, (B, 2)."""
+        if bool((unread := self.box[picks, 0] == 0).any()):
+            self.colors(picks[unread])
+        return self.box[picks]
 
     def lines(self, picks: Tensor) -> Tensor:
         """Line art by row number, (B, 1, S, S) uint8; rows without one are paper."""
@@ -72,13 +90,16 @@ class Store:
         has = [i for i in range(len(picks)) if places[i] >= 0]
         if has:
             paths = [self.rows[int(picks[i])].line for i in has]
-            blank[has] = _read([path for path in paths if path], self.side, gray=True)
+            blank[has] = _read([path for path in paths if path], self.side, gray=True)[0]
         return blank
 
 
-def _read(paths: Sequence[Path], side: int, gray: bool) -> Tensor:
+def _read(paths: Sequence[Path], side: int, gray: bool) -> tuple[Tensor, Tensor]:
+    """Squares (B, 1 or 3, S, S) uint8 and boxes (B, 2)."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return torch.from_numpy(np.stack(list(pool.map(lambda p: square(p, side, gray), paths))))
+        found = list(pool.map(lambda path: framed(path, side, gray), paths))
+    pages = torch.from_numpy(np.stack([page for page, _ in found]))
+    return pages, torch.tensor([box for _, box in found])
 
 
 def load(rows: list[Row], side: int, device: torch.device) -> tuple[Store, list[str]]:
@@ -86,15 +107,17 @@ def load(rows: list[Row], side: int, device: torch.device) -> tuple[Store, list[
     kept: list[Row] = []
     bad: list[str] = []
     colors: list[Bytes] = []
+    boxes: list[Box] = []
     inks: list[Bytes] = []
     in_memory = len(rows) * side * side * 4 <= MEMORY
     if not in_memory:
         has = torch.tensor([index if row.line else -1 for index, row in enumerate(rows)])
-        return Store(rows, side, has), []
+        return Store(rows, side, has, torch.zeros(len(rows), 2, dtype=torch.long)), []
 
-    def one(row: Row) -> tuple[Bytes, Bytes | None] | str:
+    def one(row: Row) -> tuple[Bytes, Box, Bytes | None] | str:
         try:
-            return square(row.file, side, False), square(row.line, side, True) if row.line else None
+            page, box = framed(row.file, side, False)
+            return page, box, square(row.line, side, True) if row.line else None
         except ColorizeError as error:
             return f"{row.file.name}: {error.message}"
 
@@ -105,12 +128,14 @@ def load(rows: list[Row], side: int, device: torch.device) -> tuple[Store, list[
                 bad.append(result)
                 continue
             kept.append(row)
-            colors.append(result[0])
-            place.append(-1 if result[1] is None else len(inks))
-            if result[1] is not None:
-                inks.append(result[1])
+            page, box, ink = result
+            colors.append(page)
+            boxes.append(box)
+            place.append(-1 if ink is None else len(inks))
+            if ink is not None:
+                inks.append(ink)
     if not kept:
         raise ColorizeError("none of the pictures can be read", bad[0] if bad else "")
     color = torch.from_numpy(np.stack(colors)).to(device)
     line = torch.from_numpy(np.stack(inks)).to(device) if inks else None
-    return Store(kept, side, torch.tensor(place), color, line), bad
+    return Store(kept, side, torch.tensor(place), torch.tensor(boxes), color, line), bad

@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError
 from colorize.networks import machine
+from colorize.networks.recompute import recomputing
 from colorize.training import ranks, state
 from colorize.training.ahead import Ahead, Batches
 from colorize.training.clock import Stopwatch, deferred_interrupt
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from colorize.colorizer import Colorizer
 
 HOPELESS = 50  # updates skipped in a row; fp16 may skip about 16 until its scale fits
-
 
 Save = Callable[["Colorizer", Path], None]  # writes the averaged weights to a path, atomically
 Show = Callable[["Colorizer", int], None]  # draws samples with the averaged weights
@@ -88,7 +88,7 @@ class _Loop:
         self.batches = Ahead(batches, settings.prefetch, self.ranks.world, end)
         self.device = machine.device(name)
         self.dtype = machine.precision(settings.precision, self.device)
-        _prepare(model, self.device, settings.compile)
+        _prepare(model, self.device, settings)
         half = self.dtype is torch.float16
         self.update = Update([*state.trained(model).values()], settings, half, self.ranks)
         self.meter = torch.zeros(2, device=self.device)  # sum and count of losses since a report
@@ -141,8 +141,8 @@ class _Loop:
         begun = self.watch.clock()
         if self.ranks.first:
             numbers = {"step": self.step, "seconds": self.elapsed, "reserve": self.reserve}
-            path = self.folder / "state.safetensors"
-            state.save(path, self.model, self.update, self.meter, numbers)
+            parts = self.model, self.update, self.meter, numbers, self.settings.keep_frozen
+            state.save(self.folder / "state.safetensors", *parts)
             if save:
                 with self.update.ema.applied():
                     save(self.model, self.folder / "model.safetensors")
@@ -232,14 +232,16 @@ class _Loop:
         return Progress(done, of, loss, lr, pictures, left, saved, self.skipped)
 
 
-def _prepare(model: Colorizer, device: torch.device, compiled: bool) -> None:
-    """Move a model to its device, in the layout convolutions like, and switch on what is fast."""
+def _prepare(model: Colorizer, device: torch.device, settings: Fit) -> None:
+    """Move a model to its device, in the layout convolutions like, and switch on what is asked for."""
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa are enough here
-        torch.backends.cudnn.benchmark = True  # all batches have one shape
-    if compiled:
+        torch.backends.cudnn.benchmark = True  # batches have one shape, or a few
+    if settings.gradient_checkpointing:
+        recomputing(model)
+    if settings.compile:
         model.denoiser.net.compile()
 
 
