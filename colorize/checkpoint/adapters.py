@@ -65,6 +65,11 @@ class Worn:
     weight: float
     fingerprint: str
 
+    @property
+    def text(self) -> str:
+        """The name, and the weight where it is unusual."""
+        return self.name if self.weight == 1 else f"{self.name}={self.weight:g}"
+
 
 def blank(base: Loaded, rank: int) -> Adapter:
     """Describe an adapter that is to be trained for a model; its tensors are yet to come."""
@@ -134,7 +139,7 @@ def merged(loaded: Loaded, path: str | Path, weight: float = 1.0) -> Loaded:
     """
     dressed = stacked(loaded, [(path, weight)])
     lora.merge(loaded.colorizer.denoiser.net)
-    told = ", ".join(f"{one.name}={one.weight:g}" for one in dressed.adapters)
+    told = ", ".join(one.text for one in dressed.adapters)
     before = loaded.facts.get("merged")
     facts = {**loaded.facts, "merged": f"{before}, {told}" if before else told}
     return replace(dressed, adapters=(), facts=facts)

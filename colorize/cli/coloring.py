@@ -63,11 +63,12 @@ class Given:
 
 @dataclass(frozen=True)
 class Model:
-    """Which model, and where it computes."""
+    """Which model, where it computes, and the adapters it puts on, with their weights."""
 
     name: str
     device: str
     offline: bool
+    adapters: Sequence[tuple[str, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,8 @@ def _work(
     references = _references(given.references, show)
     if given.palette:
         references += (painter.colors(given.palette),)
-    loaded = checkpoint.load(model.name, offline=model.offline, device=machine.device(model.device))
+    place = machine.device(model.device)
+    loaded = checkpoint.load(model.name, offline=model.offline, device=place, lora=model.adapters)
     jobs = _jobs(places, references, given.hints, dots)
     folder = given.hints if given.hints and given.hints.is_dir() else None
     if folder and not any(_hints_in(folder, place) for place in places):

@@ -62,6 +62,7 @@ def sample(
             help="Use this model: a recipe, a file, a folder, or OWNER/NAME on the Hub",
         ),
     ] = "mini",
+    lora: common.Loras = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -184,4 +185,5 @@ def sample(
     }
     form = Form(out, variations, grid, film, layers, overwrite)
     given = Given(tuple(ref or ()), palette, hints, tuple(hint or ()))
-    color(pictures, form, given, Model(model, device, offline), settings, Voice(quiet, as_json))
+    used = Model(model, device, offline, common.adapters(lora))
+    color(pictures, form, given, used, settings, Voice(quiet, as_json))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from colorize.checkpoint.tensors import write
 from colorize.errors import ColorizeError
+from colorize.networks import lora
 from colorize.training.update import Update
 
 KIND = "colorize training state 1"  # the number rises when older states can no longer be read
@@ -25,10 +26,10 @@ def save(
 ) -> None:
     """Replace the state at `path` in one move, so that a crash or a power cut leaves a whole one.
 
-    Holds the weights, their average, AdamW's moments, the guard and the meter; `numbers` go to
-    the header. Raises ColorizeError if it cannot be written, as on a full disk.
+    Holds the weights (see `kept`), their average, AdamW's moments, the guard and the meter;
+    `numbers` go to the header. Raises ColorizeError if it cannot be written, as on a full disk.
     """
-    tensors = {f"weight/{name}": value for name, value in model.state_dict().items()}
+    tensors = {f"weight/{name}": value for name, value in kept(model).items()}
     for i, (name, parameter) in enumerate(trained(model).items()):
         tensors[f"average/{name}"] = update.ema.average[i]
         for moment, value in update.optimizer.state[parameter].items():
@@ -54,7 +55,7 @@ def load(path: Path, model: nn.Module, update: Update, meter: Tensor) -> dict[st
     numbers: dict[str, float] = json.loads(header["numbers"])
     _check(path, model, tensors)
     with torch.no_grad():
-        for name, value in model.state_dict().items():
+        for name, value in kept(model).items():
             value.copy_(tensors[f"weight/{name}"])
         for i, (name, parameter) in enumerate(trained(model).items()):
             update.ema.average[i].copy_(tensors[f"average/{name}"])
@@ -70,6 +71,16 @@ def trained(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
+def kept(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights that a state must hold: all, or of a model with an adapter the adapter alone.
+
+    The rest then comes with the model that the run began with.
+    """
+    state = model.state_dict()
+    base = lora.plain(state)
+    return {n: v for n, v in state.items() if n not in base} if len(base) < len(state) else state
+
+
 def _moments(name: str, parameter: nn.Parameter, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """AdamW's memory of one parameter; empty if it never had a gradient."""
     found = {m: tensors[f"{m}/{name}"] for m in MOMENTS if f"{m}/{name}" in tensors}
@@ -82,7 +93,7 @@ def _moments(name: str, parameter: nn.Parameter, tensors: dict[str, Tensor]) -> 
 
 
 def _check(path: Path, model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    expected = {f"weight/{name}": value.shape for name, value in model.state_dict().items()}
+    expected = {f"weight/{name}": value.shape for name, value in kept(model).items()}
     expected |= {f"average/{name}": p.shape for name, p in trained(model).items()}
     for name, shape in expected.items():
         if name not in tensors or tensors[name].shape != shape:
