@@ -13,8 +13,8 @@ from colorize.diffusion import denoiser as denoising
 from colorize.diffusion import names, samplers
 from colorize.diffusion.denoiser import Denoiser, Dynamic, Static
 from colorize.diffusion.samplers import State
-from colorize.diffusion.schedule import RULES, Schedule, times
-from colorize.diffusion.spacing import LEVELED
+from colorize.diffusion.schedule import Schedule, times
+from colorize.diffusion.spacing import LEVELED, RULES
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.networks.latent.manner import Manner

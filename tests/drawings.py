@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from conftest import tiny
+from conftest import figure, tiny
 from typer.testing import CliRunner, Result
 
 from colorize import checkpoint
@@ -84,6 +84,12 @@ def furnish() -> None:
     files.write(colored(), Path("ref.png"))
     files.write(sketch(step=22), Path("pages/1/p1.png"))
     files.write(gray(), Path("pages/p2.jpg"))
+
+
+def series(folder: Path, count: int = 10) -> None:
+    """Put some color pictures into a new folder."""
+    for index in range(count):
+        files.write(files.from_tensor(2 * figure(index)[None] - 1), folder / f"{index}.png")
 
 
 def run(*arguments: str, stdin: bytes | None = None) -> Result:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from colorize import __version__, recipes
-from colorize.checkpoint import hub, latent, tensors
+from colorize.checkpoint import adapters, hub, latent, tensors
+from colorize.checkpoint.adapters import Given, Worn
 from colorize.checkpoint.latent import Wants as Wants
 from colorize.checkpoint.tensors import AGAIN, refused, unreadable
 from colorize.colorizer import Colorizer
@@ -37,12 +38,14 @@ class Loaded:
     """A system ready to color: evaluation mode, float32, channels-last.
 
     source: where it came from, for people. facts: what was noted when it was saved, such as a license.
+    adapters: what it has on, see `adapters.stacked`.
     """
 
     recipe: Recipe
     colorizer: Colorizer
     source: str
     facts: dict[str, str]
+    adapters: tuple[Worn, ...] = ()
 
     def require(self, name: str) -> Loaded:
         """Return this; raises ColorizeError if it is of another recipe."""
@@ -66,10 +69,11 @@ def save(
 
     half: store float16, half the size; weights then have 11 bits. Raises ColorizeError if a weight
     is not finite (or too large for float16), so that a good file is not replaced by a broken one,
-    and if the path cannot be written.
+    if the path cannot be written, and for a model that has adapters on: `adapters.merged` first.
     """
     facts = facts or {}
     assert not set(facts) & set(RESERVED), f"facts may not be named {RESERVED}"
+    adapters.refuse_worn(colorizer)
     weights = {}
     own_names = not isinstance(colorizer.space, LatentSpace)
     found = colorizer.state_dict() if own_names else latent.state(colorizer, recipe)
@@ -107,13 +111,14 @@ def load(
     offline: bool = False,
     device: torch.device | None = None,
     wants: Wants | None = None,
+    lora: Given = (),
 ) -> Loaded:
     """Find a model, build the system it describes and fill it.
 
     model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors
     file, a folder with a model.safetensors, or OWNER/NAME[@revision] on the Hub; a Path is always
     local. offline: use no network. device: where to put it; None is the CPU. wants: what to know of a
-    latent system.
+    latent system. lora: the path of an adapter, or pairs of path and weight, see `adapters.stacked`.
 
     Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit
     its recipe, or holds weights that are not finite.
@@ -128,7 +133,8 @@ def load(
             recipe = _recipe(path, header)
             colorizer = _filled(path.name, recipe, weights)
     facts = {name: text for name, text in header.items() if name not in RESERVED}
-    return Loaded(recipe, colorizer.to(device) if device else colorizer, source, facts)
+    loaded = Loaded(recipe, colorizer.to(device) if device else colorizer, source, facts)
+    return adapters.stacked(loaded, lora) if lora else loaded
 
 
 def hollow(recipe: Recipe, most: int = BLOCKS) -> Colorizer:
@@ -198,6 +204,9 @@ def _named(name: str) -> tuple[Traversable, str]:
 def _inside(folder: Path) -> Path:
     if (folder / hub.WEIGHTS).is_file():
         return folder / hub.WEIGHTS
+    if (folder / adapters.FILE).is_file():
+        hint = "it holds an adapter; give it with --lora, and its model with --model"
+        raise ColorizeError(f"the folder `{shown(folder)}` holds no {hub.WEIGHTS}", hint)
     others = ", ".join(sorted(path.name for path in folder.glob("*.safetensors")))
     hint = f"it holds {others}; name the file" if others else "name the folder of a run or a model"
     raise ColorizeError(f"the folder `{shown(folder)}` holds no {hub.WEIGHTS}", hint)
@@ -234,6 +243,9 @@ def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
     beside = path.with_name(hub.CONFIG)
     if header.get("kind", "").startswith("colorize training state"):
         raise refused(path.name, "is the state of a training run", f"name {hub.WEIGHTS} beside it")
+    if header.get("format") == adapters.FORMAT:
+        base = f"its model is {shown(header.get('base', 'unknown'))}"
+        raise refused(path.name, "is an adapter, not a whole model", f"give it with --lora; {base}")
     if "config" not in header and not beside.is_file():
         raise refused(path.name, "does not say what it is", f"put its {hub.CONFIG} beside it")
     try:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from colorize.checkpoint import Loaded
 from colorize.cli import common
 from colorize.errors import ColorizeError
 from colorize.evaluation import baselines as known
@@ -26,13 +27,14 @@ LEFT = {  # mode -> which pictures it leaves out
 ALIKE = "that nothing of their group shares so many colors with"
 
 
-def name(model: str) -> str:
-    """Return what a table calls a model: its run or file rather than its whole path."""
+def name(model: str, loaded: Loaded) -> str:
+    """Return what a table calls a model: its run or file rather than its whole path, and what it has on."""
     path = Path(model)
     found = model
     if path.suffix == ".safetensors":
         found = path.parent.name if path.stem == "model" and path.parent.name else path.stem
-    return f"{found} (model)" if found in known.BASELINES else found
+    found = f"{found} (model)" if found in known.BASELINES else found
+    return " + ".join([found, *(one.text for one in loaded.adapters)])
 
 
 @dataclass(frozen=True)

@@ -45,13 +45,14 @@ class Form:
 
 @dataclass(frozen=True)
 class Model:
-    """Which model, and where it computes."""
+    """Which model, where it computes, and the adapters it puts on, with their weights."""
 
     name: str
     device: str
     offline: bool
     encoder: str = ""
     predicts: str = ""
+    adapters: Sequence[tuple[str, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,9 @@ def _work(
     words = bool(options.manner and options.manner.prompts)
     wants = checkpoint.Wants(model.predicts, model.encoder, words)  # type: ignore[arg-type]
     device = machine.device(model.device)
-    loaded = checkpoint.load(model.name, offline=model.offline, device=device, wants=wants)
+    loaded = checkpoint.load(
+        model.name, offline=model.offline, device=device, wants=wants, lora=model.adapters
+    )
     if form.map and options.manner:
         beside.draw_map(loaded, found[0], options.manner, form.map, show)
     todo = jobs(places, found, given, dots)

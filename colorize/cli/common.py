@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
@@ -43,6 +44,16 @@ Sampler = Annotated[
     typer.Option(
         metavar="NAME",
         help=f"Walk by one of: {', '.join(names.SAMPLERS)}  [default: the recipe's]",
+    ),
+]
+
+Loras = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--lora",
+        metavar="FILE[=WEIGHT]",
+        help="Put this adapter on the model, or that of a run of `finetune --lora`; WEIGHT is 0"
+        " to 2  [default: 1]; repeatable",
     ),
 ]
 
@@ -126,6 +137,27 @@ def weights(option: str, texts: Sequence[str] | None) -> dict[str, float]:
             raise ColorizeError(
                 f"`{option} {text}` has no number", f"write it as {option} reference=1.5", code=2
             )
+    return found
+
+
+def adapters(texts: Sequence[str] | None) -> list[tuple[str, float]]:
+    """Read `path` or `path=weight` of --lora; what there is a file or folder of is a path as it stands.
+
+    Raises ColorizeError (wrong usage) for a weight that is no number.
+    """
+    found = []
+    for text in texts or ():
+        path, _, number = text.rpartition("=")
+        if path and not Path(text).exists():
+            try:
+                found.append((path, float(number)))
+            except ValueError:
+                message = f"`--lora {text}` has no number as its weight"
+                raise ColorizeError(message, "write it as --lora runs/series=0.8", 2) from None
+        elif text.strip("="):
+            found.append((text, 1.0))
+        else:
+            raise ColorizeError("--lora names no adapter", "write it as --lora runs/series", 2)
     return found
 
 

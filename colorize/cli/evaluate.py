@@ -24,6 +24,7 @@ def evaluate(
         Path,
         typer.Argument(metavar="DATA", help="Color the validation/ of this folder, or all of it"),
     ] = Path("data"),
+    lora: common.Loras = None,
     mode: Annotated[
         list[str] | None,
         typer.Option(
@@ -132,7 +133,8 @@ def evaluate(
     reporting.check_place("--html", html, reporting.PAGES)
     modes = mode or []
     shares = choices.shares(hint_share or [], curve, modes)
-    loaded = checkpoint.load(model, device=machine.device(device))
+    worn = common.adapters(lora)
+    loaded = checkpoint.load(model, device=machine.device(device), lora=worn)
     drawn = choices.drawn(loaded.recipe, kind)
     options = Options(
         kind=drawn, steps=steps, sampler=sampler, seed=seed, precision=precision, force=True
@@ -140,7 +142,7 @@ def evaluate(
     how = choices.How(size, seed, drawn, limit, shares, alike / 100)
     tasks = choices.tasks(loaded.recipe, data, modes, how)
     chosen = choices.baselines(against or ["all"], [task.protocol.mode for task in tasks])
-    scorer = scoring.Scorer(loaded, choices.name(model), options, chosen, perceptual)
+    scorer = scoring.Scorer(loaded, choices.name(model, loaded), options, chosen, perceptual)
     chapters = scorer.run(tasks, scoring.Keep(shown if sheet else 0, html is not None))
     if sheet is not None:
         reporting.write_sheet(scorer.shown, scorer.name, sheet)

@@ -63,6 +63,7 @@ def sample(
             help="Use this model: a recipe, a file, a folder, or OWNER/NAME on the Hub",
         ),
     ] = "mini",
+    lora: common.Loras = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -202,5 +203,5 @@ def sample(
     form = Form(out, variations, grid, film, layers, overwrite, visualize)
     aside = knobs.Aside(background, mask, ref_mask)
     given = Given(tuple(ref or ()), palette, hints, tuple(hint or ()), aside)
-    chosen = Model(model, device, offline, encoder, predicts)
+    chosen = Model(model, device, offline, encoder, predicts, common.adapters(lora))
     color(pictures, form, given, chosen, settings, Voice(quiet, as_json))

@@ -20,6 +20,7 @@ from colorize.cli.wishes import (
     Compile,
     Data,
     DryRun,
+    Lora,
     Out,
     Restart,
     SampleEvery,
@@ -113,6 +114,7 @@ def finetune(
         ),
     ] = PRETRAINED,
     data: Data = Path("data"),
+    lora: Lora = None,
     out: Out = None,
     changes: Changes = None,
     budget: Budget = None,
@@ -130,11 +132,12 @@ def finetune(
 ) -> None:
     """Finetune a model on a folder of color pictures.
 
-    As `train --phase finetune`, with the recipe and all its values taken from the model.
+    As `train --phase finetune`, with the recipe and all its values taken from the model. With --lora
+    the run folder holds an adapter.safetensors for `sample --lora` instead of a model.
 
     Examples:
-        colorize finetune mini pictures/
-        colorize finetune runs/anime-diffusion/model.safetensors series/ --budget 30m
+        colorize finetune mini series/ --lora 8 --budget 10m
+        colorize finetune runs/anime-diffusion/model.safetensors pictures/ --budget 30m
     """
     begun = time.monotonic()
     from colorize import checkpoint
@@ -147,14 +150,14 @@ def finetune(
     folder = file.parent if file.suffix == ".safetensors" else file
     run = folder if (folder / "recipe.json").is_file() else RUNS / recipe.name
     wishes = Wishes(
-        data, out or _tuned(run), changes, budget, steps, device, precision, seed,
-        save_every, sample_every, compiled, checkpointing, anneal, restart, dry_run,
+        data, out or _tuned(run, "lora" if lora else "finetune"), changes, budget, steps, device,
+        precision, seed, save_every, sample_every, compiled, checkpointing, anneal, restart, dry_run, lora or 0,
     )  # fmt: skip
     _go(recipe, "finetune", model, wishes, begun)
 
 
-def _tuned(run: Path) -> Path:
-    return run.with_name(f"{run.name}-finetune")
+def _tuned(run: Path, how: str = "finetune") -> Path:
+    return run.with_name(f"{run.name}-{how}")
 
 
 def _goes_on(run: Path, out: Path | None) -> bool:
@@ -177,6 +180,7 @@ def _go(
         wishes.out,
         settled(run.settings(recipe.stage(phase)), wishes),
         start,
+        wishes.lora,
     )
     if wishes.dry_run:
         _plan(order)
@@ -196,9 +200,13 @@ def _go(
 def _plan(order: Order) -> None:
     """Print the configuration to stdout and what it means to stderr."""
     from colorize.pictures.folder import read_folder
+    from colorize.training import start
 
     values = {**order.identity(), "out": str(order.out), "fit": asdict(order.fit)}
+    model = order.recipe.build()
+    if order.lora:
+        start.adapt(model, order)
     typer.echo(json.dumps(values, indent=2))
-    weights = sum(value.numel() for value in order.recipe.build().parameters())
+    weights = sum(value.numel() for value in model.parameters() if value.requires_grad)
     rows = len(read_folder(order.data, "train"))
     common.say(summary(order, weights, rows) + "; nothing was written")

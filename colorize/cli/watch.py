@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from colorize.training.run import Order, Training
     from colorize.training.settings import Progress
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, ADAPTER = "model.safetensors", "adapter.safetensors"
+USUAL = "mini"  # the model of `sample`
 EVERY = 30.0  # seconds between lines where nobody watches
 
 
 def summary(order: Order, weights: int, rows: int) -> str:
     """Return what is trained, on what and where to, in one line."""
     stage = order.stage
+    of = f"adapter of rank {order.lora} for" if order.lora else f"{order.phase} of"
     return (
-        f"{order.phase} of {order.recipe.name}: {weights / 1e6:.2f} million weights, {common.counted(rows, 'picture')}"
+        f"{of} {order.recipe.name}: {weights / 1e6:.2f} million weights, {common.counted(rows, 'picture')}"
         f" of `{order.data}` at {stage.size} px, {stage.batch} a step, into `{order.out}`"
     )
 
@@ -84,7 +86,11 @@ def _line(progress: Progress, loss: float | None) -> str:
 
 def point(order: Order) -> None:
     """Say where the model is, and what to type next."""
-    model = order.out / WEIGHTS
     reference = " --ref PICTURE" if "reference" in order.recipe.hints else ""
-    common.say(f"the model is `{model}`")
-    common.say(f"next: colorize sample DRAWING{reference} --model {model}")
+    model = "" if order.start == USUAL else f" --model {order.start}"
+    if order.lora:
+        common.say(f"the adapter is `{order.out / ADAPTER}`")
+        common.say(f"next: colorize sample DRAWING{reference}{model} --lora {order.out}")
+        return
+    common.say(f"the model is `{order.out / WEIGHTS}`")
+    common.say(f"next: colorize sample DRAWING{reference} --model {order.out / WEIGHTS}")

@@ -92,9 +92,21 @@ DryRun = Annotated[
 ]
 
 
+Lora = Annotated[
+    int | None,
+    typer.Option(
+        "--lora",
+        min=1,
+        max=256,
+        metavar="RANK",
+        help="Train a small adapter of this rank, such as 8, beside the model, which stays as it is",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Wishes:
-    """The options that both commands have."""
+    """The options that both commands have, and the rank of an adapter, 0 for none."""
 
     data: Path
     out: Path | None
@@ -111,6 +123,7 @@ class Wishes:
     anneal: bool
     restart: bool
     dry_run: bool
+    lora: int = 0
 
 
 def settled(fit: Fit, wishes: Wishes) -> Fit:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from colorize import checkpoint
 from colorize.checkpoint import Loaded
+from colorize.checkpoint.adapters import Given
 from colorize.errors import ColorizeError
 from colorize.painter import latent
 from colorize.painter.easel import Easel, Task
@@ -49,6 +50,7 @@ def paint(
     hints: File | Picture | None = None,
     hint: str | Sequence[str] = (),
     model: File | Loaded = "mini",
+    lora: Given = (),
     options: Options | None = None,
 ) -> Picture:
     """Color one drawing: `paint("sketch.png", reference="ref.png")`.
@@ -57,10 +59,14 @@ def paint(
     picture that is made of them. hints: a picture that is transparent but for color strokes, a copy
     of the drawing painted over, or the path of one or of JSON. hint: one or several dots or strokes
     on top of them, such as "120,85=#ff8800", see `marks.parse`. model: a name, a path, a Hub id, or what `load`
-    returned, which saves loading it for every drawing. The result has the drawing's size, depth
+    returned, which saves loading it for every drawing. lora: the path of an adapter, or pairs of path and
+    weight, for a model that is not loaded yet. The result has the drawing's size, depth
     and alpha. Raises ColorizeError if anything prevents it.
     """
-    loaded = model if isinstance(model, Loaded) else checkpoint.load(model)
+    if lora and isinstance(model, Loaded):
+        hint = 'load it with them: `load("mini", lora=...)`'
+        raise ColorizeError("adapters were given for a model that is loaded already", hint, code=2)
+    loaded = model if isinstance(model, Loaded) else checkpoint.load(model, lora=lora)
     several = [reference] if isinstance(reference, str | Path | Picture) else reference
     given = tuple(named(one) for one in several) + ((colors(palette),) if palette else ())
     layer = Path(hints) if isinstance(hints, str) else hints

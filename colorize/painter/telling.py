@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ def told(
         "program": f"colorize {__version__}",
         "model": Path(source).name if Path(source).is_absolute() else source,
         "recipe": loaded.recipe.name,
+        "adapters": [asdict(one) for one in loaded.adapters],
         "kind": frame.kind,
         "size": [width, height],
         "seed": options.seed,

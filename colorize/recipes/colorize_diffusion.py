@@ -20,8 +20,17 @@ from colorize.networks.latent.system import VERSIONS, Version
 from colorize.networks.latent.unet import LatentUNetSpec
 from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 
-MIX = Mix(reference=0.9, other=0.0, warp=0.0, restyle=0.5, crop=0.8)
-STAGE = Stage(objective=Denoising(), mix=MIX, size=512, batch=1, steps=130_000, lr=1e-5, ema=0.9999)
+MIX = Mix(reference=0.9, other=0.0, warp=0.0, restyle=0.5, margins=0.2, crop=0.8)
+STAGE = Stage(
+    objective=Denoising(offset=0.05, noisy=1.0),
+    mix=MIX,
+    size=512,
+    batch=1,
+    steps=130_000,
+    lr=1e-5,
+    ema=0.9999,
+    aspects=("1:1", "1:1", "5:6", "6:5", "2:3", "3:2", "3:5", "5:3"),
+)
 
 RECIPE = Recipe(
     name="colorize-diffusion",
@@ -42,7 +51,12 @@ RECIPE = Recipe(
     ),
     pretrain=STAGE,
     # The authors then drop half of the references, since in training these always match the sketch.
-    finetune=replace(STAGE, mix=replace(MIX, reference=0.5), steps=60_000),
+    finetune=replace(
+        STAGE,
+        objective=Denoising(offset=0.05),
+        mix=replace(MIX, reference=0.5),
+        steps=60_000,
+    ),
 )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
+from colorize.networks.latent.space import Latent
 from colorize.recipes.recipe import Recipe, Stage
 
 PROBE = 512  # pixels a side of a picture that a space is asked for the size of its x
@@ -21,6 +22,8 @@ Size = tuple[int, int]  # height and width in pixels
 
 def multiple(recipe: Recipe) -> int:
     """Return what sides must be multiples of, so that no level of the network has to be padded."""
+    if isinstance(recipe.space, Latent):
+        return recipe.space.multiple
     line = torch.empty(1, 1, PROBE, PROBE, device="meta")
     patch: int = PROBE // recipe.space.shape(Hints(line=line))[-1]
     return patch * recipe.denoiser.net.stride

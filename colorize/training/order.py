@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from colorize import checkpoint
 from colorize.errors import ColorizeError, nearest, within
+from colorize.networks.lora import RANKS
 from colorize.painter.options import SIZES
 from colorize.recipes import Recipe, values
 from colorize.recipes.recipe import Stage
@@ -24,7 +25,8 @@ class Order:
     """What to train, on what, and where to.
 
     data: a prepared folder, or any folder of color pictures. out: the run folder. start: the model
-    whose weights to begin with, or "" for fresh ones.
+    whose weights to begin with, or "" for fresh ones. lora: the rank of an adapter to train in place of
+    these weights; 0 trains them themselves.
     """
 
     recipe: Recipe
@@ -33,12 +35,16 @@ class Order:
     out: Path
     fit: Fit
     start: str = ""
+    lora: int = 0
 
     def __post_init__(self) -> None:
         within("size", self.stage.size, *SIZES, _pixels("a training picture"))
         within("recipe.size", self.recipe.size, *SIZES, _pixels("a picture inside the model"))
         within("batch", self.stage.batch, *BATCHES)
         within("steps", self.stage.steps, *STEPS)
+        if self.lora:
+            assert self.start, "an adapter needs a model to begin with"
+            within("the rank of an adapter", self.lora, *RANKS)
 
     @property
     def stage(self) -> Stage:
@@ -53,6 +59,7 @@ class Order:
             "phase": self.phase,
             "data": str(self.data),
             "from": self.start,
+            "lora": self.lora,
             "seed": self.fit.seed,
             "anneal": anneal,
         }

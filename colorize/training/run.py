@@ -7,20 +7,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import distributed
 
 from colorize import checkpoint
+from colorize.checkpoint import Loaded, adapters
+from colorize.checkpoint.adapters import Adapter
 from colorize.colorizer import Colorizer
 from colorize.errors import ColorizeError
-from colorize.networks import machine
+from colorize.networks import lora, machine
 from colorize.pictures.files import atomic
-from colorize.recipes import Recipe, values
+from colorize.recipes import Recipe
 from colorize.recipes.recipe import Stage
-from colorize.training import objectives, ranks, state
+from colorize.training import objectives, ranks, start
 from colorize.training.data import Pictures
 from colorize.training.lock import Lock
 from colorize.training.objectives import Objective
@@ -33,7 +34,8 @@ from colorize.training.settings import Progress
 from colorize.training.trainer import fit
 
 WEIGHTS, STATE, VALUES = "model.safetensors", "state.safetensors", "recipe.json"
-MADE = (WEIGHTS, STATE, VALUES, "log.jsonl")  # what a run writes, beside folders
+ADAPTER = adapters.FILE  # in place of the weights, where an adapter is trained
+MADE = (WEIGHTS, ADAPTER, STATE, VALUES, "log.jsonl")  # what a run writes, beside folders
 CLOSE = 0.02  # share of a budget before whose end a run stops, since its last step must fit
 
 
@@ -93,14 +95,17 @@ class Training:
             self._enter()
         self.objective = objective(order.stage, order.recipe)
         torch.manual_seed(order.fit.seed)
-        self.model = order.recipe.build()
         if not restart:
             check(order)
-        self.facts = {} if restart else _facts(order.out / WEIGHTS)
         goes_on = not restart and (order.out / STATE).exists()
-        if order.start and not (goes_on and not state.frozen(self.model)):
-            facts = _begin(self.model, order)  # frozen weights are not in the state
-            self.facts = self.facts if goes_on else facts
+        self.model = start.model(order, goes_on)
+        self.facts = {} if restart else start.facts(order.out / WEIGHTS)
+        self.adapter: Adapter | None = None
+        if order.lora:
+            self.adapter = start.adapter(self.model, order, restart)
+        elif start.takes(self.model, order, goes_on):
+            facts = start.untold(start.take(self.model, order).facts)
+            self.facts = self.facts if goes_on else facts  # frozen weights are not in the state
         place = (order.data, order.recipe, order.stage, order.fit.seed, self.device)
         self.pictures = Pictures(*place)
         self._settle(restart)
@@ -108,13 +113,14 @@ class Training:
 
     @property
     def parameters(self) -> int:
-        """The number of weights."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
+        """The number of weights that are trained."""
+        return sum(value.numel() for value in self.model.parameters() if value.requires_grad)
 
     def steps(self) -> Iterator[Progress]:
         """Train, yielding after every step; `fit.limit` counts the time of loading, too.
 
-        Leaves model.safetensors, the averaged weights, and everything that going on needs.
+        Leaves model.safetensors (or adapter.safetensors), the averaged weights, and everything that
+        going on needs.
         """
         order, limit = self.order, self.order.fit.limit
         left = None if limit is None else max(1.0, limit - self.setup)
@@ -129,8 +135,7 @@ class Training:
                 self.step = progress.step
                 yield progress
             if show and self.ranks.first:
-                last = checkpoint.load(order.out / WEIGHTS, device=self.device)
-                preview(last.colorizer, self.step)
+                preview(self._result().colorizer, self.step)
         finally:
             self._leave()
             if distributed.is_initialized():
@@ -159,7 +164,19 @@ class Training:
         order = self.order
         step = done(order.out)[0]  # the state is written first
         told = f"{order.phase}, {step} steps, {len(self.pictures)} pictures, {order.stage.size} px"
-        checkpoint.save(model, order.recipe, path, {**self.facts, "training": told})
+        if self.adapter is None:
+            checkpoint.save(model, order.recipe, path, {**self.facts, "training": told})
+            return
+        facts = {**self.adapter.facts, "training": told}
+        found = lora.tensors_of(model.denoiser.net)
+        adapters.save(replace(self.adapter, facts=facts, tensors=found), path.with_name(ADAPTER))
+
+    def _result(self) -> Loaded:
+        """What the run has written, as others will load it."""
+        out, begun = self.order.out, self.order.start
+        if self.adapter is None:
+            return checkpoint.load(out / WEIGHTS, device=self.device)
+        return checkpoint.load(begun, device=self.device, lora=out / ADAPTER)
 
     def _settle(self, restart: bool) -> None:
         """Make the folder this run's, before any process looks into it."""
@@ -183,67 +200,24 @@ def check(order: Order) -> None:
     out = order.out
     way_out = "choose another --out, or add --restart"
     if not (out / VALUES).is_file():
-        for name in (WEIGHTS, STATE):
+        for name in (WEIGHTS, ADAPTER, STATE):
             if (out / name).exists():
-                raise ColorizeError(f"`{out}` holds a {name} that is of no run", way_out, code=2)
+                raise ColorizeError(f"`{out}` holds `{name}`, which is of no run", way_out, code=2)
         return
     try:
         before = json.loads((out / VALUES).read_text("utf-8"))
     except ValueError as error:
         raise ColorizeError(f"`{out / VALUES}` is damaged", way_out) from error
-    now = order.identity()
+    now, before = order.identity(), {"lora": 0, **before}  # older runs do not say
     if (
         isinstance(before.get("data"), str)
         and Path(before["data"]).resolve() == order.data.resolve()
     ):
         before["data"] = now["data"]
-    if found := difference(before, now):
+    if found := start.difference(before, now):
         name, old, new = found
         raise ColorizeError(
             f"`{out}` is a run with {name} = {json.dumps(old)}, not {json.dumps(new)}",
             way_out,
             code=2,
         )
-
-
-def difference(before: Any, now: Any, name: str = "") -> tuple[str, Any, Any] | None:
-    """Return the first leaf in which two JSON values differ: its dotted name, then both values.
-
-    What `before` does not have is no difference: it came with a later version.
-    """
-    if not (isinstance(before, dict) and isinstance(now, dict)):
-        return None if before == now else (name, before, now)
-    for key, value in now.items():
-        if key in before and key != "help":
-            inside = f"{name}.{key}".removeprefix(".").removesuffix(".is")
-            if found := difference(before[key], value, inside):
-                return found
-    return None
-
-
-def _begin(model: Colorizer, order: Order) -> dict[str, str]:
-    """Give a model the weights the order starts from; return the facts that go with these."""
-    loaded = checkpoint.load(order.start)
-    for name in ("space", "condition", "denoiser"):
-        theirs, ours = (
-            values.to_dict(getattr(recipe, name)) for recipe in (loaded.recipe, order.recipe)
-        )
-        if found := difference(theirs, ours, name):
-            raise ColorizeError(
-                f"the weights of `{order.start}` are for {found[0]} = {json.dumps(found[1])}, "
-                f"not {json.dumps(found[2])}",
-                f"keep that value by --set, or take all of them: `colorize finetune {order.start}`",
-                code=2,
-            )
-    model.load_state_dict(loaded.colorizer.state_dict())
-    return {name: text for name, text in loaded.facts.items() if name != "training"}
-
-
-def _facts(path: Path) -> dict[str, str]:
-    """Return what a model's file says of itself, such as the license of the weights it began with."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-    except (OSError, SafetensorError):
-        return {}
-    return {name: text for name, text in header.items() if name not in checkpoint.RESERVED}
