@@ -25,7 +25,7 @@ def multiple(recipe: Recipe) -> int:
     if isinstance(recipe.space, Latent):
         return recipe.space.multiple
     line = torch.empty(1, 1, PROBE, PROBE, device="meta")
-    patch: int = PROBE // recipe.space.shape(Hints(line=line))[-1]
+    patch = round(PROBE / recipe.space.shape(Hints(line=line))[-1])
     return patch * recipe.denoiser.net.stride
 
 
