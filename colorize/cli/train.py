@@ -132,8 +132,8 @@ def finetune(
 ) -> None:
     """Finetune a model on a folder of color pictures.
 
-    As `train --phase finetune`, with the recipe and all its values taken from the model. With --lora
-    the run folder holds an adapter.safetensors for `sample --lora` instead of a model.
+    As `train --phase finetune`, with the recipe and all its values taken from the model.
+    With --lora the run folder holds a small adapter.safetensors for `sample` in place of a model.
 
     Examples:
         colorize finetune mini series/ --lora 8 --budget 10m
