@@ -11,6 +11,7 @@ from drawings import furnish, run
 from latents import published_folder
 from PIL import Image
 
+from colorize import checkpoint
 from colorize.networks.latent import doors
 from colorize.pictures import files
 
@@ -46,6 +47,22 @@ def test_a_drawing_keeps_its_size_and_tells_how_it_was_made() -> None:
     assert facts["recipe"] == "colorize-diffusion"
     assert (facts["spacing"], facts["guidance"]) == ("uniform", {"reference": 5.0})
     assert "manner" not in facts
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_the_network_is_loaded_in_the_numbers_it_computes_in(
+    precision: str, kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads, kinds = checkpoint.load, []
+
+    def seen(*given: object, **named: object) -> checkpoint.Loaded:
+        loaded = loads(*given, **named)  # type: ignore[arg-type]
+        kinds.append(loaded.colorizer.denoiser.net.dtype)
+        return loaded
+
+    monkeypatch.setattr(checkpoint, "load", seen)
+    assert run("sketch.png", "--ref", "ref.png", "--precision", precision).exit_code == 0
+    assert kinds == [kind]
 
 
 def test_a_small_drawing_is_worked_on_at_the_area_the_model_knows() -> None:

@@ -86,6 +86,21 @@ def test_another_encoder_may_be_named(tmp_path: Path) -> None:
         load(folder)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("cast", [False, True])
+def test_a_lighter_ladder_colors_nearly_alike_under_autocast_or_not(
+    version: str, cast: bool, tmp_path: Path
+) -> None:
+    folder, results = published_folder(tmp_path, version), []
+    for dtype in (None, torch.bfloat16):
+        loaded = load(folder, wants=Wants(dtype=dtype))
+        on = cast and dtype is not None
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=on):
+            results.append(loaded.colorizer.sample(given(), loaded.recipe.sampling, [0]))
+    whole, light = results
+    assert 0 < float((whole - light).abs().mean()) < 0.05 * float(whole.std())
+
+
 @pytest.mark.parametrize("predicts", ["eps", "v"])
 def test_a_user_may_say_what_a_file_predicts(predicts: str, tmp_path: Path) -> None:
     wants = Wants(predicts=predicts)  # type: ignore[arg-type]

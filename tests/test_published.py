@@ -174,6 +174,18 @@ def test_a_file_comes_back_as_it_was_with_its_halves_in_full(version, tmp_path: 
         assert torch.equal(value, state[name].float())
 
 
+@pytest.mark.parametrize("version", TINY)
+def test_the_ladder_alone_comes_back_in_other_numbers_if_asked(version, tmp_path: Path):
+    state = filled(TINY[version].build()).state_dict()
+    save_file(state, tmp_path / "a.safetensors")
+    back = load(tmp_path / "a.safetensors", TINY, torch.bfloat16)[1]
+    whole = ("model.diffusion_model.time_embed.", "model.diffusion_model.out.")
+    for name, value in back.state_dict().items():
+        light = name.startswith("model.") and not name.startswith(whole)
+        assert value.dtype == (torch.bfloat16 if light else torch.float32)
+        assert torch.equal(value, state[name].to(value.dtype))
+
+
 def test_a_pickle_is_refused(tmp_path: Path):
     torch.save(filled(V1.build()).state_dict(), tmp_path / "a.ckpt")
     with pytest.raises(ColorizeError, match="a pickle"):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from colorize import recipes
 from colorize.checkpoint import hub, published, tensors
+from colorize.checkpoint.mapped import Chosen, below
 from colorize.checkpoint.tensors import AGAIN, refused
 from colorize.colorizer import Colorizer
 from colorize.diffusion.schedule import ScaledLinear
@@ -23,7 +24,6 @@ from colorize.networks.latent.system import (
     VERSIONS,
     System,
     SystemSpec,
-    Version,
     buffers,
     probed,
 )
@@ -42,12 +42,14 @@ class Wants:
     """What a user says of a latent system's file.
 
     predicts: what its network does, if the file is not to be asked. encoder: where CLIP's weights are,
-    instead of where the recipe says. words: load the tower of words, too, for edits by text.
+    instead of where the recipe says. words: load the tower of words, too, for edits by text. dtype: numbers
+    that the U-Net is to compute in; None is float32.
     """
 
     predicts: Literal["", "eps", "v"] = ""
     encoder: str = ""
     words: bool = False
+    dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         if self.predicts and self.predicts not in PREDICTIONS:
@@ -111,9 +113,9 @@ def opened(
     recipe: what the file says of itself, None if nothing. Raises ColorizeError for tensors that are missing,
     superfluous or misshapen, and for CLIP's weights that cannot be had.
     """
-    own = {name: value for name, value in found.items() if name.startswith(OWN)}
-    rest = {name: value for name, value in found.items() if name not in own}
-    version, system = _filled(path.name, recipe, rest)
+    rest = Chosen(found, {name: name for name in found if not name.startswith(OWN)})
+    specs = VERSIONS if recipe is None else dict.fromkeys(VERSIONS, spec(recipe))
+    version, system = published.filled(path.name, rest, specs, wants.dtype)
     if recipe is None:
         recipe = recipes.find(NAME if version == "v1" else f"{NAME}:{version}")
         recipe = told(recipe, wants.predicts or _asked(system))
@@ -124,7 +126,7 @@ def opened(
     space, doors, _ = parts(colorizer)
     colorizer.denoiser.net = system.net
     _take(system, space, doors)
-    _see(doors, own, wants, offline)
+    _see(doors, found, wants, offline)
     return recipe, colorizer.eval()
 
 
@@ -134,18 +136,6 @@ def told(recipe: Recipe, predicts: str) -> Recipe:
 
     denoiser = replace(recipe.denoiser, predicts=predicts)  # type: ignore[arg-type]
     return replace(recipe, denoiser=denoiser)
-
-
-def _filled(
-    file: str, recipe: Recipe | None, found: Mapping[str, Tensor]
-) -> tuple[Version, System]:
-    shapes = {name: tuple(value.shape) for name, value in found.items()}
-    versions = VERSIONS
-    specs = versions if recipe is None else dict.fromkeys(versions, spec(recipe))
-    version = published.check(file, shapes, specs)
-    system = published.hollow(specs[version])
-    tensors.fill(file, system, found)
-    return version, system
 
 
 def _asked(system: System) -> str:
@@ -187,13 +177,14 @@ def _see(doors: LatentDoors, own: Mapping[str, Tensor], wants: Wants, offline: b
     place = wants.encoder or doors.spec.encoder
     if place:
         path = _located(place, offline)
-        file, found = path.name, dict(tensors.read(path)[1])
-        pictures = _below(found, "visual.")
-        texts = {name: found[name] for name in found if not name.startswith("visual.")}
-        texts.pop("attn_mask", None)  # a constant that older files hold
+        file, theirs = path.name, tensors.read(path)[1]
+        pictures = below(theirs, "visual.")
+        names = {name: name for name in theirs if not name.startswith("visual.")}
+        names.pop("attn_mask", None)  # a constant that older files hold
+        texts: Mapping[str, Tensor] = Chosen(theirs, names)
     else:
         file = "this model"
-        pictures, texts = _below(own, f"{OWN}vision."), _below(own, f"{OWN}words.")
+        pictures, texts = below(own, f"{OWN}vision."), below(own, f"{OWN}words.")
     _fill(file, doors.vision, pictures)
     if not wants.words:
         return
@@ -210,12 +201,6 @@ def _fill(file: str, tower: nn.Module, found: Mapping[str, Tensor]) -> None:
         raise refused(file, "holds none of CLIP's weights", AGAIN)
     tensors.fill(file, tower, found)
     tower.requires_grad_(False).eval()
-
-
-def _below(found: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)
-    }
 
 
 def _located(place: str, offline: bool) -> Path:

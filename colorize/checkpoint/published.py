@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from colorize.checkpoint import tensors
 from colorize.checkpoint.tensors import refused
@@ -91,16 +92,32 @@ def check(file: str, found: Shapes, specs: Mapping[Version, SystemSpec] = VERSIO
     return kind
 
 
-def load(path: Path, specs: Mapping[Version, SystemSpec] = VERSIONS) -> tuple[Version, System]:
+def load(
+    path: Path,
+    specs: Mapping[Version, SystemSpec] = VERSIONS,
+    dtype: torch.dtype | None = None,
+) -> tuple[Version, System]:
     """Return the version of a file and its networks, in evaluation mode, float32, channels-last.
 
-    The file is mapped and every tensor copied once. Raises ColorizeError like `check`, and if the file
-    cannot be read, is a pickle, or holds weights that are not finite.
+    dtype: numbers for the U-Net's ladder, see `LatentUNet.lighten`; bfloat16 halves its memory. The file is
+    mapped and every tensor copied once. Raises ColorizeError like `check`, and if the file cannot be read,
+    is a pickle, or holds weights that are not finite.
     """
-    _, found = tensors.read(path)
-    version = check(path.name, {name: tuple(value.shape) for name, value in found.items()}, specs)
+    return filled(path.name, tensors.read(path)[1], specs, dtype)
+
+
+def filled(
+    file: str,
+    found: Mapping[str, Tensor],
+    specs: Mapping[Version, SystemSpec] = VERSIONS,
+    dtype: torch.dtype | None = None,
+) -> tuple[Version, System]:
+    """Do what `load` does for the tensors of an opened file."""
+    version = check(file, {name: tuple(value.shape) for name, value in found.items()}, specs)
     system = hollow(specs[version])
-    tensors.fill(path.name, system, found)
+    if dtype is not None:
+        system.net.lighten(dtype)
+    tensors.fill(file, system, found)
     return version, system.eval()
 
 

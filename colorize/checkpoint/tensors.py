@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from colorize.checkpoint.mapped import Mapped
 from colorize.errors import ColorizeError
 from colorize.pictures.files import atomic, shown
 
@@ -68,17 +69,16 @@ def sniff(path: Path) -> str:
     return next((kind for sign, kind in signs.items() if text.startswith(sign)), "other")
 
 
-def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Return the header's words and the tensors, which still lie in the mapped file.
+def read(path: Path) -> tuple[dict[str, str], Mapping[str, Tensor]]:
+    """Return the header's words and the tensors, which still lie in the file, see `Mapped`.
 
     Raises ColorizeError if it cannot be read, is cut short, or is something else, such as a pickle.
     """
     try:
         if (kind := sniff(path)) != "safetensors":
             raise refused(path.name, *_NOT_WEIGHTS[kind])
-        with safe_open(path, framework="pt") as file:
-            names = file.keys()
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+        found = Mapped(path)
+        return found.words, found
     except SafetensorError as error:
         raise refused(path.name, "is cut short or damaged", AGAIN) from error
     except OSError as error:
@@ -121,10 +121,11 @@ def _keep_name(folder: Path) -> None:
 
 
 def fill(file: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give a module on the meta device its weights: these tensors, copied, and exactly these.
+    """Give a module on the meta device its weights: these tensors, copied one by one, and exactly these.
 
-    Numbers become those of the module (float32), convolutions channels-last. Raises ColorizeError for
-    names, shapes and kinds of numbers that differ, and for weights that are not finite.
+    Numbers become those of the module (float32 if nothing else was asked of it), convolutions channels-last.
+    Raises ColorizeError for names, shapes and kinds of numbers that differ, and for weights that are not
+    finite.
     """
     wanted = module.state_dict()
     way_out = "it was changed, or saved by another version of colorize"
@@ -136,9 +137,10 @@ def fill(file: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             raise refused(file, f"holds `{name}` as {found}; the recipe needs {needed}", way_out)
     if extra := [name for name in tensors if name not in wanted]:
         raise refused(file, f"holds `{extra[0]}`, which the recipe does not have", way_out)
-    own = {name: _own(tensors[name], like) for name, like in wanted.items()}
-    for name, value in own.items():
-        check_finite(file, name, value)
+    own = {}
+    for name, like in wanted.items():
+        own[name] = _own(tensors[name], like)
+        check_finite(file, name, own[name])
     module.load_state_dict(own, assign=True)
 
 
@@ -146,7 +148,8 @@ def check_finite(file: str, name: str, value: Tensor) -> None:
     """Raise ColorizeError if a weight is infinite or not a number."""
     if not value.is_floating_point() or not value.numel():
         return
-    low, high = value.aminmax()  # not a number if any is; much faster than to ask each
+    laid = value.movedim(1, -1) if value.dim() == 4 and not value.is_contiguous() else value
+    low, high = laid.aminmax()  # not a number if any is; much faster than to ask each
     if not (low.isfinite() and high.isfinite()):
         why = f"would be useless: not all of its weights `{name}` are finite numbers"
         raise refused(file, why, "training failed (lower its lr), or float16 is too small for them")

@@ -138,8 +138,9 @@ def _work(
     if form.map:
         beside.check_map(found, options.manner)
     words = bool(options.manner and options.manner.prompts)
-    wants = checkpoint.Wants(model.predicts, model.encoder, words)  # type: ignore[arg-type]
     device = machine.device(model.device)
+    dtype = machine.precision(options.precision, device)
+    wants = checkpoint.Wants(model.predicts, model.encoder, words, dtype)  # type: ignore[arg-type]
     loaded = checkpoint.load(
         model.name, offline=model.offline, device=device, wants=wants, lora=model.adapters
     )

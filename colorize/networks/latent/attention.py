@@ -72,7 +72,9 @@ class Attention(nn.Module):
         inside: (B, N, 1), where the first half of the context is read; elsewhere the second.
         """
         if split is None or inside is None:
-            mixed = scale * self.attend(x, context)
+            mixed = self.attend(x, context)
+            if isinstance(scale, Tensor) or scale != 1:
+                mixed = scale * mixed
         else:
             first, second = context.chunk(2, dim=1)
             tuned = split.tuned
