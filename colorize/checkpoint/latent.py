@@ -34,6 +34,7 @@ NAME = "colorize-diffusion"
 UNET = "model.diffusion_model."  # which every published file has
 OWN = "condition."  # before the names of CLIP's tensors where the file holds them, too
 PROBE = 32  # cells a side of the noise that tells what a network predicts
+LICENSE = "cc-by-nc-sa-4.0"  # of the authors' weights
 PREDICTIONS = ("eps", "v")
 
 

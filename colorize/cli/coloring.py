@@ -144,6 +144,8 @@ def _work(
     loaded = checkpoint.load(
         model.name, offline=model.offline, device=device, wants=wants, lora=model.adapters
     )
+    if not show.quiet:
+        common.fetched(loaded.notice)
     if form.map and options.manner:
         beside.draw_map(loaded, found[0], options.manner, form.map, show)
     todo = jobs(places, found, given, dots)
