@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -18,21 +20,31 @@ NEW, OLD = "a" * 40, "b" * 40
 
 @dataclass
 class Hub:
-    """What the server holds, answers and has been asked."""
+    """What the server holds, answers and has been asked.
+
+    Weights are sent by another host, as the Hub sends large files. cut: bytes that are missing at the
+    end of each answer. line: bytes of weights that still come through before the line is dead.
+    """
 
     url: str = ""
+    name: str = "owner/name"
     revisions: dict[str, str] = field(default_factory=lambda: {"main": NEW, "v1": OLD})
     files: dict[tuple[str, str], bytes] = field(default_factory=dict)  # (commit, name)
     error: tuple[int, str] = (0, "")  # status and the Hub's word for it, for every request
-    cut: int = 0  # bytes that are missing at the end of an answer
+    cut: int = 0
+    line: int | None = None
+    sums: dict[str, str] = field(default_factory=dict)  # file: a sha256 that the Hub claims wrongly
     asked: list[str] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
+    sent: list[tuple[str, str | None, str | None]] = field(
+        default_factory=list
+    )  # by the other host
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """[/datasets]/OWNER/NAME/resolve/REVISION/FILE, and what lists the files of a data set.
+    """[/datasets]/OWNER/NAME/resolve/REVISION/FILE, and what lists the files of a data set or model.
 
-    As far as hf_hub_download and snapshot_download ask for it.
+    As far as hf_hub_download, snapshot_download and model_info ask for it.
     """
 
     protocol_version = "HTTP/1.1"
@@ -42,28 +54,60 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
+        path = unquote(self.path.partition("?")[0])
+        if path.startswith("/elsewhere/"):
+            self.send(*path.removeprefix("/elsewhere/").split("/", 1))
+            return
         self.hub.asked.append(f"{self.command} {self.path}")
         self.hub.tokens.append(self.headers.get("authorization"))
-        path = self.path.partition("?")[0].removeprefix("/api").removeprefix("/datasets")
+        path = re.sub("^(/api/models|/api/datasets|/api|/datasets)", "", path)
         _, owner, name, what, revision, file = (path + "/////").split("/", 5)
-        file, revision = unquote(file.rstrip("/")), unquote(revision)
-        commit = self.hub.revisions.get(revision, revision)
-        data = self.hub.files.get((commit, file))
+        commit = self.hub.revisions.get(revision or "main", revision)
         if self.hub.error[0]:
             self.refuse(*self.hub.error)
-        elif f"{owner}/{name}" != "owner/name":
+        elif f"{owner}/{name}" != self.hub.name:
             self.refuse(404, "RepoNotFound")
         elif commit not in (NEW, OLD):
             self.refuse(404, "RevisionNotFound")
-        elif what == "revision":
-            self.tell({"id": "owner/name", "sha": commit, "siblings": []})
+        else:
+            self.give(what, commit, file.rstrip("/"))
+
+    def give(self, what: str, commit: str, file: str) -> None:
+        """Answer for what there is of a commit: its description, its list, or a file."""
+        data = self.hub.files.get((commit, file))
+        names = [name for held, name in self.hub.files if held == commit]
+        if what in ("", "revision"):
+            told = {"id": self.hub.name, "sha": commit}
+            self.tell({**told, "siblings": [{"rfilename": name} for name in names]})
         elif what == "tree":
-            names = [name for held, name in self.hub.files if held == commit]
             self.tell([{"type": "file", "path": n, "size": 1, "oid": "0"} for n in names])
         elif data is None:
             self.refuse(404, "EntryNotFound", commit)
+        elif file.endswith(".safetensors"):
+            sha256 = self.hub.sums.get(file) or hashlib.sha256(data).hexdigest()
+            where = (
+                f"{self.hub.url.replace('127.0.0.1', 'localhost')}/elsewhere/{commit}/{quote(file)}"
+            )
+            told = {"X-Repo-Commit": commit, "ETag": '"pointer"', "Location": where}
+            linked = {"X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(data))}
+            self.answer(302, b"", told | linked)
         else:
             self.answer(200, data, {"X-Repo-Commit": commit, "ETag": f'"{abs(hash(data)):x}"'})
+
+    def send(self, commit: str, file: str) -> None:
+        """Send weights, or the rest of them, as far as the line allows."""
+        wanted = self.headers.get("range")
+        self.hub.sent.append((file, wanted, self.headers.get("authorization")))
+        data = self.hub.files[commit, file]
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        told = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if wanted else {}
+        rest = data[start:]
+        if self.hub.line is None:
+            self.answer(206 if wanted else 200, rest, told)
+            return
+        through, self.hub.line = rest[: self.hub.line], max(0, self.hub.line - len(rest))
+        self.answer(206 if wanted else 200, through, told, len(rest))
+        self.close_connection = True
 
     def tell(self, value: object) -> None:
         self.answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
@@ -71,9 +115,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def refuse(self, status: int, word: str, commit: str = "") -> None:
         self.answer(status, b"", {"X-Error-Code": word, "X-Repo-Commit": commit})
 
-    def answer(self, status: int, data: bytes, headers: dict[str, str]) -> None:
+    def answer(self, status: int, data: bytes, headers: dict[str, str], size: int = -1) -> None:
+        length = str(size if size >= 0 else len(data))
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(data))}.items():
+        for name, value in {**headers, "Content-Length": length}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
@@ -109,6 +154,9 @@ def serving(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    monkeypatch.setattr(
+        constants, "DOWNLOAD_CHUNK_SIZE", 4
+    )  # bytes, so that little weights can break
     monkeypatch.setattr(constants, "AGENT_HARNESSES_PATH", str(tmp_path / "telemetry"))
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # between retries
     for name in ("HF_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):

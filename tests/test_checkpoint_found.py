@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hub_server import NEW, serving
 from safetensors.torch import load_file, save_file
-from saved import TINY, refusal
+from saved import TINY, changed, refusal
 
 from colorize import checkpoint, recipes
 from colorize.checkpoint import hub, load, save, save_folder
@@ -116,15 +116,56 @@ def test_a_path_never_reaches_the_hub(monkeypatch):
     assert refusal(Path("owner/name")).message == "there is no file or folder `owner/name`"
 
 
-def test_a_hub_id_is_fetched(file, monkeypatch):
-    monkeypatch.setattr(hub, "fetch", lambda *_: file.parent)
-    assert load("owner/name@v1").source == f"owner/name@{file.parent.name[:12]}"
+@pytest.mark.parametrize("model", ["a/b/c.ckpt", "a/b/c.bin@v1", "a/b/../c.safetensors", "a/b/c"])
+def test_what_is_no_file_of_the_hub_s_never_reaches_it(model, monkeypatch):
+    monkeypatch.setattr(hub, "fetch", lambda *_: pytest.fail("the Hub was asked"))
+    refusal(model)
 
 
-def test_a_model_on_the_hub_is_downloaded_and_built(file, monkeypatch, tmp_path):
-    with serving(monkeypatch, tmp_path) as server:
-        server.files[NEW, "model.safetensors"] = file.read_bytes()
-        assert load("owner/name").source == f"owner/name@{NEW[:12]}"
+def test_a_pickle_on_the_hub_is_refused_with_the_way_out():
+    assert "OWNER/NAME/FILE.safetensors" in refusal("owner/name/model.ckpt").hint
+
+
+def test_a_misspelt_file_in_a_folder_that_is_here_never_reaches_the_hub(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("owner/name").mkdir(parents=True)
+    monkeypatch.setattr(hub, "fetch", lambda *_: pytest.fail("the Hub was asked"))
+    assert "there is no file" in refusal("owner/name/modle.safetensors").message
+
+
+@pytest.fixture
+def server(file, monkeypatch, tmp_path):
+    with serving(monkeypatch, tmp_path) as held:
+        held.files[NEW, "model.safetensors"] = held.files[NEW, "best.safetensors"] = (
+            file.read_bytes()
+        )
+        yield held
+
+
+def test_a_model_on_the_hub_is_downloaded_and_built(server):
+    assert load("owner/name").source == f"owner/name@{NEW[:12]}"
+
+
+def test_a_file_of_a_model_on_the_hub_is_downloaded_and_built(server):
+    loaded = load("owner/name/best.safetensors@main")
+    assert loaded.source == f"owner/name/best.safetensors@{NEW[:12]}"
+    assert loaded.facts["base"] == f"owner/name/best.safetensors@{NEW}"
+
+
+def test_the_license_in_a_model_comes_before_that_of_its_card(server):
+    server.files[NEW, "README.md"] = b"---\nlicense: mit\n---\n"
+    assert load("owner/name").facts["license"] == "CC0-1.0"
+
+
+def test_a_model_without_a_license_gets_that_of_its_card(server, file):
+    server.files[NEW, "README.md"] = b"---\nlicense: cc-by-nc-4.0\n---\n"
+    server.files[NEW, "model.safetensors"] = changed(file, {"license": None}).read_bytes()
+    assert load("owner/name").facts["license"] == "cc-by-nc-4.0"
+
+
+def test_a_model_from_the_hub_has_a_notice_the_first_time_only(server):
+    assert load("owner/name").notice
+    assert load("owner/name").notice == ""
 
 
 def test_a_name_longer_than_the_disk_allows_is_a_sentence():

@@ -1,8 +1,7 @@
-"""Claims about names on the Hub, about fetching and about the card."""
+"""Claims about names on the Hub, and about fetching."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from hub_server import NEW, OLD, Hub, serving
 
 from colorize.checkpoint import hub
-from colorize.checkpoint.hub import Address, address, card, fetch
+from colorize.checkpoint.hub import Address, address, fetch
 from colorize.errors import ColorizeError
 
 
@@ -69,25 +68,24 @@ def test_a_hostile_revision_is_refused(revision: str) -> None:
 
 
 def test_the_newest_weights_are_fetched(server: Hub) -> None:
-    assert (fetch(MODEL) / "model.safetensors").read_bytes() == b"new weights"
+    assert (fetch(MODEL).folder / "model.safetensors").read_bytes() == b"new weights"
 
 
 def test_the_folder_is_named_after_the_commit(server: Hub) -> None:
-    assert fetch(MODEL).name == NEW
+    assert fetch(MODEL).folder.name == NEW
 
 
 def test_config_json_comes_along(server: Hub) -> None:
-    assert (fetch(MODEL) / "config.json").read_bytes() == b"{}"
+    assert (fetch(MODEL).folder / "config.json").read_bytes() == b"{}"
 
 
 def test_a_model_without_config_json_is_fetched(server: Hub) -> None:
-    assert not (fetch(Address("owner/name", "v1")) / "config.json").exists()
+    assert not (fetch(Address("owner/name", "v1")).folder / "config.json").exists()
 
 
 @pytest.mark.parametrize("revision", ["v1", OLD])
 def test_a_revision_is_kept_to(server: Hub, revision: str) -> None:
-    folder = fetch(Address("owner/name", revision))
-    assert (folder / "model.safetensors").read_bytes() == b"old weights"
+    assert fetch(Address("owner/name", revision)).path.read_bytes() == b"old weights"
 
 
 def test_both_files_are_of_one_commit(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,27 +113,6 @@ def test_a_token_comes_from_the_environment(server: Hub, monkeypatch: pytest.Mon
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     fetch(MODEL)
     assert set(server.tokens) == {"Bearer hf_mine"}
-
-
-# The card
-
-
-def fields(text: str) -> dict[str, object]:
-    _, front, _ = text.split("---\n", 2)
-    pairs = (line.split(": ", 1) for line in front.splitlines())
-    return {name: json.loads(value) for name, value in pairs}
-
-
-def test_the_card_names_its_library() -> None:
-    assert fields(card("mini", "Small", {}))["library_name"] == "colorize"
-
-
-def test_a_license_that_is_no_identifier_is_called_other() -> None:
-    assert fields(card("mini", "Small", {"license": "ask me\ntags: [x]"}))["license"] == "other"
-
-
-def test_facts_stand_in_the_card() -> None:
-    assert "## pictures\n\nall CC0\n" in card("mini", "Small", {"pictures": "all CC0"})
 
 
 def test_names_of_files_are_those_of_the_library() -> None:

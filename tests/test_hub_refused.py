@@ -34,7 +34,7 @@ def refusal(model: Address = MODEL, offline: bool = False) -> ColorizeError:
 def test_offline_uses_the_cache_and_no_network(server: Hub) -> None:
     fetch(MODEL)
     before = len(server.asked)
-    assert (fetch(MODEL, offline=True) / "model.safetensors").read_bytes() == b"new weights"
+    assert (fetch(MODEL, offline=True).folder / "model.safetensors").read_bytes() == b"new weights"
     assert len(server.asked) == before
 
 
@@ -51,8 +51,8 @@ def test_offline_sends_no_telemetry(server: Hub, monkeypatch: pytest.MonkeyPatch
 
 
 def test_offline_finds_a_pinned_commit(server: Hub) -> None:
-    folder = fetch(Address("owner/name", "v1"))
-    assert fetch(Address("owner/name", OLD), offline=True) == folder
+    folder = fetch(Address("owner/name", "v1")).folder
+    assert fetch(Address("owner/name", OLD), offline=True).folder == folder
 
 
 def test_the_offline_variable_is_honored(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,9 +61,9 @@ def test_the_offline_variable_is_honored(server: Hub, monkeypatch: pytest.Monkey
 
 
 def test_a_cached_model_loads_when_the_hub_is_away(server: Hub) -> None:
-    folder = fetch(MODEL)
+    path = fetch(MODEL).path
     server.error = (503, "")
-    assert fetch(MODEL) == folder
+    assert fetch(MODEL).path == path
 
 
 # Errors
@@ -80,7 +80,7 @@ def test_an_unknown_revision_is_a_sentence(server: Hub) -> None:
 
 def test_a_model_without_safetensors_is_a_sentence(server: Hub) -> None:
     del server.files[NEW, "model.safetensors"]
-    assert refusal().message == "`owner/name` has no model.safetensors"
+    assert refusal().message == "`owner/name` has no .safetensors file"
 
 
 ANSWERS = {
@@ -127,7 +127,7 @@ def test_a_broken_connection_leaves_no_weights(server: Hub) -> None:
     server.cut = 5
     refusal()
     server.cut = 0
-    assert (fetch(MODEL) / "model.safetensors").read_bytes() == b"new weights"
+    assert (fetch(MODEL).folder / "model.safetensors").read_bytes() == b"new weights"
 
 
 def test_a_full_disk_is_a_sentence(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,15 @@ import torch
 from torch import Tensor
 
 from colorize import __version__, recipes
-from colorize.checkpoint import hub, tensors
-from colorize.checkpoint.tensors import AGAIN, refused, unreadable
+from colorize.checkpoint import cards, hub, tensors
+from colorize.checkpoint.finding import EMBEDDED, find
+from colorize.checkpoint.tensors import AGAIN, refused
 from colorize.colorizer import Colorizer
-from colorize.errors import ColorizeError, nearest, within
-from colorize.pictures.files import atomic, shown
+from colorize.errors import ColorizeError, within
+from colorize.pictures.files import atomic
 from colorize.recipes import Recipe, values
 
-EMBEDDED = "mini"  # the recipe whose weights are inside the package
 RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
-FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")  # what ends so is no Hub id
 STEPS = 100_000  # of a schedule's table; 1000 is usual
 BLOCKS = 1000  # of a network, at most; 20 are usual
 # What nonsense in a description raises; RecursionError is a RuntimeError.
@@ -34,13 +32,16 @@ MISTAKES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError,
 class Loaded:
     """A system ready to color: evaluation mode, float32, channels-last.
 
-    source: where it came from, for people. facts: what was noted when it was saved, such as a license.
+    source: where it came from, for people. facts: what was noted when it was saved, such as a license;
+    of a model on the Hub also `base`, its address there. notice: the license of weights that were
+    fetched only now, in a line for people.
     """
 
     recipe: Recipe
     colorizer: Colorizer
     source: str
     facts: dict[str, str]
+    notice: str = ""
 
     def require(self, name: str) -> Loaded:
         """Return this; raises ColorizeError if it is of another recipe."""
@@ -94,7 +95,7 @@ def save_folder(
         temporary.write_text(json.dumps(values.to_dict(recipe), indent=2) + "\n", "utf-8")
     if not (folder / hub.CARD).exists():
         with atomic(folder / hub.CARD) as temporary:
-            temporary.write_text(hub.card(recipe.name, recipe.help, facts or {}), "utf-8")
+            temporary.write_text(cards.card(recipe.name, recipe.help, facts or {}), "utf-8")
 
 
 def load(
@@ -103,19 +104,20 @@ def load(
     """Find a model, build the system it describes and fill it.
 
     model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors
-    file, a folder with a model.safetensors, or OWNER/NAME[@revision] on the Hub; a Path is always
-    local. offline: use no network. device: where to put it; None is the CPU.
+    file, a folder with a model.safetensors, or OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a
+    Path is always local. offline: use no network. device: where to put it; None is the CPU.
 
     Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit
     its recipe, or holds weights that are not finite.
     """
-    place, source = _find(model, offline)
-    with resources.as_file(place) as path:
+    found = find(model, offline)
+    with resources.as_file(found.file) as path:
         header, weights = tensors.read(path)
         recipe = _recipe(path, header)
         colorizer = _filled(path.name, recipe, weights)
-    facts = {name: text for name, text in header.items() if name not in RESERVED}
-    return Loaded(recipe, colorizer.to(device) if device else colorizer, source, facts)
+    own = {name: text for name, text in header.items() if name not in RESERVED}
+    placed = colorizer.to(device) if device else colorizer
+    return Loaded(recipe, placed, found.source, {**found.facts, **own}, found.notice)
 
 
 def hollow(recipe: Recipe, most: int = BLOCKS) -> Colorizer:
@@ -135,59 +137,6 @@ def hollow(recipe: Recipe, most: int = BLOCKS) -> Colorizer:
             "begin with the recipe's own values, and change one at a time",
             code=2,
         ) from error
-
-
-def _find(model: str | Path, offline: bool) -> tuple[Traversable, str]:
-    """Return the file of a model and what to call it."""
-    if isinstance(model, str) and model.partition(":")[0] in recipes.names():
-        return _named(model)
-    path = Path(model)
-    try:
-        if model and path.is_dir():
-            return _inside(path), str(path)
-        if path.is_file():
-            return path, str(path)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    local = isinstance(model, Path) or path.suffix in FILES or path.parts[:1] == ("runs",)
-    if found := None if local else hub.address(str(model)):
-        folder = hub.fetch(found, offline)
-        return folder / hub.WEIGHTS, f"{found.name}@{folder.name[:12]}"
-    name = shown(str(model))
-    if local or path.name != model:
-        hint = "write a model on the Hub as OWNER/NAME" if "://" in str(model) else "check the path"
-        raise ColorizeError(f"there is no file or folder `{name}`", hint)
-    known = nearest(model, recipes.names())
-    hint = f"name a recipe, a file, a folder, or OWNER/NAME on the Hub; {known}"
-    raise ColorizeError(f"there is no model `{name}`", hint, code=2)
-
-
-def _named(name: str) -> tuple[Traversable, str]:
-    """Find the weights of a recipe: the embedded ones, or those of a run in the working folder."""
-    recipes.find(name)  # refuses a misspelt variant
-    if name == EMBEDDED:
-        file = resources.files("colorize.weights").joinpath(f"{name}.safetensors")
-        if file.is_file():
-            return file, f"{name}, embedded"
-        raise ColorizeError(
-            f"the embedded model `{name}` is missing from this installation of colorize",
-            "install colorize again, or name a file, a folder or OWNER/NAME on the Hub",
-        )
-    run = Path("runs", name.replace(":", "-"), hub.WEIGHTS)
-    if run.is_file():
-        return run, f"{name}, trained here: {run}"
-    raise ColorizeError(
-        f"there are no published weights for `{name}`",
-        f"train them: `colorize train {name}`; or name a file, a folder or OWNER/NAME on the Hub",
-    )
-
-
-def _inside(folder: Path) -> Path:
-    if (folder / hub.WEIGHTS).is_file():
-        return folder / hub.WEIGHTS
-    others = ", ".join(sorted(path.name for path in folder.glob("*.safetensors")))
-    hint = f"it holds {others}; name the file" if others else "name the folder of a run or a model"
-    raise ColorizeError(f"the folder `{shown(folder)}` holds no {hub.WEIGHTS}", hint)
 
 
 def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:

@@ -1,29 +1,24 @@
-"""Fetch a model from the Hugging Face Hub, and write its card. Knows nothing of what is in the files."""
+"""Fetch a model from the Hugging Face Hub. Knows nothing of what is in the files."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
 
-from colorize import __version__
+from colorize.checkpoint import cache, cards, download, known
+from colorize.checkpoint.addresses import FORM, SUFFIX, fetchable
+from colorize.checkpoint.addresses import Address as Address
+from colorize.checkpoint.addresses import address as address
+from colorize.checkpoint.cache import Spot
 from colorize.errors import ColorizeError
 
-WEIGHTS, CONFIG, CARD = (
-    "model.safetensors",
-    "config.json",
-    "README.md",
-)  # PyTorchModelHubMixin's layout
-
-_PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}"
-_NAME = re.compile(f"{_PART}/{_PART}")
-_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]{0,254}")
-
-_NO_LICENSE = "other"  # the Hub's word for what is not in its list
-_SPDX = re.compile(r"[A-Za-z0-9.-]{1,40}")
+# PyTorchModelHubMixin's layout
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+NEWEST = "main"  # the branch that is meant where none is named
+SHOWN = 8  # files in a sentence
 
 # By the name of the error's class or of one it derives from, since these moved between modules and
 # HTTP libraries from version to version. `name`, `id` (with its revision) and `why` are filled in.
@@ -42,12 +37,16 @@ SENTENCES = {
         "name a branch, a tag or a commit, or leave out what follows the @",
     ),
     "RemoteEntryNotFoundError": (
-        "`{id}` has no " + WEIGHTS,
-        "choose a model made for colorize; .ckpt, .pt, .pth and .bin files are not opened",
+        "`{id}` has no such file any more",
+        "give the same command again, or name a revision that has it",
     ),
-    "LocalEntryNotFoundError": (
+    "Away": (
         "`{id}` cannot be fetched: the Hub does not answer",
-        "check the connection, or name a folder that holds the model",
+        "check the connection, or name a file or folder that holds the model",
+    ),
+    "Broken": (
+        "the connection broke while `{id}` was fetched: {why}",
+        "give the same command again; it goes on where it broke off",
     ),
     "OfflineModeIsEnabled": (
         "`{id}` is not in the cache of this machine, and the network is switched off",
@@ -61,42 +60,46 @@ SENTENCES = {
     "TransportError": ("the connection broke while `{id}` was fetched: {why}", "try again"),
     "RequestException": ("the connection broke while `{id}` was fetched: {why}", "try again"),
     "XetDownloadError": ("the connection broke while `{id}` was fetched: {why}", "try again"),
-    "OSError": (
-        "`{id}` cannot be stored in the cache: {why}",
-        "free some space, or set HF_HOME to a folder on another disk",
-    ),
+    "OSError": ("`{id}` cannot be stored in the cache: {why}", download.SPACE),
     "RuntimeError": ("`{id}` cannot be fetched: {why}", "try again, or set HF_HUB_DISABLE_XET=1"),
 }
 
 
 @dataclass(frozen=True)
-class Address:
-    """A model on the Hub: its OWNER/NAME and a branch, tag or commit; "" is the newest."""
+class Fetched:
+    """The weights of a model on the Hub, in the cache of this machine.
 
-    name: str
-    revision: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.revision}" if self.revision else self.name
-
-
-def address(text: str) -> Address | None:
-    """Read OWNER/NAME[@revision]; None if it is not of that form.
-
-    Raises ColorizeError if the name is right and the revision is not.
+    path: the file. folder: of its commit; files that came along are there, too. address: what gives it
+    again, with the commit. fresh: it was downloaded only now. license: what the model's card says, ""
+    if nothing. sha256: of the file, "" if the Hub told none. page: where the card is.
     """
-    name, at, revision = text.partition("@")
-    if not _NAME.fullmatch(name) or ".." in name:
-        return None
-    if at and (not _REVISION.fullmatch(revision) or ".." in revision):
-        raise ColorizeError(
-            f"`{revision}` cannot be a revision of `{name}`", "name a branch, a tag or a commit"
-        )
-    return Address(name, revision)
+
+    path: Path
+    folder: Path
+    address: Address
+    fresh: bool
+    license: str
+    sha256: str
+    page: str
+
+    @property
+    def source(self) -> str:
+        """What to call it, for people: the address with twelve digits of the commit."""
+        return str(replace(self.address, revision=self.address.revision[:12]))
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What to note of it: `base`, its address, and `license`, if there is one."""
+        return {"base": str(self.address), **({"license": self.license} if self.license else {})}
+
+    @property
+    def notice(self) -> str:
+        """What to tell who fetched it, in one line; "" if it was here before."""
+        return cards.notice(self.address.name, self.license, self.page) if self.fresh else ""
 
 
-def fetch(model: Address, offline: bool = False) -> Path:
-    """Return a folder with the model's files, all of one commit; its name is that commit.
+def fetch(model: Address, offline: bool = False) -> Fetched:
+    """Bring the weights of a model into the cache, with its card and config.json, all of one commit.
 
     The library keeps them in its cache (HF_HOME) and finds the token in the environment. offline, or
     HF_HUB_OFFLINE in the environment: look into the cache only.
@@ -104,59 +107,111 @@ def fetch(model: Address, offline: bool = False) -> Path:
     Raises ColorizeError for all that can go wrong on the way.
     """
     from huggingface_hub import constants
+
+    with _telling(model):
+        spot, away = _spot(model, offline)
+        download.beside(spot, str(PurePosixPath(spot.file).with_name(CONFIG)), away)
+        card = download.beside(spot, CARD, away)
+        path, fresh = download.bring(spot, known.sha256(spot.name, spot.file))
+    sha256 = spot.content if cache.SHA256.fullmatch(spot.content) else cache.checksum(path)
+    file = "" if spot.file == WEIGHTS else spot.file
+    return Fetched(
+        path,
+        path.parents[spot.file.count("/")],
+        Address(spot.name, spot.commit, file),
+        fresh,
+        cards.license_in(card),
+        sha256,
+        f"{constants.ENDPOINT}/{spot.name}",
+    )
+
+
+def part(name: str, file: str, offline: bool = False) -> Path:
+    """Bring one file of a model into the cache, such as a frozen network that helps another; return its path.
+
+    name: OWNER/NAME. file: its whole name there, a .safetensors. Checked and refused as by `fetch`.
+    """
+    wanted = Address(name, file=file)
+    if address(str(wanted)) != wanted or not file:
+        raise ColorizeError(f"`{wanted}` is no .safetensors file on the Hub", FORM, code=2)
+    with _telling(wanted):
+        spot, _ = _spot(wanted, offline)
+        return download.bring(spot, known.sha256(name, file))[0]
+
+
+def _spot(model: Address, offline: bool) -> tuple[Spot, bool]:
+    """Find a model's weights on the Hub, or in the cache; return whether the Hub is not to be asked further."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    if offline or constants.HF_HUB_OFFLINE:
+        if spot := _cached(model):
+            return spot, True
+        raise OfflineModeIsEnabled
+    try:
+        return _located(model), False
+    except download.Away:
+        if spot := _cached(model):
+            return spot, True
+        raise
+
+
+def _located(model: Address) -> Spot:
     from huggingface_hub.errors import EntryNotFoundError
 
-    get = _cached if offline or constants.HF_HUB_OFFLINE else _downloaded
+    branch = model.revision or NEWEST
     try:
-        folder = get(model.name, WEIGHTS, model.revision or None).parent
-        with suppress(EntryNotFoundError):  # the header of the weights says the same
-            get(model.name, CONFIG, folder.name)
+        return download.locate(model.name, model.file or WEIGHTS, branch)
+    except EntryNotFoundError:
+        commit, files = download.listing(model.name, branch)
+    spot = download.locate(model.name, _chosen(model, files), commit)
+    return replace(spot, branch=branch)
+
+
+def _cached(model: Address) -> Spot | None:
+    branch = model.revision or NEWEST
+    if found := cache.find(model.name, model.file or WEIGHTS, branch):
+        return found
+    folder = None if model.file else cache.snapshot(model.name, branch)
+    here = sorted(path.name for path in folder.glob(f"*{SUFFIX}")) if folder else []
+    if model.name in known.USUAL:  # another file may be here since it was named
+        here = [file for file in here if file in known.USUAL[model.name]]
+    return cache.find(model.name, _chosen(model, here), branch) if here else None
+
+
+def _chosen(model: Address, files: Sequence[str]) -> str:
+    """Return which file of a model to take, of those that there are; ColorizeError if the user must say."""
+    usable = [file for file in files if fetchable(file)]
+    if not usable:
+        hint = "choose another model; .ckpt, .pt, .pth and .bin files are not opened"
+        raise ColorizeError(f"`{model.name}` has no {SUFFIX} file", hint)
+    if model.file in usable:  # it came while we looked
+        return model.file
+    more = f" and {len(usable) - SHOWN} more" if len(usable) > SHOWN else ""
+    if model.file:
+        stems = [file.removesuffix(SUFFIX) for file in usable]
+        close = get_close_matches(model.file.removesuffix(SUFFIX), stems, n=1, cutoff=0.5)
+        listed = f"it has {', '.join(usable[:SHOWN])}{more}"
+        hint = f"did you mean `{close[0]}{SUFFIX}`?" if close else listed
+        raise ColorizeError(f"`{model.name}` has no file `{model.file}`", hint, code=2)
+    if found := known.usual(model.name, usable):
+        return found
+    names = ", ".join(str(replace(model, file=file)) for file in usable[:SHOWN])
+    raise ColorizeError(f"`{model}` holds several models", f"name one: {names}{more}", code=2)
+
+
+@contextmanager
+def _telling(model: Address) -> Iterator[None]:
+    """Turn what goes wrong into a sentence; mistakes of ours stay what they are."""
+    try:
+        yield
+    except ColorizeError:
+        raise
     except Exception as error:
         told = sentence(model, error)
         if told is None:
             raise
         raise told from error
-    return folder
-
-
-def _cached(name: str, file: str, revision: str | None) -> Path:
-    """Look into the cache; `hf_hub_download(local_files_only=True)` would still send telemetry."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled
-
-    found = try_to_load_from_cache(name, file, revision=revision)
-    if isinstance(found, str):
-        return Path(found)
-    raise OfflineModeIsEnabled if file == WEIGHTS else EntryNotFoundError
-
-
-def _downloaded(name: str, file: str, revision: str | None) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    path = hf_hub_download(
-        name, file, revision=revision, library_name="colorize", library_version=__version__
-    )
-    return Path(path)
-
-
-def card(recipe: str, summary: str, facts: Mapping[str, str]) -> str:
-    """Write the README.md of a model: the Hub's fields first, then what it is and how to use it.
-
-    facts: what is known of it; `license` goes into the Hub's field, too.
-    """
-    license_ = facts.get("license", "")
-    fields = {
-        "library_name": "colorize",
-        "pipeline_tag": "image-to-image",
-        "license": license_.lower() if _SPDX.fullmatch(license_) else _NO_LICENSE,
-        "tags": ["colorization", "line-art", "manga", "diffusion", recipe],
-    }
-    lines = ["---", *(f"{name}: {json.dumps(value)}" for name, value in fields.items()), "---", ""]
-    lines += [f"# {recipe}", "", f"{summary}.", ""]
-    lines += ["```", "colorize sample drawing.png --model OWNER/NAME", "```", ""]
-    for name, text in facts.items():
-        lines += [f"## {name}", "", text, ""]
-    return "\n".join(lines)
 
 
 def sentence(
@@ -164,9 +219,9 @@ def sentence(
 ) -> ColorizeError | None:
     """Turn what the library raised into a sentence; None for what is not in the table."""
     cause = error.__cause__
-    missing = type(error).__name__ == "LocalEntryNotFoundError"
+    missing = type(error).__name__ in ("LocalEntryNotFoundError", "Away")
     if missing and isinstance(cause, Exception) and hasattr(cause, "response"):
-        error = cause  # it is not in the cache, and before that the Hub had refused it
+        error = cause  # it is not in the cache, and the Hub refuses it
     kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in sentences]
     if not kinds:
         return None

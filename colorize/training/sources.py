@@ -50,7 +50,7 @@ def local(source: Path | str) -> Path:
             )
         return path
     data = hub.address(text.removeprefix(HUB))
-    if data is None:
+    if data is None or data.file:
         raise ColorizeError(
             f"`{text}` names no data set on the Hub",
             "write it as hub:OWNER/NAME or hub:OWNER/NAME@REVISION",

@@ -1,0 +1,76 @@
+"""Write the card of a model on the Hub, and find the license in one. Knows nothing of weights or networks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+OTHER = "other"  # the Hub's word for a license that is not in its list
+
+_LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,60}")
+_HEAD = re.compile(r"\s*---\n(.*?\n)---", re.DOTALL)
+_LONG = 65536  # characters; a card's fields come first
+_NOTICES = {
+    "nc": "the weights of `{name}` are under {license}, which forbids commercial use; see {page}",
+    "other": "the weights of `{name}` are under a license of their own, which may forbid some uses; see {page}",
+    "none": "the weights of `{name}` come without a word on their license; ask who made them: {page}",
+    "plain": "the weights of `{name}` are under {license}; see {page}",
+}
+
+
+def card(recipe: str, summary: str, facts: Mapping[str, str]) -> str:
+    """Write the README.md of a model: the Hub's fields first, then what it is and how to use it.
+
+    facts: what is known of it; `license` goes into the Hub's field, too.
+    """
+    license_ = facts.get("license", "")
+    fields = {
+        "library_name": "colorize",
+        "pipeline_tag": "image-to-image",
+        "license": license_.lower() if _LICENSE.fullmatch(license_) else OTHER,
+        "tags": ["colorization", "line-art", "manga", "diffusion", recipe],
+    }
+    lines = ["---", *(f"{name}: {json.dumps(value)}" for name, value in fields.items()), "---", ""]
+    lines += [f"# {recipe}", "", f"{summary}.", ""]
+    lines += ["```", "colorize sample drawing.png --model OWNER/NAME", "```", ""]
+    for name, text in facts.items():
+        lines += [f"## {name}", "", text, ""]
+    return "\n".join(lines)
+
+
+def license_in(path: Path | None) -> str:
+    """Return the license that a card's fields name, such as cc-by-nc-4.0; "" if there is no card or none in it.
+
+    Of a license outside the Hub's list it is the name that the card gives it, or `other`.
+    """
+    if path is None:
+        return ""
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        head = _HEAD.match(stream.read(_LONG))
+    fields = head.group(1) if head else ""
+    found = _field(fields, "license")
+    return (_field(fields, "license_name") or found) if found.lower() == OTHER else found
+
+
+def notice(name: str, license_: str, page: str) -> str:
+    """Return what whoever fetched a model should know: its license, in one line.
+
+    page: where its card is.
+    """
+    words = license_.lower().split("-")
+    if "nc" in words or "noncommercial" in "".join(words):
+        kind = "nc"
+    elif not license_:
+        kind = "none"
+    else:
+        kind = "other" if license_.lower() == OTHER else "plain"
+    return _NOTICES[kind].format(name=name, license=license_, page=page)
+
+
+def _field(fields: str, name: str) -> str:
+    """Return the word behind a field's name, in quotes or the first of a list, too; "" if it is no word."""
+    found = re.search(rf"(?m)^{name}:[ \t]*(?:\[|\n[ \t]*-)?([^\n,#\]]*)", fields)
+    word = found.group(1).strip(" \t\"'") if found else ""
+    return word if _LICENSE.fullmatch(word) else ""
