@@ -151,6 +151,8 @@ def _work(
     if given.palette:
         references += (painter.colors(given.palette),)
     loaded = checkpoint.load(model.name, offline=model.offline, device=machine.device(model.device))
+    if not show.quiet:
+        common.fetched(loaded.notice)
     jobs = _jobs(places, references, given.hints, dots)
     folder = given.hints if given.hints and given.hints.is_dir() else None
     if folder and not any(_hints_in(folder, place) for place in places):

@@ -44,6 +44,12 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def fetched(notice: str) -> None:
+    """Tell the license of weights that were fetched only now; the notice is empty for all others."""
+    if notice and first():
+        say(f"note: {notice}")
+
+
 def piped(stream: TextIO | None, name: str) -> BinaryIO:
     """Return the bytes below a standard stream; raises ColorizeError if the shell closed it, as by `>&-`."""
     if stream is None:

@@ -17,7 +17,7 @@ def evaluate(
         typer.Argument(
             metavar="MODEL",
             envvar="COLORIZE_MODEL",
-            help="Score this model: a recipe's name, a file, a folder, or OWNER/NAME",
+            help="Score this model: a recipe's name, a file, a folder, or OWNER/NAME[/FILE]",
         ),
     ] = "mini",
     data: Annotated[
@@ -139,6 +139,7 @@ def evaluate(
     modes = mode or []
     shares = choices.shares(hint_share or [], curve, modes)
     loaded = checkpoint.load(model, device=machine.device(device))
+    common.fetched(loaded.notice)
     drawn = choices.drawn(loaded.recipe, kind)
     options = Options(
         kind=drawn, steps=steps, sampler=sampler, seed=seed, precision=precision, force=True

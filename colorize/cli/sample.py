@@ -59,7 +59,7 @@ def sample(
         typer.Option(
             metavar="MODEL",
             envvar="COLORIZE_MODEL",
-            help="Use this model: a recipe, a file, a folder, or OWNER/NAME on the Hub",
+            help="Use this model: a recipe, a file, a folder, or OWNER/NAME[/FILE] on the Hub",
         ),
     ] = "mini",
     out: Annotated[

@@ -98,6 +98,11 @@ def train(
         data, out or run, changes, budget, steps, device, precision, seed,
         save_every, sample_every, compiled, anneal, restart, dry_run,
     )  # fmt: skip
+    fresh = restart or not ((out or run) / "state.safetensors").exists()
+    if start and fresh and not dry_run:
+        from colorize.checkpoint import finding
+
+        common.fetched(finding.find(start).notice)
     _go(found, phase, start, wishes, begun)
 
 
@@ -107,7 +112,7 @@ def finetune(
         typer.Argument(
             metavar="MODEL",
             envvar="COLORIZE_MODEL",
-            help="Begin with this model: a file, a folder, a recipe's name, or OWNER/NAME",
+            help="Begin with this model: a file, a folder, a recipe's name, or OWNER/NAME[/FILE]",
         ),
     ] = PRETRAINED,
     data: Data = Path("data"),
@@ -134,12 +139,10 @@ def finetune(
         colorize finetune runs/anime-diffusion/model.safetensors series/ --budget 30m
     """
     begun = time.monotonic()
-    from colorize import checkpoint
-
     if model == PRETRAINED and not Path(model).exists():
         way_out = "pretrain first: `colorize train`, or name a MODEL"
         raise ColorizeError(f"there is no `{model}` to finetune", way_out)
-    recipe = checkpoint.load(model).recipe
+    recipe = _recipe(model)
     file = Path(model)
     folder = file.parent if file.suffix == ".safetensors" else file
     run = folder if (folder / "recipe.json").is_file() else RUNS / recipe.name
@@ -148,6 +151,15 @@ def finetune(
         save_every, sample_every, compiled, anneal, restart, dry_run,
     )  # fmt: skip
     _go(recipe, "finetune", model, wishes, begun)
+
+
+def _recipe(model: str) -> Recipe:
+    """Return the recipe of a model, which is fetched if it lies on the Hub."""
+    from colorize import checkpoint
+
+    loaded = checkpoint.load(model)
+    common.fetched(loaded.notice)
+    return loaded.recipe
 
 
 def _tuned(run: Path) -> Path:

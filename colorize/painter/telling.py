@@ -15,6 +15,8 @@ from colorize.painter.framing import Frame
 from colorize.painter.options import Job, Options
 from colorize.pictures.picture import Picture
 
+LICENSE = 200  # characters of a license's name, at most; some write all of it
+
 
 def told(
     loaded: Loaded,
@@ -25,12 +27,17 @@ def told(
     guidance: Mapping[str, float],
     variation: int,
 ) -> dict[str, object]:
-    """Return what gives a picture again: the model, the walk, and what was given; pictures by name and fingerprint."""
+    """Return what gives a picture again: the model, the walk, and what was given; pictures by name and fingerprint.
+
+    The license of the weights is told, too, where it is known: it may forbid uses of the picture.
+    """
     source = loaded.source
+    license_ = loaded.facts.get("license", "")[:LICENSE]
     height, width = frame.hints.size
     return {
         "program": f"colorize {__version__}",
         "model": Path(source).name if Path(source).is_absolute() else source,
+        **({"weights_license": license_} if license_ else {}),
         "recipe": loaded.recipe.name,
         "kind": frame.kind,
         "size": [width, height],
