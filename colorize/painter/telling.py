@@ -19,6 +19,8 @@ from colorize.recipes import values
 
 LICENSE = 200  # characters of a license's name, at most; some write all of it
 
+LICENSE = 200  # characters of a license's name, at most; some write all of it
+
 
 def told(
     loaded: Loaded,
