@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from colorize import __version__
-from colorize.cli import app, common
+from colorize.cli import app, failures
 from colorize.errors import ColorizeError
 
 COMMANDS = ("sample", "prepare-data", "train", "finetune", "eval")
@@ -116,7 +116,7 @@ def test_a_folder_in_the_place_of_the_recipe_gets_its_own_hint(tmp_path):
     ],
 )
 def test_every_error_becomes_a_sentence_and_a_code(error, said, code, capsys):
-    assert common.tell(error) == code
+    assert failures.tell(error) == code
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told
@@ -133,7 +133,7 @@ def test_the_debug_variable_shows_where_it_happened(capsys, monkeypatch):
     try:
         raise ValueError("odd")
     except ValueError as error:
-        common.tell(error)
+        failures.tell(error)
     assert "Traceback" in capsys.readouterr().err
 
 

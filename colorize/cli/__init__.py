@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from colorize import __version__
-from colorize.cli import common, stored
+from colorize.cli import common, failures, stored
 from colorize.cli.evaluate import evaluate
 from colorize.cli.prepare import prepare
 from colorize.cli.sample import sample
@@ -45,9 +45,9 @@ class Commands(TyperGroup):
                 given, prog_name or NAME, complete_var, False, windows_expand_args, **extra
             )
             if code == common.INTERRUPTED:  # Typer swallows Ctrl-C without a word
-                common.tell(KeyboardInterrupt())
+                failures.tell(KeyboardInterrupt())
         except Exception as error:
-            code = common.tell(error)
+            code = failures.tell(error)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
@@ -116,7 +116,7 @@ def main() -> NoReturn:
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except KeyboardInterrupt as interrupt:  # while something was being imported
-        code = common.tell(interrupt)
+        code = failures.tell(interrupt)
     code = _flush() or code
     if sys.gettrace() or sys.getprofile():  # coverage and profilers write when Python ends
         sys.exit(code)
@@ -132,5 +132,5 @@ def _flush() -> int:
         except BrokenPipeError:
             pass
         except OSError as error:
-            return common.tell(error)
+            return failures.tell(error)
     return 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from colorize.cli import common
+from colorize.cli import common, failures
 
 if TYPE_CHECKING:
     from colorize.errors import ColorizeError
@@ -74,7 +74,7 @@ class Show:
                 self._line(name, None, error=error.message)
             if self.total == 1:
                 raise error
-            common.tell(error)
+            failures.tell(error)
         self._count("failed")
 
     def note(self, text: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from colorize.cli import common
+from colorize.cli import failures
 from colorize.errors import ColorizeError, nearest
 
 FILE = "colorize.toml"  # in the folder where the program is started
@@ -72,7 +72,7 @@ def _value(option: Any, value: Any, where: str, context: Any) -> Any:
     try:
         option.process_value(context, value)
     except Exception as error:
-        known = common.explain(error)
+        known = failures.explain(error)
         what = known.message.partition("': ")[2] or known.message  # without "for '--steps': "
         hint = known.hint if isinstance(error, ColorizeError) else "choose another value"
         raise ColorizeError(f"{where}: {what}", hint, code=2) from error

@@ -19,8 +19,6 @@ from colorize.recipes import values
 
 LICENSE = 200  # characters of a license's name, at most; some write all of it
 
-LICENSE = 200  # characters of a license's name, at most; some write all of it
-
 
 def told(
     loaded: Loaded,
