@@ -10,7 +10,7 @@ os.environ.update(NO_COLOR="1", COLUMNS="100", TERMINAL_WIDTH="100", TERM="dumb"
 
 from typer.testing import CliRunner
 
-from colorize import recipes
+from colorize import checkpoint, recipes
 from colorize.cli import app
 from colorize.recipes.recipe import Recipe
 
@@ -31,7 +31,7 @@ def command_line() -> str:
 
 def row(name: str, recipe: Recipe) -> str:
     """Return one line of the table of recipes."""
-    weights = sum(weight.numel() for weight in recipe.build().parameters()) / 1e6
+    weights = sum(weight.numel() for weight in checkpoint.hollow(recipe).parameters()) / 1e6
     walk = recipe.sampling
     return (
         f"| `{name}` | {', '.join(recipe.hints)} | {type(recipe.space).__name__} |"

@@ -211,11 +211,12 @@ def _go(
 
 def _plan(order: Order) -> None:
     """Print the configuration to stdout and what it means to stderr."""
+    from colorize import checkpoint
     from colorize.pictures.folder import read_folder
     from colorize.training import start
 
     values = {**order.identity(), "out": str(order.out), "fit": asdict(order.fit)}
-    model = order.recipe.build()
+    model = checkpoint.hollow(order.recipe)
     if order.lora:
         start.adapt(model, order)
     typer.echo(json.dumps(values, indent=2))
