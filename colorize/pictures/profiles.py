@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from functools import cache
 from io import BytesIO
 
@@ -13,6 +14,8 @@ _INTENT = (
 )  # keeps colors that both spaces have, as browsers do
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 _SPACES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "LAB"}
+_DATE = slice(24, 36)  # where a profile's header holds the moment it was made
+_MADE = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
 _SAME = 2  # levels of 255 by which profiles that all mean sRGB differ
 
 
@@ -50,8 +53,9 @@ def is_srgb(icc: bytes, gray: bool) -> bool:
 
 @cache
 def srgb() -> bytes:
-    """Return the sRGB profile as bytes."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    """Return the sRGB profile as bytes, the same at any time."""
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return made[: _DATE.start] + _MADE + made[_DATE.stop :]
 
 
 @cache
