@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from contextlib import suppress
+from functools import cache
 
 import cv2
 import numpy as np
@@ -128,6 +129,7 @@ def test_cmyk_goes_through_its_profile(monkeypatch):
     assert seen == ["CMYK"]
 
 
+@cache  # it holds the second in which it was made
 def profile(name: str) -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
 
