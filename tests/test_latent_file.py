@@ -10,7 +10,7 @@ import torch
 from latents import clip_file, latent_system, published_folder, random, recipe
 from safetensors.torch import load_file, save_file
 
-from colorize.checkpoint import Wants, latent, load, published, save
+from colorize.checkpoint import Wants, latent, load, mapped, published, save
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 
@@ -75,6 +75,49 @@ def test_the_words_are_loaded_only_when_they_are_wanted(tmp_path: Path) -> None:
     words = load(folder, wants=Wants(words=True)).colorizer.condition.words
     text = load_file(folder / "clip.safetensors")["text_projection"]
     assert torch.equal(words.text_projection, text)
+
+
+def test_clip_stays_in_its_file_and_reads_a_reference_once_for_all_drawings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = published_folder(tmp_path)
+    loaded, calls = load(folder), []
+    doors = loaded.colorizer.condition
+    doors.vision.register_forward_hook(lambda *_: calls.append(1))
+    lent = {value.data_ptr() for value in doors.vision.parameters()}
+    monkeypatch.setattr(mapped, "WINDOW", 0)  # each tensor from a mapping of its own
+    guidance = {"reference": 2.0, "line": 1.5}
+    with torch.inference_mode():
+        first = loaded.colorizer.sample(given(), loaded.recipe.sampling, [0], guidance)
+        assert len(calls) == 1
+        assert len(lent & {value.data_ptr() for value in doors.vision.parameters()}) < len(lent) / 2
+        (folder / "clip.safetensors").unlink()
+        again = loaded.colorizer.sample(given(), loaded.recipe.sampling, [0], guidance)
+        assert torch.equal(first, again)
+        assert len(calls) == 1
+        turned = Hints(line=given()["line"], reference=given()["reference"].flip(1))
+        other = loaded.colorizer.sample(turned, loaded.recipe.sampling, [0], guidance)
+    assert len(calls) == 2
+    assert not torch.equal(first, other)
+    assert doors.let_go is None  # there is no file any more to leave the weights in
+
+
+def test_tokens_are_not_kept_where_gradients_are(tmp_path: Path) -> None:
+    doors = load(published_folder(tmp_path)).colorizer.condition
+    with torch.inference_mode():
+        doors(given())
+    kept = len(doors.known)
+    doors(given())
+    assert len(doors.known) == kept == 1
+
+
+def test_a_clip_with_weights_that_are_no_numbers_is_refused(tmp_path: Path) -> None:
+    folder = published_folder(tmp_path)
+    weights = load_file(folder / "clip.safetensors")
+    weights["visual.proj"][0, 0] = float("nan")
+    save_file(weights, folder / "clip.safetensors")
+    with pytest.raises(ColorizeError, match="proj"):
+        load(folder)
 
 
 def test_another_encoder_may_be_named(tmp_path: Path) -> None:

@@ -186,7 +186,10 @@ def _see(doors: LatentDoors, own: Mapping[str, Tensor], wants: Wants, offline: b
     else:
         file = "this model"
         pictures, texts = below(own, f"{OWN}vision."), below(own, f"{OWN}words.")
-    _fill(file, doors.vision, pictures)
+    if place:
+        _lend(file, doors, pictures)
+    else:
+        _fill(file, doors.vision, pictures)
     if not wants.words:
         return
     if not texts:
@@ -194,6 +197,27 @@ def _see(doors: LatentDoors, own: Mapping[str, Tensor], wants: Wants, offline: b
     with torch.device("meta"), tensors.Hollow():
         doors.words = doors.spec.clip.texts()
     _fill(file, doors.words, texts)
+
+
+def _lend(file: str, doors: LatentDoors, found: Mapping[str, Tensor]) -> None:
+    """Let the tower of pictures use weights that stay in their file, and leave them there after use.
+
+    Memory then holds them only while a reference is read, which is once for all drawings of a folder.
+    """
+    if not found:
+        raise refused(file, "holds none of CLIP's weights", AGAIN)
+
+    def let_go() -> None:
+        if next(doors.vision.parameters()).device.type != "cpu":
+            return  # they were copied there
+        try:
+            tensors.lend(file, doors.vision, found, known=True)
+        except (OSError, ColorizeError):  # the file is gone, or another; what was read of it stays
+            doors.let_go = None
+
+    tensors.lend(file, doors.vision, found)
+    doors.vision.requires_grad_(False).eval()
+    doors.let_go = let_go
 
 
 def _fill(file: str, tower: nn.Module, found: Mapping[str, Tensor]) -> None:

@@ -127,6 +127,36 @@ def fill(file: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     Raises ColorizeError for names, shapes and kinds of numbers that differ, and for weights that are not
     finite.
     """
+    _check(file, module, tensors)
+    own = {}
+    for name, like in module.state_dict().items():
+        own[name] = _own(tensors[name], like)
+        check_finite(file, name, own[name])
+    module.load_state_dict(own, assign=True)
+
+
+def lend(
+    file: str, module: nn.Module, tensors: Mapping[str, Tensor], *, known: bool = False
+) -> None:
+    """Give a module the very tensors of a mapped file, of which memory holds only what is in use.
+
+    Those of other numbers than the module's, and convolutions, are copied. known: they were checked before.
+    Giving them again lets go of what was read. Raises ColorizeError as `fill` does.
+    """
+    if not known:
+        _check(file, module, tensors)
+        for name in module.state_dict():
+            check_finite(file, name, tensors[name])
+    own = {}
+    for name, like in module.state_dict().items():
+        value = tensors[name]
+        mapped = value.dtype == like.dtype and value.dim() != 4
+        own[name] = value if mapped else _own(value, like)
+    module.load_state_dict(own, assign=True)
+
+
+def _check(file: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse names, shapes and kinds of numbers other than a module's."""
     wanted = module.state_dict()
     way_out = "it was changed, or saved by another version of colorize"
     for name, like in wanted.items():
@@ -137,11 +167,6 @@ def fill(file: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             raise refused(file, f"holds `{name}` as {found}; the recipe needs {needed}", way_out)
     if extra := [name for name in tensors if name not in wanted]:
         raise refused(file, f"holds `{extra[0]}`, which the recipe does not have", way_out)
-    own = {}
-    for name, like in wanted.items():
-        own[name] = _own(tensors[name], like)
-        check_finite(file, name, own[name])
-    module.load_state_dict(own, assign=True)
 
 
 def check_finite(file: str, name: str, value: Tensor) -> None:

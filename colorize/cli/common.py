@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, TextIO
 
 import typer
 
@@ -43,6 +43,13 @@ Sampler = Annotated[
     typer.Option(
         metavar="NAME",
         help=f"Walk by one of: {', '.join(names.SAMPLERS)}  [default: the recipe's]",
+    ),
+]
+HintMode = Annotated[
+    Literal["hard", "soft"],
+    typer.Option(
+        metavar="MODE",
+        help="Give hinted pixels their very color (hard), or only tell the model (soft)",
     ),
 ]
 

@@ -41,6 +41,7 @@ def evaluate(
             help="Tell so many of the pixels in the mode hints; repeatable  [default: 0.5]",
         ),
     ] = None,
+    hint_mode: common.HintMode = "hard",
     curve: Annotated[
         bool,
         typer.Option("--curve", help="Score hints of 0.05, 0.1, 0.2, 0.5, 1, 2 and 5 percent"),
@@ -138,7 +139,8 @@ def evaluate(
     common.fetched(loaded.notice)
     drawn = choices.drawn(loaded.recipe, kind)
     options = Options(
-        kind=drawn, steps=steps, sampler=sampler, seed=seed, precision=precision, force=True
+        **{"kind": drawn, "steps": steps, "sampler": sampler, "seed": seed},
+        **{"precision": precision, "force": True, "hint_mode": hint_mode},
     )
     how = choices.How(size, seed, drawn, limit, shares, alike / 100)
     tasks = choices.tasks(loaded.recipe, data, modes, how)

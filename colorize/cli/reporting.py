@@ -72,11 +72,13 @@ def write_page(
 def facts(recipe: Recipe, options: Options, protocol: Protocol) -> dict[str, str]:
     """Return what a page says of a model and its protocol, beside the scores."""
     walk = sampling(recipe, options)
+    hinted = {"hints": f"taken in the mode {options.hint_mode}"} if protocol.hint_share else {}
     return {
         "recipe": recipe.name,
         "drawings": "line art" if protocol.kind == "line" else "gray pictures",
         "pictures": f"fitted into {protocol.size} x {protocol.size} pixels",
         "walk": f"{walk.sampler}, {common.counted(walk.steps, 'step')}",
+        **hinted,
         "seed": str(protocol.seed),
         "program": f"colorize {__version__}",
     }

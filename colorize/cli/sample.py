@@ -48,13 +48,7 @@ def sample(
             " 10,10-80,40=orange is a stroke; repeatable",
         ),
     ] = None,
-    hint_mode: Annotated[
-        Literal["hard", "soft"],
-        typer.Option(
-            metavar="MODE",
-            help="Give hinted pixels their very color (hard), or only tell the model (soft)",
-        ),
-    ] = "hard",
+    hint_mode: common.HintMode = "hard",
     model: Annotated[
         str,
         typer.Option(

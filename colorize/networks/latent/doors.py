@@ -26,6 +26,7 @@ from colorize.pictures.canvas import widened
 CLIP = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K/open_clip_model.safetensors"
 SKETCH_STRIDE = 8  # pixels of the drawing for one cell of the finest map
 Encode = Callable[[Tensor], Tensor]  # pictures (B, 3, H, W) -> latents
+KNOWN = 4  # references whose tokens are kept while pictures are made; folders share theirs
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,13 @@ class SketchAndReference:
 
 
 class LatentDoors(nn.Module):
-    """All encoders; `words` is there only where texts are to be read."""
+    """All encoders; `words` is there only where texts are to be read.
+
+    let_go: called after CLIP has read pictures, if its weights lie in a file and memory can do without them.
+    """
 
     words: Words | None
+    let_go: Callable[[], None] | None = None
 
     def __init__(self, spec: SketchAndReference, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -66,6 +71,7 @@ class LatentDoors(nn.Module):
         self.sketch = SketchSpec(widths).build()
         self.vision = spec.clip.pictures().requires_grad_(False)
         self.words = None
+        self.known: list[tuple[Tensor, float, Tensor]] = []  # pictures, margin, tokens
         if spec.threshold is not None:
             self.threshold = spec.threshold.build()
         if spec.clusters is not None:
@@ -121,10 +127,21 @@ class LatentDoors(nn.Module):
         return rows * read.reshape(len(rows), -1, read.shape[-1])  # (B * R, N, T) -> (B, R * N, T)
 
     def read(self, pictures: Tensor, how: Manner) -> Tensor:
-        """Pictures (B, 3 R, h, w) as CLIP sees them, (B * R, 1 + N, T), the whole picture's token first."""
+        """Pictures (B, 3 R, h, w) as CLIP sees them, (B * R, 1 + N, T), the whole picture's token first.
+
+        In inference mode the last ones are kept, so that drawings that share a reference share its tokens, too.
+        """
+        keeping = torch.is_inference_mode_enabled()
+        for known, margin, tokens in self.known if keeping else ():
+            if margin == how.margin and torch.equal(known, pictures):
+                return tokens
         several = pictures.reshape(-1, 3, *pictures.shape[-2:])
         with torch.no_grad():
             found: Tensor = self.vision(widened(several, how.margin))
+        if keeping:
+            self.known = [*self.known[1 - KNOWN :], (pictures, how.margin, found)]
+            if self.let_go is not None:
+                self.let_go()
         return found
 
     def edits(self, how: Manner) -> list[Edit]:
