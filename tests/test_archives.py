@@ -13,8 +13,8 @@ from sources import SMALL, colored, contents, drawing, run, save, stories
 from tables import encoded
 
 from colorize.errors import ColorizeError
+from colorize.pictures import zipped
 from colorize.pictures.folder import read_folder
-from colorize.training import archives
 from colorize.training.layouts import Found
 from colorize.training.prepare import Prepare, prepare
 from colorize.training.sources import look
@@ -200,9 +200,9 @@ def test_encrypted_pictures_are_refused(tmp_path):
 
 
 def test_too_large_a_picture_is_refused_and_too_swollen_an_archive(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "LARGEST", 2**20)
+    monkeypatch.setattr(zipped, "LARGEST", 2**20)
     assert "has 2 MiB, of at most 1" in refusals(tmp_path, ("a.png", bytes(2**21))).lost[0][1]
-    monkeypatch.setattr(archives, "HARMLESS", 2**20)
+    monkeypatch.setattr(zipped, "HARMLESS", 2**20)
     with pytest.raises(ColorizeError, match=r"would unpack to 2 MiB, .* times its size"):
         look(tmp_path)
 

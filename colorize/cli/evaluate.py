@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -138,10 +138,9 @@ def evaluate(
     loaded = checkpoint.load(model, device=machine.device(device), lora=worn)
     common.fetched(loaded.notice)
     drawn = choices.drawn(loaded.recipe, kind)
-    options = Options(
-        **{"kind": drawn, "steps": steps, "sampler": sampler, "seed": seed},
-        **{"precision": precision, "force": True, "hint_mode": hint_mode},
-    )
+    walk = {"kind": drawn, "steps": steps, "sampler": sampler, "seed": seed}
+    settings: dict[str, Any] = {**walk, "precision": precision, "hint_mode": hint_mode}
+    options = Options(**settings, force=True)
     how = choices.How(size, seed, drawn, limit, shares, alike / 100)
     tasks = choices.tasks(loaded.recipe, data, modes, how)
     chosen = choices.baselines(against or ["all"], [task.protocol.mode for task in tasks])

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-import stat
-import struct
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+from pathlib import Path, PurePosixPath
 
 from colorize.errors import ColorizeError
+from colorize.pictures import zipped
 from colorize.pictures.files import shown
-from colorize.pictures.listing import natural, pictured
+from colorize.pictures.listing import natural
 from colorize.training import layouts
 from colorize.training.job import Job
 from colorize.training.layouts import Found, Place
 
 SUFFIX = ".zip"
 INDEX = "image_list*.json"  # beside the archives; which pictures have a drawing
-OUTSIDE, NESTED = "points out of its archive", "is an archive in an archive"
-ARCHIVES = (SUFFIX, ".cbz", ".7z", ".rar", ".tar", ".tgz", ".gz")
-MOST = 1_000_000  # files of an archive
-LARGEST = 256 * 2**20  # bytes of a picture; it is read as a whole
-SWELLING = 200  # times its own size that an archive may unpack to, if that is more than ...
-HARMLESS = 2**30  # ... so many bytes
-DAMAGE = (BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error)
 
 
 def archives(source: Path) -> list[Path]:
@@ -54,7 +44,7 @@ def survey(root: Path, files: Sequence[Path], layout: str = "auto", group: str =
     members: list[tuple[str, str]] = []  # name of the archive, path inside
     for file in files:
         name = file.relative_to(root).as_posix()
-        for path, _, reason in _opened(file, name):
+        for path, _, reason in zipped.opened(file, name):
             if reason:
                 lost.append((f"{name}/{path}", f"`{shown(f'{name}/{path}')}` {reason}"))
             else:
@@ -85,13 +75,13 @@ def filled(jobs: Iterable[Job]) -> Iterator[Job]:
     """The same jobs with the bytes of their pictures; what cannot be read is left out."""
     for _, group in groupby(jobs, key=lambda job: job.item.table):
         with ExitStack() as stack:
-            known: dict[str, _Reader] = {}
+            known: dict[str, zipped.Reader] = {}
             for job in group:
                 pictures = {}
                 for path in filter(None, (job.item.color, job.item.line)):
                     name = holder(job.source, path)
                     if name and name not in known:
-                        known[name] = stack.enter_context(_Reader(job.source / name))
+                        known[name] = stack.enter_context(zipped.Reader(job.source / name))
                     if name and (data := known[name].read(path.removeprefix(f"{name}/"))):
                         pictures[path] = data
                 yield replace(job, pictures=pictures)
@@ -101,85 +91,6 @@ def holder(source: Path, path: str) -> str:
     """Return the archive of a path like `color/1.zip/a.png`, relative to the source; "" if there is none."""
     parents = (parent.as_posix() for parent in PurePosixPath(path).parents)
     return next((each for each in parents if (source / each).is_file()), "")
-
-
-class _Reader:
-    """An open archive, or nothing if it cannot be opened any more."""
-
-    def __init__(self, path: Path) -> None:
-        self.infos: dict[str, ZipInfo] = {}
-        self.archive: ZipFile | None = None
-        try:
-            self.archive = ZipFile(path)
-            self.infos = {path: info for path, info, why in _listed(self.archive) if not why}
-        except DAMAGE:
-            pass  # each job of it says so
-
-    def __enter__(self) -> _Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.archive is not None:
-            self.archive.close()
-
-    def read(self, path: str) -> bytes:
-        """The bytes of a picture; none if they are damaged, or no longer there."""
-        info = self.infos.get(path)
-        if self.archive is None or info is None:
-            return b""
-        try:
-            with self.archive.open(info) as stream:
-                return stream.read(info.file_size + 1)  # a number, or it unpacks without end
-        except DAMAGE:
-            return b""
-
-
-def _opened(file: Path, name: str) -> list[tuple[str, ZipInfo, str]]:
-    """What an archive holds, as `_listed` tells; ColorizeError for bombs and what is no archive."""
-    try:
-        with ZipFile(file) as archive:
-            infos, size = archive.infolist(), file.stat().st_size
-            if len(infos) > MOST:
-                told = f"`{shown(name)}` holds {len(infos)} files"
-                raise ColorizeError(told, f"at most {MOST} are read; make several archives of it")
-            total = sum(info.file_size for info in infos)
-            if total > max(HARMLESS, SWELLING * size):
-                told = f"`{shown(name)}` would unpack to {total >> 20} MiB, {total // size} times its size"
-                raise ColorizeError(told, "no archive of pictures does; do not open it")
-            return list(_listed(archive))
-    except DAMAGE as error:
-        raise ColorizeError(
-            f"`{shown(name)}` cannot be read as a zip archive: {shown(str(error))}",
-            "download or make it again",
-        ) from error
-
-
-def _listed(archive: ZipFile) -> Iterator[tuple[str, ZipInfo, str]]:
-    """Paths of the pictures in an archive, and why one cannot be used, or ""."""
-    seen: set[str] = set()
-    for info in archive.infolist():
-        path, reason = PurePosixPath(info.filename), _refusal(info)
-        if info.is_dir() or not (pictured(path) or reason in (OUTSIDE, NESTED)):
-            continue
-        if not reason and path.as_posix() in seen:
-            reason = "is in its archive twice"
-        seen.add(path.as_posix())
-        yield path.as_posix(), info, reason
-
-
-def _refusal(info: ZipInfo) -> str:
-    """Why a file of an archive is not read, or ""."""
-    windows = PureWindowsPath(info.filename)
-    reasons = {
-        OUTSIDE: bool(windows.anchor) or ".." in windows.parts,
-        NESTED: windows.suffix.lower() in ARCHIVES,
-        "is a link": stat.S_ISLNK(info.external_attr >> 16),
-        "is encrypted": bool(info.flag_bits & 1),
-        "is compressed in a rare way; make the archive with plain zip": info.compress_type
-        not in (ZIP_STORED, ZIP_DEFLATED),  # others unpack without any limit
-        f"has {info.file_size >> 20} MiB, of at most {LARGEST >> 20}": info.file_size > LARGEST,
-    }
-    return next((reason for reason, true in reasons.items() if true), "")
 
 
 def _folder(name: str, path: str) -> str:
