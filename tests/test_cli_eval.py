@@ -108,6 +108,16 @@ def test_every_share_of_hints_has_a_table_of_its_own(model, folder):
     assert [document["protocol"]["hint_share"] for document in documents] == [0.005, 0.05]
 
 
+def test_hints_that_are_only_told_score_lower_than_obeyed_ones(model, folder):
+    more = ("--mode", "hints", "--hint-share", "5", "--against", "none", "--json")
+    obeyed, told = (
+        json.loads(score(model, folder, *more, "--hint-mode", mode).stdout)[0]["results"][0]
+        for mode in ("hard", "soft")
+    )
+    first, second = (result["scores"]["delta_e"]["mean"] for result in (obeyed, told))
+    assert first < second
+
+
 def test_without_a_wish_hints_tell_half_a_percent(model, folder):
     more = ("--mode", "hints", "--against", "none", "--json")
     asked = score(model, folder, *more, "--hint-share", "0.5").stdout

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from colorize.cli import beside, common
+from colorize.cli import beside, common, planning, rehearsal
 from colorize.cli.given import Given as Given
 from colorize.cli.given import hints_in, jobs, references
-from colorize.cli.places import Place, guard, plan
+from colorize.cli.places import Place
+from colorize.cli.planning import Form as Form
+from colorize.cli.planning import Model as Model
+from colorize.cli.planning import Voice as Voice
+from colorize.cli.rehearsal import Ready
 from colorize.cli.show import Show
 from colorize.errors import ColorizeError
 
@@ -19,48 +22,6 @@ if TYPE_CHECKING:
     from colorize.painter import Outcome
 
 USAGE = 2  # the exit code for wrong usage
-
-
-@dataclass(frozen=True)
-class Form:
-    """What is made of every drawing, and where it goes."""
-
-    out: str | None = None
-    variations: int = 1
-    grid: bool = False
-    film: Path | None = None
-    layers: Path | None = None
-    overwrite: bool = False
-    map: Path | None = None
-
-    def files(self, place: Place) -> tuple[Path, ...]:
-        """The result files of a drawing."""
-        return place.results(1 if self.grid else self.variations)
-
-    def is_done(self, place: Place) -> bool:
-        """Whether nothing is left to be made."""
-        files = (*self.files(place), *(one for one in (self.film, self.layers, self.map) if one))
-        return not self.overwrite and place.result is not None and all(map(Path.exists, files))
-
-
-@dataclass(frozen=True)
-class Model:
-    """Which model, where it computes, and the adapters it puts on, with their weights."""
-
-    name: str
-    device: str
-    offline: bool
-    encoder: str = ""
-    predicts: str = ""
-    adapters: Sequence[tuple[str, float]] = ()
-
-
-@dataclass(frozen=True)
-class Voice:
-    """How results are told."""
-
-    quiet: bool
-    as_json: bool
 
 
 def color(
@@ -77,44 +38,33 @@ def color(
     """
     import typer
 
-    places = _places(inputs, form, voice)
-    show = Show(len(places), voice.quiet, voice.as_json)
-    todo = [place for place in places if not form.is_done(place)]
-    for place in places:
-        if form.is_done(place):
-            show.skipped(
-                place.name, place.result, "its result is there; --overwrite makes it again"
-            )
+    places = planning.places(inputs, form, voice)
+    plan = planning.planned(places, form, planning.stamp(form, given, model, settings))
+    if form.dry:
+        rehearsal.tell(
+            plan, lambda some, show: _prepared(some, form, given, model, settings, show), voice
+        )
+        return
+    show = Show(plan.total, voice.quiet, voice.as_json)
     try:
-        if todo:
-            _work(todo, form, given, model, settings, show)
+        for place, why in plan.done:
+            show.skipped(place.name, place.book.result if place.book else place.result, why)
+        for place, error in plan.refused:
+            show.failed(place.name, error)
+        for book in plan.books:
+            if not book.left:  # stopped between the last page and the volume
+                book.finish(show)
+        if plan.todo:
+            _work(plan.todo, form, given, model, settings, show)
     except KeyboardInterrupt:
         hint = "give the same command again to go on; finished results are skipped"
         raise ColorizeError("interrupted", hint, code=common.INTERRUPTED) from None
     finally:
+        for book in plan.books:
+            book.close()
         show.summary()
     if show.counts["failed"]:
         raise typer.Exit(3)
-
-
-def _places(inputs: Sequence[str], form: Form, voice: Voice) -> list[Place]:
-    """Where results will go; refuses what cannot go there."""
-    from colorize.pictures import listing
-
-    sources = listing.find(inputs)
-    places = plan(inputs, sources, form.out)
-    if not places:
-        raise ColorizeError("all these pictures are results of an earlier run", "name the drawings")
-    if places[0].result is None and (voice.as_json or (form.variations > 1 and not form.grid)):
-        what = "JSON" if voice.as_json else f"{form.variations} variations"
-        raise ColorizeError(
-            f"standard output holds one picture and no {what} beside it",
-            "name a file or a folder with --out",
-            code=2,
-        )
-    beside.check(form.film, form.layers, len(places), form.variations)
-    guard([file for place in places for file in form.files(place)], places)
-    return places
 
 
 def _work(
@@ -125,6 +75,30 @@ def _work(
     settings: Mapping[str, Any],
     show: Show,
 ) -> None:
+    from colorize import painter
+
+    ready = _prepared(places, form, given, model, settings, show)
+    if form.map and ready.options.manner:
+        (reference, *_), manner = ready.references, ready.options.manner
+        beside.draw_map(ready.loaded, reference, manner, form.map, show)
+    waiting = iter(places)
+    with show.watched():
+        for event in painter.work(ready.loaded, ready.jobs, ready.options):
+            if isinstance(event, painter.Step):
+                show.step(event.share)
+            else:
+                _keep(next(waiting), event, form, show)
+
+
+def _prepared(
+    places: Sequence[Place],
+    form: Form,
+    given: Given,
+    model: Model,
+    settings: Mapping[str, Any],
+    show: Show,
+) -> Ready:
+    """Read what all drawings share, and load the model."""
     from colorize import checkpoint, painter
     from colorize.networks import machine
     from colorize.painter.options import Options
@@ -146,39 +120,38 @@ def _work(
     )
     if not show.quiet:
         common.fetched(loaded.notice)
-    if form.map and options.manner:
-        beside.draw_map(loaded, found[0], options.manner, form.map, show)
-    todo = jobs(places, found, given, dots)
     folder = given.hints if given.hints and given.hints.is_dir() else None
     if folder and not any(hints_in(folder, place) for place in places):
         show.note(f"`{folder}` holds no hints of the drawings' names")
-    waiting = iter(places)
-    with show.watched():
-        for event in painter.work(loaded, todo, options):
-            if isinstance(event, painter.Step):
-                show.step(event.share)
-            else:
-                _keep(next(waiting), event, form, show)
+    return Ready(loaded, options, found, jobs(places, found, given, dots))
 
 
 def _keep(place: Place, outcome: Outcome, form: Form, show: Show) -> None:
     """Write the results of one drawing, or tell why there are none."""
     from colorize.painter.framing import Colored
 
-    error = outcome.error
+    error, book = outcome.error, place.book
     try:
         if error:
             raise error
         _write(place, outcome, form, show)
+        if book:
+            book.note(place, "colored")
         show.colored()
     except Colored as found:
-        if show.total == 1:
+        if show.total == 1 and not book:
             raise
+        if book:
+            book.note(place, "kept", found.message)
         show.skipped(place.name, None, found.message)
     except ColorizeError as found:
         if found.code == USAGE:  # the same for every drawing
             raise
+        if book:
+            book.note(place, "failed", found.message)
         show.failed(place.name, found)
+    if book and not book.left:
+        book.finish(show)
 
 
 def _write(place: Place, outcome: Outcome, form: Form, show: Show) -> None:
@@ -196,4 +169,5 @@ def _write(place: Place, outcome: Outcome, form: Form, show: Show) -> None:
         common.piped(sys.stdout, "output").write(data)
     for one, path in zip(painted, form.files(place), strict=False):
         notes = files.write(one.picture, path)
-        show.done(place.name, replace(one, notes=(*one.notes, *notes)), path)
+        told = replace(one, notes=(*one.notes, *notes))
+        show.done(place.name, told, place.book.result if place.book else path, bool(place.book))

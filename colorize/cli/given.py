@@ -74,7 +74,7 @@ def jobs(
     shared = read_hints(hints) if hints and not folder else None
     background, reference_mask = aside.read()
     for place in places:
-        drawing = place.path or common.piped(sys.stdin, "input").read()
+        drawing = place.path or place.read or common.piped(sys.stdin, "input").read()
         own = hints_in(folder, place) if folder else shared
         mask = aside.mask_of(place.relative)
         yield Job(place.name, drawing, references, own, dots, background, mask, reference_mask)

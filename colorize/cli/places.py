@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
+    from colorize.cli.books import Book
     from colorize.pictures.listing import Source
 
 FOLDER = "colored"  # for several pictures, below the working folder
@@ -22,13 +23,24 @@ class Place:
     """A drawing and its result.
 
     path: of the drawing, None for standard input. name: what messages call it. relative: its path below
-    the folder that was named. result: its file, None for standard output.
+    the folder that was named. result: its file, None for standard output. A page of a volume has no
+    path but its book, its path inside, and what reads it there.
     """
 
     path: Path | None
     name: str
     relative: Path
     result: Path | None
+    book: Book | None = None
+    inside: str = ""
+    read: Callable[[], bytes] | None = None
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether it is a comic in an archive, of many pages."""
+        from colorize.pictures.listing import VOLUME_SUFFIXES
+
+        return self.path is not None and self.path.suffix.lower() in VOLUME_SUFFIXES
 
     def results(self, count: int) -> tuple[Path, ...]:
         """The files of so many variations: name_1.png, name_2.png; one keeps the plain name."""
@@ -52,11 +64,11 @@ def plan(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> l
         _only_one(sources, "standard output")
         return [_place(one, None) for one in sources]
     if out is None and is_alone and (path := sources[0].path):
-        return [_place(sources[0], path.with_name(f"{path.stem}_color{_suffix(path)}"))]
+        return [_place(sources[0], path.with_name(f"{path.stem}_color{suffix(path)}"))]
     folder = Path(out or FOLDER)
-    if not folder.is_dir() and not str(out).endswith(("/", os.sep)) and _is_picture(folder):
+    if not folder.is_dir() and not str(out).endswith(("/", os.sep)) and _is_file(folder):
         _only_one(sources, f"`{out}`")
-        _check_suffix(folder)
+        _check_suffix(folder, sources[0].path)
         return [_place(sources[0], folder)]
     return _mirrored(folder, [one for one in sources if not _left(one, folder, inputs)])
 
@@ -78,7 +90,7 @@ def _mirrored(folder: Path, sources: Sequence[Source]) -> list[Place]:
     taken: set[Path] = set()
     places = []
     for one in sources:
-        result = folder / one.relative.with_name(f"{one.relative.stem}{_suffix(one.relative)}")
+        result = folder / one.relative.with_name(f"{one.relative.stem}{suffix(one.relative)}")
         if result in taken:
             result = folder / one.relative.with_name(f"{one.relative.name}.png")
         taken.add(result)
@@ -112,27 +124,34 @@ def _place(source: Source, result: Path | None) -> Place:
     return Place(source.path, name, source.relative, result)
 
 
-def _suffix(path: Path) -> str:
+def suffix(path: Path) -> str:
     """The suffix of a result: the drawing's own, or PNG where that cannot hold color or be written."""
     from colorize.pictures.files import FORMATS
+    from colorize.pictures.listing import VOLUME_SUFFIXES
 
+    if path.suffix.lower() in VOLUME_SUFFIXES:
+        return path.suffix if path.suffix.lower() != ".cbr" else ".cbz"  # it is a zip archive now
     return path.suffix if path.suffix.lower() in FORMATS else ".png"
 
 
-def _is_picture(path: Path) -> bool:
-    from colorize.pictures.listing import PICTURE_SUFFIXES
+def _is_file(path: Path) -> bool:
+    """Whether a path that need not exist is by its name that of a picture or a volume."""
+    from colorize.pictures.listing import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 
-    return path.suffix.lower() in PICTURE_SUFFIXES
+    return path.suffix.lower() in (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)
 
 
-def _check_suffix(path: Path) -> None:
+def _check_suffix(path: Path, source: Path | None) -> None:
+    """Refuse a suffix that cannot be written, or is of a volume where the source is a picture, or the reverse."""
     from colorize.pictures.files import FORMATS
+    from colorize.pictures.listing import VOLUME_SUFFIXES
 
-    if path.suffix.lower() not in FORMATS:
+    volume = source is not None and source.suffix.lower() in VOLUME_SUFFIXES
+    known = (".cbz", ".zip") if volume else tuple(FORMATS)
+    if path.suffix.lower() not in known:
+        what = "volumes" if volume else "pictures"
         raise ColorizeError(
-            f"pictures cannot be written as `{path.suffix}`",
-            "use one of " + ", ".join(FORMATS),
-            code=2,
+            f"{what} cannot be written as `{path.suffix}`", "use one of " + ", ".join(known), code=2
         )
 
 

@@ -16,7 +16,8 @@ def sample(
     pictures: Annotated[
         list[str],
         typer.Argument(
-            metavar="PICTURE", help="Color these files, folders or patterns; - is stdin"
+            metavar="PICTURE",
+            help="Color these files, folders, volumes (CBZ, ZIP) or patterns; - is stdin",
         ),
     ],
     ref: Annotated[
@@ -166,6 +167,12 @@ def sample(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make results again that are there already")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Tell what would be colored, in what time and memory; write nothing"
+        ),
+    ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Use no network")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per result to stdout")
@@ -174,7 +181,7 @@ def sample(
         bool, typer.Option("--quiet", "-q", help="Print errors only, beside the results")
     ] = False,
 ) -> None:
-    """Color line art, manga pages and gray pictures.
+    """Color line art, manga pages, volumes (CBZ) and gray pictures.
 
     Results have the size of the drawing and keep its lines. Those that are there already are
     skipped, so that the same command goes on where it was interrupted.
@@ -194,7 +201,7 @@ def sample(
         **{"flat": flat, "layers": layers is not None, "spacing": spacing},
         **{"manner": knobs.manner(knob or (), text or (), edits)},
     }
-    form = Form(out, variations, grid, film, layers, overwrite, visualize)
+    form = Form(out, variations, grid, film, layers, overwrite, visualize, dry_run)
     aside = knobs.Aside(background, mask, ref_mask)
     given = Given(tuple(ref or ()), palette, hints, tuple(hint or ()), aside)
     chosen = Model(model, device, offline, encoder, predicts, common.adapters(lora))

@@ -46,17 +46,23 @@ class Show:
         if self.bar:
             self.bar.advance(self.bar.task_ids[0], share)
 
-    def done(self, name: str, painted: Painted, result: Path | None) -> None:
-        """One result is written, or sent to standard output if it has no path."""
+    def done(self, name: str, painted: Painted, result: Path | None, part: bool = False) -> None:
+        """One result is written, or sent to standard output if it has no path; part: of a volume yet to come."""
         kept = {"kind": painted.kind, "seed": painted.seed, "seconds": round(painted.seconds, 3)}
         with self._quietly():
             if self.as_json:
                 self._line(name, result, notes=list(painted.notes), **kept)
-            elif result:
+            elif result and not part:
                 typer.echo(os.fsencode(result))
             if painted.variation == 0:
                 for note in painted.notes:
                     self.note(note)
+
+    def volume(self, result: Path) -> None:
+        """A volume is written."""
+        with self._quietly():
+            if not self.as_json:
+                typer.echo(os.fsencode(result))
 
     def skipped(self, name: str, result: Path | None, why: str) -> None:
         """A drawing was left as it is."""

@@ -155,7 +155,7 @@ class _Gatherer:
             latent.check_job(self.recipe, self.options, job)
             if job.references is not self.given:
                 self.given, self.reference = job.references, references(job.references, self.recipe)
-            drawing = job.drawing
+            drawing = job.drawing() if callable(job.drawing) else job.drawing
             picture = drawing if isinstance(drawing, Picture) else files.read(drawing, job.name)
             sheet = Named(job.name, picture)
             hints = read_hints(job.hints) if isinstance(job.hints, Path) else job.hints

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -40,7 +40,7 @@ class Named:
 class Job:
     """One drawing to color and what is given beside it.
 
-    drawing: a picture, or the path or bytes of its file, read when its turn comes. references:
+    drawing: a picture, or the path or bytes of its file, or what gives them, read when its turn comes. references:
     pictures whose colors to use. hints: a picture that is transparent but for the hints, a copy of
     the drawing painted over, JSON text, the path of any of these, or a hint map (1, 4, h, w); dots
     lie on top; see `hinting.hint_map`. background: whose colors the surroundings of the figure have. mask,
@@ -48,7 +48,7 @@ class Job:
     """
 
     name: str
-    drawing: Picture | Path | bytes
+    drawing: Picture | Path | bytes | Callable[[], bytes]
     references: tuple[Named, ...] = ()
     hints: Picture | Path | str | Tensor | None = None
     dots: tuple[Mark, ...] = ()

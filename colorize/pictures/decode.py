@@ -25,6 +25,8 @@ _STARTS = (png.SIGNATURE[:4], b"\xff\xd8\xff", b"GIF8", b"RIFF")  # of PNG, JPEG
 _ALIENS = {
     b"%PDF": "it is a PDF; export its pages as PNG first",
     b"PK\x03\x04": "it is an archive; unpack it first",
+    b"Rar!": "it is an archive; unpack it first",
+    b"7z\xbc\xaf": "it is an archive; unpack it first",
     b"<": "it is a web page or a vector drawing; export it as PNG first",
     b"version https://git-lfs": "it is a Git LFS pointer; run `git lfs pull`",
     b"#?RADIANCE": "it is an HDR picture; save it as 16-bit PNG first",

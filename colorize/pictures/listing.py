@@ -15,6 +15,7 @@ PICTURE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif"),
     *(".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
 )
+VOLUME_SUFFIXES = (".cbz", ".cbr", ".zip")  # of comics, which are folders of pages in one file
 _SKIPPED = ("__MACOSX", "@eaDir")  # resource forks and thumbnails that macOS and Synology leave
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -35,8 +36,10 @@ class _Found:
     root: Path
 
 
-def find(inputs: Sequence[str]) -> list[Source]:
+def find(inputs: Sequence[str], *, volumes: bool = False) -> list[Source]:
     """Return the pictures meant by files, folders (with all below), patterns and "-".
+
+    volumes: look for .cbz files in folders, too.
 
     Inputs keep their order; in a folder `page2` comes before `page10`. Hidden files are skipped,
     as are files without a picture's suffix unless named. Pictures of several folders that would
@@ -45,11 +48,12 @@ def find(inputs: Sequence[str]) -> list[Source]:
     """
     if not inputs:
         raise ColorizeError("no picture was named", "name a file, a folder, or `-` for stdin", 2)
+    suffixes = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES[: int(volumes)])
     found: dict[str, _Found | None] = {}  # by absolute path: what is named twice is taken once
     for each in inputs:
         if each == "-":
             found["-"] = None
-        for one in _expanded(each) if each != "-" else ():
+        for one in _expanded(each, suffixes) if each != "-" else ():
             found.setdefault(os.path.abspath(one.path), one)  # noqa: PTH100 - links stay links
     relatives = iter(_mirrored([one for one in found.values() if one]))
     return [
@@ -70,16 +74,16 @@ def pictured(relative: PurePath) -> bool:
     return relative.suffix.lower() in PICTURE_SUFFIXES and not any(map(_hidden, relative.parts))
 
 
-def _expanded(text: str) -> list[_Found]:
+def _expanded(text: str, suffixes: tuple[str, ...]) -> list[_Found]:
     """What one input means: the thing of that name first, since names may hold `[1]`."""
     path = Path(text)
     try:
         if path.is_dir():
-            return _in_folder(path)
+            return _in_folder(path, suffixes)
         if path.exists():
             return [_Found(path, path.parent)]
         if _MAGIC.search(text):
-            return _matching(text)
+            return _matching(text, suffixes)
     except OSError as error:
         place, reason = error.filename or text, error.strerror or str(error)
         raise ColorizeError(
@@ -92,12 +96,12 @@ def _expanded(text: str) -> list[_Found]:
     raise ColorizeError(f"`{text}` does not exist", _advice(path))
 
 
-def _in_folder(folder: Path) -> list[_Found]:
-    files = sorted((path for path in _walk(folder) if _is_picture(path)), key=natural)
+def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[_Found]:
+    files = sorted((path for path in _walk(folder) if _has(path, suffixes)), key=natural)
     if not files:
         raise ColorizeError(
             f"the folder `{folder}` holds no pictures",
-            "looked for " + " ".join(PICTURE_SUFFIXES) + ", hidden files aside",
+            "looked for " + " ".join(suffixes) + ", hidden files aside",
         )
     return [_Found(path, folder) for path in files]
 
@@ -122,7 +126,7 @@ def _walk(folder: Path) -> Iterator[Path]:
                     yield path
 
 
-def _matching(pattern: str) -> list[_Found]:
+def _matching(pattern: str, suffixes: tuple[str, ...]) -> list[_Found]:
     """What a shell would have made of the pattern; the fixed start of it is the root to mirror."""
     parts = Path(pattern).parts
     fixed = next(at for at, part in enumerate(parts) if _MAGIC.search(part))
@@ -132,15 +136,15 @@ def _matching(pattern: str) -> list[_Found]:
     files = {path for path in matches if path.is_file()}
     folders = {path for path in matches if path.is_dir()}
     for folder in (path for path in folders if folders.isdisjoint(path.parents)):
-        files |= {path for path in _walk(folder) if _is_picture(path)}
-    chosen = [path for path in files if _is_picture(path)] or files  # `*.dat` names its suffix
+        files |= {path for path in _walk(folder) if _has(path, suffixes)}
+    chosen = [path for path in files if _has(path, suffixes)] or files  # `*.dat` names its suffix
     if not chosen:
         raise ColorizeError(f"no picture matches `{pattern}`", "check the pattern")
     return [_Found(path, root) for path in sorted(chosen, key=natural)]
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES
+def _has(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.suffix.lower() in suffixes
 
 
 def _hidden(name: str) -> bool:

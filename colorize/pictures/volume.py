@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -174,15 +175,14 @@ def _like(info: ZipInfo, name: str) -> ZipInfo:
 
 
 def _copied(archive: ZipFile, info: ZipInfo, sink: IO[bytes]) -> bool:
-    """Copy a file; tell whether it was whole."""
-    left = info.file_size
+    """Copy a file as far as it can be read; tell whether it was whole."""
+    left, mark = info.file_size, 0
     try:
         with archive.open(info) as stream:
-            while data := stream.read(min(CHUNK, left + 1)):
-                sink.write(data[:left])
-                left -= len(data)
-                if left < 0:
-                    return False
+            stream._expected_crc = None  # type: ignore[attr-defined] # or it would keep back the rest
+            while data := stream.read(min(CHUNK, left + 1))[:left]:
+                sink.write(data)
+                left, mark = left - len(data), zlib.crc32(data, mark)
     except zipped.DAMAGE:
         return False
-    return left == 0
+    return left == 0 and mark == info.CRC

@@ -1,4 +1,4 @@
-"""Let one process at a time write into a run folder. Knows nothing of what it writes.
+"""Let one process at a time write into a folder. Knows nothing of what it writes.
 
 The system itself lets go of a lock when a process ends, however that happens.
 """
@@ -31,8 +31,8 @@ LEFT = {
 class Lock:
     """A folder that no other `Lock` can have until `free` is called, or this object is gone."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take a folder, which must exist.
+    def __init__(self, folder: Path, who: str = "another training run") -> None:
+        """Take a folder, which must exist. who: what another process would be doing.
 
         Raises ColorizeError if another process has it, or if nothing can be written there. On a
         disk without locks, as some networks have, it is taken all the same; `sure` is False then.
@@ -47,7 +47,7 @@ class Lock:
                 if error.errno in TAKEN:
                     holder = os.read(file, 200).decode(errors="replace")
                     os.close(file)
-                    raise _in_use(folder, holder) from None
+                    raise _in_use(folder, who, holder) from None
             if _is_at(file, folder / NAME):
                 break
             os.close(file)  # its last owner removed it between our opening and our claiming it
@@ -110,9 +110,9 @@ def _release(file: int, path: Path) -> None:
         os.close(file)
 
 
-def _in_use(folder: Path, holder: str) -> ColorizeError:
+def _in_use(folder: Path, who: str, holder: str) -> ColorizeError:
     by = f", {holder}," if holder else ""
     return ColorizeError(
-        f"another training run{by} is writing into `{folder}`",
+        f"{who}{by} is writing into `{folder}`",
         "wait until it ends, stop it, or choose another --out",
     )

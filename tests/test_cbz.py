@@ -1,0 +1,182 @@
+"""What `colorize sample` promises for volumes: the same container with colored pages, and nothing lost on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+
+import pytest
+from comics import content, pack, page
+from drawings import colored, furnish, run
+
+from colorize.cli import books
+from colorize.pictures import files
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder with a tiny model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLORIZE_MODEL", "tiny.safetensors")
+    monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
+    furnish()
+
+
+def test_a_volume_comes_out_as_one_with_all_its_pages_in_color() -> None:
+    pack(z__txt=b"end", cover__png=files.encode(colored(), ".png"))
+    before = content("book.cbz")
+    result = run("book.cbz")
+    assert (result.stdout, result.exit_code) == ("book_color.cbz\n", 0)
+    after = content("book_color.cbz")
+    assert list(after) == list(before)
+    for name in ("ComicInfo.xml", "z.txt", "cover.png"):
+        assert after[name] == before[name]
+    for name in ("ch/1.png", "ch/2.png", "ch/3.png"):
+        old, new = (files.read(some[name], name) for some in (before, after))
+        assert old.size == new.size
+        assert new.tensor().std(dim=1).max() > 0.01
+    with ZipFile("book_color.cbz") as archive:
+        assert archive.comment == b"scanned by A"
+        assert archive.getinfo("ComicInfo.xml").date_time == (2001, 2, 3, 4, 5, 6)
+        assert archive.getinfo("ComicInfo.xml").compress_type == ZIP_DEFLATED
+        assert archive.getinfo("ch/2.png").compress_type == ZIP_STORED
+    assert "3 colored, 1 skipped" in result.stderr
+    assert not list(Path().glob(".*"))
+
+
+def test_a_page_comes_out_as_it_would_alone() -> None:
+    pack()
+    Path("alone.png").write_bytes(page(2))
+    run("alone.png")
+    run("book.cbz")
+    alone, inside = files.read(Path("alone_color.png")), content("book_color.cbz")["ch/2.png"]
+    assert (alone.pixels == files.read(inside, "2").pixels).all()
+
+
+def test_volumes_and_pictures_of_a_folder_are_colored_side_by_side() -> None:
+    Path("lib/a").mkdir(parents=True)
+    pack("lib/a/one.cbz", 2)
+    pack("lib/ignored.zip", 1)  # it may be anything; named by itself it is a volume
+    Path("lib/x.png").write_bytes(page(9))
+    result = run("lib", "-o", "out")
+    assert sorted(result.stdout.split()) == ["out/a/one.cbz", "out/x.png"]
+    assert run("lib/ignored.zip", "-o", "o.cbz").stdout == "o.cbz\n"
+
+
+def test_json_tells_of_every_page() -> None:
+    pack(pages=2, cover__png=files.encode(colored(), ".png"))
+    lines = [json.loads(line) for line in run("book.cbz", "--json").stdout.splitlines()]
+    assert [line["input"] for line in lines] == [
+        f"book.cbz/{name}" for name in ("ch/1.png", "ch/2.png", "cover.png")
+    ]
+    assert [line["output"] for line in lines] == ["book_color.cbz", "book_color.cbz", None]
+
+
+def test_what_is_done_is_not_done_again_but_for_overwrite() -> None:
+    pack()
+    run("book.cbz")
+    before = Path("book_color.cbz").stat().st_mtime_ns
+    assert "its result is there" in run("book.cbz").stderr
+    assert Path("book_color.cbz").stat().st_mtime_ns == before
+    assert "3 colored" in run("book.cbz", "--overwrite", "--seed", "3").stderr
+
+
+def test_a_damaged_page_stays_and_is_tried_again() -> None:
+    pack(bad__png=b"\x89PNG\r\n\x1a\nbroken")
+    result = run("book.cbz")
+    assert result.exit_code == 3
+    assert "book.cbz/bad.png" in result.stderr
+    assert content("book_color.cbz")["bad.png"] == b"\x89PNG\r\n\x1a\nbroken"
+    before = Path("book_color.cbz").stat().st_mtime_ns
+    again = run("book.cbz")
+    assert (again.exit_code, "3 skipped, 1 failed" in again.stderr) == (3, True)
+    assert Path("book_color.cbz").stat().st_mtime_ns == before
+
+
+def test_a_page_whose_bytes_rot_in_the_archive_is_named() -> None:
+    pack()
+    whole = Path("book.cbz").read_bytes()
+    at = whole.index(page(2)) + len(page(2)) - 4
+    Path("book.cbz").write_bytes(whole[:at] + b"oops" + whole[at + 4 :])
+    result = run("book.cbz")
+    assert (result.exit_code, "book.cbz/ch/2.png` is damaged" in result.stderr) == (3, True)
+    assert len(content("book_color.cbz")["ch/2.png"]) == len(page(2))
+
+
+def test_pages_of_a_run_with_other_options_are_not_mixed_in() -> None:
+    pack(bad__png=b"\x89PNG\r\n\x1a\nbroken")  # so that finished pages stay waiting
+    run("book.cbz", "--seed", "1")
+    first = content("book_color.cbz")["ch/1.png"]
+    result = run("book.cbz", "--seed", "2")
+    assert "3 colored, 1 failed" in result.stderr
+    assert content("book_color.cbz")["ch/1.png"] != first
+
+
+def test_only_one_process_works_on_a_volume() -> None:
+    from colorize.training.lock import Lock
+
+    pack()
+    folder = books.waiting(Path("book_color.cbz"))
+    folder.mkdir()
+    lock = Lock(folder, "another process")
+    result = run("book.cbz")
+    assert (result.exit_code, "another process" in result.stderr) == (1, True)
+    lock.free()
+    assert run("book.cbz").exit_code == 0
+
+
+def test_a_rehearsal_writes_nothing_and_foresees_time_and_memory() -> None:
+    pack(cover__png=files.encode(colored(), ".png"))
+    result = run("book.cbz", "x_missing.cbz", "--dry-run")
+    assert result.exit_code == 1
+    before = set(Path().rglob("*"))
+    result = run("book.cbz", "sketch.png", "--dry-run")
+    assert "book.cbz/ch/1.png -> colored/book.cbz" in result.stdout
+    assert "5 pictures to color: about" in result.stderr
+    assert "GB of memory, as 3 of them show; nothing was written" in result.stderr
+    told = json.loads(run("book.cbz", "--dry-run", "--json").stdout)
+    assert (told["color"], told["volumes"]) == (4, 1)
+    assert told["seconds"] > 0
+    assert set(Path().rglob("*")) == before
+
+
+def test_a_rehearsal_leaves_alone_what_waits_for_other_options() -> None:
+    pack(bad__png=b"\x89PNG\r\n\x1a\nbroken")
+    run("book.cbz", "--seed", "1")
+    run("book.cbz", "--seed", "2", "--dry-run")
+    assert "3 skipped, 1 failed" in run("book.cbz", "--seed", "1").stderr
+
+
+COMMAND = (sys.executable, "-m", "colorize", "sample", "killed.cbz")
+
+
+def test_a_run_killed_at_any_page_goes_on_to_the_same_volume_and_repeats_no_page() -> None:
+    pack("calm.cbz", 12)
+    shutil.copy("calm.cbz", "killed.cbz")
+    run("calm.cbz")
+    rng, ledger = random.Random(0), books.waiting(Path("killed_color.cbz")) / books.LIST
+    for stop in sorted(rng.sample(range(1, 12), 3)):
+        process = subprocess.Popen(COMMAND, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        until = time.monotonic() + 60
+        while not ledger.exists() or ledger.read_bytes().count(b"colored") < stop:
+            assert process.poll() is None
+            assert time.monotonic() < until
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with ledger.open("ab") as stream:
+        stream.write(b'{"page": "ch/12.p')  # a line that the power cut
+    done = [json.loads(line)["page"] for line in ledger.read_bytes().split(b"\n")[1:-1]]
+    assert len(done) == len(set(done)) < 12
+    result = run("killed.cbz")
+    assert f"{12 - len(done)} colored, {len(done)} skipped" in result.stderr
+    assert content("killed_color.cbz") == content("calm_color.cbz")
