@@ -74,21 +74,22 @@ def test_a_step_from_pure_noise_is_no_part_of_what_is_drawn_on(sampler):
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_the_third_order_integrates_a_parabola_exactly(eta):
+@pytest.mark.parametrize(("sampler", "power"), [("dpmpp-3m", 2), ("dpmpp-heun", 1)])
+def test_a_parabola_and_a_line_are_integrated_exactly(sampler, power, eta):
     # The reverse equation, x / alpha = y: dy = (1 + eta^2) (x0 - y) dh, here with noise 0.
     alpha, sigma = levels(STOPS)
     place = (alpha / sigma).log()
-    answers = iter((place - place[1]) ** 2)
+    answers = iter((place - place[1]) ** power)
     x = start(1, 1, 1, 1, dtype=torch.float64)
     still = lambda i: torch.zeros(())
     denoise = lambda x, t: next(answers).expand_as(x)
-    path = [x, *(s.x for s in walk(denoise, x, STOPS, MILD, "dpmpp-3m", eta, still))]
+    path = [x, *(s.x for s in walk(denoise, x, STOPS, MILD, sampler, eta, still))]
     for i in (2, 3, 4):
         fine = torch.linspace(0, 1, 20001, dtype=torch.float64)
         fine = place[i] + fine * (place[i + 1] - place[i])
         rate = 1 + eta**2
         fade = (rate * (fine - place[i + 1])).exp()
-        area = torch.trapezoid(rate * fade * (fine - place[1]) ** 2, fine)
+        area = torch.trapezoid(rate * fade * (fine - place[1]) ** power, fine)
         want = alpha[i + 1] * (fade[0] * path[i] / alpha[i] + area)
         assert torch.allclose(path[i + 1], want, rtol=1e-7)
 
@@ -109,7 +110,7 @@ def test_dpmpp_with_eta_one_is_the_sde_formula_of_its_paper():
     assert torch.allclose(second.x, want, rtol=1e-6)
 
 
-@pytest.mark.parametrize("sampler", ["lms", "pndm", "dpmpp-3m"])
+@pytest.mark.parametrize("sampler", ["lms", "pndm", "dpmpp-3m", "dpmpp-heun"])
 def test_a_walk_shorter_than_its_memory_ends_at_its_picture(sampler):
     x = start(1, 1, 2, 2)
     for n in (1, 2, 3, 4):

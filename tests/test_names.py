@@ -24,7 +24,8 @@ def test_every_name_is_a_sampler():
 
 @pytest.mark.parametrize("command", ["sample", "eval"])
 def test_the_help_names_every_sampler(command):
-    assert ", ".join(names.SAMPLERS) in helped(command)
+    told = helped(command).replace("- ", "-")  # a name may be broken at its hyphen
+    assert ", ".join(names.SAMPLERS) in told
 
 
 def test_the_help_names_the_samplers_that_take_eta():

@@ -39,7 +39,8 @@ def spread(sampler: str, eta: float, steps: int, schedule: Schedule = MILD) -> f
 @pytest.mark.parametrize("schedule", [MILD, ZERO])
 @pytest.mark.parametrize(("sampler", "eta"), NOISY)
 def test_pictures_are_as_spread_as_the_data(sampler, eta, schedule):
-    assert spread(sampler, eta, 80, schedule) < (0.07 if sampler == "ddim" else 0.006)
+    most = {"ddim": 0.07, "dpmpp-heun": 0.012}.get(sampler, 0.006)
+    assert spread(sampler, eta, 80, schedule) < most
 
 
 @pytest.mark.parametrize(("sampler", "eta"), NOISY)

@@ -102,6 +102,7 @@ def test_a_threshold_bounds_the_last_picture(sampler):
         ("unipc", ZERO, 6),
         ("lms", ZERO, 6),
         ("dpmpp-3m", ZERO, 6),
+        ("dpmpp-heun", ZERO, 6),
         ("heun", ZERO, 10),
         ("heun", MILD, 11),
         ("dpm2", ZERO, 10),

@@ -130,7 +130,7 @@ def error(
 
 
 @pytest.mark.parametrize("schedule", [MILD, ZERO])
-@pytest.mark.parametrize("sampler", [*SECOND, "lms", "dpmpp-3m"])
+@pytest.mark.parametrize("sampler", [*SECOND, "lms", "dpmpp-3m", "dpmpp-heun"])
 def test_second_order_beats_ddim_at_equal_calls(sampler, schedule):
     assert error(sampler, 40, schedule) < 0.6 * error("ddim", 40, schedule)
 

@@ -18,10 +18,18 @@ Sampler = Literal[
     "dpm2",
     "dpmpp-2s",
     "dpmpp-3m",
+    "dpmpp-heun",
     "dpmpp-sde",
 ]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
-FREE = ("ddim", "dpmpp", "dpm2", "dpmpp-2s", "dpmpp-3m")  # eta may be anything from 0 to 1
+FREE = (
+    "ddim",
+    "dpmpp",
+    "dpm2",
+    "dpmpp-2s",
+    "dpmpp-3m",
+    "dpmpp-heun",
+)  # eta may be anything from 0 to 1
 NOISY = ("ddpm", "dpmpp-sde")  # eta is 1, whatever is asked
 SHORT = ("dpm2", "dpmpp-3m")  # the last noisy stop is left out, as `times(skip=True)` does
 
@@ -31,6 +39,7 @@ ELSEWHERE = {
     "dpm2-a": "`dpm2` with eta = 1",
     "dpmpp-2m": "`dpmpp`",
     "dpmpp-2m-sde": "`dpmpp` with eta = 1",
+    "dpmpp-2m-sde-heun": "`dpmpp-heun` with eta = 1",
     "dpmpp-2s-a": "`dpmpp-2s` with eta = 1",
     "dpmpp-3m-sde": "`dpmpp-3m` with eta = 1",
 }

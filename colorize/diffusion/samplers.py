@@ -27,6 +27,7 @@ STEPS: dict[str, steps.Step] = {
     "dpm2": steps.dpm2,
     "dpmpp-2s": steps.dpmpp_2s,
     "dpmpp-3m": multistep.dpmpp_3m,
+    "dpmpp-heun": multistep.dpmpp_heun,
     "dpmpp-sde": steps.dpmpp_sde,  # eta = 1
 }
 
