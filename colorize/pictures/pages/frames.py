@@ -1,0 +1,64 @@
+"""Draw an area of a page tight around the panel in it. Knows nothing of how it was found."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from colorize.pictures.pages.cuts import Points, extent
+from colorize.pictures.pages.sheet import Sheet
+
+FRAME = 0.5  # of a side's length that is ink, or at least no paper, where its panel begins
+BEFORE = 0.72  # of the area before it that is paper
+DEEP = 0.08  # of the page's longer side, how far inside a frame is looked for
+SPOTTED = 0.02  # of a side's length that is not paper where a panel without a frame begins
+SMALLEST = 0.05  # of the page's longer side that a panel measures
+
+
+def fitted(area: Points, page: Sheet) -> Points | None:
+    """Return the outline of what is in an area, or None for bare paper and slivers.
+
+    A side lies on the first line inside of it that is mostly ink, else where paper ends.
+    """
+    for side in range(4):
+        moved = _moved(np.roll(area, -side, 0), page)
+        if moved is None:
+            return None
+        area = np.roll(moved, side, 0)
+    sides = np.linalg.norm(area - np.roll(area, 1, 0), axis=1)
+    return None if sides.min() < SMALLEST * max(page.paper.shape) else area
+
+
+def _moved(area: Points, page: Sheet) -> Points | None:
+    """The area with its first side, from corner 0 to 1, moved inside."""
+    rows = _rows(area, page)
+    spotted = np.flatnonzero(rows[:, 0] < 1 - SPOTTED)
+    if not len(spotted):
+        return None
+    deep = max(2, round(DEEP * max(page.paper.shape)))
+    edges = np.flatnonzero((rows[:deep, 1] >= FRAME) | (rows[:deep, 0] <= 1 - FRAME))
+    at = int(spotted[0]) if spotted[0] <= deep else 0
+    if len(edges) and rows[: edges[0] + 1, 0].mean() * (edges[0] + 1) >= BEFORE * edges[0]:
+        at = int(edges[0])
+    along = (area[1] - area[0]) / np.linalg.norm(area[1] - area[0])
+    inward = np.array((-along[1], along[0]), np.float32)
+    ends = (area[start] + at / max(float(leg @ inward), 1.0) * leg for start, leg in _legs(area))
+    return np.array([*ends, area[2], area[3]], np.float32)
+
+
+def _legs(area: Points) -> tuple[tuple[int, Points], tuple[int, Points]]:
+    """The sides that the first side's ends move along."""
+    return (0, area[3] - area[0]), (1, area[2] - area[1])
+
+
+def _rows(area: Points, page: Sheet) -> Points:
+    """Share of paper and of ink along lines parallel to the first side, from it inward: (n, 2) in [0, 1]."""
+    height, width = extent(area)
+    along = (area[1] - area[0]) / np.linalg.norm(area[1] - area[0])
+    inward = np.array((-along[1], along[0]), np.float32)
+    begin = area[0] + (along + inward - 1) / 2  # the middle of the first pixel
+    turn = np.column_stack((along, inward, begin)).astype(np.float32)
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    masks = np.dstack((page.paper, page.ink))
+    both = cv2.warpAffine(masks, turn, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(both.mean(1, dtype=np.float32) / 255, np.float32)

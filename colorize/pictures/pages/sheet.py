@@ -1,0 +1,71 @@
+"""See a scanned page as paper, ink and what lies between. Knows nothing of panels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Gray = npt.NDArray[np.uint8 | np.uint16 | np.float32 | np.float64]
+Mask = npt.NDArray[np.uint8]
+
+PAPER = 0.87  # of the paper's brightness; what is lighter is paper
+INK = 0.55  # what is darker is ink, also a thin line that went pale by shrinking
+BLACK = 0.2  # what is darker is solid black, as between the panels of some pages
+WINDOW = 0.15  # of the longer side; shadows on scans are wider than this
+DULLEST = 0.8  # of the brightest paper; what is darker everywhere around is no paper in shadow
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A page at working size: masks (h, w) of 0 and 255, and how much larger the page is, as (down, across).
+
+    bare: how much of a gutter's length is paper at least; bubbles and figures cross gutters.
+    """
+
+    paper: Mask
+    ink: Mask
+    black: Mask
+    scale: tuple[float, float]
+    bare: float = 0.8
+
+
+def sheet(gray: Gray, side: int) -> Sheet:
+    """Return the masks of a page (H, W), whose longer side is at most `side` in them.
+
+    gray: uint8, uint16, or float in [0, 1]; brightness is measured beside the paper around a place,
+    so that dull paper and shadows do no harm.
+    """
+    height, width = gray.shape
+    small = reduced(gray, side)
+    share = small / brightness(small)
+    masks = (
+        (at * np.uint8(255)).astype(np.uint8) for at in (share > PAPER, share < INK, share < BLACK)
+    )
+    return Sheet(*masks, (height / small.shape[0], width / small.shape[1]))
+
+
+def reduced(gray: Gray, side: int) -> npt.NDArray[np.float32]:
+    """A page in [0, 1] whose longer side is at most `side`: (h, w)."""
+    peak = 1.0 if gray.dtype.kind == "f" else float(np.iinfo(gray.dtype).max)
+    scale = min(1.0, side / max(gray.shape))
+    size = [max(1, round(one * scale)) for one in gray.shape]
+    small = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA) if scale < 1 else gray
+    return np.asarray(small, np.float32) / np.float32(peak)
+
+
+def brightness(small: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Brightness of the paper everywhere on a page in [0, 1]: (h, w), smooth, above 0."""
+    best = max(float(np.quantile(small, 0.98)), 0.05)
+    tiny = [max(1, side // 6) for side in small.shape]
+    calm = cv2.resize(
+        cv2.GaussianBlur(small, (0, 0), 1.0), tiny[::-1], interpolation=cv2.INTER_AREA
+    )
+    reach = max(3, round(WINDOW * max(tiny)) | 1)
+    local = cv2.blur(cv2.dilate(calm, np.ones((reach, reach), np.uint8)), (reach, reach))
+    local = np.clip(local, DULLEST * best, best).astype(np.float32)
+    return np.asarray(
+        cv2.resize(local, small.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32
+    )
