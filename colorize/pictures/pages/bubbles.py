@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from colorize.pictures.pages.sheet import PAPER, Gray, Mask, brightness, reduced
+from colorize.pictures.pages.sheet import PAPER, Gray, Mask, brightness, peak_of, reduced
 
 SIDE = 1200  # pixels of a page's longer side while bubbles are looked for
 GAPS = 3  # pixels; openings of an outline up to this are taken for closed
@@ -19,8 +18,9 @@ AREA = (0.0015, 0.15)  # share of the page that a bubble covers
 WHITE = 0.45  # of a bubble that is paper at least
 INKED = (0.02, 0.4)  # share of a bubble that letters cover
 SOLID = 0.78  # of the bubble's convex hull that it fills; spikes and tails cost a little
-LETTER = (0.003, 0.03)  # of the page's longer side that letters are high and wide
-LETTERS = 5  # spots at least
+LETTER = (0.003, 0.04)  # of the page's longer side that letters are high and wide
+LETTERS = 4  # spots at least, and of unequal sizes: windows are all alike
+ALIKE = 0.12  # standard deviation of their pixels, as a share of the mean, at least
 SMALL = 0.75  # of the ink inside that belongs to spots of a letter's size
 MIDDLE = (
     0.28  # of half the bubble's width and height, how far the ink's center may be off its middle
@@ -31,12 +31,12 @@ MIDDLE = (
 class _Spots:
     """What is inside of an area: sizes of its spots (N, 2), their pixels (N,), and the middle of the ink."""
 
-    sizes: npt.NDArray[np.int32]
-    pixels: npt.NDArray[np.int32]
+    sizes: np.ndarray
+    pixels: np.ndarray
     middle: tuple[float, float]
 
 
-def find_bubbles(gray: Gray) -> npt.NDArray[np.bool_]:
+def find_bubbles(gray: Gray) -> np.ndarray:
     """Return where a page's bubbles are, with the lettering in them and without their outlines: (H, W).
 
     gray: (H, W), uint8, uint16 or float in [0, 1].
@@ -71,7 +71,7 @@ def _fits(box: tuple[int, int, int, int], size: tuple[int, ...]) -> bool:
     return large and inside and max(width, height) < 6 * min(width, height)
 
 
-def _filled(area: npt.NDArray[np.bool_]) -> Mask:
+def _filled(area: np.ndarray) -> Mask:
     """The area without holes, 0 and 1."""
     outlines, _ = cv2.findContours(area.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros(area.shape, np.uint8)
@@ -81,7 +81,7 @@ def _filled(area: npt.NDArray[np.bool_]) -> Mask:
 
 def _closed(paper: Mask, area: Mask) -> Mask:
     """Paper, and all that is inside of the area."""
-    return np.maximum(paper, cv2.erode(area, np.ones((GAPS, GAPS), np.uint8)))
+    return np.asarray(np.maximum(paper, cv2.erode(area, np.ones((GAPS, GAPS), np.uint8))))
 
 
 def _bubble(area: Mask, paper: Mask, side: int, page: int) -> bool:
@@ -111,11 +111,15 @@ def _lettered(spots: _Spots, area: Mask, side: int) -> bool:
     small = int(spots.pixels[larger <= LETTER[1] * side].sum())
     where = np.argwhere(area > 0)
     off = np.abs(np.array(spots.middle) - where.mean(0)) / (np.ptp(where, axis=0) / 2 + 1)
-    many = int(letters.sum()) >= LETTERS
-    return many and small >= SMALL * int(spots.pixels.sum()) and bool(off.max() <= MIDDLE)
+    if (
+        letters.sum() < LETTERS
+        or spots.pixels[letters].std() < ALIKE * spots.pixels[letters].mean()
+    ):
+        return False
+    return small >= SMALL * int(spots.pixels.sum()) and bool(off.max() <= MIDDLE)
 
 
-def _enlarged(found: Mask, gray: Gray) -> npt.NDArray[np.bool_]:
+def _enlarged(found: Mask, gray: Gray) -> np.ndarray:
     """The bubbles at the page's own size: their border follows the page's own paper."""
     height, width = gray.shape
     if found.shape == gray.shape:
@@ -126,6 +130,5 @@ def _enlarged(found: Mask, gray: Gray) -> npt.NDArray[np.bool_]:
         cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST) > 0
         for one in (sure, maybe)
     )
-    peak = 1.0 if gray.dtype.kind == "f" else float(np.iinfo(gray.dtype).max)
-    best = float(np.quantile(gray[inside], 0.9)) if inside.any() else peak
+    best = float(np.quantile(gray[inside], 0.9)) if inside.any() else peak_of(gray)
     return inside | (around & (gray > PAPER * best))

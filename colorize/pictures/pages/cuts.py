@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from colorize.pictures.pages.sheet import Sheet
 
-Points = npt.NDArray[np.float32]  # (4, 2): x, y, from the upper left corner with the clock
-Profile = npt.NDArray[np.float32]
+Points = np.ndarray  # float32 (4, 2): x, y, from the upper left corner with the clock
+Profile = np.ndarray
 
 LEAN = 0.3  # a gutter rises or falls by at most this share of its area's width
 LEANS = 41  # so many slopes are tried; odd, so that level is one of them
@@ -86,9 +85,7 @@ def extent(area: Points) -> tuple[int, int]:
     )
 
 
-def rectified(
-    seen: npt.NDArray[np.uint8], area: Points, size: tuple[int, int]
-) -> npt.NDArray[np.uint8]:
+def rectified(seen: np.ndarray, area: Points, size: tuple[int, int]) -> np.ndarray:
     """An area of a picture drawn as a rectangle (h, w, C)."""
     height, width = size
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
@@ -98,9 +95,7 @@ def rectified(
     )
 
 
-def _level(
-    seen: npt.NDArray[np.float32], rise: float, ask: tuple[int, float], share: float
-) -> list[Cut]:
+def _level(seen: np.ndarray, rise: float, ask: tuple[int, float], share: float) -> list[Cut]:
     """The gutters that fall by `rise` pixels from left to right.
 
     ask: pixels of the page's longer side, and how bare a gutter is. share: of the frames that are asked for.

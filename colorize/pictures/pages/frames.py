@@ -12,6 +12,7 @@ FRAME = 0.5  # of a side's length that is ink, or at least no paper, where its p
 BEFORE = 0.72  # of the area before it that is paper
 DEEP = 0.08  # of the page's longer side, how far inside a frame is looked for
 SPOTTED = 0.02  # of a side's length that is not paper where a panel without a frame begins
+RIM = 4  # pixels inside of an outline in which its frame lies
 SMALLEST = 0.05  # of the page's longer side that a panel measures
 
 
@@ -27,6 +28,17 @@ def fitted(area: Points, page: Sheet) -> Points | None:
         area = np.roll(moved, side, 0)
     sides = np.linalg.norm(area - np.roll(area, 1, 0), axis=1)
     return None if sides.min() < SMALLEST * max(page.paper.shape) else area
+
+
+def support(area: Points, page: Sheet) -> float:
+    """How much of an outline lies along ink, or at least along no paper, 0 to 1."""
+    found, lengths = 0.0, 0.0
+    for side in range(4):
+        turned = np.roll(area, -side, 0)
+        rows, length = _rows(turned, page)[:RIM], float(np.linalg.norm(turned[1] - turned[0]))
+        found += length * max(float(rows[:, 1].max()), float(1 - rows[:, 0].min()))
+        lengths += length
+    return found / lengths
 
 
 def _moved(area: Points, page: Sheet) -> Points | None:

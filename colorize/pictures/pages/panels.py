@@ -12,11 +12,10 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from colorize.pictures.pages import cuts
 from colorize.pictures.pages.cuts import Cut, Points
-from colorize.pictures.pages.frames import fitted
+from colorize.pictures.pages.frames import fitted, support
 from colorize.pictures.pages.sheet import Gray, Sheet, sheet
 
 SIDE = 900  # pixels of a page's longer side while its panels are looked for
@@ -26,6 +25,7 @@ CROSSED = 0.62  # of a black gutter's length that is black at least; white bubbl
 EDGE = 0.015  # of the longer side: the rim by which black gutters are told
 SURER = 0.07  # of a score; a gutter so much surer than one across it is cut first
 WIDER = 1.3  # an upright gutter so much wider than a level one is cut first: columns of four panels
+SUPPORT = 0.62  # of the panels' outlines that are frames, or at least edges
 FULL = 0.55  # of the page that all panels cover together
 EXTENT = 0.6  # of the page's height and width that they span
 
@@ -38,7 +38,7 @@ class Panel:
     bottom of the pixels that hold it, inside of the page, right and bottom excluded.
     """
 
-    polygon: npt.NDArray[np.float32]
+    polygon: np.ndarray
     box: tuple[int, int, int, int]
 
     @property
@@ -64,7 +64,7 @@ def find_panels(gray: Gray, order: Literal["right", "left"] = "right") -> tuple[
         page = Sheet(page.black, cv2.bitwise_not(page.black), page.black, page.scale, CROSSED)
     small = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32) * page.paper.shape[::-1]
     areas = list(_parts(small.astype(np.float32), page, order == "right"))
-    if not 2 <= len(areas) <= MOST or not _fills(areas, page.paper.shape):
+    if not 2 <= len(areas) <= MOST or not _fills(areas, page):
         return (whole,)
     zoom = np.array(page.scale[::-1], np.float32)
     return tuple(_panel(area * zoom, (height, width)) for area in areas)
@@ -85,14 +85,14 @@ def _parts(given: Points, page: Sheet, from_right: bool) -> Iterator[Points]:
         return
     turned = np.roll(area, -1, 0)  # its right side is up: rows become columns, from the right
     level, upright = cuts.best(page, area), cuts.best(page, turned)
-    if level is None and upright is None:
-        yield area
-        return
-    if upright is None or (level is not None and _before(level, upright)):
+    if level is not None and (upright is None or _before(level, upright)):
         halves = _halves(area, level)
-    else:
+    elif upright is not None:
         right, left = (np.roll(half, 1, 0) for half in _halves(turned, upright))
         halves = (right, left) if from_right else (left, right)
+    else:
+        yield area
+        return
     for half in halves:
         yield from _parts(half, page, from_right)
 
@@ -119,12 +119,15 @@ def _halves(area: Points, cut: Cut) -> tuple[Points, Points]:
     return np.array(above, np.float32), np.array(below, np.float32)
 
 
-def _fills(areas: list[Points], size: tuple[int, ...]) -> bool:
-    """Whether panels cover most of a page (h, w), as those of pages do."""
-    covered = sum(float(cv2.contourArea(area)) for area in areas)
+def _fills(areas: list[Points], page: Sheet) -> bool:
+    """Whether panels cover most of a page, and most of them have frames, as those of pages do."""
+    size = page.paper.shape
+    sizes = np.array([cv2.contourArea(area) for area in areas])
     corners = np.concatenate(areas)
     extent = (corners.max(0) - corners.min(0)) / size[::-1]
-    return bool(covered >= FULL * size[0] * size[1] and extent.min() >= EXTENT)
+    frames = np.array([support(area, page) for area in areas])
+    framed = (frames * sizes).sum() >= SUPPORT * sizes.sum()
+    return bool(framed and sizes.sum() >= FULL * size[0] * size[1] and extent.min() >= EXTENT)
 
 
 def _panel(polygon: Points, size: tuple[int, int]) -> Panel:

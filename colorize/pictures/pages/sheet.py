@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Gray = npt.NDArray[np.uint8 | np.uint16 | np.float32 | np.float64]
-Mask = npt.NDArray[np.uint8]
+Gray = np.ndarray  # (H, W): uint8, uint16, or float in [0, 1]
+Mask = np.ndarray  # (h, w) uint8
 
 PAPER = 0.87  # of the paper's brightness; what is lighter is paper
 INK = 0.55  # what is darker is ink, also a thin line that went pale by shrinking
@@ -41,22 +40,26 @@ def sheet(gray: Gray, side: int) -> Sheet:
     height, width = gray.shape
     small = reduced(gray, side)
     share = small / brightness(small)
-    masks = (
-        (at * np.uint8(255)).astype(np.uint8) for at in (share > PAPER, share < INK, share < BLACK)
-    )
-    return Sheet(*masks, (height / small.shape[0], width / small.shape[1]))
+    levels = share > PAPER, share < INK, share < BLACK
+    paper, ink, black = (np.where(at, 255, 0).astype(np.uint8) for at in levels)
+    return Sheet(paper, ink, black, (height / small.shape[0], width / small.shape[1]))
 
 
-def reduced(gray: Gray, side: int) -> npt.NDArray[np.float32]:
+def reduced(gray: Gray, side: int) -> np.ndarray:
     """A page in [0, 1] whose longer side is at most `side`: (h, w)."""
-    peak = 1.0 if gray.dtype.kind == "f" else float(np.iinfo(gray.dtype).max)
+    peak = peak_of(gray)
     scale = min(1.0, side / max(gray.shape))
     size = [max(1, round(one * scale)) for one in gray.shape]
     small = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA) if scale < 1 else gray
     return np.asarray(small, np.float32) / np.float32(peak)
 
 
-def brightness(small: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def peak_of(gray: Gray) -> float:
+    """The value of white."""
+    return 1.0 if gray.dtype.kind == "f" else float(np.iinfo(gray.dtype).max)
+
+
+def brightness(small: np.ndarray) -> np.ndarray:
     """Brightness of the paper everywhere on a page in [0, 1]: (h, w), smooth, above 0."""
     best = max(float(np.quantile(small, 0.98)), 0.05)
     tiny = [max(1, side // 6) for side in small.shape]
