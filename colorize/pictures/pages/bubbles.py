@@ -21,6 +21,11 @@ SOLID = 0.78  # of the bubble's convex hull that it fills; spikes and tails cost
 LETTER = (0.003, 0.04)  # of the page's longer side that letters are high and wide
 LETTERS = 4  # spots at least, and of unequal sizes: windows are all alike
 ALIKE = 0.12  # standard deviation of their pixels, as a share of the mean, at least
+NEAR = (
+    1.8,
+    0.75,
+)  # letters' sizes to the next letter, and the share of letters that have one so near
+MOST = 1000  # letters; more are a texture
 SMALL = 0.75  # of the ink inside that belongs to spots of a letter's size
 MIDDLE = (
     0.28  # of half the bubble's width and height, how far the ink's center may be off its middle
@@ -29,8 +34,9 @@ MIDDLE = (
 
 @dataclass(frozen=True)
 class _Spots:
-    """What is inside of an area: sizes of its spots (N, 2), their pixels (N,), and the middle of the ink."""
+    """What is inside of an area: middles and sizes of its spots (N, 2), their pixels (N,), the middle of the ink."""
 
+    places: np.ndarray
     sizes: np.ndarray
     pixels: np.ndarray
     middle: tuple[float, float]
@@ -99,24 +105,32 @@ def _bubble(area: Mask, paper: Mask, side: int, page: int) -> bool:
 
 
 def _spots(ink: Mask) -> _Spots:
-    _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    _, _, stats, places = cv2.connectedComponentsWithStats(ink, connectivity=8)
     middle = np.argwhere(ink > 0).mean(0)
-    return _Spots(stats[1:, 2:4], stats[1:, 4], (float(middle[0]), float(middle[1])))
+    return _Spots(places[1:], stats[1:, 2:4], stats[1:, 4], (float(middle[0]), float(middle[1])))
 
 
 def _lettered(spots: _Spots, area: Mask, side: int) -> bool:
     """Whether most of the ink in an area are spots of a letter's size, and many, around its middle."""
     larger = spots.sizes.max(1)
     letters = (larger >= LETTER[0] * side) & (larger <= LETTER[1] * side)
+    pixels = spots.pixels[letters]
+    if not LETTERS <= len(pixels) <= MOST or pixels.std() < ALIKE * pixels.mean():
+        return False
+    if _together(spots.places[letters], larger[letters]) < NEAR[1]:
+        return False
     small = int(spots.pixels[larger <= LETTER[1] * side].sum())
     where = np.argwhere(area > 0)
     off = np.abs(np.array(spots.middle) - where.mean(0)) / (np.ptp(where, axis=0) / 2 + 1)
-    if (
-        letters.sum() < LETTERS
-        or spots.pixels[letters].std() < ALIKE * spots.pixels[letters].mean()
-    ):
-        return False
     return small >= SMALL * int(spots.pixels.sum()) and bool(off.max() <= MIDDLE)
+
+
+def _together(places: np.ndarray, sizes: np.ndarray) -> float:
+    """Share of letters with another one beside them, unlike the eyes of a face."""
+    apart = np.linalg.norm(places[:, None] - places[None], axis=2) + np.diag(
+        np.full(len(places), np.inf)
+    )
+    return float((apart.min(1) <= NEAR[0] * np.median(sizes)).mean())
 
 
 def _enlarged(found: Mask, gray: Gray) -> np.ndarray:

@@ -28,17 +28,17 @@ def kept(gray: Gray, panels: Sequence[Panel], bubbles: Bools) -> Bools:
     free = np.ones(gray.shape, np.uint8)
     for panel in panels:
         cv2.fillPoly(free, [corners(panel)], 0)
-    free |= bubbles
+    free = np.where(bubbles, 1, free).astype(np.uint8)
     light = np.maximum((gray > INK * white(gray)).astype(np.uint8), free)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     for _ in range(max(2, round(REACH * max(gray.shape)))):
-        free = np.asarray(cv2.dilate(free, cross) & light, np.uint8)
+        free = np.minimum(cv2.dilate(free, cross), light).astype(np.uint8)
     return np.asarray(free > 0)
 
 
 def corners(panel: Panel) -> np.ndarray:
     """The corners of a panel as OpenCV draws them."""
-    return np.floor(panel.polygon).astype(np.int32)
+    return np.asarray(np.floor(panel.polygon), np.int32)
 
 
 def inside(panel: Panel, share: float = 1.0) -> Bools:
