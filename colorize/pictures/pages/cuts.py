@@ -65,11 +65,12 @@ def best(page: Sheet, area: Points) -> Cut | None:
     level = _level(small, 0, ask, 1.0)
     if any(one.score > SURE for one in level):
         return max(level, key=lambda one: one.score)  # most gutters are level
+    coarse = np.asarray(cv2.resize(small, (max(2, across // 3), height), interpolation=cv2.INTER_AREA))
     step = 2 * LEAN / (LEANS - 1)
     rough = [
         (one.score, lean)
         for lean in np.linspace(-LEAN, LEAN, LEANS)
-        for one in _level(small, lean * width, ask, RELAXED)
+        for one in _level(coarse, lean * width, ask, RELAXED)
     ]
     tried = {lean for _, lean in sorted(rough)[-TRIED:]}
     near = {lean + step * part for lean in tried for part in (0, *NEARBY)}

@@ -73,4 +73,4 @@ def _rows(area: Points, page: Sheet) -> Points:
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     masks = np.dstack((page.paper, page.ink))
     both = cv2.warpAffine(masks, turn, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(both.mean(1, dtype=np.float32) / 255, np.float32)
+    return np.asarray(cv2.reduce(both, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0] / 255)

@@ -25,7 +25,7 @@ CROSSED = 0.62  # of a black gutter's length that is black at least; white bubbl
 EDGE = 0.015  # of the longer side: the rim by which black gutters are told
 SURER = 0.07  # of a score; a gutter so much surer than one across it is cut first
 WIDER = 1.3  # an upright gutter so much wider than a level one is cut first: columns of four panels
-SUPPORT = 0.62  # of the panels' outlines that are frames, or at least edges
+SUPPORT = 0.56  # of the panels' outlines that are frames, or at least edges
 FULL = 0.55  # of the page that all panels cover together
 EXTENT = 0.6  # of the page's height and width that they span
 
