@@ -22,8 +22,9 @@ NEARBY = (-0.5, -0.25, 0.25, 0.5)  # of the way to the next slope; tried around 
 TRIED = 3  # so many of them
 COLUMNS = 160  # that an area's width is shrunk to; sums along rows need no more
 FRAMED = 0.58  # of its length that runs along a frame or another sharp edge, on either side
-LOOSE = 0.3  # the same on one side, if the other is surely framed and the gutter bare; frames may be missing
-SURE, CLEAN = 0.8, 0.97
+LOOSE = 0.3  # the same on one side, if both sides together have BOTH and the gutter is CLEAN; frames may be missing
+BOTH, CLEAN = 1.0, 0.97
+SURE = 0.8  # a score that needs no comparison
 RELAXED = 0.6  # of FRAMED, for slopes that are only nearly right
 OPEN = 0.015  # of its length at each end, where a gutter goes on and an area's frame would stop it
 OPENED = 0.5  # of both ends that is open
@@ -65,7 +66,9 @@ def best(page: Sheet, area: Points) -> Cut | None:
     level = _level(small, 0, ask, 1.0)
     if any(one.score > SURE for one in level):
         return max(level, key=lambda one: one.score)  # most gutters are level
-    coarse = np.asarray(cv2.resize(small, (max(2, across // 3), height), interpolation=cv2.INTER_AREA))
+    coarse = np.asarray(
+        cv2.resize(small, (max(2, across // 3), height), interpolation=cv2.INTER_AREA)
+    )
     step = 2 * LEAN / (LEANS - 1)
     rough = [
         (one.score, lean)
@@ -134,7 +137,7 @@ def _score(rows: Profile, low: int, high: int, share: float) -> float:
     bare = float(rows[low:high, 0].max())
     sides = rows[max(0, low - LINE) : low], rows[high : high + LINE]
     weak, strong = sorted(_edge(side) for side in sides)
-    loose = weak >= share * LOOSE and strong >= SURE and bare >= CLEAN
+    loose = weak >= share * LOOSE and weak + strong >= BOTH and bare >= CLEAN
     return (weak + strong + bare) / 3 if weak >= share * FRAMED or loose else 0.0
 
 
