@@ -76,13 +76,13 @@ def divide(
         return None
     framing.check_drawing(drawing, options)
     gray = _gray(picture)
-    panels = find_panels(gray)
+    bubbles = find_bubbles(gray)
+    panels = find_panels(gray, bubbles=bubbles)
     if len(panels) < 2 and options.panels == "auto":
         return None
     found = [kinds.kind(_seen(picture, _box(panel))) for panel in panels]
     kind, notes = _kind(drawing, panels, found, recipe, options)
     sheet = finish.on_paper(picture) if kind == "line" else picture
-    bubbles = find_bubbles(gray)
     kept = keeping.kept(gray, panels, bubbles)
     if sheet.alpha is not None:
         kept |= (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from colorize.pictures.pages.sheet import Sheet
+from colorize.pictures.pages.sheet import Sheet, shares
 
 Points = np.ndarray  # float32 (4, 2): x, y, from the upper left corner with the clock
 Profile = np.ndarray
@@ -28,6 +28,7 @@ SURE = 0.8  # a score that needs no comparison
 RELAXED = 0.6  # of FRAMED, for slopes that are only nearly right
 OPEN = 0.015  # of its length at each end, where a gutter goes on and an area's frame would stop it
 OPENED = 0.5  # of both ends that is open
+HIDDEN = 0.6  # what a bubble there counts
 WIDEST, LEAST = (
     0.065,
     0.07,
@@ -57,7 +58,7 @@ def best(page: Sheet, area: Points) -> Cut | None:
     if height < 2 * LEAST * longer or width < LEAST * longer:
         return None
     across = min(COLUMNS, width)
-    seen = rectified(np.dstack((page.paper, page.ink)), area, (height, width))
+    seen = rectified(page.layers, area, (height, width))
     small = (
         np.asarray(cv2.resize(seen, (across, height), interpolation=cv2.INTER_AREA), np.float32)
         / 255
@@ -109,7 +110,7 @@ def _level(seen: np.ndarray, rise: float, ask: tuple[int, float], share: float) 
     if rise:
         shear = np.array([[1, 0, 0], [-rise / width, 1, rise / 2]], np.float32)
         seen = np.asarray(cv2.warpAffine(seen, shear, (width, height), flags=cv2.INTER_LINEAR))
-    rows = cv2.reduce(seen, 1, cv2.REDUCE_AVG)[:, 0]  # (h, 2)
+    rows = shares(cv2.reduce(seen, 1, cv2.REDUCE_AVG)[:, 0])
     end = max(2, round(OPEN * width))
     bare = np.concatenate(([0], rows[:, 0] >= bareness, [0])).astype(np.int8)
     begins, ends = np.flatnonzero(np.diff(bare) == 1), np.flatnonzero(np.diff(bare) == -1)
@@ -119,7 +120,7 @@ def _level(seen: np.ndarray, rise: float, ask: tuple[int, float], share: float) 
         if low < least or high > height - least or high - low > WIDEST * page:
             continue
         score = _score(rows, low, high, share)
-        if score > 0 and _opened(seen[low:high, :, 0], end) >= OPENED:
+        if score > 0 and _opened(seen[low:high], end) >= OPENED:
             lean = np.array((-rise / 2, rise / 2))
             above, below = ((at + lean) / height for at in (low, high))
             cuts.append(Cut((above[0], above[1]), (below[0], below[1]), high - low, score))
@@ -127,8 +128,8 @@ def _level(seen: np.ndarray, rise: float, ask: tuple[int, float], share: float) 
 
 
 def _opened(strip: Profile, end: int) -> float:
-    """How far the ends of a strip (n, w) are paper all the way, so that no frame stops it."""
-    columns = strip.mean(0)
+    """How far the ends of a strip (n, w, 3) are paper all the way, so that no frame stops it."""
+    columns = strip[..., 0].mean(0) + HIDDEN * (1 - strip[..., 2].mean(0))
     return float(columns[:end].min() + columns[-end:].min()) / 2
 
 
@@ -143,4 +144,4 @@ def _score(rows: Profile, low: int, high: int, share: float) -> float:
 
 def _edge(rows: Profile) -> float:
     """How much of a row beside a strip is frame, or at least no paper."""
-    return max(float(rows[:, 1].max(initial=0)), FAINTER * float(1 - rows[:, 0].min(initial=1)))
+    return max(float(rows[:, 1].max(initial=0)), FAINTER * float(rows[:, 2].max(initial=0)))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from colorize.pictures.pages.cuts import Points, extent
-from colorize.pictures.pages.sheet import Sheet
+from colorize.pictures.pages.sheet import Sheet, shares
 
 FRAME = 0.5  # of a side's length that is ink, or at least no paper, where its panel begins
 BEFORE = 0.72  # of the area before it that is paper
@@ -36,7 +36,7 @@ def support(area: Points, page: Sheet) -> float:
     for side in range(4):
         turned = np.roll(area, -side, 0)
         rows, length = _rows(turned, page)[:RIM], float(np.linalg.norm(turned[1] - turned[0]))
-        found += length * max(float(rows[:, 1].max()), float(1 - rows[:, 0].min()))
+        found += length * max(float(rows[:, 1].max()), float(rows[:, 2].max()))
         lengths += length
     return found / lengths
 
@@ -44,11 +44,11 @@ def support(area: Points, page: Sheet) -> float:
 def _moved(area: Points, page: Sheet) -> Points | None:
     """The area with its first side, from corner 0 to 1, moved inside."""
     rows = _rows(area, page)
-    spotted = np.flatnonzero(rows[:, 0] < 1 - SPOTTED)
+    spotted = np.flatnonzero(rows[:, 2] > SPOTTED)
     if not len(spotted):
         return None
     deep = max(2, round(DEEP * max(page.paper.shape)))
-    edges = np.flatnonzero((rows[:deep, 1] >= FRAME) | (rows[:deep, 0] <= 1 - FRAME))
+    edges = np.flatnonzero((rows[:deep, 1] >= FRAME) | (rows[:deep, 2] >= FRAME))
     at = int(spotted[0]) if spotted[0] <= deep else 0
     if len(edges) and rows[: edges[0] + 1, 0].mean() * (edges[0] + 1) >= BEFORE * edges[0]:
         at = int(edges[0])
@@ -71,6 +71,6 @@ def _rows(area: Points, page: Sheet) -> Points:
     begin = area[0] + (along + inward - 1) / 2  # the middle of the first pixel
     turn = np.column_stack((along, inward, begin)).astype(np.float32)
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    masks = np.dstack((page.paper, page.ink))
+    masks = page.layers
     both = cv2.warpAffine(masks, turn, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.reduce(both, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0] / 255)
+    return shares(cv2.reduce(both, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0])

@@ -7,13 +7,14 @@ Nagy and Seth 1984, with gutters that may lean).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
 import numpy as np
 
 from colorize.pictures.pages import cuts
+from colorize.pictures.pages.bubbles import find_bubbles
 from colorize.pictures.pages.cuts import Cut, Points
 from colorize.pictures.pages.frames import fitted, support
 from colorize.pictures.pages.sheet import Gray, Sheet, sheet
@@ -47,10 +48,13 @@ class Panel:
         return float(cv2.contourArea(self.polygon))
 
 
-def find_panels(gray: Gray, order: Literal["right", "left"] = "right") -> tuple[Panel, ...]:
+def find_panels(
+    gray: Gray, order: Literal["right", "left"] = "right", bubbles: np.ndarray | None = None
+) -> tuple[Panel, ...]:
     """Return the panels of a page in reading order, or one that is the whole page.
 
-    gray: (H, W), uint8, uint16 or float in [0, 1]. order: the side that rows are read from. A splash
+    gray: (H, W), uint8, uint16 or float in [0, 1]. order: the side that rows are read from. bubbles:
+    (H, W), what `find_bubbles` returns, if it is known; they hide the gutters that they cross. A splash
     page, a single drawing and a photo are one panel, and so is a page whose panels no gutter parts.
     """
     height, width = gray.shape
@@ -59,9 +63,9 @@ def find_panels(gray: Gray, order: Literal["right", "left"] = "right") -> tuple[
     )
     if min(height, width) < SMALLEST:
         return (whole,)
-    page = sheet(gray, SIDE)
+    page = sheet(gray, SIDE, find_bubbles(gray) if bubbles is None else bubbles)
     if _black(page):
-        page = Sheet(page.black, cv2.bitwise_not(page.black), page.black, page.scale, CROSSED)
+        page = replace(page, paper=page.black, ink=cv2.bitwise_not(page.black), bare=CROSSED)
     small = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32) * page.paper.shape[::-1]
     areas = list(_parts(small.astype(np.float32), page, order == "right"))
     if not 2 <= len(areas) <= MOST or not _fills(areas, page):

@@ -13,6 +13,8 @@ Mask = np.ndarray  # (h, w) uint8
 PAPER = 0.87  # of the paper's brightness; what is lighter is paper
 INK = 0.55  # what is darker is ink, also a thin line that went pale by shrinking
 BLACK = 0.2  # what is darker is solid black, as between the panels of some pages
+OUTLINE = 7  # pixels, twice the width of a bubble's outline
+LITTLE = 0.4  # of the best seen row; a row of which less is seen counts for less
 WINDOW = 0.15  # of the longer side; shadows on scans are wider than this
 DULLEST = 0.8  # of the brightest paper; what is darker everywhere around is no paper in shadow
 
@@ -21,17 +23,30 @@ DULLEST = 0.8  # of the brightest paper; what is darker everywhere around is no 
 class Sheet:
     """A page at working size: masks (h, w) of 0 and 255, and how much larger the page is, as (down, across).
 
-    bare: how much of a gutter's length is paper at least; bubbles and figures cross gutters.
+    seen: what is no bubble. bare: how much of a gutter's length is paper at least; bubbles and figures cross gutters.
     """
 
     paper: Mask
     ink: Mask
     black: Mask
+    seen: Mask
     scale: tuple[float, float]
     bare: float = 0.8
 
+    @property
+    def layers(self) -> np.ndarray:
+        """Paper and ink outside of bubbles, and what is outside of bubbles: (h, w, 3)."""
+        return np.dstack((self.paper & self.seen, self.ink & self.seen, self.seen))
 
-def sheet(gray: Gray, side: int) -> Sheet:
+
+def shares(layers: np.ndarray) -> np.ndarray:
+    """Share of paper, of ink, and of all but paper in what is seen, (n, 3) in [0, 1], of means (n, 3) of layers."""
+    paper, ink, seen = layers.T
+    enough = np.maximum(seen, LITTLE * max(float(seen.max(initial=0)), 1e-6))
+    return np.stack((paper, ink, seen - paper), 1) / enough[:, None]
+
+
+def sheet(gray: Gray, side: int, bubbles: np.ndarray) -> Sheet:
     """Return the masks of a page (H, W), whose longer side is at most `side` in them.
 
     gray: uint8, uint16, or float in [0, 1]; brightness is measured beside the paper around a place,
@@ -42,7 +57,13 @@ def sheet(gray: Gray, side: int) -> Sheet:
     share = small / brightness(small)
     levels = share > PAPER, share < INK, share < BLACK
     paper, ink, black = (np.where(at, 255, 0).astype(np.uint8) for at in levels)
-    return Sheet(paper, ink, black, (height / small.shape[0], width / small.shape[1]))
+    covered = cv2.resize(
+        bubbles.astype(np.uint8), small.shape[::-1], interpolation=cv2.INTER_NEAREST
+    )
+    seen = np.where(cv2.dilate(covered, np.ones((OUTLINE, OUTLINE), np.uint8)) > 0, 0, 255)
+    return Sheet(
+        paper, ink, black, seen.astype(np.uint8), (height / small.shape[0], width / small.shape[1])
+    )
 
 
 def reduced(gray: Gray, side: int) -> np.ndarray:
