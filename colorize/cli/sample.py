@@ -139,6 +139,13 @@ def sample(
     flat: Annotated[
         bool, typer.Option("--flat", help="Fill each region of line art with one flat color")
     ] = False,
+    panels: Annotated[
+        Literal["auto", "on", "off"],
+        typer.Option(
+            metavar="MODE",
+            help="Color manga pages panel by panel: auto (if it looks like a page), on, off",
+        ),
+    ] = "auto",
     layers: Annotated[
         Path | None,
         typer.Option(
@@ -197,7 +204,7 @@ def sample(
             "strength": common.weights("--strength", strength),
         },
         **{"variations": variations, "size": size, "precision": precision, "batch": batch},
-        **{"force": force, "film": film is not None, "hint_mode": hint_mode},
+        **{"force": force, "film": film is not None, "hint_mode": hint_mode, "panels": panels},
         **{"flat": flat, "layers": layers is not None, "spacing": spacing},
         **{"manner": knobs.manner(knob or (), text or (), edits)},
     }

@@ -16,16 +16,18 @@ from colorize import checkpoint
 from colorize.checkpoint import Loaded
 from colorize.checkpoint.adapters import Given
 from colorize.errors import ColorizeError
-from colorize.painter import latent
+from colorize.painter import latent, pages
+from colorize.painter.binding import bound
 from colorize.painter.easel import Easel, Task
 from colorize.painter.easel import Painted as Painted
 from colorize.painter.easel import Step as Step
-from colorize.painter.framing import frame, references
+from colorize.painter.framing import Frame, frame, references
 from colorize.painter.hinting import read_hints
 from colorize.painter.options import Job as Job
 from colorize.painter.options import Named as Named
 from colorize.painter.options import Options as Options
 from colorize.painter.options import check, check_job, guidance
+from colorize.painter.pages import Page
 from colorize.pictures import files, marks, palettes
 from colorize.pictures.picture import Picture
 
@@ -116,56 +118,99 @@ def colors(palette: File | Picture) -> Named:
     return Named(name, files.from_tensor(palettes.swatches(found)), palette=True)
 
 
+@dataclass(frozen=True)
+class _Sheet:
+    """A job under way: one task, or one for each panel of its page."""
+
+    drawing: Picture
+    tasks: tuple[Task, ...]
+    page: Page | None = None
+
+    def outcome(self) -> Outcome | None:
+        """What became of the job, once all its tasks are done."""
+        job = self.tasks[0].job
+        error = next((task.error for task in self.tasks if task.error), None)
+        if not all(task.done or task.error for task in self.tasks):
+            return None
+        done = tuple(zip(*(task.done for task in self.tasks), strict=False))
+        if error:
+            return Outcome(job, self.drawing, error=error)
+        if self.page is None:
+            return Outcome(job, self.drawing, tuple(one for (one,) in done))
+        return Outcome(job, self.drawing, tuple(bound(self.page, parts) for parts in done))
+
+
 class _Gatherer:
-    """Reads drawings, and gathers those that fit into one batch."""
+    """Reads drawings, and gathers those, or their panels, that fit into one batch."""
 
     def __init__(self, easel: Easel) -> None:
         self.easel, self.recipe, self.options = easel, easel.model.recipe, easel.options
         self.given: tuple[Named, ...] = ()
         self.reference: Tensor | None = None  # made of `given`, which many jobs share
+        self.sheets: list[_Sheet] = []  # begun, in the order of their jobs
+        self.waiting: list[Task] = []  # of one key
 
     def work(self, jobs: Iterable[Job]) -> Iterator[Step | Outcome]:
-        waiting: list[Task] = []
         for job in jobs:
             ready = self.ready(job)
-            if isinstance(ready, Outcome) or (waiting and ready.key != waiting[0].key):
-                yield from self.finish(waiting)
-                waiting = []
             if isinstance(ready, Outcome):
+                yield from self.finish()
                 yield ready
                 continue
-            waiting.append(ready)
-            if len(waiting) * self.options.variations >= self.easel.batch:
-                yield from self.finish(waiting)
-                waiting = []
-        yield from self.finish(waiting)
+            self.sheets.append(ready)
+            for task in ready.tasks:
+                if self.waiting and task.key != self.waiting[0].key:
+                    yield from self.finish()
+                self.waiting.append(task)
+                if len(self.waiting) * self.options.variations >= self.easel.batch:
+                    yield from self.finish()
+        yield from self.finish()
 
-    def finish(self, tasks: list[Task]) -> Iterator[Step | Outcome]:
+    def finish(self) -> Iterator[Step | Outcome]:
         """Paint what has been gathered."""
+        tasks, self.waiting = self.waiting, []
         yield from self.easel.paint(tasks)
-        for task in tasks:
-            done = () if task.error else tuple(task.done)
-            yield Outcome(task.job, task.frame.original, done, task.error)
+        while self.sheets and (outcome := self.sheets[0].outcome()):
+            del self.sheets[0]
+            yield outcome
 
-    def ready(self, job: Job) -> Task | Outcome:
+    def ready(self, job: Job) -> _Sheet | Outcome:
         """Read a job's drawing and fit it to the model, or say why that cannot be."""
-        begin = time.perf_counter()
         try:
-            notes = check_job(self.recipe, self.options, job)
-            latent.check_job(self.recipe, self.options, job)
-            if job.references is not self.given:
-                self.given, self.reference = job.references, references(job.references, self.recipe)
-            drawing = job.drawing() if callable(job.drawing) else job.drawing
-            picture = drawing if isinstance(drawing, Picture) else files.read(drawing, job.name)
-            sheet = Named(job.name, picture)
-            hints = read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
-            given = self.recipe, self.options, self.reference, hints, job.dots, job
-            fitted = frame(sheet, *given)
+            return self.sheet(job)
         except MemoryError:
             error = ColorizeError(f"`{job.name}` does not fit into the memory", "scale it down")
             return Outcome(job, error=error)
         except ColorizeError as error:
             return Outcome(job, error=error)
-        fitted = replace(fitted, notes=(*picture.notes, *notes, *fitted.notes))
+
+    def sheet(self, job: Job) -> _Sheet:
+        """A job's drawing as tasks; raises ColorizeError."""
+        begin = time.perf_counter()
+        notes = check_job(self.recipe, self.options, job)
+        latent.check_job(self.recipe, self.options, job)
+        if job.references is not self.given:
+            self.given, self.reference = job.references, references(job.references, self.recipe)
+        drawing = job.drawing() if callable(job.drawing) else job.drawing
+        picture = drawing if isinstance(drawing, Picture) else files.read(drawing, job.name)
+        named = Named(job.name, picture)
+        hints = read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
+        page = pages.divide(named, job, hints, self.recipe, self.options)
+        if page is None:
+            given = self.recipe, self.options, self.reference, hints, job.dots, job
+            fitted = [frame(named, *given)]
+        else:
+            fitted = list(pages.frames(page, job.name, self.recipe, self.options, self.reference))
+        seconds = (time.perf_counter() - begin) / len(fitted)
+        more = picture.notes + notes
+        tasks = (self.task(job, one, more, seconds, 1 / len(fitted)) for one in fitted)
+        return _Sheet(picture, tuple(tasks), page)
+
+    def task(
+        self, job: Job, fitted: Frame, notes: tuple[str, ...], seconds: float, share: float
+    ) -> Task:
+        """The task of a drawing or a panel. Hints of the page may all lie on other panels."""
         weights = guidance(self.easel.sampling, self.options, fitted.hints)
-        return Task(job, fitted, weights, time.perf_counter() - begin)
+        if "hints" not in fitted.hints:
+            weights.pop("hints", None)
+        return Task(job, replace(fitted, notes=notes + fitted.notes), weights, seconds, share)

@@ -60,12 +60,16 @@ class Step:
 
 @dataclass
 class Task:
-    """A job under way. guidance: by hint. seconds: since it was taken up, but for the walk."""
+    """A job under way, or a panel of one. guidance: by hint. seconds: since it was taken up, but for the walk.
+
+    share: of its job's work.
+    """
 
     job: Job
     frame: Frame
     guidance: dict[str, float]
     seconds: float
+    share: float = 1.0
     done: list[Painted] = field(default_factory=list)
     error: ColorizeError | None = None
 
@@ -145,14 +149,18 @@ class Easel:
         frames: list[list[Picture]] = [[] for _ in rows]
         seeds = [seed_of(options.seed, task.frame.original, at) for task, at in rows]
         hints = _joined([task.frame.hints for task, _ in rows]).to(self.device)
-        weights = rows[0][0].guidance, options.strength
+        strength = dict(options.strength)
+        if "hints" not in hints:
+            strength.pop("hints", None)  # they lie on other panels of the page
+        weights = rows[0][0].guidance, strength
         walk = self.colorizer.walk(hints, self.sampling, seeds, *weights, options.manner)
         with self._counted() as calls:
             while state := self._next(walk):
                 last = state
                 if options.film:
                     self._expose(frames, rows, state, hints)
-                yield Step(len(rows) / (self.sampling.steps * options.variations))
+                work = sum(task.share for task, _ in rows)
+                yield Step(work / (self.sampling.steps * options.variations))
         colors = self._decoded(last.x, hints)
         share = (time.perf_counter() - begin) / len(rows)
         for (task, at), color, film in zip(rows, colors, frames, strict=True):

@@ -73,24 +73,16 @@ def frame(
     a kind the model does not take, and for hints that do not fit it.
     """
     name, picture = drawing.name, drawing.picture
-    height, width = picture.size
-    if min(height, width) < SMALLEST:
-        raise ColorizeError(
-            f"`{name}` is {width} x {height} pixels; a drawing needs at least"
-            f" {SMALLEST} x {SMALLEST}",
-            "the file may be a thumbnail, or cut off; open it in a viewer",
-        )
-    if MARK in picture.text and not options.force:
-        raise Colored(f"`{name}` was colored by this program already", "color it anew with --force")
+    check_drawing(drawing, options)
     sized = latent.inner_size if latent.is_latent(recipe) else inner_size
     inner = sized(picture.size, options.size or recipe.size)
     seen = shrunk(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
-    kind, given, notes = _settled(name, kinds.kind(seen), recipe, options)
+    kind, given, notes = settled(name, kinds.kind(seen), recipe, options)
     check_kind(name, kind, options)
     if kind == "gray" and toned(seen):
         notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
     tensors: dict[str, Tensor] = {given: _drawing(seen, picture.size, inner, kind, given)}
-    given_hints, more = _hinted(drawing, hints, dots)
+    given_hints, more = hinted(drawing, hints, dots)
     if given_hints is not None:
         small, line = strokes.resize(given_hints, inner), tensors.get("line")
         tensors["hints"] = small if line is None else inky.off_ink(small, line)
@@ -103,7 +95,20 @@ def frame(
     return Frame(picture, kind, fitted, notes + more, _touch(given_hints, picture.size, options))
 
 
-def _hinted(
+def check_drawing(drawing: Named, options: Options) -> None:
+    """Refuse a drawing that is tiny (ColorizeError), or a result of this program (Colored)."""
+    name, (height, width) = drawing.name, drawing.picture.size
+    if min(height, width) < SMALLEST:
+        raise ColorizeError(
+            f"`{name}` is {width} x {height} pixels; a drawing needs at least"
+            f" {SMALLEST} x {SMALLEST}",
+            "the file may be a thumbnail, or cut off; open it in a viewer",
+        )
+    if MARK in drawing.picture.text and not options.force:
+        raise Colored(f"`{name}` was colored by this program already", "color it anew with --force")
+
+
+def hinted(
     drawing: Named, hints: Picture | str | Tensor | None, dots: tuple[Mark, ...]
 ) -> tuple[Tensor | None, tuple[str, ...]]:
     """The hint map of a drawing and notes; errors tell which of many drawings it is for."""
@@ -160,7 +165,7 @@ def shrunk(picture: Picture, side: int) -> Picture:
     return picture.on_white()
 
 
-def _settled(
+def settled(
     name: str, found: kinds.Kind, recipe: Recipe, options: Options
 ) -> tuple[Kind, str, tuple[str, ...]]:
     """What the drawing is, which hint it becomes, and what the user should know of that."""

@@ -76,6 +76,7 @@ class Options:
     rounding. force: color what is in color, or blank, already. film: keep what the model expected after every step.
     hint_mode: `hard` gives hinted pixels their very color and lets the area follow, `soft` only tells the
     model of them. flat: one flat color for every region of line art. layers: keep the layers of the result.
+    panels: color manga pages panel by panel, see `pages.divide`; `auto` looks whether it is one.
     """
 
     kind: Literal["auto", "line", "gray"] = "auto"
@@ -94,12 +95,14 @@ class Options:
     hint_mode: Literal["hard", "soft"] = "hard"
     flat: bool = False
     layers: bool = False
+    panels: Literal["auto", "on", "off"] = "auto"
     spacing: str | None = None
     manner: Manner | None = None
 
     def __post_init__(self) -> None:
         _among("kind", self.kind, ("auto", "line", "gray"))
         _among("hint mode", self.hint_mode, ("hard", "soft"))
+        _among("way with panels", self.panels, ("auto", "on", "off"))
         if self.size is not None and not SIZES[0] <= self.size <= SIZES[1]:
             raise ColorizeError(
                 f"size is {self.size}", f"it goes from {SIZES[0]} to {SIZES[1]} pixels", code=2

@@ -1,0 +1,192 @@
+"""Divide manga pages into panels, and make of each a drawing that a model can color.
+
+Knows nothing of noise, steps or devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+
+from colorize.errors import ColorizeError
+from colorize.painter import framing
+from colorize.painter.framing import Frame, Kind
+from colorize.painter.options import Job, Named, Options
+from colorize.pictures import finish, kinds, strokes
+from colorize.pictures.pages import Panel, find_bubbles, find_panels
+from colorize.pictures.pages import kept as keeping
+from colorize.pictures.picture import Picture
+from colorize.recipes import Recipe
+
+SMALLEST = 400  # pixels of a page's longer side; smaller pictures are single drawings
+PORTRAIT = 1.1  # height of a page over its width, at least
+CONTEXT = 0.04  # of a panel's longer side that the model sees around it
+COLORED = 0.5  # of the panels' area; a page with more in color is in color
+
+Slices = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A panel to color: where its picture with surroundings is on the page, and where it goes.
+
+    crop, box: rows and columns of the page. mask: (h, w), the pixels of the box that are colored.
+    """
+
+    crop: Slices
+    box: Slices
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, what it is, and its panels in reading order.
+
+    sheet: what colors go onto, the original but for ink that lay on nothing. clean: the sheet as models
+    see it. panels: all there are, also those left alone. hints: (1, 4, H, W) or None.
+    """
+
+    original: Picture
+    sheet: Picture
+    clean: Picture
+    kind: Kind
+    panels: int
+    parts: tuple[Part, ...]
+    hints: Tensor | None
+    notes: tuple[str, ...]
+
+
+def divide(
+    drawing: Named,
+    job: Job,
+    hints: Picture | str | Tensor | None,
+    recipe: Recipe,
+    options: Options,
+) -> Page | None:
+    """Return a drawing as a page, or None if it is to be colored as one picture.
+
+    Raises ColorizeError as `framing.frame` does, and (wrong usage) where panels are asked for beside
+    what works on one picture only.
+    """
+    picture = drawing.picture
+    if not _wanted(picture, job, options):
+        return None
+    framing.check_drawing(drawing, options)
+    gray = _gray(picture)
+    bubbles = find_bubbles(gray)
+    panels = find_panels(gray, bubbles=bubbles)
+    if len(panels) < 2 and options.panels == "auto":
+        return None
+    found = [kinds.kind(_seen(picture, _box(panel))) for panel in panels]
+    kind, notes = _kind(drawing, panels, found, recipe, options)
+    sheet = finish.on_paper(picture) if kind == "line" else picture
+    kept = keeping.kept(gray, panels, bubbles)
+    if sheet.alpha is not None:
+        kept |= (
+            sheet.alpha < sheet.peak
+        )  # where paper shines through, a color would be laid on twice
+    parts = tuple(
+        _part(panel, gray.shape, kept)
+        for panel, what in zip(panels, found, strict=True)
+        if (options.force or what in ("line", "gray")) and not keeping.empty(gray, panel, kept)
+    )
+    if not parts:
+        return None
+    given, more = framing.hinted(drawing, hints, job.dots)
+    if given is not None:
+        given = strokes.resize(given, picture.size)
+    clean = _without_letters(sheet, gray, bubbles)
+    return Page(picture, sheet, clean, kind, len(panels), parts, given, (*notes, *more))
+
+
+def frames(
+    page: Page, name: str, recipe: Recipe, options: Options, reference: Tensor | None
+) -> Iterator[Frame]:
+    """Fit every part of a page to the model, see `framing.frame`; the model sees bubbles without letters."""
+    options = replace(options, kind=page.kind, force=True)  # what it is has been seen to
+    for part in page.parts:
+        hints = None if page.hints is None else page.hints[:, :, *part.crop]
+        if hints is not None and not bool((hints[:, 3] > 0).any()):
+            hints = None
+        drawing = Named(name, _cut(page.clean, part.crop))
+        fitted = framing.frame(drawing, recipe, options, reference, hints)
+        yield replace(fitted, original=_cut(page.sheet, part.crop), notes=page.notes)
+
+
+def _wanted(picture: Picture, job: Job, options: Options) -> bool:
+    """Whether panels are looked for; refuses them beside what works on one picture only."""
+    hindrances = {
+        "layers": options.layers,
+        "masks and backgrounds": any(
+            one is not None for one in (job.mask, job.reference_mask, job.background)
+        ),
+    }
+    hindered = [name for name, there in hindrances.items() if there]
+    if options.panels == "on" and hindered:
+        raise ColorizeError(
+            f"panels are colored one by one, but {hindered[0]} are of one picture",
+            f"leave {hindered[0]} out, or color the page as one with --panels off",
+            code=2,
+        )
+    height, width = picture.size
+    page = max(height, width) >= SMALLEST and height >= PORTRAIT * width
+    return options.panels == "on" or (options.panels == "auto" and page and not hindered)
+
+
+def _kind(
+    drawing: Named,
+    panels: Sequence[Panel],
+    found: Sequence[kinds.Kind],
+    recipe: Recipe,
+    options: Options,
+) -> tuple[Kind, tuple[str, ...]]:
+    """What a page is. A page that is in color but for some panels is what those are."""
+    whole = kinds.kind(_seen(drawing.picture, (slice(None), slice(None))))
+    areas = np.array([panel.area for panel in panels])
+    if whole == "color" and areas[[one == "color" for one in found]].sum() <= COLORED * areas.sum():
+        whole = "gray" if "gray" in found else "line"
+    kind, _, notes = framing.settled(drawing.name, whole, recipe, options)
+    return kind, notes
+
+
+def _part(panel: Panel, size: tuple[int, ...], kept: np.ndarray) -> Part:
+    """A panel and as much around it as the model is to see."""
+    left, top, right, bottom = panel.box
+    more = round(CONTEXT * max(right - left, bottom - top))
+    rows = slice(max(0, top - more), min(size[0], bottom + more))
+    columns = slice(max(0, left - more), min(size[1], right + more))
+    box = _box(panel)
+    return Part((rows, columns), box, keeping.inside(panel) & ~kept[box])
+
+
+def _box(panel: Panel) -> Slices:
+    left, top, right, bottom = panel.box
+    return slice(top, bottom), slice(left, right)
+
+
+def _cut(picture: Picture, where: Slices) -> Picture:
+    """A rectangle of a picture, on white."""
+    alpha = None if picture.alpha is None else picture.alpha[where]
+    return picture.replaced(picture.pixels[where], alpha).on_white()
+
+
+def _seen(picture: Picture, where: Slices) -> Tensor:
+    """A rectangle of a picture as small as kinds are told by."""
+    return framing.shrunk(_cut(picture, where), 2 * kinds.SIDE).tensor()
+
+
+def _gray(picture: Picture) -> np.ndarray:
+    """The page on white, (H, W): its darkest channel, in which colored ink is dark, too."""
+    return np.ascontiguousarray(picture.on_white().pixels.min(2))
+
+
+def _without_letters(sheet: Picture, gray: np.ndarray, bubbles: np.ndarray) -> Picture:
+    """The page as the model is to see it: nothing but paper in its bubbles."""
+    if not bubbles.any():
+        return sheet
+    pixels = sheet.pixels.copy()
+    pixels[bubbles] = np.quantile(gray[bubbles], 0.9).astype(pixels.dtype)
+    return replace(sheet, pixels=pixels)

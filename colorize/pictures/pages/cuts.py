@@ -1,0 +1,147 @@
+"""Find the gutter that cuts an area of a page in two. Knows nothing of what is cut then.
+
+An area is a quadrilateral; drawn as a rectangle, its straight gutters stay straight, and become
+rows after shearing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from colorize.pictures.pages.sheet import Sheet, shares
+
+Points = np.ndarray  # float32 (4, 2): x, y, from the upper left corner with the clock
+Profile = np.ndarray
+
+LEAN = 0.3  # a gutter rises or falls by at most this share of its area's width
+LEANS = 41  # so many slopes are tried; odd, so that level is one of them
+NEARBY = (-0.5, -0.25, 0.25, 0.5)  # of the way to the next slope; tried around the best ones
+TRIED = 3  # so many of them
+COLUMNS = 160  # that an area's width is shrunk to; sums along rows need no more
+FRAMED = 0.58  # of its length that runs along a frame or another sharp edge, on either side
+LOOSE = 0.3  # the same on one side, if both sides together have BOTH and the gutter is CLEAN; frames may be missing
+BOTH, CLEAN = 1.0, 0.97
+SURE = 0.8  # a score that needs no comparison
+RELAXED = 0.6  # of FRAMED, for slopes that are only nearly right
+OPEN = 0.015  # of its length at each end, where a gutter goes on and an area's frame would stop it
+OPENED = 0.5  # of both ends that is open
+HIDDEN = 0.6  # what a bubble there counts
+WIDEST, LEAST = (
+    0.065,
+    0.07,
+)  # share of the page that gutters are wide, and areas are high, at most and at least
+FAINTER = 0.9  # worth of an edge that is no line of ink
+LINE = 3  # rows beside a gutter in which its frame's line lies
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A gutter from the left to the right of a rectangle.
+
+    above, below: (y at the left, y at the right) of its edges, as shares of the height. width: its
+    height in pixels. score: how sure it is.
+    """
+
+    above: tuple[float, float]
+    below: tuple[float, float]
+    width: float
+    score: float
+
+
+def best(page: Sheet, area: Points) -> Cut | None:
+    """The best gutter from the left to the right side of an area of a page, or None."""
+    longer = max(page.paper.shape)
+    height, width = extent(area)
+    if height < 2 * LEAST * longer or width < LEAST * longer:
+        return None
+    across = min(COLUMNS, width)
+    seen = rectified(page.layers, area, (height, width))
+    small = (
+        np.asarray(cv2.resize(seen, (across, height), interpolation=cv2.INTER_AREA), np.float32)
+        / 255
+    )
+    ask = longer, page.bare
+    level = _level(small, 0, ask, 1.0)
+    if any(one.score > SURE for one in level):
+        return max(level, key=lambda one: one.score)  # most gutters are level
+    coarse = np.asarray(
+        cv2.resize(small, (max(2, across // 3), height), interpolation=cv2.INTER_AREA)
+    )
+    step = 2 * LEAN / (LEANS - 1)
+    rough = [
+        (one.score, lean)
+        for lean in np.linspace(-LEAN, LEAN, LEANS)
+        for one in _level(coarse, lean * width, ask, RELAXED)
+    ]
+    tried = {lean for _, lean in sorted(rough)[-TRIED:]}
+    near = {lean + step * part for lean in tried for part in (0, *NEARBY)}
+    fine = [one for lean in sorted(near) for one in _level(small, lean * width, ask, 1.0)]
+    return max((*level, *fine), key=lambda one: one.score, default=None)
+
+
+def extent(area: Points) -> tuple[int, int]:
+    """Height and width of an area in pixels, each the mean of two sides."""
+    sides = np.linalg.norm(area - np.roll(area, -1, 0), axis=1)
+    return max(2, round(float(sides[1] + sides[3]) / 2)), max(
+        2, round(float(sides[0] + sides[2]) / 2)
+    )
+
+
+def rectified(seen: np.ndarray, area: Points, size: tuple[int, int]) -> np.ndarray:
+    """An area of a picture drawn as a rectangle (h, w, C)."""
+    height, width = size
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    turn = cv2.getPerspectiveTransform(area, corners)
+    return np.asarray(
+        cv2.warpPerspective(seen, turn, (width, height), flags=cv2.INTER_LINEAR), np.uint8
+    )
+
+
+def _level(seen: np.ndarray, rise: float, ask: tuple[int, float], share: float) -> list[Cut]:
+    """The gutters that fall by `rise` pixels from left to right.
+
+    ask: pixels of the page's longer side, and how bare a gutter is. share: of the frames that are asked for.
+    """
+    height, width = seen.shape[:2]
+    page, bareness = ask
+    if rise:
+        shear = np.array([[1, 0, 0], [-rise / width, 1, rise / 2]], np.float32)
+        seen = np.asarray(cv2.warpAffine(seen, shear, (width, height), flags=cv2.INTER_LINEAR))
+    rows = shares(cv2.reduce(seen, 1, cv2.REDUCE_AVG)[:, 0])
+    end = max(2, round(OPEN * width))
+    bare = np.concatenate(([0], rows[:, 0] >= bareness, [0])).astype(np.int8)
+    begins, ends = np.flatnonzero(np.diff(bare) == 1), np.flatnonzero(np.diff(bare) == -1)
+    least = LEAST * page - abs(rise) / 2
+    cuts = []
+    for low, high in zip(begins.tolist(), ends.tolist(), strict=True):
+        if low < least or high > height - least or high - low > WIDEST * page:
+            continue
+        score = _score(rows, low, high, share)
+        if score > 0 and _opened(seen[low:high], end) >= OPENED:
+            lean = np.array((-rise / 2, rise / 2))
+            above, below = ((at + lean) / height for at in (low, high))
+            cuts.append(Cut((above[0], above[1]), (below[0], below[1]), high - low, score))
+    return cuts
+
+
+def _opened(strip: Profile, end: int) -> float:
+    """How far the ends of a strip (n, w, 3) are paper all the way, so that no frame stops it."""
+    columns = strip[..., 0].mean(0) + HIDDEN * (1 - strip[..., 2].mean(0))
+    return float(columns[:end].min() + columns[-end:].min()) / 2
+
+
+def _score(rows: Profile, low: int, high: int, share: float) -> float:
+    """How sure a strip of paper between two rows is a gutter; 0 if it is none."""
+    bare = float(rows[low:high, 0].max())
+    sides = rows[max(0, low - LINE) : low], rows[high : high + LINE]
+    weak, strong = sorted(_edge(side) for side in sides)
+    loose = weak >= share * LOOSE and weak + strong >= BOTH and bare >= CLEAN
+    return (weak + strong + bare) / 3 if weak >= share * FRAMED or loose else 0.0
+
+
+def _edge(rows: Profile) -> float:
+    """How much of a row beside a strip is frame, or at least no paper."""
+    return max(float(rows[:, 1].max(initial=0)), FAINTER * float(rows[:, 2].max(initial=0)))

@@ -1,0 +1,142 @@
+"""Cut a manga page into its panels along its gutters. Knows nothing of colors or of files.
+
+A page is cut along its surest gutter, and so is each part, until none is left (recursive X-Y cut,
+Nagy and Seth 1984, with gutters that may lean).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from colorize.pictures.pages import cuts
+from colorize.pictures.pages.bubbles import find_bubbles
+from colorize.pictures.pages.cuts import Cut, Points
+from colorize.pictures.pages.frames import fitted, support
+from colorize.pictures.pages.sheet import Gray, Sheet, sheet
+
+SIDE = 900  # pixels of a page's longer side while its panels are looked for
+SMALLEST = 64  # pixels of a page's shorter side; below there is nothing to cut
+MOST = 24  # panels; more are rows of something else
+CROSSED = 0.62  # of a black gutter's length that is black at least; white bubbles cross it
+EDGE = 0.015  # of the longer side: the rim by which black gutters are told
+SURER = 0.07  # of a score; a gutter so much surer than one across it is cut first
+WIDER = 1.3  # an upright gutter so much wider than a level one is cut first: columns of four panels
+SUPPORT = 0.56  # of the panels' outlines that are frames, or at least edges
+FULL = 0.55  # of the page that all panels cover together
+EXTENT = 0.6  # of the page's height and width that they span
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Where a panel is on its page, in pixels.
+
+    polygon: (N, 2), x and y of its corners with the clock, frame included. box: left, top, right and
+    bottom of the pixels that hold it, inside of the page, right and bottom excluded.
+    """
+
+    polygon: np.ndarray
+    box: tuple[int, int, int, int]
+
+    @property
+    def area(self) -> float:
+        """Pixels inside the polygon."""
+        return float(cv2.contourArea(self.polygon))
+
+
+def find_panels(
+    gray: Gray, order: Literal["right", "left"] = "right", bubbles: np.ndarray | None = None
+) -> tuple[Panel, ...]:
+    """Return the panels of a page in reading order, or one that is the whole page.
+
+    gray: (H, W), uint8, uint16 or float in [0, 1]. order: the side that rows are read from. bubbles:
+    (H, W), what `find_bubbles` returns, if it is known; they hide the gutters that they cross. A splash
+    page, a single drawing and a photo are one panel, and so is a page whose panels no gutter parts.
+    """
+    height, width = gray.shape
+    whole = _panel(
+        np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32), (height, width)
+    )
+    if min(height, width) < SMALLEST:
+        return (whole,)
+    page = sheet(gray, SIDE, find_bubbles(gray) if bubbles is None else bubbles)
+    if _black(page):
+        page = replace(page, paper=page.black, ink=cv2.bitwise_not(page.black), bare=CROSSED)
+    small = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32) * page.paper.shape[::-1]
+    areas = list(_parts(small.astype(np.float32), page, order == "right"))
+    if not 2 <= len(areas) <= MOST or not _fills(areas, page):
+        return (whole,)
+    zoom = np.array(page.scale[::-1], np.float32)
+    return tuple(_panel(area * zoom, (height, width)) for area in areas)
+
+
+def _black(page: Sheet) -> bool:
+    """Whether a page is black between its panels: nearly all of its rim is."""
+    rim = max(2, round(EDGE * max(page.black.shape)))
+    black = page.black
+    sides = black[:rim], black[-rim:], black[:, :rim], black[:, -rim:]
+    return min(float(side.mean()) for side in sides) > 0.9 * 255
+
+
+def _parts(given: Points, page: Sheet, from_right: bool) -> Iterator[Points]:
+    """The panels of an area in reading order."""
+    area = fitted(given, page)
+    if area is None:
+        return
+    turned = np.roll(area, -1, 0)  # its right side is up: rows become columns, from the right
+    level, upright = cuts.best(page, area), cuts.best(page, turned)
+    if level is not None and (upright is None or _before(level, upright)):
+        halves = _halves(area, level)
+    elif upright is not None:
+        right, left = (np.roll(half, 1, 0) for half in _halves(turned, upright))
+        halves = (right, left) if from_right else (left, right)
+    else:
+        yield area
+        return
+    for half in halves:
+        yield from _parts(half, page, from_right)
+
+
+def _before(level: Cut, upright: Cut) -> bool:
+    """Whether a page is read row by row where both cuts are possible: the surer one, else the wider one counts."""
+    if abs(level.score - upright.score) > SURER:
+        return level.score > upright.score
+    return upright.width <= WIDER * level.width
+
+
+def _halves(area: Points, cut: Cut) -> tuple[Points, Points]:
+    """What is above and below a gutter."""
+    height, width = cuts.extent(area)
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    back = cv2.getPerspectiveTransform(corners, area)
+    ends = [
+        (x, y * height)
+        for edge in (cut.above, cut.below)
+        for x, y in zip((0, width), edge, strict=True)
+    ]
+    a, b, c, d = cv2.perspectiveTransform(np.array([ends], np.float32), back)[0]
+    above, below = (area[0], area[1], b, a), (c, d, area[2], area[3])
+    return np.array(above, np.float32), np.array(below, np.float32)
+
+
+def _fills(areas: list[Points], page: Sheet) -> bool:
+    """Whether panels cover most of a page, and most of them have frames, as those of pages do."""
+    size = page.paper.shape
+    sizes = np.array([cv2.contourArea(area) for area in areas])
+    corners = np.concatenate(areas)
+    extent = (corners.max(0) - corners.min(0)) / size[::-1]
+    frames = np.array([support(area, page) for area in areas])
+    framed = (frames * sizes).sum() >= SUPPORT * sizes.sum()
+    return bool(framed and sizes.sum() >= FULL * size[0] * size[1] and extent.min() >= EXTENT)
+
+
+def _panel(polygon: Points, size: tuple[int, int]) -> Panel:
+    """A panel inside of a page (H, W)."""
+    limit = np.array(size[::-1], np.float32)
+    polygon = np.clip(polygon, 0, limit).astype(np.float32)
+    low, high = np.floor(polygon.min(0)), np.ceil(polygon.max(0))
+    return Panel(polygon, (int(low[0]), int(low[1]), int(high[0]), int(high[1])))
