@@ -43,7 +43,8 @@ def shares(layers: np.ndarray) -> np.ndarray:
     """Share of paper, of ink, and of all but paper in what is seen, (n, 3) in [0, 1], of means (n, 3) of layers."""
     paper, ink, seen = layers.T
     enough = np.maximum(seen, LITTLE * max(float(seen.max(initial=0)), 1e-6))
-    return np.stack((paper, ink, seen - paper), 1) / enough[:, None]
+    parts: np.ndarray = np.stack((paper, ink, seen - paper), 1) / enough[:, None]
+    return parts
 
 
 def sheet(gray: Gray, side: int, bubbles: np.ndarray) -> Sheet:
