@@ -113,3 +113,10 @@ def test_what_is_kept_reaches_frames_and_outlines_but_not_beyond() -> None:
     assert stays[made.bubbles].all()
     drawn = ~made.gutters & ~cv2.dilate(made.bubbles.astype(np.uint8), np.ones((9, 9))).astype(bool)
     assert stays[drawn].mean() < 0.02
+
+
+def test_between_panels_on_black_no_white_is_kept() -> None:
+    made = volumes.page(10, 1, SMALL, "black")
+    stays = kept(made.gray, find_panels(made.gray), np.zeros(SMALL, bool))
+    assert stays[made.gutters].mean() > 0.98
+    assert stays[(made.gray > 128) & ~made.gutters].mean() < 0.01
