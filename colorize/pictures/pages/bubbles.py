@@ -19,8 +19,9 @@ WHITE = 0.45  # of a bubble that is paper at least
 INKED = (0.02, 0.4)  # share of a bubble that letters cover
 SOLID = 0.78  # of the bubble's convex hull that it fills; spikes and tails cost a little
 LETTER = (0.003, 0.04)  # of the page's longer side that letters are high and wide
-LETTERS = 4  # spots at least, and of unequal sizes: windows are all alike
-ALIKE = 0.12  # standard deviation of their pixels, as a share of the mean, at least
+LETTERS = 4  # spots at least
+BOXED, HOLLOW = 0.85, 0.7  # a window fills its rectangle at least so far, and is ink at most so far
+WINDOWS = 0.4  # share of letters that may look like windows
 NEAR = (
     1.8,
     0.75,
@@ -34,11 +35,12 @@ MIDDLE = (
 
 @dataclass(frozen=True)
 class _Spots:
-    """What is inside of an area: middles and sizes of its spots (N, 2), their pixels (N,), the middle of the ink."""
+    """The spots in an area: middles and sizes (N, 2), pixels and which are empty boxes (N,); the middle of the ink."""
 
     places: np.ndarray
     sizes: np.ndarray
     pixels: np.ndarray
+    boxes: np.ndarray
     middle: tuple[float, float]
 
 
@@ -105,17 +107,22 @@ def _bubble(area: Mask, paper: Mask, side: int, page: int) -> bool:
 
 
 def _spots(ink: Mask) -> _Spots:
-    _, _, stats, places = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    """The spots of ink in an area, filled, so that an eye is one."""
+    solid = _filled(ink > 0)
+    count, labels, stats, places = cv2.connectedComponentsWithStats(solid, connectivity=8)
+    amounts = np.bincount(labels[ink > 0], minlength=count)
     middle = np.argwhere(ink > 0).mean(0)
-    return _Spots(places[1:], stats[1:, 2:4], stats[1:, 4], (float(middle[0]), float(middle[1])))
+    hollow = (stats[:, 4] >= BOXED * stats[:, 2] * stats[:, 3]) & (amounts < HOLLOW * stats[:, 4])
+    return _Spots(
+        places[1:], stats[1:, 2:4], stats[1:, 4], hollow[1:], (float(middle[0]), float(middle[1]))
+    )
 
 
 def _lettered(spots: _Spots, area: Mask, side: int) -> bool:
     """Whether most of the ink in an area are spots of a letter's size, and many, around its middle."""
     larger = spots.sizes.max(1)
     letters = (larger >= LETTER[0] * side) & (larger <= LETTER[1] * side)
-    pixels = spots.pixels[letters]
-    if not LETTERS <= len(pixels) <= MOST or pixels.std() < ALIKE * pixels.mean():
+    if not LETTERS <= letters.sum() <= MOST or spots.boxes[letters].mean() > WINDOWS:
         return False
     if _together(spots.places[letters], larger[letters]) < NEAR[1]:
         return False

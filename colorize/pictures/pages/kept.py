@@ -25,15 +25,24 @@ def kept(gray: Gray, panels: Sequence[Panel], bubbles: Bools) -> Bools:
     Both are followed a little further, through all that is lighter than ink, so that no color
     is left between a gutter and its frame, or between a bubble and its outline.
     """
-    free = np.ones(gray.shape, np.uint8)
+    gutters = np.ones(gray.shape, np.uint8)
     for panel in panels:
-        cv2.fillPoly(free, [corners(panel)], 0)
-    free = np.where(bubbles, 1, free).astype(np.uint8)
-    light = np.maximum((gray > INK * white(gray)).astype(np.uint8), free)
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    for _ in range(max(2, round(REACH * max(gray.shape)))):
-        free = np.minimum(cv2.dilate(free, cross), light).astype(np.uint8)
-    return np.asarray(free > 0)
+        cv2.fillPoly(gutters, [corners(panel)], 0)
+    reach = max(2, round(REACH * max(gray.shape)))
+    light = (gray > INK * white(gray)).astype(np.uint8)
+    if 2 * int((gutters & light).sum()) < int(gutters.sum()):  # the gutters are black
+        sure = cv2.erode(gutters, np.ones((2 * reach + 1,) * 2, np.uint8), borderValue=1)
+        gutters = np.maximum(sure, gutters & (1 - light)).astype(np.uint8)
+        return np.asarray(_grown(bubbles.astype(np.uint8), light, reach) | gutters) > 0
+    return _grown(np.where(bubbles, 1, gutters).astype(np.uint8), light, reach) > 0
+
+
+def _grown(free: Mask, light: Mask, reach: int) -> Mask:
+    """What is free, and what is light and joined to it by light pixels, so many at most."""
+    cross, open_ = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), np.maximum(light, free)
+    for _ in range(reach):
+        free = np.minimum(cv2.dilate(free, cross), open_).astype(np.uint8)
+    return free
 
 
 def corners(panel: Panel) -> np.ndarray:

@@ -23,6 +23,7 @@ SIDE = 900  # pixels of a page's longer side while its panels are looked for
 SMALLEST = 64  # pixels of a page's shorter side; below there is nothing to cut
 MOST = 24  # panels; more are rows of something else
 CROSSED = 0.62  # of a black gutter's length that is black at least; white bubbles cross it
+WIDENED = 1.5  # pixels by which panels on black are made larger
 EDGE = 0.015  # of the longer side: the rim by which black gutters are told
 SURER = 0.07  # of a score; a gutter so much surer than one across it is cut first
 WIDER = 1.3  # an upright gutter so much wider than a level one is cut first: columns of four panels
@@ -64,12 +65,15 @@ def find_panels(
     if min(height, width) < SMALLEST:
         return (whole,)
     page = sheet(gray, SIDE, find_bubbles(gray) if bubbles is None else bubbles)
-    if _black(page):
+    black = _black(page)
+    if black:
         page = replace(page, paper=page.black, ink=cv2.bitwise_not(page.black), bare=CROSSED)
     small = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32) * page.paper.shape[::-1]
     areas = list(_parts(small.astype(np.float32), page, order == "right"))
     if not 2 <= len(areas) <= MOST or not _fills(areas, page):
         return (whole,)
+    if black:  # no frame hides a rim that is left white
+        areas = [_widened(area) for area in areas]
     zoom = np.array(page.scale[::-1], np.float32)
     return tuple(_panel(area * zoom, (height, width)) for area in areas)
 
@@ -121,6 +125,15 @@ def _halves(area: Points, cut: Cut) -> tuple[Points, Points]:
     a, b, c, d = cv2.perspectiveTransform(np.array([ends], np.float32), back)[0]
     above, below = (area[0], area[1], b, a), (c, d, area[2], area[3])
     return np.array(above, np.float32), np.array(below, np.float32)
+
+
+def _widened(area: Points) -> Points:
+    """The area with each side WIDENED pixels further outside."""
+    before, after = (area - np.roll(area, step, 0) for step in (1, -1))
+    outward = [
+        leg / np.maximum(np.linalg.norm(leg, axis=1, keepdims=True), 1) for leg in (before, after)
+    ]
+    return np.asarray(area + WIDENED * (outward[0] + outward[1]), np.float32)
 
 
 def _fills(areas: list[Points], page: Sheet) -> bool:

@@ -36,15 +36,14 @@ class Sheet:
     @property
     def layers(self) -> np.ndarray:
         """Paper and ink outside of bubbles, and what is outside of bubbles: (h, w, 3)."""
-        return np.dstack((self.paper & self.seen, self.ink & self.seen, self.seen))
+        return np.asarray(np.dstack((self.paper & self.seen, self.ink & self.seen, self.seen)))
 
 
 def shares(layers: np.ndarray) -> np.ndarray:
     """Share of paper, of ink, and of all but paper in what is seen, (n, 3) in [0, 1], of means (n, 3) of layers."""
     paper, ink, seen = layers.T
     enough = np.maximum(seen, LITTLE * max(float(seen.max(initial=0)), 1e-6))
-    parts: np.ndarray = np.stack((paper, ink, seen - paper), 1) / enough[:, None]
-    return parts
+    return np.asarray(np.stack((paper, ink, seen - paper), 1) / enough[:, None])
 
 
 def sheet(gray: Gray, side: int, bubbles: np.ndarray) -> Sheet:
