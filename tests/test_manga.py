@@ -133,11 +133,11 @@ def test_pages_in_color_are_skipped_unless_forced() -> None:
     assert one(Job("p", page), force=True).painted[0].meta["panels"] == len(made.panels)
 
 
-def test_a_splash_page_is_whole_and_keeps_its_bubbles_on_demand() -> None:
+@pytest.mark.parametrize("panels", ["auto", "on"])
+def test_a_splash_page_is_whole_and_keeps_its_bubbles(panels: str) -> None:
     made = volumes.page(12, 1, SMALL, "splash")
     page = Picture(made.gray[..., None])
-    assert "panels" not in one(Job("p", page)).painted[0].meta
-    outcome = one(Job("p", page), panels="on")
+    outcome = one(Job("p", page), panels=panels)
     assert outcome.painted[0].meta["panels"] == 1
     assert made.bubbles.any()
     assert (off(outcome, page)[made.bubbles] > 0).mean() < 0.02

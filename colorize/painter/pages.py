@@ -78,7 +78,7 @@ def divide(
     gray = _gray(picture)
     bubbles = find_bubbles(gray)
     panels = find_panels(gray, bubbles=bubbles)
-    if len(panels) < 2 and options.panels == "auto":
+    if len(panels) < 2 and options.panels == "auto" and not bubbles.any():
         return None
     found = [kinds.kind(_seen(picture, _box(panel))) for panel in panels]
     kind, notes = _kind(drawing, panels, found, recipe, options)

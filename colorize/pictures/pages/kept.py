@@ -13,6 +13,7 @@ from colorize.pictures.pages.sheet import INK, PAPER, Gray, Mask
 REACH = (
     0.003  # of the page's longer side: so much gutter or bubble may lie inside of what was found
 )
+EDGE = 2  # pixels of ink around gutters and bubbles that stay, too; the outermost are half paper
 EMPTY = 0.996  # of a panel that is paper if there is nothing in it to color
 INSET = 0.9  # of a panel's width and height that is looked at for this, without its frame
 
@@ -38,10 +39,12 @@ def kept(gray: Gray, panels: Sequence[Panel], bubbles: Bools) -> Bools:
 
 
 def _grown(free: Mask, light: Mask, reach: int) -> Mask:
-    """What is free, and what is light and joined to it by light pixels, so many at most."""
+    """What is free, what is light and joined to it by light pixels, so many at most, and the edge of the ink around."""
     cross, open_ = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), np.maximum(light, free)
     for _ in range(reach):
         free = np.minimum(cv2.dilate(free, cross), open_).astype(np.uint8)
+    for _ in range(EDGE):
+        free = np.maximum(free, cv2.dilate(free, cross) & (1 - light)).astype(np.uint8)
     return free
 
 
