@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from colorize.pictures.color import delta_e, rgb_to_lab
-from colorize.pictures.enlarge import under_ink
+from colorize.pictures.enlarge import along_edges, under_ink
 from colorize.pictures.finish import onto
 from colorize.pictures.picture import Picture, Pixels
 
@@ -148,6 +148,18 @@ def test_painted_ink_leaves_no_dark_rim() -> None:
     color[..., 6:7] = (color[..., 6:7] + 1) * 0.75 - 1  # the cell holds 2 of 8 columns of ink
     result = onto(divided(128, 51), color, "line", True).pixels
     assert difference(result[:, :51], RED) < 2
+
+
+def test_blotches_of_chroma_go_from_even_surfaces_and_edges_stay() -> None:
+    rng = np.random.default_rng(0)
+    light = np.full((128, 128), 0.3, np.float32)
+    light[:, 64:] = 0.8
+    field = rng.normal(0, 5, (32, 32, 2)).astype(np.float32)
+    field[:, 16:] += 40
+    result = along_edges(field, light)
+    for side in (result[:, :60], result[:, 68:]):
+        assert side.std(axis=(0, 1)).max() < 2.5
+    assert result[:, 66].mean() - result[:, 61].mean() > 38
 
 
 def test_without_ink_an_edge_of_the_color_stays_as_sharp_as_cubic_makes_it() -> None:

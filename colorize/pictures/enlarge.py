@@ -23,6 +23,7 @@ WALL = 30.0  # strength of ink as a wall: leaving ink 0.2 darker leaves 0.4 % of
 NOISE = 0.02  # differences of neighbors that are paper or sensor noise
 EDGE = 0.03  # difference in lightness, of [0, 1], that leaves 1/e of the color
 HALF, FULL = 0.5, 1.0  # of a correction: models place the sides of a line less surely than chroma
+CALM = 4.0  # cells over which chroma evens out; takes the model's blotches off even surfaces
 CHROMA_REACH = 0.7  # cells; lightness has no doubtful zone beside its edges
 
 
@@ -58,20 +59,20 @@ def under_ink(field: Array, paper: Array) -> Array:
 
 
 def along_edges(field: Array, light: Array) -> Array:
-    """Enlarge chroma so that it changes where lightness does.
+    """Enlarge chroma so that it changes where lightness does, and is even where lightness is.
 
     field: (h, w, C). light: (H, W) in [0, 1]. Returns (H, W, C), within the range of the
-    neighboring cells. A guided filter (He et al. 2013) was worse than plain bilinear enlargement
+    cells around. A guided filter (He et al. 2013) was worse than plain bilinear enlargement
     on drawings, where many colors share a lightness.
     """
     field = _no_larger(field, light.shape)
+    small = resized(light[..., None], field.shape, cv2.INTER_AREA)[..., 0]
+    field = _spread(field, _steps(small), CALM)
     if field.shape[:2] == light.shape:
         return field
     cell = _cell(field, light.shape)
-    down = np.exp(-np.abs(np.diff(light, axis=0)) / EDGE)
-    right = np.ascontiguousarray(np.exp(-np.abs(np.diff(light, axis=1)) / EDGE).T)
     trust = np.full(light.shape, DOUBT, np.float32)
-    return _enlarged(field, trust, _Gates(down, down, right, right), CHROMA_REACH * cell, FULL)
+    return _enlarged(field, trust, _steps(light), CHROMA_REACH * cell, FULL)
 
 
 def resized(picture: Array, shape: tuple[int, ...], how: int = cv2.INTER_LINEAR) -> Array:
@@ -89,6 +90,13 @@ def _no_larger(field: Array, shape: tuple[int, ...]) -> Array:
 def _cell(field: Array, shape: tuple[int, ...]) -> float:
     """Side of a cell of the field in pixels."""
     return float(max(shape[0] / field.shape[0], shape[1] / field.shape[1]))
+
+
+def _steps(light: Array) -> _Gates:
+    """Gates that close where lightness changes, one way or the other."""
+    down = np.exp(-np.abs(np.diff(light, axis=0)) / EDGE)
+    right = np.ascontiguousarray(np.exp(-np.abs(np.diff(light, axis=1)) / EDGE).T)
+    return _Gates(down, down, right, right)
 
 
 def _walls(ink: Array) -> _Gates:
