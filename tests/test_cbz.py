@@ -15,7 +15,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import pytest
 from comics import content, pack, page
-from drawings import colored, furnish, run
+from drawings import DOT, colored, furnish, run
 
 from colorize.cli import books
 from colorize.pictures import files
@@ -71,6 +71,18 @@ def test_volumes_and_pictures_of_a_folder_are_colored_side_by_side() -> None:
     result = run("lib", "-o", "out")
     assert sorted(result.stdout.split()) == ["out/a/one.cbz", "out/x.png"]
     assert run("lib/ignored.zip", "-o", "o.cbz").stdout == "o.cbz\n"
+
+
+def test_hints_of_a_page_lie_in_a_folder_under_its_path_inside() -> None:
+    pack()
+    run("book.cbz", "-o", "plain.cbz")
+    Path("dots/ch").mkdir(parents=True)
+    Path("dots/ch/2.json").write_text(DOT)
+    assert run("book.cbz", "--hints", "dots").exit_code == 0
+    plain, hinted = content("plain.cbz"), content("book_color.cbz")
+    assert [plain[name] == hinted[name] for name in ("ch/1.png", "ch/3.png")] == [True, True]
+    red = files.read(hinted["ch/2.png"], "2").pixels[90, 60]
+    assert (red[0] > 240, red[1] < 20) == (True, True)
 
 
 def test_json_tells_of_every_page() -> None:
