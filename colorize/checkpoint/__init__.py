@@ -25,6 +25,7 @@ from colorize.pictures.files import atomic, shown
 from colorize.recipes import Recipe, values
 
 RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
+CRITIC = "critic."  # before the names of weights that only training needs
 STEPS = 100_000  # of a schedule's table; 1000 is usual
 BLOCKS = 1000  # of a network, at most; 20 are usual
 # What nonsense in a description raises; RecursionError is a RuntimeError.
@@ -78,6 +79,8 @@ def save(
     own_names = not isinstance(colorizer.space, LatentSpace)
     found = colorizer.state_dict() if own_names else latent.state(colorizer, recipe)
     for name, value in found.items():
+        if name.startswith(CRITIC):
+            continue
         stored = value.half() if half and value.is_floating_point() else value
         weights[name] = stored.detach().cpu().contiguous()
         tensors.check_finite(path.name, name, weights[name])

@@ -52,7 +52,8 @@ class SecondSpec:
 
     def build(self, inputs: int, outputs: int, tokens: int = 0) -> Second:
         """Make the network: 5 planes in beside x, page and color hints with their mask, and 3 out."""
-        assert (inputs, outputs, tokens) == (8, 3, 0)
+        if (inputs, outputs, tokens) != (8, 3, 0):
+            raise ValueError("manga-colorization-v2 takes a page and color hints, and gives RGB")
         return Second(self)
 
 
@@ -186,7 +187,7 @@ class Second(nn.Module):
         self.tunnel4 = tunnel(16 * w + 2 * w, 8 * w, counts[0], GROUPS, dilated=False)
         self.tunnel3 = tunnel(8 * w + 4 * w, 4 * w, counts[1], GROUPS, dilated=True)
         self.tunnel2 = tunnel(4 * w + 2 * w + w, 2 * w, counts[2], GROUPS, dilated=True)
-        self.tunnel1 = tunnel(2 * w, w, counts[3], GROUPS // 2, dilated=True)
+        self.tunnel1 = tunnel(w + w // 2, w, counts[3], GROUPS // 2, dilated=True)
         self.exit = nn.Sequential(
             nn.Conv2d(w + w // 2, w // 2, 3, padding=1),
             nn.LeakyReLU(SLOPE),
