@@ -124,6 +124,15 @@ class Training:
         """The number of weights that are trained."""
         return sum(value.numel() for value in self.model.parameters() if value.requires_grad)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how this is trained."""
+        wanted = self.order.stage.objective
+        if not isinstance(wanted, Adversarial) or wanted.vgg or wanted.tagger or not wanted.perceptual:
+            return ()
+        how = "--set objective.vgg=FILE, objective.tagger=FILE or both add that"
+        return (f"without frozen networks the loss has no perceptual part; {how}",)
+
     def steps(self) -> Iterator[Progress]:
         """Train, yielding after every step; `fit.limit` counts the time of loading, too.
 
