@@ -26,7 +26,9 @@ def generator(spec: GeneratorSpec = SMALL, tokens: int = 0) -> Generator:
 
 def colored(net: nn.Module, page: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
-        return net(page.new_zeros(len(page), 3, *page.shape[-2:]), torch.ones(len(page)), Cond(page))
+        return net(
+            page.new_zeros(len(page), 3, *page.shape[-2:]), torch.ones(len(page)), Cond(page)
+        )
 
 
 def count(module: nn.Module, trained: bool = True) -> int:
@@ -103,7 +105,9 @@ def test_widths_that_cannot_be_are_refused(widths):
 
 
 def test_small_pages_have_a_patch_to_be_judged():
-    assert PatchCritic(widths=(8, 8, 8, 8))(torch.rand(1, 1, 20, 33), torch.rand(1, 3, 20, 33)).numel()
+    assert PatchCritic(widths=(8, 8, 8, 8))(
+        torch.rand(1, 1, 20, 33), torch.rand(1, 3, 20, 33)
+    ).numel()
 
 
 # Attention
@@ -146,7 +150,9 @@ def test_frozen_networks_stay_in_evaluation_mode_and_still():
 def test_both_parts_of_the_perceptual_loss_carry_gradients(part):
     # Guards against a loss computed without them, as the original's "anime loss" was.
     torch.manual_seed(0)
-    eyes = Perceptual(VGG() if part == "vgg" else None, TAGGER.build() if part == "tagger" else None)
+    eyes = Perceptual(
+        VGG() if part == "vgg" else None, TAGGER.build() if part == "tagger" else None
+    )
     made = torch.rand(1, 3, 32, 32, requires_grad=True)
     eyes(made, torch.rand(1, 3, 32, 32)).backward()
     assert made.grad is not None

@@ -23,7 +23,6 @@ from colorize.recipes.objective import Adversarial as Adversarial
 from colorize.recipes.objective import Denoising as Denoising
 from colorize.recipes.objective import Trajectory as Trajectory
 
-
 LONG = 4  # times as long as wide is the longest training picture
 ASPECT = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
 REACHING = ("marks", "warp", "sets")  # what is no share of rows
@@ -43,8 +42,9 @@ class Mix:
     colors is left.
     hue: whose colors are all moved around, together with their reference's and hints'.
     restyle: stored lines replaced by extracted ones. degrade: lines thinned, thickened, broken or grayed.
-    tone: with screentone over them. printed: gray pictures whose shades are screentone. margins: with blank borders, up to a fifth of a side each, which are
-    then learnt to be filled. jpeg: worn by JPEG.
+    tone: with screentone over them. printed: gray pictures whose shades are screentone.
+    margins: with blank borders, up to a fifth of a side each, which are then learnt to be filled. jpeg: worn
+    by JPEG.
     crop: the smallest share of a side that a crop keeps; 1 never crops. flip: mirrored. turn: turned by up
     to 20 degrees and zoomed.
     sets: shares of named sets; sets that are not named share what is left by their size.
@@ -88,7 +88,8 @@ class Stage:
 
     size: training pictures in pixels a side. batch: rows per step. lr: peak learning rate after `warmup`
     steps, falling to zero along a cosine at `steps`. ema: decay of the averaged weights.
-    betas: of Adam's moments. aspects: shapes of the training pictures, width:height such as 3:4, one drawn for every batch; named
+    betas: of Adam's moments.
+    aspects: shapes of the training pictures, width:height such as 3:4, one drawn for every batch; named
     twice, a shape is drawn twice as often. As much as fits is cut out of a picture, or less by `mix.crop`.
     Without aspects pictures are padded to squares with white.
     """

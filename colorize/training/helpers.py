@@ -70,7 +70,9 @@ def _filled(place: str, net: Net, renamed: Callable[[str], str]) -> Net:
             continue
         if name not in theirs:
             what = "VGG16" if isinstance(net, VGG) else "the tagger of danbooru-pretrained"
-            raise refused(path.name, f"does not hold {what}: it lacks `{name}`", "name another file")
+            raise refused(
+                path.name, f"does not hold {what}: it lacks `{name}`", "name another file"
+            )
         chosen[name] = found[theirs[name]]
     tensors.fill(path.name, net, chosen)
     return net.freeze()

@@ -128,7 +128,12 @@ class Training:
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how this is trained."""
         wanted = self.order.stage.objective
-        if not isinstance(wanted, Adversarial) or wanted.vgg or wanted.tagger or not wanted.perceptual:
+        if (
+            not isinstance(wanted, Adversarial)
+            or wanted.vgg
+            or wanted.tagger
+            or not wanted.perceptual
+        ):
             return ()
         how = "--set objective.vgg=FILE, objective.tagger=FILE or both add that"
         return (f"without frozen networks the loss has no perceptual part; {how}",)

@@ -1,1 +1,1 @@
-"""The networks of the manga systems: generators, their critic, and frozen helpers. Knows nothing of files or training."""
+"""The networks of the manga systems: generators, their critic, frozen helpers. Knows nothing of files."""

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 FEATURES = 512  # numbers that the tagger tells of a picture
 TAPS = (3, 8, 15)  # VGG16's layers relu1_2, relu2_2, relu3_3
+# Channels of VGG16's convolutions up to the last tap; 0 halves the map.
+VGG_STEPS = (64, 64, 0, 128, 128, 0, 256, 256, 256)
 VGG_MEAN, VGG_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for [0, 1]
 TAGGER_MEAN, TAGGER_STD = (0.7137, 0.6628, 0.6519), (0.2970, 0.3017, 0.2979)  # of Danbooru
 
@@ -85,16 +87,22 @@ class Tagger(Frozen):
 
 
 class VGG(Frozen):
-    """The first seven convolutions of VGG16 (Simonyan and Zisserman 2015): maps of three depths."""
+    """The first seven convolutions of VGG16 (Simonyan and Zisserman 2015): maps of three depths.
+
+    Names are torchvision's; its other 127 million weights are not needed.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        from torchvision.models import vgg16
-
-        self.features = nn.Sequential(*list(vgg16().features.children())[: TAPS[-1] + 1])
-        for layer in self.features:
-            if isinstance(layer, nn.ReLU):
-                layer.inplace = False  # a tap must not be overwritten by what follows
+        layers: list[nn.Module] = []
+        width = 3
+        for step in VGG_STEPS:
+            if step:
+                layers += [nn.Conv2d(width, step, 3, padding=1), nn.ReLU()]
+                width = step
+            else:
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
         self.freeze()
 
     def forward(self, picture: Tensor) -> list[Tensor]:

@@ -50,7 +50,7 @@ class GeneratorSpec:
     @property
     def stride(self) -> int:
         """What sides are best multiples of; deeper levels repeat the last row where they must."""
-        return 2**ATTENTIVE
+        return int(2**ATTENTIVE)
 
     def build(self, inputs: int, outputs: int, tokens: int = 0) -> Generator:
         """Make the network for `inputs` channels, those of x included, and tokens of a width for its depth."""
@@ -104,8 +104,9 @@ class SelfAttention(nn.Module):
         """Keep the shape (B, C, H, W)."""
         parts = (conv(x) for conv in (self.query_conv, self.key_conv, self.value_conv))
         q, k, v = (part.flatten(2).transpose(1, 2) for part in parts)  # (B, C, H, W) -> (B, H*W, C)
-        read = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).unflatten(2, x.shape[-2:])
-        return x + self.gamma * read
+        read = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
+        out: Tensor = x + self.gamma * read
+        return out
 
 
 class Generator(nn.Module):

@@ -111,13 +111,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(1, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = StillNorm(width)
-        inputs = width
-        for number, count in enumerate(stages, 1):
-            planes, blocks = width * 2 ** (number - 1), []
-            for index in range(count):
-                blocks.append(Residue(inputs, planes, 2 if number > 1 and not index else 1))
-                inputs = 4 * planes
-            setattr(self, f"layer{number}", nn.Sequential(*blocks))
+        self.layer1 = stage(width, width, stages[0], 1)
+        self.layer2 = stage(4 * width, 2 * width, stages[1], 2)
+        self.layer3 = stage(8 * width, 4 * width, stages[2], 2)
 
     def forward(self, page: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Encode a page (B, 1, H, W) in [0, 1]."""
@@ -125,6 +121,12 @@ class Encoder(nn.Module):
         second = self.layer1(first)
         third = self.layer2(second)
         return first, second, third, self.layer3(third)
+
+
+def stage(inputs: int, planes: int, count: int, stride: int) -> nn.Sequential:
+    """Blocks of the encoder, of which the first changes the number of channels and the size."""
+    rest = (Residue(4 * planes, planes, 1) for _ in range(count - 1))
+    return nn.Sequential(Residue(inputs, planes, stride), *rest)
 
 
 class Bottleneck(nn.Module):
@@ -179,10 +181,10 @@ class Second(nn.Module):
         super().__init__()
         w, counts = spec.width, spec.tunnels
         self.spec, self.encoder = spec, Encoder(w, spec.stages)
-        steps = (5, w // 2, w, 92 * w // 64, 2 * w, 4 * w)
-        for number in range(5):
-            step = branch(steps[number], steps[number + 1], 2 if number else 1)
-            setattr(self, f"to{number}", step)
+        third = 92 * w // 64
+        self.to0, self.to1 = branch(5, w // 2, 1), branch(w // 2, w, 2)
+        self.to2, self.to3 = branch(w, third, 2), branch(third, 2 * w, 2)
+        self.to4 = branch(2 * w, 4 * w, 2)
         self.deconv_for_decoder = _guide(w)
         self.tunnel4 = tunnel(16 * w + 2 * w, 8 * w, counts[0], GROUPS, dilated=False)
         self.tunnel3 = tunnel(8 * w + 4 * w, 4 * w, counts[1], GROUPS, dilated=True)
@@ -203,7 +205,7 @@ class Second(nn.Module):
         """
         assert cond.stack is not None
         height, width = cond.stack.shape[-2:]
-        page, hints = pad(cond.stack, STRIDE).split((1, 4), dim=1)
+        page, hints = torch.split(pad(cond.stack, STRIDE), (1, 4), dim=1)
         page = (page + 1) / 2  # this network saw pages in [0, 1]
         first, second, third, fourth = self.encoder(page)
         fine = self.to0(torch.cat([page, hints], dim=1))
