@@ -205,7 +205,7 @@ class Second(nn.Module):
         """
         assert cond.stack is not None
         height, width = cond.stack.shape[-2:]
-        page, hints = torch.split(pad(cond.stack, STRIDE), (1, 4), dim=1)
+        page, hints = torch.split(pad(cond.stack, STRIDE), [1, 4], dim=1)
         page = (page + 1) / 2  # this network saw pages in [0, 1]
         first, second, third, fourth = self.encoder(page)
         fine = self.to0(torch.cat([page, hints], dim=1))
