@@ -12,7 +12,8 @@ which the original only knows gray; weights are averaged; the critic is resumed 
 Of v2: the page is its luma, not its red or blue channel; sides are padded to multiples of 32 and not by a
 whole 32 more; what its file holds but nobody runs is not run here either; the guide decoder is not trained.
 All keep the lightness of gray pages bit for bit, and take the colors alone.
-The default, made for a laptop, is `plain` at fewer channels, which also takes color hints.
+The default, made for a laptop, is `plain` at fewer channels. It also takes color hints, and learns what color
+adds to a page, so that it need not learn to repeat the page.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ RECIPE = Recipe(
     space=RGB(),
     condition=Page(hints=True),
     denoiser=DenoiserSpec(
-        net=GeneratorSpec(widths=(32, 64, 128, 192, 192, 192), dropout=0.0), predicts="x0"
+        net=GeneratorSpec(widths=(32, 64, 128, 192, 192, 192), dropout=0.0, added=True),
+        predicts="x0",
     ),
     schedule=Cosine(zero_snr=True),  # whose end, where nothing is known, is all that one call sees
     sampling=Sampling(steps=1, sampler="ddim"),

@@ -25,12 +25,14 @@ class GeneratorSpec:
 
     widths: channels after each halving, the finest first. attention: self-attention behind the fourth
     halving. groups: of the group norms. dropout: of the three deepest levels of the way up, in training.
+    added: the answer is what color adds to the page, nothing at first, rather than a picture made anew.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512, 512, 512)
     attention: bool = False
     groups: int = 8
     dropout: float = 0.5
+    added: bool = False
 
     once: ClassVar = True  # one call gives the picture; noise and time are not looked at
 
@@ -126,11 +128,15 @@ class Generator(nn.Module):
             self.ups.append(Up(wide, width, spec.groups, dropout))
             wide = 2 * width
         self.out = nn.ConvTranspose2d(wide, outputs, 4, stride=2, padding=1)
+        if spec.added:
+            for value in self.out.parameters():
+                nn.init.zeros_(value)
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
         """Color the page in `cond.stack`, (B, S, H, W), with what tokens (B, N, T) say of all of it.
 
-        x, t: noise and time, not looked at. Returns colors (B, outputs, H, W) in [-1, 1].
+        x, t: noise and time, not looked at. Returns colors (B, outputs, H, W), in [-1, 1] unless they are
+        added to the page, which can lead beyond.
         """
         assert cond.stack is not None
         h, skips = cond.stack.contiguous(memory_format=torch.channels_last), []
@@ -146,7 +152,8 @@ class Generator(nn.Module):
             h = torch.cat([h, told], dim=1)
         for up, skip in zip(self.ups, reversed(skips[:-1]), strict=True):
             h = torch.cat([cut(up(h), skip.shape[-2:]), skip], dim=1)
-        return torch.tanh(cut(self.out(h), sizes[0]))
+        out: Tensor = cut(self.out(h), sizes[0])
+        return cond.stack[:, :1] + out if self.spec.added else torch.tanh(out)
 
 
 def cut(x: Tensor, size: tuple[int, ...]) -> Tensor:
