@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import SMALL_STAGE
 from drawings import gray, run, sketch
 from torch import Tensor
 
 from colorize import checkpoint, recipes
 from colorize.errors import ColorizeError
-from colorize.networks.manga.second import SecondSpec
+from colorize.networks.manga.second import UNUSED, SecondSpec
 from colorize.pictures import files
 from colorize.pictures.color import rgb_to_lab
 from colorize.recipes.recipe import DenoiserSpec
+from colorize.recipes.values import override
+from colorize.training import run as training
+from colorize.training.order import Order, settings
 
 SMALL = SecondSpec(16, (1, 2, 1), (2, 1, 1, 1))
 
@@ -141,6 +145,20 @@ def test_saved_again_it_is_a_model_like_any_other() -> None:
     assert again.recipe == first.recipe
     for name, value in first.colorizer.state_dict().items():
         assert torch.equal(value, again.colorizer.state_dict()[name])
+
+
+def test_it_is_finetuned_on_pictures_but_for_what_it_never_runs(folder: Path) -> None:
+    zipped(state())
+    recipe = checkpoint.load("generator.zip").recipe
+    sets = [f"finetune.{text}" for text in (*SMALL_STAGE, "objective.critic=[8,8,8,8]")]
+    recipe = override(recipe, *sets)
+    numbers = replace(settings(recipe.finetune), device="cpu", precision="fp32")
+    place = folder, Path("tuned"), numbers, "generator.zip"
+    list(training.Training(Order(recipe, "finetune", *place)).steps())
+    before, after = state(), checkpoint.load("tuned").colorizer.denoiser.net.state_dict()
+    for name, value in before.items():
+        still = name.startswith(UNUSED) or "running_" in name or "num_batches" in name
+        assert torch.equal(value, after[name]) == still, name
 
 
 @pytest.mark.slow

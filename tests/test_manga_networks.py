@@ -13,6 +13,7 @@ from colorize.networks.manga.critic import PatchCritic
 from colorize.networks.manga.frozen import VGG, Perceptual, TaggerSpec, scaled
 from colorize.networks.manga.generator import Generator, GeneratorSpec, SelfAttention
 from colorize.networks.manga.second import UNUSED, SecondSpec
+from colorize.networks.recompute import recomputing
 from colorize.networks.unet import Cond
 
 SMALL = GeneratorSpec((8, 8, 16, 16, 16, 16, 16, 16), dropout=0.5)
@@ -169,6 +170,17 @@ def test_helpers_see_pictures_as_they_were_trained():
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     low, high = scaled(torch.tensor([-1.0, 1.0]).view(1, 1, 1, 2), mean, std)[0, 0, 0].tolist()
     assert (low, high) == pytest.approx((-0.485 / 0.229, 0.515 / 0.229))
+
+
+def test_generators_forget_and_compute_again_with_the_same_gradients():
+    page, found = torch.rand(1, 5, 32, 32), []
+    for forget in (False, True):
+        torch.manual_seed(0)
+        net = SecondSpec(16, (1, 1, 1), (1, 1, 1, 1)).build(8, 3)
+        assert not forget or recomputing(net) >= 5
+        net(torch.zeros(1, 3, 32, 32), torch.ones(1), Cond(page)).square().mean().backward()
+        found.append(net.encoder.conv1.weight.grad)
+    torch.testing.assert_close(*found)
 
 
 # Version two
