@@ -14,6 +14,8 @@ from torch import Tensor
 
 from colorize import checkpoint, recipes
 from colorize.errors import ColorizeError
+from colorize.hints import Hints
+from colorize.networks.manga.ffdnet import FFDNet
 from colorize.networks.manga.second import UNUSED, SecondSpec
 from colorize.pictures import files
 from colorize.pictures.color import rgb_to_lab
@@ -145,6 +147,38 @@ def test_saved_again_it_is_a_model_like_any_other() -> None:
     assert again.recipe == first.recipe
     for name, value in first.colorizer.state_dict().items():
         assert torch.equal(value, again.colorizer.state_dict()[name])
+
+
+def noise_file() -> None:
+    """A denoiser that finds the noise level everywhere, whatever the picture: its first planes, and no more."""
+    found = {name: torch.zeros_like(value) for name, value in FFDNet().state_dict().items()}
+    for name, value in found.items():
+        if name.endswith("running_var"):
+            value.fill_(1 - 1e-5)
+        elif value.dim() == 4:
+            value[:, 0, 1, 1] = 1
+        elif name.endswith("weight"):
+            value.fill_(1)
+    torch.save({f"module.{name}": value for name, value in found.items()}, "net_rgb.pth")
+
+
+def test_a_denoiser_beside_it_cleans_what_it_sees() -> None:
+    zipped(state())
+    noise_file()
+    loaded = checkpoint.load("generator.zip")
+    assert sum(v.numel() for v in loaded.colorizer.condition.parameters()) == 854_688
+    page = torch.rand(1, 1, 33, 50) * 2 - 1
+    seen = loaded.colorizer.condition(Hints(gray=page)).stack[:, :1]
+    expected = ((page + 1) / 2 - 25 / 255).clamp(0, 1) * 2 - 1
+    torch.testing.assert_close(seen, expected, atol=1e-5, rtol=0)
+    assert run("page.png", "--model", "generator.zip", "-o", "out.png").exit_code == 0
+
+
+def test_a_denoiser_of_something_else_is_refused() -> None:
+    zipped(state())
+    torch.save({"a": torch.ones(1)}, "net_rgb.pth")
+    with pytest.raises(ColorizeError, match=r"`net_rgb\.pth` lacks the tensor"):
+        checkpoint.load("generator.zip")
 
 
 def test_it_is_finetuned_on_pictures_but_for_what_it_never_runs(folder: Path) -> None:

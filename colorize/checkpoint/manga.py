@@ -1,4 +1,4 @@
-"""Open the published file of manga-colorization-v2, `generator.zip`. Knows nothing of pictures or of training."""
+"""Open the published files of manga-colorization-v2: its generator, its denoiser. Knows nothing of pictures."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from colorize.checkpoint import foreign, tensors
 from colorize.checkpoint.tensors import AGAIN, refused
 from colorize.colorizer import Colorizer
 from colorize.errors import ColorizeError
+from colorize.networks.manga.page import Page, PageDoor
 from colorize.networks.manga.second import SecondSpec
 from colorize.recipes import Recipe
 from colorize.recipes.recipe import DenoiserSpec
@@ -23,6 +24,9 @@ NAME = "manga-gan:v2"
 SIGNS = ("encoder.conv1.weight", "tunnel4.0.weight", "exit.2.weight")  # which other files lack
 LARGEST = 2**28  # bytes; the published file has 129 million
 SUFFIX = ".zip"  # that the published file has
+DENOISER = "net_rgb.pth"  # FFDNet's file; where it lies beside the generator, it is used, too
+SIGMA = 25.0  # of the noise it takes out, in levels of 255; the authors' default
+WRAPPED = "module."  # before the names in its file
 
 
 def published(path: Path) -> dict[str, Tensor] | None:
@@ -46,16 +50,26 @@ def published(path: Path) -> dict[str, Tensor] | None:
 def opened(path: Path, found: Mapping[str, Tensor]) -> tuple[Recipe, Colorizer]:
     """Build the system of its tensors, which must be exactly its own, in evaluation mode; also its recipe.
 
-    Raises ColorizeError for tensors that are missing, superfluous, misshapen or not finite.
+    A file net_rgb.pth beside it takes noise out of pages first. Raises ColorizeError for tensors that are
+    missing, superfluous, misshapen or not finite.
     """
     try:
         net = _spec(found)
     except (ColorizeError, ValueError) as error:
         raise refused(path.name, "is no whole file of manga-colorization-v2", AGAIN) from error
     recipe = replace(recipes.find(NAME), denoiser=DenoiserSpec(net=net, predicts="x0"))
+    beside = path.with_name(DENOISER)
+    if beside.is_file():
+        recipe = replace(recipe, condition=Page(hints=True, denoise=SIGMA))
     with torch.device("meta"), tensors.Hollow():
         colorizer = recipe.build()
     tensors.fill(path.name, colorizer.denoiser.net, found)
+    if beside.is_file():
+        names = {name.removeprefix(WRAPPED): value for name, value in foreign.read(beside).items()}
+        door = colorizer.condition
+        assert isinstance(door, PageDoor)
+        assert door.denoiser is not None
+        tensors.fill(beside.name, door.denoiser, names)
     return recipe, colorizer.eval()
 
 

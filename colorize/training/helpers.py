@@ -41,7 +41,15 @@ def see(model: Colorizer, recipe: Recipe) -> None:
     Raises ColorizeError (wrong usage) if nobody says where they are.
     """
     door = model.condition
-    if not isinstance(door, PageDoor) or door.tagger is None:
+    if not isinstance(door, PageDoor):
+        return
+    if door.denoiser is not None:
+        raise ColorizeError(
+            f"`{recipe.name}` is to take noise out of pages by a network that has no weights yet",
+            "leave condition.denoise at 0, or begin with a model that has them: --from MODEL",
+            code=2,
+        )
+    if door.tagger is None:
         return
     if not door.spec.tagger:
         raise ColorizeError(

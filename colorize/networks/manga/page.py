@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from colorize.errors import within
 from colorize.hints import Hints
+from colorize.networks.manga.ffdnet import FFDNet
 from colorize.networks.manga.frozen import FEATURES, TaggerSpec
 from colorize.networks.references import Drop, Strength, kept, shown
 from colorize.networks.unet import Cond
@@ -20,13 +22,18 @@ class Page:
     hints: add four planes, the hints' RGB where there are any and 0 elsewhere, then a mask of 0 and 1.
     extractor: tell the generator's depth what a frozen tagger makes of the page. tagger: where a new model
     takes the tagger's weights from, a file or OWNER/NAME/FILE on the Hub; `random` for a tagger that
-    knows nothing. body: the tagger's numbers.
+    knows nothing. body: the tagger's numbers. denoise: noise to take out of what the generator sees, in
+    levels of 255, by a frozen network; 0 takes out none.
     """
 
     hints: bool = False
     extractor: bool = False
     tagger: str = ""
     body: TaggerSpec = TaggerSpec()
+    denoise: float = 0.0
+
+    def __post_init__(self) -> None:
+        within("condition.denoise", self.denoise, 0, 75, "25 is usual for scans, 0 for clean pages")
 
     @property
     def stacked(self) -> int:
@@ -50,12 +57,16 @@ class PageDoor(nn.Module):
         super().__init__()
         self.spec = spec
         self.tagger = spec.body.build() if spec.extractor else None
+        self.denoiser = FFDNet() if spec.denoise else None
 
     def forward(
         self, hints: Hints, drop: Drop | None = None, strength: Strength | None = None
     ) -> Cond:
         """Encode the page; dropped or missing hints look like an empty map."""
         page = shown(hints, drop or {})
+        if self.denoiser is not None:
+            with torch.no_grad():
+                page = self.denoiser(page, self.spec.denoise)
         planes = [page]
         if self.spec.hints:
             planes.append(_marks(hints, page, drop or {}, (strength or {}).get("hints", 1.0)))
