@@ -81,6 +81,13 @@ def test_each_part_of_the_loss_has_its_weight():
     assert parts[2] == pytest.approx(0.01 * parts[0] + parts[1])
 
 
+def test_small_errors_count_as_their_square_and_large_ones_as_they_are():
+    true, small, large = torch.zeros(1), torch.tensor([1e-2]), torch.tensor([100.0])
+    assert float(adversarial.distance(small, true, 0.3)) == pytest.approx(1e-4 / 0.6, rel=1e-2)
+    assert float(adversarial.distance(large, true, 0.3)) == pytest.approx(99.7, rel=1e-4)
+    assert float(adversarial.distance(large, true)) == 100
+
+
 def test_frozen_eyes_add_to_the_loss_of_the_generator():
     model, eyes = ready(), Perceptual(VGG(), None)
     with torch.no_grad():

@@ -67,7 +67,8 @@ class Adversarial:
     adversarial, direct, perceptual: weights of the critic's opinion, of the mean distance to the truth
     (L1), and of what frozen eyes see. vgg, tagger: where the weights of these come from, files or
     OWNER/NAME/FILE on the Hub; empty for none. share: of the tagger beside VGG. critic: its channels after
-    each halving.
+    each halving. robust: up to this error the distance grows as its square, so that where several colors are
+    likely, the answer lies between them; 0 is the distance throughout, L1.
     """
 
     adversarial: float = 0.01
@@ -77,9 +78,10 @@ class Adversarial:
     tagger: str = ""
     share: float = 0.1
     critic: tuple[int, ...] = WIDTHS
+    robust: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("adversarial", "direct", "perceptual"):
+        for name in ("adversarial", "direct", "perceptual", "robust"):
             if (value := getattr(self, name)) < 0:
                 told = f"objective.{name} is {value:g}"
                 raise ColorizeError(told, "take 0 or more, such as 0.1", code=2)

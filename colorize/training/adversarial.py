@@ -27,14 +27,15 @@ class Adversarial:
     """Learn to color in one call: a loss of the generator, then, after its step, one of the critic.
 
     adversarial, direct, perceptual: weights of the critic's opinion, of the mean absolute error, and of
-    what `eyes` see; without eyes that part is left out. The model must have a critic, see `equip`.
-    Isola et al. 2017 halve the critic's loss, so that it learns no faster than the generator.
+    what `eyes` see; without eyes that part is left out. robust: see `distance`. The model must have a
+    critic, see `equip`. Isola et al. 2017 halve its loss, so that it learns no faster than the generator.
     """
 
     adversarial: float = 0.01
     direct: float = 1.0
     perceptual: float = 0.1
     eyes: Perceptual | None = None
+    robust: float = 0.0
 
     def __call__(self, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
         """Yield two scalars; the generator's says nothing to the critic, nor the critic's to the generator."""
@@ -50,7 +51,7 @@ class Adversarial:
         yield (_towards(judged[0], 1.0) + _towards(judged[1], 0.0)) / 2
 
     def _made(self, critic: nn.Module, page: Tensor, made: Tensor, true: Tensor) -> Tensor:
-        loss = self.direct * F.l1_loss(made, true)
+        loss = self.direct * distance(made, true, self.robust)
         if self.adversarial:
             still = {name: value.detach() for name, value in critic.named_parameters()}
             opinion = functional_call(critic, still, (page, made))
@@ -60,6 +61,13 @@ class Adversarial:
         return loss
 
 
+def distance(made: Tensor, true: Tensor, robust: float = 0.0) -> Tensor:
+    """Return the mean of |e|, or of sqrt(e^2 + c^2) - c with c = robust > 0 (Charbonnier et al. 1997)."""
+    if not robust:
+        return F.l1_loss(made, true)
+    return (((made - true).square() + robust**2).sqrt() - robust).mean()
+
+
 def _towards(logits: Tensor, wanted: float) -> Tensor:
     """Binary cross-entropy of logits that should all say the same."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, wanted))
@@ -67,7 +75,8 @@ def _towards(logits: Tensor, wanted: float) -> Tensor:
 
 def build(objective: recipe.Adversarial, eyes: Perceptual | None) -> Adversarial:
     """Make the objective a recipe's stage asks for. eyes: what `vgg` and `tagger` of it name."""
-    return Adversarial(objective.adversarial, objective.direct, objective.perceptual, eyes)
+    weights = objective.adversarial, objective.direct, objective.perceptual
+    return Adversarial(*weights, eyes, objective.robust)
 
 
 def equip(model: Colorizer, stage: recipe.Stage) -> None:
