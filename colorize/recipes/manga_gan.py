@@ -38,7 +38,7 @@ MIX = Mix(
     tone=0.4,
     printed=0.3,
     jpeg=0.1,
-    crop=0.7,
+    crop=0.4,  # so that pages are seen at the size they are sampled at, too
 )
 
 _STAGE = Stage(
