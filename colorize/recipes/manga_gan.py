@@ -11,7 +11,7 @@ whatever its size, and the tagger sees pages in their own shape; pages are gray,
 which the original only knows gray; weights are averaged; the critic is resumed with the run.
 Of v2: the page is its luma, not its red or blue channel; sides are padded to multiples of 32 and not by a
 whole 32 more; what its file holds but nobody runs is not run here either; the guide decoder is not trained.
-All keep the lightness of gray pages bit for bit, and take the colors alone.
+Of all, gray pages take the colors alone and keep their own lightness, to within rounding, at full size.
 The default, made for a laptop, is `plain` at fewer channels. It also takes color hints; learns what color
 adds to a page, so that it need not learn to repeat the page; and small errors count as their square, since
 L1 alone paints pages brown, the middle one of all colors, where it does not know better.
