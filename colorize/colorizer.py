@@ -91,13 +91,17 @@ class Colorizer(nn.Module):
     """Colors pictures: hints in, a walk of ever cleaner x out.
 
     Conditions are encoded once per call of `walk`, and once more per guided hint, never once per step.
+    critic: what judges pictures while it is trained, if its objective wants that; no part of its file.
     """
+
+    critic: nn.Module | None
 
     def __init__(self, space: Space, condition: nn.Module, denoiser: Denoiser) -> None:
         super().__init__()
         self.space = space
         self.condition = condition
         self.denoiser = denoiser
+        self.critic = None
 
     @property
     def device(self) -> torch.device:

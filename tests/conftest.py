@@ -65,6 +65,12 @@ TINY["colorize-diffusion"] = (
     "sampling.steps=2",
     "size=32",
 )
+TINY["manga-gan"] = (
+    "denoiser.net.widths=[8,8,16,16,16]",
+    "size=32",
+    "pretrain.objective.critic=[8,8,8,8]",
+    "finetune.objective.critic=[8,8,8,8]",
+)
 SMALL_STAGE = ("size=32", "batch=2", "steps=4", "warmup=1", "lr=0.001")
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from colorize import __version__, recipes
-from colorize.checkpoint import adapters, cards, hub, known, latent, tensors
+from colorize.checkpoint import adapters, cards, hub, known, latent, manga, tensors
 from colorize.checkpoint.adapters import Given, Worn
-from colorize.checkpoint.finding import EMBEDDED, find
+from colorize.checkpoint.finding import EMBEDDED, Found, find
 from colorize.checkpoint.latent import Wants as Wants
 from colorize.checkpoint.tensors import AGAIN, refused
 from colorize.colorizer import Colorizer
@@ -25,6 +25,7 @@ from colorize.pictures.files import atomic, shown
 from colorize.recipes import Recipe, values
 
 RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
+CRITIC = "critic."  # before the names of weights that only training needs
 STEPS = 100_000  # of a schedule's table; 1000 is usual
 BLOCKS = 1000  # of a network, at most; 20 are usual
 # What nonsense in a description raises; RecursionError is a RuntimeError.
@@ -78,6 +79,8 @@ def save(
     own_names = not isinstance(colorizer.space, LatentSpace)
     found = colorizer.state_dict() if own_names else latent.state(colorizer, recipe)
     for name, value in found.items():
+        if name.startswith(CRITIC):
+            continue
         stored = value.half() if half and value.is_floating_point() else value
         weights[name] = stored.detach().cpu().contiguous()
         tensors.check_finite(path.name, name, weights[name])
@@ -116,33 +119,40 @@ def load(
     """Find a model, build the system it describes and fill it.
 
     model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors
-    file, a folder with a model.safetensors, or OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a
-    Path is always local. offline: use no network. device: where to put it; None is the CPU. wants: what
-    to know of a latent system. lora: the path of an adapter, or pairs of path and weight, see
-    `adapters.stacked`.
+    file, the `generator.zip` of manga-colorization-v2, a folder with a model.safetensors, or
+    OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a Path is always local. offline: use no network.
+    device: where to put it; None is the CPU. wants: what to know of a latent system. lora: the path of an
+    adapter, or pairs of path and weight, see `adapters.stacked`.
 
     Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit
     its recipe, or holds weights that are not finite.
     """
     found = find(model, offline)
     with resources.as_file(found.file) as path:
-        header, weights = tensors.read(path)
-        if latent.is_published(weights):
-            told = _recipe(path, header) if _describes(path, header) else None
-            settled = wants or Wants()
-            if not settled.predicts and told is None:
-                settled = replace(settled, predicts=known.predicts(found.sha256))
-            recipe, colorizer = latent.opened(path, told, weights, settled, offline)
-            usual = {} if told else {"license": latent.LICENSE}  # of all who publish such files
-        else:
-            recipe, usual = _recipe(path, header), {}
-            colorizer = _filled(path.name, recipe, weights)
+        header, usual, recipe, colorizer = _opened(path, found, wants or Wants(), offline)
     own = {name: text for name, text in header.items() if name not in RESERVED}
     placed = colorizer.to(device) if device else colorizer
     loaded = Loaded(
         recipe, placed, found.source, {**usual, **found.facts, **own}, notice=found.notice
     )
     return adapters.stacked(loaded, lora) if lora else loaded
+
+
+def _opened(
+    path: Path, found: Found, wants: Wants, offline: bool
+) -> tuple[Mapping[str, str], dict[str, str], Recipe, Colorizer]:
+    """The words of a file, what is usual of its kind, its recipe, and its system filled."""
+    if foreigner := manga.published(path):
+        return {}, {}, *manga.opened(path, foreigner)
+    header, weights = tensors.read(path)
+    if not latent.is_published(weights):
+        recipe = _recipe(path, header)
+        return header, {}, recipe, _filled(path.name, recipe, weights)
+    told = _recipe(path, header) if _describes(path, header) else None
+    if not wants.predicts and told is None:
+        wants = replace(wants, predicts=known.predicts(found.sha256))
+    usual = {} if told else {"license": latent.LICENSE}  # of all who publish such files
+    return header, usual, *latent.opened(path, told, weights, wants, offline)
 
 
 def hollow(recipe: Recipe, most: int = BLOCKS) -> Colorizer:

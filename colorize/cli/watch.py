@@ -37,6 +37,8 @@ def watch(training: Training) -> None:
     going_on = f", going on at step {training.step}" if training.step else ""
     parts = summary(order, training.parameters, len(training.pictures))
     common.say(f"{parts}, on {training.device}{going_on}")
+    for note in training.notes:
+        common.say(note)
     common.listed("left out", "picture", training.pictures.skipped)
     try:
         last = _follow(training)

@@ -12,9 +12,19 @@ from torch.utils.checkpoint import checkpoint
 from colorize.networks import blocks, unet
 from colorize.networks.latent.blocks import Rung
 from colorize.networks.latent.sketch import SketchEncoder
+from colorize.networks.manga import generator, second
 
-# A level of the house's U-Net, a rung of the latent one, and what other parts are made of.
-BLOCKS = (unet.Level, Rung, SketchEncoder, blocks.Residual)
+# A level of the house's U-Net, a rung of the latent one, and what other parts and networks are made of.
+BLOCKS = (
+    unet.Level,
+    Rung,
+    SketchEncoder,
+    blocks.Residual,
+    generator.Down,
+    generator.Up,
+    second.Residue,
+    second.Bottleneck,
+)
 
 
 def recomputing(model: nn.Module) -> int:

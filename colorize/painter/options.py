@@ -139,6 +139,10 @@ def sampling(recipe: Recipe, options: Options) -> Sampling:
     }
     if options.eta is None and options.sampler not in (None, recipe.sampling.sampler):
         wanted["eta"] = 0.0
+    if recipe.once and options.steps not in (None, 1):
+        raise ColorizeError(
+            f"`{recipe.name}` colors in one step, not {options.steps}", "leave --steps out", code=2
+        )
     settled = replace(recipe.sampling, **wanted)
     if options.eta:
         names.settle(settled.sampler, options.eta, code=2)

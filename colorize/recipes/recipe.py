@@ -14,60 +14,14 @@ from colorize.networks.conditions import Stack, Together
 from colorize.networks.latent.doors import SketchAndReference
 from colorize.networks.latent.space import Latent
 from colorize.networks.latent.unet import LatentUNetSpec
+from colorize.networks.manga.generator import GeneratorSpec
+from colorize.networks.manga.page import Page
+from colorize.networks.manga.second import SecondSpec
 from colorize.networks.spaces import RGB, Field, Lab
 from colorize.networks.unet import UNetSpec
-
-
-@dataclass(frozen=True)
-class Denoising:
-    """Learn to denoise: one loss a batch at random times (DDPM, Ho et al. 2020, eq. 14).
-
-    pure: the share of rows that start from the end of the schedule, pure noise where it ends at zero SNR;
-    these are what a walk of few calls depends on.
-    offset: strength of noise that is one number per row and channel, beside the usual noise, so that very
-    dark and bright pictures are learnt, too; 0.05 or 0.1 are usual (Guttenberg 2023).
-    noisy: the share of rows whose tokens are as noisy as their picture, so that a network does not
-    lean on places of a reference that fits its drawing far better than a user's will.
-    robust: up to this error the loss is the square, beyond it the distance (pseudo-Huber, Charbonnier et
-    al. 1997): the answer is nearer to the median of what is possible than to its gray mean; 0 is the square.
-    """
-
-    pure: float = 0.0
-    offset: float = 0.0
-    noisy: float = 0.0
-    robust: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("pure", "noisy"):
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                told = f"objective.{name} is {value:g}"
-                raise ColorizeError(told, "it is a share from 0 to 1", code=2)
-        for name in ("offset", "robust"):
-            if (value := getattr(self, name)) < 0:
-                told = f"objective.{name} is {value:g}"
-                raise ColorizeError(told, "take 0 or more, such as 0.1", code=2)
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """Learn along the walk itself: phase 2 of AnimeDiffusion and of the Coloring Assistant.
-
-    The walk is the one sampling uses, its start included, unless `start` says otherwise.
-    every: network calls per optimizer step; 1 keeps the graph of one call, `steps` is back-propagation through all.
-    target: "x0" compares the predicted clean picture with the truth; "next" is the originals' variant,
-    which compares the still noisy next state and so unlearns the noise scale.
-    """
-
-    start: Literal[
-        "sampling", "noise", "noised-reference", "inverted-reference", "inverted-target"
-    ] = "sampling"
-    every: int = 1
-    target: Literal["x0", "next"] = "x0"
-
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ColorizeError(f"objective.every is {self.every}", "take at least 1", code=2)
-
+from colorize.recipes.objective import Adversarial as Adversarial
+from colorize.recipes.objective import Denoising as Denoising
+from colorize.recipes.objective import Trajectory as Trajectory
 
 LONG = 4  # times as long as wide is the longest training picture
 ASPECT = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
@@ -88,8 +42,9 @@ class Mix:
     colors is left.
     hue: whose colors are all moved around, together with their reference's and hints'.
     restyle: stored lines replaced by extracted ones. degrade: lines thinned, thickened, broken or grayed.
-    tone: with screentone over them. margins: with blank borders, up to a fifth of a side each, which are
-    then learnt to be filled. jpeg: worn by JPEG.
+    tone: with screentone over them. printed: gray pictures whose shades are screentone.
+    margins: with blank borders, up to a fifth of a side each, which are then learnt to be filled. jpeg: worn
+    by JPEG.
     crop: the smallest share of a side that a crop keeps; 1 never crops. flip: mirrored. turn: turned by up
     to 20 degrees and zoomed.
     sets: shares of named sets; sets that are not named share what is left by their size.
@@ -109,6 +64,7 @@ class Mix:
     restyle: float = 0.0
     degrade: float = 0.0
     tone: float = 0.0
+    printed: float = 0.0
     margins: float = 0.0
     jpeg: float = 0.0
     crop: float = 1.0
@@ -132,12 +88,13 @@ class Stage:
 
     size: training pictures in pixels a side. batch: rows per step. lr: peak learning rate after `warmup`
     steps, falling to zero along a cosine at `steps`. ema: decay of the averaged weights.
+    betas: of Adam's moments.
     aspects: shapes of the training pictures, width:height such as 3:4, one drawn for every batch; named
     twice, a shape is drawn twice as often. As much as fits is cut out of a picture, or less by `mix.crop`.
     Without aspects pictures are padded to squares with white.
     """
 
-    objective: Denoising | Trajectory = Denoising()
+    objective: Denoising | Trajectory | Adversarial = Denoising()
     mix: Mix = Mix()
     size: int = 128
     batch: int = 8
@@ -148,6 +105,7 @@ class Stage:
     clip: float = 1.0
     ema: float = 0.999
     aspects: tuple[str, ...] = ()
+    betas: tuple[float, float] = (0.9, 0.99)
 
     def __post_init__(self) -> None:
         for text in self.aspects:
@@ -157,6 +115,9 @@ class Stage:
         for name in ("size", "batch", "steps"):
             if getattr(self, name) < 1:
                 raise ColorizeError(f"{name} is {getattr(self, name)}", "take at least 1", code=2)
+        if not all(0 <= beta < 1 for beta in self.betas):
+            told = f"betas is {list(self.betas)}"
+            raise ColorizeError(told, "they go from 0 to below 1, such as [0.5,0.999]", code=2)
         if self.lr <= 0:
             raise ColorizeError(f"lr is {self.lr:g}", "take a number above 0, such as 1e-4", code=2)
 
@@ -175,7 +136,7 @@ def _ratio(aspect: str) -> float:
 class DenoiserSpec:
     """The network and what it predicts."""
 
-    net: UNetSpec | LatentUNetSpec = UNetSpec()
+    net: UNetSpec | LatentUNetSpec | GeneratorSpec | SecondSpec = UNetSpec()
     predicts: Literal["eps", "v", "x0"] = "v"
 
 
@@ -194,7 +155,7 @@ class Recipe:
     strongest: tuple[tuple[str, float], ...] = ()
     size: int = 256
     space: RGB | Field | Lab | Latent = RGB()
-    condition: Stack | Together | SketchAndReference = Stack()
+    condition: Stack | Together | SketchAndReference | Page = Stack()
     denoiser: DenoiserSpec = DenoiserSpec()
     schedule: Linear | Cosine | ScaledLinear = Cosine(zero_snr=True)
     sampling: Sampling = Sampling()
@@ -211,6 +172,11 @@ class Recipe:
         return Colorizer(
             self.space.build(), self.condition.build(self.denoiser.net.widths), denoiser
         )
+
+    @property
+    def once(self) -> bool:
+        """Whether one call of the network gives the picture, so that there is no walk (a GAN)."""
+        return isinstance(self.denoiser.net, GeneratorSpec | SecondSpec)
 
     def stage(self, phase: str) -> Stage:
         """Return the stage of a phase, `pretrain` or `finetune`."""

@@ -199,7 +199,7 @@ class Pictures:
         """Make the hints of the recipe; rows shown as gray have no ink in their line."""
         names, given = self.recipe.hints, {}
         if "gray" in names:
-            given["gray"] = luminance(color)
+            given["gray"] = self._grays(color, rng)
         if "gray" in names and "line" in names:
             gray_rows = drop["line"].to(line.device)[:, None, None, None]
             line = torch.where(gray_rows, torch.ones_like(line), line)
@@ -210,6 +210,15 @@ class Pictures:
         if "hints" in names:
             given["hints"] = strokes.simulate(color, rng, self.stage.mix.marks)
         return Hints(**given)
+
+    def _grays(self, color: Tensor, rng: Generator) -> Tensor:
+        """The luma of colors, (B, 1, H, W); some rows with their shades printed as screentone."""
+        gray, share = luminance(color), self.stage.mix.printed
+        if share <= 0:
+            return gray
+        printed = (torch.rand(len(gray), generator=rng) < share).to(gray.device)
+        drawn = lines.extract(gray, "xdog")
+        return torch.where(printed[:, None, None, None], tones.screen(drawn, color, rng), gray)
 
     def _references(self, source: Tensor, rng: Generator) -> Tensor:
         """Bend the sources; loosen and shuffle some of them, and reduce some to a palette."""

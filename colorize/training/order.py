@@ -103,6 +103,7 @@ def settings(stage: Stage) -> Fit:
         batch=stage.batch,
         lr=stage.lr,
         weight_decay=stage.weight_decay,
+        betas=stage.betas,
         warmup=min(stage.warmup, stage.steps // 10),
         clip=stage.clip,
         ema=stage.ema,

@@ -20,8 +20,8 @@ from colorize.errors import ColorizeError
 from colorize.networks import lora, machine
 from colorize.pictures.files import atomic
 from colorize.recipes import Recipe
-from colorize.recipes.recipe import Stage
-from colorize.training import objectives, ranks, start
+from colorize.recipes.recipe import Adversarial, Stage
+from colorize.training import adversarial, helpers, objectives, ranks, start
 from colorize.training.data import Pictures
 from colorize.training.lock import Lock
 from colorize.training.objectives import Objective
@@ -47,7 +47,12 @@ def objective(stage: Stage, recipe: Recipe) -> Objective:
         raise ColorizeError(
             told, "leave it at 0, or choose a recipe whose references are tokens", 2
         )
-    return objectives.build(stage.objective, recipe.sampling)
+    if not isinstance(stage.objective, Adversarial):
+        return objectives.build(stage.objective, recipe.sampling)
+    if not recipe.once:
+        told = f"`{recipe.name}` walks from noise, and a critic judges what is made in one call"
+        raise ColorizeError(told, "choose objective=Denoising, or a recipe such as manga-gan", 2)
+    return adversarial.build(stage.objective, helpers.eyes(stage.objective))
 
 
 def done(out: Path) -> tuple[int, float]:
@@ -106,6 +111,9 @@ class Training:
         elif start.takes(self.model, order, goes_on):
             facts = start.untold(start.take(self.model, order).facts)
             self.facts = self.facts if goes_on else facts  # frozen weights are not in the state
+        if not goes_on and not order.start:
+            helpers.see(self.model, order.recipe)
+        adversarial.equip(self.model, order.stage)
         place = (order.data, order.recipe, order.stage, order.fit.seed, self.device)
         self.pictures = Pictures(*place)
         self._settle(restart)
@@ -115,6 +123,20 @@ class Training:
     def parameters(self) -> int:
         """The number of weights that are trained."""
         return sum(value.numel() for value in self.model.parameters() if value.requires_grad)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how this is trained."""
+        wanted = self.order.stage.objective
+        if (
+            not isinstance(wanted, Adversarial)
+            or wanted.vgg
+            or wanted.tagger
+            or not wanted.perceptual
+        ):
+            return ()
+        how = "--set objective.vgg=FILE, objective.tagger=FILE or both add that"
+        return (f"without frozen networks the loss has no perceptual part; {how}",)
 
     def steps(self) -> Iterator[Progress]:
         """Train, yielding after every step; `fit.limit` counts the time of loading, too.
