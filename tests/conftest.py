@@ -102,3 +102,14 @@ def folder(tmp_path: Path) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(path)
     return tmp_path / "data"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder with a drawing, a reference, and two pages; by a tiny model."""
+    from drawings import furnish
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLORIZE_MODEL", "tiny.safetensors")
+    monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
+    furnish()

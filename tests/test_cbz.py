@@ -15,21 +15,14 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import pytest
 from comics import content, pack, page
-from drawings import DOT, colored, furnish, run
+from drawings import DOT, colored, run
 
 from colorize.cli import books
 from colorize.pictures import files
 
+pytestmark = pytest.mark.usefixtures("desk")
+
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder with a tiny model."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLORIZE_MODEL", "tiny.safetensors")
-    monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
-    furnish()
 
 
 def test_a_volume_comes_out_as_one_with_all_its_pages_in_color() -> None:

@@ -8,16 +8,9 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pytest
 from comics import content, pack, page
-from drawings import furnish, run
+from drawings import run
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder with a tiny model."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLORIZE_MODEL", "tiny.safetensors")
-    monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
-    furnish()
+pytestmark = pytest.mark.usefixtures("desk")
 
 
 def hostile(name: str, **given: object) -> None:

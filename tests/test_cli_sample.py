@@ -10,23 +10,16 @@ from pathlib import Path
 
 import pytest
 from conftest import tiny
-from drawings import DOT, colored, furnish, run, sketch
+from drawings import DOT, colored, run, sketch
 from PIL import Image
 from typer.testing import Result
 
 from colorize import checkpoint, painter
 from colorize.pictures import files
 
+pytestmark = pytest.mark.usefixtures("desk")
+
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder with a drawing, a reference, and two pages; by a tiny model."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLORIZE_MODEL", "tiny.safetensors")
-    monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
-    furnish()
 
 
 def cover() -> None:

@@ -6,18 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from drawings import furnish, run
+from drawings import run
 
 from colorize.cli import app
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder with a drawing, a reference, and two pages; by a tiny model."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLORIZE_MODEL", "tiny.safetensors")
-    monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
-    furnish()
+pytestmark = pytest.mark.usefixtures("desk")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from drawings import MINI, furnish, run, sketch
+from drawings import MINI, run, sketch
 from PIL import Image
 from torch import Tensor
 
@@ -101,11 +101,7 @@ def test_a_copy_of_another_size_is_scaled_and_said_so(size: tuple[int, int]) -> 
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLORIZE_MODEL", "tiny.safetensors")
-    monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
-    furnish()
+def here(desk: None) -> None:
     files.write(DRAWING, Path("drawing.png"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import MINI, furnish, gray, run, sketch
+from drawings import MINI, gray, run, sketch
 
 import colorize
 from colorize.errors import ColorizeError
@@ -15,16 +15,9 @@ from colorize.painter import Job, Options, paint_all
 from colorize.pictures import files, finish, marks
 from colorize.pictures.color import rgb_to_lab
 
+pytestmark = pytest.mark.usefixtures("desk")
+
 ORANGE = (255, 136, 0)
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder with a drawing and two pages; by a tiny model."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLORIZE_MODEL", "tiny.safetensors")
-    monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
-    furnish()
 
 
 def held(text: str, size: tuple[int, int] = (64, 64)) -> np.ndarray:
