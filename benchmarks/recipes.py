@@ -1,6 +1,6 @@
-"""Count weights and operations of every recipe, beside the published systems. Run: python benchmarks/recipes.py.
+"""Count weights and operations of recipes, beside the published systems. Run: python benchmarks/recipes.py [NAME...].
 
-With `--time` the encoding of the hints and one call are timed, too, and seconds per picture computed for the own
+Without names all are counted but the latent ones, which `latent.py` measures. With `--time` the encoding of the hints and one call are timed, too, and seconds per picture computed for the own
 number of steps and for 10. Run that on a quiet machine; weights are random, which costs as much time as good ones.
 """
 
@@ -26,6 +26,9 @@ PUBLISHED = {
     "diffusart:official": (93.26, 585.8),
     "diffusart:community": (151.94, 187.7),
     "lab-diffusion:published": (48.09 + 13.41, 40),
+    "manga-gan:plain": (54.42, 12.0),
+    "manga-gan:attention": (54.75, 12.0),
+    "manga-gan:v2": (32.14, 1614),
 }
 FEW = 10  # steps, for comparison
 
@@ -58,15 +61,20 @@ def seconds(model: Colorizer, hints: Hints, steps: int) -> dict[str, float]:
     }
 
 
-def main(timed: bool) -> None:
-    """Print one JSON object per recipe."""
-    torch.manual_seed(0)
-    everything = [
+def usual() -> list[str]:
+    """All recipes that need no weights from elsewhere."""
+    return [
         name
         for system in recipes.names()
         for name in (system, *(f"{system}:{variant}" for variant in recipes.variants(system)))
+        if system != "colorize-diffusion" and name not in ("manga-gan:extractor", "manga-gan:full")
     ]
-    for name in everything:
+
+
+def main(timed: bool, names: list[str]) -> None:
+    """Print one JSON object per recipe."""
+    torch.manual_seed(0)
+    for name in names or usual():
         recipe, row = recipes.find(name), {"recipe": name}
         model, hints = recipe.build().eval().to(memory_format=torch.channels_last), given(recipe)
         weights = sum(weight.numel() for weight in model.parameters()) / 1e6
@@ -89,4 +97,4 @@ def main(timed: bool) -> None:
 
 
 if __name__ == "__main__":
-    main("--time" in sys.argv)
+    main("--time" in sys.argv, [name for name in sys.argv[1:] if name != "--time"])

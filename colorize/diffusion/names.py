@@ -41,6 +41,8 @@ ELSEWHERE = {
     "dpmpp-2m-sde": "`dpmpp` with eta = 1",
     "dpmpp-2m-sde-heun": "`dpmpp-heun` with eta = 1",
     "dpmpp-2s-a": "`dpmpp-2s` with eta = 1",
+    "dpm-fast": "nearest to `dpm2` with the spacing exponential",
+    "dpm-adaptive": "nearest to `dpm2` with the spacing exponential",
     "dpmpp-3m-sde": "`dpmpp-3m` with eta = 1",
 }
 
