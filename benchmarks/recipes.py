@@ -1,7 +1,8 @@
 """Count weights and operations of recipes, beside the published systems. Run: python benchmarks/recipes.py [NAME...].
 
-Without names all are counted but the latent ones, which `latent.py` measures. With `--time` the encoding of the hints and one call are timed, too, and seconds per picture computed for the own
-number of steps and for 10. Run that on a quiet machine; weights are random, which costs as much time as good ones.
+Without names all are counted but the latent ones, which `latent.py` measures. With `--time` the encoding of the hints
+and one call are timed, too, and seconds per picture computed for the own number of steps and for 10. Run that on a
+quiet machine; weights are random, which costs as much time as good ones.
 """
 
 from __future__ import annotations
