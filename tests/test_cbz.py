@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
+import numpy as np
 import pytest
 from comics import content, pack, page
 from drawings import DOT, colored, run
@@ -124,6 +125,7 @@ def test_pages_of_a_run_with_other_options_are_not_mixed_in() -> None:
     first = content("book_color.cbz")["ch/1.png"]
     result = run("book.cbz", "--seed", "2")
     assert "3 colored, 1 failed" in result.stderr
+    assert "begins anew, since 3 finished pages had other options" in result.stderr
     assert content("book_color.cbz")["ch/1.png"] != first
 
 
@@ -185,3 +187,40 @@ def test_a_run_killed_at_any_page_goes_on_to_the_same_volume_and_repeats_no_page
     result = run("killed.cbz")
     assert f"{12 - len(done)} colored, {len(done)} skipped" in result.stderr
     assert content("killed_color.cbz") == content("calm_color.cbz")
+
+
+def test_blank_and_tiny_pages_pass_through_as_they_are() -> None:
+    blank = files.Picture(np.full((96, 64, 1), 255, np.uint8), format="PNG")
+    tiny = files.Picture(np.full((8, 8, 1), 0, np.uint8), format="PNG")
+    pack(blank__png=files.encode(blank, ".png"), tiny__png=files.encode(tiny, ".png"))
+    result = run("book.cbz")
+    assert (result.exit_code, "3 colored, 2 skipped" in result.stderr) == (0, True)
+    before, after = content("book.cbz"), content("book_color.cbz")
+    assert [before[name] == after[name] for name in ("blank.png", "tiny.png")] == [True, True]
+    assert not list(Path().glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["n" * 240, "あ" * 79])
+def test_the_longest_names_are_no_trouble(name: str) -> None:
+    pack(f"{name}.cbz", 1)
+    assert run(f"{name}.cbz").exit_code == 0
+    assert len(content(f"{name}_color.cbz")) == 2
+
+
+def test_the_longest_name_of_all_does_not_stop_its_folder() -> None:
+    Path("lib").mkdir()
+    names = ["n" * 251, "other", "short"]
+    for name in names:
+        pack(f"lib/{name}.cbz", 1)
+    assert run("lib", "-o", "out").exit_code == 0
+    assert sorted(path.stem for path in Path("out").glob("*.cbz")) == names
+
+
+def test_a_waiting_page_that_was_cut_is_made_again() -> None:
+    pack(bad__png=b"\x89PNG\r\n\x1a\nbroken")
+    run("book.cbz")
+    page_file = books.waiting(Path("book_color.cbz")) / "00002.png"
+    page_file.write_bytes(page_file.read_bytes()[:50])
+    result = run("book.cbz")
+    assert "1 colored, 2 skipped, 1 failed" in result.stderr
+    assert files.read(content("book_color.cbz")["ch/2.png"], "2").size == (96, 64)

@@ -173,3 +173,45 @@ def test_the_command_line_colors_pages(tmp_path: Path, monkeypatch: pytest.Monke
         assert result.exit_code == 0, result.output
     told = [json.loads(Image.open(f"{mode}.png").text["colorize"]) for mode in ("auto", "off")]
     assert [one.get("panels") for one in told] == [len(MADE.panels), None]
+
+
+def test_hints_on_pages_are_exact_even_dark_ones() -> None:
+    (left, top), (right, bottom) = MADE.panels[0].min(0), MADE.panels[0].max(0)
+    x, y = int(left + right) // 2, int(top + bottom) // 2
+    outcome = one(Job("p", PAGE, dots=(parse(f"{x},{y},6=navy"),)), kind="line")
+    paper = PAGE.pixels[y - 3 : y + 3, x - 3 : x + 3, 0] > 250
+    found = pixels(outcome)[y - 3 : y + 3, x - 3 : x + 3][paper]
+    assert np.abs(found.astype(int) - (0, 0, 128)).max(initial=0) <= 2
+    assert not outcome.painted[0].notes
+
+
+def test_hints_that_color_nothing_are_told() -> None:
+    dots = (parse("2,2=red"), parse("2,900=red"))
+    assert any("2 hints lie" in note for note in one(Job("p", PAGE, dots=dots)).painted[0].notes)
+
+
+def test_panels_of_one_page_are_line_art_and_gray_each_by_itself() -> None:
+    sheet = PAGE.pixels.copy()
+    for panel, shade in zip(MADE.panels[:2], (None, 120), strict=True):
+        (left, top), (right, bottom) = (
+            (panel.min(0) + 8).astype(int),
+            (panel.max(0) - 8).astype(int),
+        )
+        sheet[top:bottom, left:right] = 255
+        sheet[top + 20 : bottom - 20 : 12, left + 20 : right - 20] = 0
+        if shade:
+            sheet[(top + bottom) // 2 : bottom, left:right] = shade
+    outcome = one(Job("p", Picture(sheet)))
+    moved = off(outcome, Picture(sheet))
+    white = sheet[..., 0] == 255
+    shares = []
+    for panel in MADE.panels[:2]:
+        (left, top), (right, bottom) = (
+            (panel.min(0) + 20).astype(int),
+            (panel.max(0) - 20).astype(int),
+        )
+        inside = moved[top:bottom, left:right][white[top:bottom, left:right]]
+        shares.append((inside > 0).mean())
+    assert shares[0] > 0.5
+    assert shares[1] < 0.05
+    assert any("--kind line" in note for note in outcome.painted[0].notes)

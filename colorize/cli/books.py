@@ -25,16 +25,18 @@ if TYPE_CHECKING:
     from colorize.cli.show import Show
 
 State = Literal["colored", "kept", "failed"]
+LONG = 200  # bytes of a name; most systems allow 255
 LIST = "pages.jsonl"  # the first line tells of which run it is, the others of one page each
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a page: colored into a file of the folder, kept as it is, or failed; and why."""
+    """What became of a page: colored into a file of the folder, of so many bytes, kept as it is, or failed; and why."""
 
     state: State
     file: str = ""
     why: str = ""
+    size: int = 0
 
 
 class Book:
@@ -57,8 +59,13 @@ class Book:
         self.lock: Lock | None = None
         self.changed = not self.result.exists()
         head = {"volume": self.volume.print, "settings": stamp, "pages": len(self.volume.pages)}
+        self.dropped = 0  # pages that a run with other options had finished
         if not dry:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                why = f"`{self.folder}` cannot be made: {error.strerror}"
+                raise ColorizeError(why, "check the folder, or choose another --out") from error
             self.lock = Lock(self.folder, "another process")
         self.fates = self._taken_up(head, dry)
         self.left = {page for page in self.volume.pages if self._is_open(page)}
@@ -74,13 +81,24 @@ class Book:
     def note(self, page: Place, state: State, why: str = "") -> None:
         """Write down what became of a page, to the disk."""
         assert page.result is not None
-        fate = Fate(state, page.result.name if state == "colored" else "", why)
+        fate = Fate(state, why=why)
+        if state == "colored":
+            fate = Fate(state, page.result.name, why, page.result.stat().st_size)
         self._add({"page": page.inside, **vars(fate)})
         self.fates[page.inside] = fate
         self.changed |= state == "colored"
         self.left.discard(page.inside)
 
     def finish(self, show: Show) -> None:
+        """Make the volume, see `_bind`; where that fails, other volumes go on."""
+        try:
+            self._bind(show)
+        except ColorizeError as error:
+            if self.alone:
+                raise
+            show.failed(self.place.name, error)
+
+    def _bind(self, show: Show) -> None:
         """Make the volume of the pages, tell of it, and remove what waited; failed pages may be tried again."""
         from colorize.pictures.files import shown
         from colorize.pictures.volume import write_volume
@@ -126,7 +144,11 @@ class Book:
         fate = self.fates.get(page)
         if fate is None or fate.state == "failed":
             return True
-        return fate.state == "colored" and not (self.folder / fate.file).is_file()
+        if fate.state == "kept":
+            return False
+        with suppress(OSError):
+            return (self.folder / fate.file).stat().st_size != fate.size
+        return True
 
     def _taken_up(self, head: dict[str, object], dry: bool) -> dict[str, Fate]:
         """What is known of the pages; begin a new list if there is none of this run."""
@@ -135,6 +157,7 @@ class Book:
             return {str(line.pop("page")): Fate(**line) for line in lines[1:]}  # type: ignore[arg-type]
         if dry:
             return {}
+        self.dropped = sum(line.get("state") == "colored" for line in lines)
         for path in self.folder.iterdir():
             if path.name != ".lock" and path.is_file():
                 path.unlink()
@@ -165,7 +188,9 @@ class Book:
 
 def waiting(result: Path) -> Path:
     """The folder in which the pages of a result wait while it is not complete."""
-    return result.with_name(f".{result.name}.pages")
+    name = os.fsencode(result.name)
+    short = result.name if len(name) < LONG else hashlib.sha256(name).hexdigest()[:32]
+    return result.with_name(f".{short}.pages")
 
 
 def stamp(settings: object, paths: Iterable[Path | str | None]) -> str:

@@ -52,6 +52,11 @@ def color(
         for place, error in plan.refused:
             show.failed(place.name, error)
         for book in plan.books:
+            if book.dropped:
+                show.note(
+                    f"`{book.place.name}` begins anew, since {common.counted(book.dropped, 'finished page')}"
+                    " had other options"
+                )
             if not book.left:  # stopped between the last page and the volume
                 book.finish(show)
         if plan.todo:

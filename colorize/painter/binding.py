@@ -41,7 +41,7 @@ def merged(page: Page, colored: Sequence[Picture]) -> Picture:
     """Return the page with its panels in color: RGB of the original's depth, alpha, EXIF and texts.
 
     colored: a picture per part, of its crop. All that is kept is the original's, to the bit. The luma of
-    line art falls by at most SHADE; gray pages keep their lightness.
+    line art falls by at most SHADE, but in panels with hints, which are obeyed; gray ones keep their lightness.
     """
     sheet = page.sheet
     pixels = np.array(np.broadcast_to(sheet.pixels, (*sheet.size, 3)))
@@ -49,7 +49,7 @@ def merged(page: Page, colored: Sequence[Picture]) -> Picture:
         top, left = (box.start - crop.start for box, crop in zip(part.box, part.crop, strict=True))
         high, wide = part.mask.shape
         new, old = one.pixels[top : top + high, left : left + wide], pixels[part.box]
-        if page.kind == "line":
+        if part.kind == "line" and not part.hinted:
             new = _bounded(old, new)
         old[part.mask] = new[part.mask]
     return replace(sheet, pixels=pixels, icc=None if sheet.gray else sheet.icc)

@@ -22,6 +22,7 @@ from colorize.pictures import inky, kinds, lines, strokes, touch
 from colorize.pictures.color import colorfulness, luminance
 from colorize.pictures.marks import Mark
 from colorize.pictures.picture import Picture
+from colorize.pictures.printed import printed
 from colorize.pictures.toned import toned
 from colorize.pictures.touch import Touch
 from colorize.recipes import Recipe
@@ -39,6 +40,10 @@ GAIN = 2.5  # by which shrunk lines are darkened at most; more would bring out t
 
 class Colored(ColorizeError):
     """The drawing is in color already; among many pictures it may be left as it is."""
+
+
+class Bare(Colored):
+    """There is nothing to color, since the drawing is blank or tiny; it may be left as it is, too."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def frame(
     sized = latent.inner_size if latent.is_latent(recipe) else inner_size
     inner = sized(picture.size, options.size or recipe.size)
     seen = shrunk(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
-    kind, given, notes = settled(name, kinds.kind(seen), recipe, options)
+    kind, given, notes = settled(name, looked(picture, seen, recipe), recipe, options)
     check_kind(name, kind, options)
     if kind == "gray" and toned(seen):
         notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
@@ -99,7 +104,7 @@ def check_drawing(drawing: Named, options: Options) -> None:
     """Refuse a drawing that is tiny (ColorizeError), or a result of this program (Colored)."""
     name, (height, width) = drawing.name, drawing.picture.size
     if min(height, width) < SMALLEST:
-        raise ColorizeError(
+        raise Bare(
             f"`{name}` is {width} x {height} pixels; a drawing needs at least"
             f" {SMALLEST} x {SMALLEST}",
             "the file may be a thumbnail, or cut off; open it in a viewer",
@@ -165,12 +170,24 @@ def shrunk(picture: Picture, side: int) -> Picture:
     return picture.on_white()
 
 
+def looked(picture: Picture, seen: Tensor, recipe: Recipe) -> kinds.Kind:
+    """What a drawing is, by a small copy of it, (1, 3, h, w).
+
+    Screentone is ink on paper: kept as lightness it would leave no room for color. So where a model
+    takes line art, sheets of ink and screentone alone are that.
+    """
+    found = kinds.kind(seen)
+    if found != "gray" or "line" not in recipe.hints:
+        return found
+    return "line" if printed(picture) else "gray"
+
+
 def settled(
     name: str, found: kinds.Kind, recipe: Recipe, options: Options
 ) -> tuple[Kind, str, tuple[str, ...]]:
     """What the drawing is, which hint it becomes, and what the user should know of that."""
     if found == "blank" and not options.force:
-        raise ColorizeError(f"`{name}` is blank: it has nearly one color", "color it with --force")
+        raise Bare(f"`{name}` is blank: it has nearly one color", "color it with --force")
     if found == "color" and not options.force:
         raise Colored(
             f"`{name}` is already in color", "color it anew from its gray values with --force"

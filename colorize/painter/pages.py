@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from torch import Tensor
 
@@ -33,12 +34,15 @@ Slices = tuple[slice, slice]
 class Part:
     """A panel to color: where its picture with surroundings is on the page, and where it goes.
 
-    crop, box: rows and columns of the page. mask: (h, w), the pixels of the box that are colored.
+    crop, box: rows and columns of the page. mask: (h, w), the pixels of the box that are colored. kind: of
+    this panel. hinted: whether the user gave it a color hint.
     """
 
     crop: Slices
     box: Slices
     mask: np.ndarray
+    kind: Kind
+    hinted: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,39 +84,41 @@ def divide(
     panels = find_panels(gray, bubbles=bubbles)
     if len(panels) < 2 and options.panels == "auto" and not bubbles.any():
         return None
-    found = [kinds.kind(_seen(picture, _box(panel))) for panel in panels]
+    found = [_looked(picture, _box(panel), recipe) for panel in panels]
     kind, notes = _kind(drawing, panels, found, recipe, options)
-    sheet = finish.on_paper(picture) if kind == "line" else picture
+    each = [_own(drawing.name, what, kind, recipe, options) for what in found]
+    sheet = finish.on_paper(picture) if "line" in each else picture
     kept = keeping.kept(gray, panels, bubbles)
     if sheet.alpha is not None:
         kept |= (
             sheet.alpha < sheet.peak
         )  # where paper shines through, a color would be laid on twice
+    given, more = framing.hinted(drawing, hints, job.dots)
+    if given is not None:
+        given = strokes.resize(given, picture.size)
     parts = tuple(
-        _part(panel, gray.shape, kept)
-        for panel, what in zip(panels, found, strict=True)
+        _part(panel, gray.shape, kept, own, given)
+        for panel, what, own in zip(panels, found, each, strict=True)
         if (options.force or what in ("line", "gray")) and not keeping.empty(gray, panel, kept)
     )
     if not parts:
         return None
-    given, more = framing.hinted(drawing, hints, job.dots)
-    if given is not None:
-        given = strokes.resize(given, picture.size)
     clean = _without_letters(sheet, gray, bubbles)
-    return Page(picture, sheet, clean, kind, len(panels), parts, given, (*notes, *more))
+    notes += (*more, *_told(parts, given, options))
+    return Page(picture, sheet, clean, kind, len(panels), parts, given, notes)
 
 
 def frames(
     page: Page, name: str, recipe: Recipe, options: Options, reference: Tensor | None
 ) -> Iterator[Frame]:
     """Fit every part of a page to the model, see `framing.frame`; the model sees bubbles without letters."""
-    options = replace(options, kind=page.kind, force=True)  # what it is has been seen to
     for part in page.parts:
+        own = replace(options, kind=part.kind, force=True)  # what it is has been seen to
         hints = None if page.hints is None else page.hints[:, :, *part.crop]
         if hints is not None and not bool((hints[:, 3] > 0).any()):
             hints = None
         drawing = Named(name, _cut(page.clean, part.crop))
-        fitted = framing.frame(drawing, recipe, options, reference, hints)
+        fitted = framing.frame(drawing, recipe, own, reference, hints)
         yield replace(fitted, original=_cut(page.sheet, part.crop), notes=page.notes)
 
 
@@ -144,7 +150,7 @@ def _kind(
     options: Options,
 ) -> tuple[Kind, tuple[str, ...]]:
     """What a page is. A page that is in color but for some panels is what those are."""
-    whole = kinds.kind(_seen(drawing.picture, (slice(None), slice(None))))
+    whole = _looked(drawing.picture, (slice(None), slice(None)), recipe)
     areas = np.array([panel.area for panel in panels])
     if whole == "color" and areas[[one == "color" for one in found]].sum() <= COLORED * areas.sum():
         whole = "gray" if "gray" in found else "line"
@@ -152,14 +158,42 @@ def _kind(
     return kind, notes
 
 
-def _part(panel: Panel, size: tuple[int, ...], kept: np.ndarray) -> Part:
+def _own(name: str, found: kinds.Kind, page: Kind, recipe: Recipe, options: Options) -> Kind:
+    """What a panel is; one that is neither line art nor gray, and colored by force, is what its page is."""
+    if found not in ("line", "gray"):
+        return page
+    return framing.settled(name, found, recipe, options)[0]
+
+
+def _told(parts: Sequence[Part], given: Tensor | None, options: Options) -> tuple[str, ...]:
+    """What a user should know of white paper, and of hints that lie where nothing is colored."""
+    notes = []
+    if options.kind == "auto" and any(part.kind == "gray" for part in parts):
+        notes.append("gray panels keep their white; --kind line lets the model color it, too")
+    if given is not None:
+        free = np.zeros(given.shape[-2:], np.uint8)
+        for part in parts:
+            free[part.box] |= part.mask
+        count, marks = cv2.connectedComponents((given[0, 3] > 0).numpy().astype(np.uint8))
+        lost = sum(not free[marks == label].any() for label in range(1, count))
+        if lost:
+            hints = "1 hint lies" if lost == 1 else f"{lost} hints lie"
+            notes.append(f"{hints} in bubbles, gutters or empty panels, where nothing is colored")
+    return tuple(notes)
+
+
+def _part(
+    panel: Panel, size: tuple[int, ...], kept: np.ndarray, kind: Kind, given: Tensor | None
+) -> Part:
     """A panel and as much around it as the model is to see."""
     left, top, right, bottom = panel.box
     more = round(CONTEXT * max(right - left, bottom - top))
     rows = slice(max(0, top - more), min(size[0], bottom + more))
     columns = slice(max(0, left - more), min(size[1], right + more))
     box = _box(panel)
-    return Part((rows, columns), box, keeping.inside(panel) & ~kept[box])
+    mask = keeping.inside(panel) & ~kept[box]
+    hinted = given is not None and bool((given[0, 3][box].numpy() > 0)[mask].any())
+    return Part((rows, columns), box, mask, kind, hinted)
 
 
 def _box(panel: Panel) -> Slices:
@@ -173,9 +207,10 @@ def _cut(picture: Picture, where: Slices) -> Picture:
     return picture.replaced(picture.pixels[where], alpha).on_white()
 
 
-def _seen(picture: Picture, where: Slices) -> Tensor:
-    """A rectangle of a picture as small as kinds are told by."""
-    return framing.shrunk(_cut(picture, where), 2 * kinds.SIDE).tensor()
+def _looked(picture: Picture, where: Slices, recipe: Recipe) -> kinds.Kind:
+    """What a rectangle of a picture is."""
+    part = _cut(picture, where)
+    return framing.looked(part, framing.shrunk(part, 2 * kinds.SIDE).tensor(), recipe)
 
 
 def _gray(picture: Picture) -> np.ndarray:
