@@ -29,7 +29,7 @@ NEAR = (
 MOST = 1000  # letters; more are a texture
 SMALL = 0.75  # of the ink inside that belongs to spots of a letter's size
 MIDDLE = (
-    0.28  # of half the bubble's width and height, how far the ink's center may be off its middle
+    0.45  # of half the bubble's width and height, how far the ink's center may be off its middle
 )
 
 
