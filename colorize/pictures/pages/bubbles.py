@@ -24,7 +24,7 @@ BOXED, HOLLOW = 0.85, 0.7  # a window fills its rectangle at least so far, and i
 WINDOWS = 0.4  # share of letters that may look like windows
 NEAR = (
     1.8,
-    0.75,
+    0.6,
 )  # letters' sizes to the next letter, and the share of letters that have one so near
 MOST = 1000  # letters; more are a texture
 SMALL = 0.75  # of the ink inside that belongs to spots of a letter's size
