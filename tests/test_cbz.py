@@ -224,3 +224,14 @@ def test_a_waiting_page_that_was_cut_is_made_again() -> None:
     result = run("book.cbz")
     assert "1 colored, 2 skipped, 1 failed" in result.stderr
     assert files.read(content("book_color.cbz")["ch/2.png"], "2").size == (96, 64)
+
+
+def test_without_a_colored_page_there_is_no_new_volume_and_the_reason_is_told() -> None:
+    with ZipFile("book.cbz", "w") as archive:
+        archive.writestr("cover.png", files.encode(colored(), ".png"))
+    assert "all its pages stay as they are" in run("book.cbz").stderr
+    with ZipFile("book.cbz", "a") as archive:
+        archive.writestr("bad.png", b"\x89PNG\r\n\x1a\nbroken")
+    result = run("book.cbz")
+    assert (result.exit_code, "no page of it could be colored" in result.stderr) == (3, True)
+    assert not list(Path().glob("*_color.cbz")) + list(Path().glob(".*"))

@@ -111,7 +111,8 @@ class Book:
             for name in (*self.volume.notes, *(self._damage(name) for name in damaged)):
                 show.note(name)
         elif not colored:
-            show.note(f"`{self.place.name}` has no page to color, so there is no new volume")
+            why = "no page of it could be colored" if failed else "all its pages stay as they are"
+            show.note(f"there is no new volume of `{self.place.name}`: {why}")
         if failed and colored:
             count = f"{len(failed)} of the pages of" if len(failed) > 1 else "a page of"
             show.note(
