@@ -144,6 +144,16 @@ def test_later_hints_lie_on_top():
     assert hints[0, :3, 4, 4].tolist() == [-1, -1, 1]
 
 
+def test_json_colors_may_be_names():
+    named, hexed = (
+        strokes.parse(
+            f'{{"points": [{{"x": 4, "y": 2, "color": "{color}", "radius": 1}}]}}', (8, 8)
+        )
+        for color in ("red", "#ff0000")
+    )
+    assert torch.equal(named, hexed)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -155,7 +165,7 @@ def test_later_hints_lie_on_top():
         (point(y=-1), r"\(4, -1\), outside"),
         (point(x=None), r"no place x, y but `\(None, 2\)`"),
         (point(x=float("nan")), "outside the drawing"),
-        (point(color="red"), "color of point 1 is `red`"),
+        (point(color="reddish"), "color of point 1 is `reddish`"),
         (point(radius=0), "radius of point 1 is `0`"),
         (point(colour="#ffffff"), "unknown key `colour`"),
         ('{"points": [5]}', "point 1 is `5`, not an object"),

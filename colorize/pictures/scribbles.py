@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.errors import ColorizeError, nearest
-from colorize.pictures import marks
+from colorize.pictures import marks, palettes
 from colorize.pictures.marks import Mark
 
 POINT = ("x", "y", "color", "radius")
@@ -171,11 +170,12 @@ def _number(name: str, given: Mapping[str, object], key: str) -> float | None:
 
 
 def _color(name: str, given: Mapping[str, object]) -> tuple[float, float, float]:
-    """Return R, G, B in [-1, 1] of "#rrggbb"."""
+    """Return R, G, B in [-1, 1] of a hex color or a CSS color name."""
     value = given.get("color")
-    if not isinstance(value, str) or not re.fullmatch("#[0-9a-fA-F]{6}", value):
+    try:
+        red, green, blue = palettes.color(value if isinstance(value, str) else "", name)
+    except ColorizeError:
         raise ColorizeError(
-            f"the color of {name} is `{value}`", "write colors as hex: #rrggbb, such as #d02030"
-        )
-    red, green, blue = (int(value[i : i + 2], 16) / 127.5 - 1 for i in (1, 3, 5))
-    return red, green, blue
+            f"the color of {name} is `{value}`", "write #rrggbb, such as #d02030, or a name: orange"
+        ) from None
+    return red / 127.5 - 1, green / 127.5 - 1, blue / 127.5 - 1
