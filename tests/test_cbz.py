@@ -129,6 +129,22 @@ def test_pages_of_a_run_with_other_options_are_not_mixed_in() -> None:
     assert content("book_color.cbz")["ch/1.png"] != first
 
 
+def test_pages_that_came_before_a_kill_reach_a_result_that_is_there_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pack()
+    run("book.cbz")
+    before = content("book_color.cbz")["ch/1.png"]
+    anew = ("book.cbz", "--overwrite", "--seed", "3")
+    with monkeypatch.context() as patch:
+        patch.setattr(books.Book, "finish", lambda *_: None)  # killed after the last page
+        run(*anew)
+    assert content("book_color.cbz")["ch/1.png"] == before
+    assert "3 skipped" in run(*anew).stderr
+    assert content("book_color.cbz")["ch/1.png"] != before
+    assert not list(Path().glob(".*"))
+
+
 def test_only_one_process_works_on_a_volume() -> None:
     from colorize.training.lock import Lock
 
@@ -198,22 +214,6 @@ def test_blank_and_tiny_pages_pass_through_as_they_are() -> None:
     before, after = content("book.cbz"), content("book_color.cbz")
     assert [before[name] == after[name] for name in ("blank.png", "tiny.png")] == [True, True]
     assert not list(Path().glob(".*"))
-
-
-@pytest.mark.parametrize("name", ["n" * 240, "あ" * 79])
-def test_the_longest_names_are_no_trouble(name: str) -> None:
-    pack(f"{name}.cbz", 1)
-    assert run(f"{name}.cbz").exit_code == 0
-    assert len(content(f"{name}_color.cbz")) == 2
-
-
-def test_the_longest_name_of_all_does_not_stop_its_folder() -> None:
-    Path("lib").mkdir()
-    names = ["n" * 251, "other", "short"]
-    for name in names:
-        pack(f"lib/{name}.cbz", 1)
-    assert run("lib", "-o", "out").exit_code == 0
-    assert sorted(path.stem for path in Path("out").glob("*.cbz")) == names
 
 
 def test_a_waiting_page_that_was_cut_is_made_again() -> None:

@@ -1,4 +1,4 @@
-"""What `colorize sample` refuses of archives, and that nothing comes of it."""
+"""What `colorize sample` refuses of archives, that nothing comes of it, and which oddities it takes."""
 
 from __future__ import annotations
 
@@ -123,3 +123,19 @@ def test_a_full_disk_leaves_the_pages_and_no_half_volume(monkeypatch: pytest.Mon
     assert not Path("book_color.cbz").exists()
     assert "3 skipped" in run("book.cbz").stderr
     assert len(content("book_color.cbz")) == 4
+
+
+@pytest.mark.parametrize("name", ["n" * 240, "あ" * 79])
+def test_the_longest_names_are_no_trouble(name: str) -> None:
+    pack(f"{name}.cbz", 1)
+    assert run(f"{name}.cbz").exit_code == 0
+    assert len(content(f"{name}_color.cbz")) == 2
+
+
+def test_the_longest_name_of_all_does_not_stop_its_folder() -> None:
+    Path("lib").mkdir()
+    names = ["n" * 251, "other", "short"]
+    for name in names:
+        pack(f"lib/{name}.cbz", 1)
+    assert run("lib", "-o", "out").exit_code == 0
+    assert sorted(path.stem for path in Path("out").glob("*.cbz")) == names

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 State = Literal["colored", "kept", "failed"]
 LONG = 200  # bytes of a name; most systems allow 255
-LIST = "pages.jsonl"  # the first line tells of which run it is, the others of one page each
+LIST = (
+    "pages.jsonl"  # the first line tells of which run it is, the others of one page each, or are:
+)
+BOUND: dict[str, object] = {"bound": True}  # all pages so far are in the result
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Book:
         self.volume = open_volume(place.path)
         self.folder = waiting(place.result)
         self.lock: Lock | None = None
-        self.changed = not self.result.exists()
+        self.changed = True  # whether pages have come that the result does not hold
         head = {"volume": self.volume.print, "settings": stamp, "pages": len(self.volume.pages)}
         self.dropped = 0  # pages that a run with other options had finished
         if not dry:
@@ -68,10 +71,11 @@ class Book:
                 raise ColorizeError(why, "check the folder, or choose another --out") from error
             self.lock = Lock(self.folder, "another process")
         self.fates = self._taken_up(head, dry)
+        self.changed |= not self.result.exists()
         self.left = {page for page in self.volume.pages if self._is_open(page)}
 
     def pages(self) -> list[Place]:
-        """The pages that are not done, each as the place of a drawing."""
+        """All pages, each as the place of a drawing."""
         return [self._page(at, page) for at, page in enumerate(self.volume.pages, 1)]
 
     def is_left(self, page: Place) -> bool:
@@ -107,6 +111,7 @@ class Book:
         failed = [page for page, fate in self.fates.items() if fate.state == "failed"]
         if colored and self.changed:
             damaged = write_volume(self.volume, colored, self.result)
+            self._add(BOUND)
             show.volume(self.result)
             for name in (*self.volume.notes, *(self._damage(name) for name in damaged)):
                 show.note(name)
@@ -155,7 +160,15 @@ class Book:
         """What is known of the pages; begin a new list if there is none of this run."""
         lines = _lines(self.folder / LIST)
         if lines and lines[0] == head:
-            return {str(line.pop("page")): Fate(**line) for line in lines[1:]}  # type: ignore[arg-type]
+            fates: dict[str, Fate] = {}
+            for line in lines[1:]:
+                if line == BOUND:
+                    self.changed = False
+                    continue
+                page = str(line.pop("page"))
+                fates[page] = Fate(**line)  # type: ignore[arg-type]
+                self.changed |= fates[page].state == "colored"
+            return fates
         if dry:
             return {}
         self.dropped = sum(line.get("state") == "colored" for line in lines)

@@ -82,7 +82,7 @@ def frame(
     sized = latent.inner_size if latent.is_latent(recipe) else inner_size
     inner = sized(picture.size, options.size or recipe.size)
     seen = shrunk(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
-    kind, given, notes = settled(name, looked(picture, seen, recipe), recipe, options)
+    kind, given, notes = settled(name, looked(picture, seen, recipe, options), recipe, options)
     check_kind(name, kind, options)
     if kind == "gray" and toned(seen):
         notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
@@ -170,12 +170,13 @@ def shrunk(picture: Picture, side: int) -> Picture:
     return picture.on_white()
 
 
-def looked(picture: Picture, seen: Tensor, recipe: Recipe) -> kinds.Kind:
-    """What a drawing is, by a small copy of it, (1, 3, h, w).
+def looked(picture: Picture, seen: Tensor, recipe: Recipe, options: Options) -> kinds.Kind:
+    """What a drawing is, by a small copy of it, (1, 3, h, w), unless the user forces a kind.
 
-    Screentone is ink on paper: kept as lightness it would leave no room for color. So where a model
-    takes line art, sheets of ink and screentone alone are that.
+    Screentone is ink: kept as lightness it would leave no room for color where a model takes line art.
     """
+    if options.force and options.kind != "auto":
+        return options.kind
     found = kinds.kind(seen)
     if found != "gray" or "line" not in recipe.hints:
         return found

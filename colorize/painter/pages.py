@@ -84,7 +84,7 @@ def divide(
     panels = find_panels(gray, bubbles=bubbles)
     if len(panels) < 2 and options.panels == "auto" and not bubbles.any():
         return None
-    found = [_looked(picture, _box(panel), recipe) for panel in panels]
+    found = [_looked(picture, _box(panel), recipe, options) for panel in panels]
     kind, notes = _kind(drawing, panels, found, recipe, options)
     each = [_own(drawing.name, what, kind, recipe, options) for what in found]
     sheet = finish.on_paper(picture) if "line" in each else picture
@@ -150,7 +150,7 @@ def _kind(
     options: Options,
 ) -> tuple[Kind, tuple[str, ...]]:
     """What a page is. A page that is in color but for some panels is what those are."""
-    whole = _looked(drawing.picture, (slice(None), slice(None)), recipe)
+    whole = _looked(drawing.picture, (slice(None), slice(None)), recipe, options)
     areas = np.array([panel.area for panel in panels])
     if whole == "color" and areas[[one == "color" for one in found]].sum() <= COLORED * areas.sum():
         whole = "gray" if "gray" in found else "line"
@@ -207,10 +207,10 @@ def _cut(picture: Picture, where: Slices) -> Picture:
     return picture.replaced(picture.pixels[where], alpha).on_white()
 
 
-def _looked(picture: Picture, where: Slices, recipe: Recipe) -> kinds.Kind:
+def _looked(picture: Picture, where: Slices, recipe: Recipe, options: Options) -> kinds.Kind:
     """What a rectangle of a picture is."""
     part = _cut(picture, where)
-    return framing.looked(part, framing.shrunk(part, 2 * kinds.SIDE).tensor(), recipe)
+    return framing.looked(part, framing.shrunk(part, 2 * kinds.SIDE).tensor(), recipe, options)
 
 
 def _gray(picture: Picture) -> np.ndarray:
