@@ -60,7 +60,6 @@ def test_bubbles_and_gutters_stay_bit_for_bit_and_lettering_keeps_its_lightness(
     before, after = content(calm / "calm.cbz"), content(calm / "calm_color.cbz")
     assert list(after) == list(before)
     assert after["ComicInfo.xml"] == b"<ComicInfo/>"
-    exact, moved = 0, {"gutters": [0, 0], "bubbles": [0, 0], "paper": [0, 0]}
     for number, page in enumerate(made, 1):
         name = f"{number:03}.png"
         if page.colored:
@@ -69,18 +68,9 @@ def test_bubbles_and_gutters_stay_bit_for_bit_and_lettering_keeps_its_lightness(
         old, new = (files.read(data[name], name) for data in (before, after))
         same = (np.broadcast_to(old.pixels, new.pixels.shape) == new.pixels).all(axis=-1)
         assert (~same).mean() > 0.05
+        assert not (~same & (page.gutters | page.bubbles)).any(), name
         shift = 127.5 * (luminance(new.tensor()) - luminance(old.tensor()))[0, 0].abs().numpy()
         assert shift[page.letters].max(initial=0) <= 1.01, name
-        paper = page.bubbles & (old.pixels[..., 0] == 255)
-        parts = {"gutters": page.gutters, "bubbles": page.bubbles, "paper": paper}
-        for what, where in parts.items():
-            moved[what][0] += int((~same & where).sum())
-            moved[what][1] += int(where.sum())
-        exact += bool(same[page.gutters].all())
-    assert exact >= 34
-    assert moved["paper"][0] < 1e-5 * moved["paper"][1]  # in bubbles
-    assert moved["gutters"][0] < 1e-4 * moved["gutters"][1]
-    assert moved["bubbles"][0] < 0.003 * moved["bubbles"][1]
 
 
 def test_killed_at_ten_pages_it_ends_as_if_it_had_never_been(calm: Path) -> None:

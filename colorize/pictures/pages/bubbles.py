@@ -10,27 +10,25 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from colorize.pictures.pages.sheet import PAPER, Gray, Mask, brightness, peak_of, reduced
+from colorize.pictures.pages.sheet import PAPER, Gray, Mask, brightness, reduced
 
 SIDE = 1200  # pixels of a page's longer side while bubbles are looked for
 GAPS = 3  # pixels; openings of an outline up to this are taken for closed
 AREA = (0.0015, 0.15)  # share of the page that a bubble covers
-WHITE = 0.45  # of a bubble that is paper at least
 INKED = (0.02, 0.4)  # share of a bubble that letters cover
 SOLID = 0.78  # of the bubble's convex hull that it fills; spikes and tails cost a little
 LETTER = (0.003, 0.04)  # of the page's longer side that letters are high and wide
-LETTERS = 4  # spots at least
+LETTERS = 4  # spots at least; eyes and a mouth are fewer
 BOXED, HOLLOW = 0.85, 0.7  # a window fills its rectangle at least so far, and is ink at most so far
 WINDOWS = 0.4  # share of letters that may look like windows
-NEAR = (
-    1.8,
-    0.6,
-)  # letters' sizes to the next letter, and the share of letters that have one so near
+NEAR = 2.1  # letters' sizes from one letter to the next
+BESIDE = 0.5  # share of letters that have another one so near
+MARGIN = 0.05  # of a bubble's width, its margin
+FREE = 0.3  # of the ink elsewhere in a bubble that its margin may have; textures have as much
+TIP = 0.025  # of the page's longer side that spikes go beyond what was found, at most
 MOST = 1000  # letters; more are a texture
 SMALL = 0.75  # of the ink inside that belongs to spots of a letter's size
-MIDDLE = (
-    0.45  # of half the bubble's width and height, how far the ink's center may be off its middle
-)
+MIDDLE = 0.6  # of half the width and height, how far the ink's center may be off a bubble's middle
 
 
 @dataclass(frozen=True)
@@ -101,9 +99,18 @@ def _bubble(area: Mask, paper: Mask, side: int, page: int) -> bool:
         return False
     ink = area & (1 - paper)
     amount = int(ink.sum())
-    if not INKED[0] * pixels <= amount <= INKED[1] * pixels:
+    if not INKED[0] * pixels <= amount <= INKED[1] * pixels or _inked(ink, area) > FREE:
         return False
     return _lettered(_spots(ink), area, side)
+
+
+def _inked(ink: Mask, area: Mask) -> float:
+    """How much ink is at an area's margin, by its pixels, as a share of the area's: about 1 for textures."""
+    side = max(3, 2 * round(MARGIN * min(area.shape)) + 1)
+    inner = cv2.erode(
+        area, np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    return float(ink[(area > 0) & (inner == 0)].mean() / ink[area > 0].mean())
 
 
 def _spots(ink: Mask) -> _Spots:
@@ -113,9 +120,8 @@ def _spots(ink: Mask) -> _Spots:
     amounts = np.bincount(labels[ink > 0], minlength=count)
     middle = np.argwhere(ink > 0).mean(0)
     hollow = (stats[:, 4] >= BOXED * stats[:, 2] * stats[:, 3]) & (amounts < HOLLOW * stats[:, 4])
-    return _Spots(
-        places[1:], stats[1:, 2:4], stats[1:, 4], hollow[1:], (float(middle[0]), float(middle[1]))
-    )
+    sizes = stats[1:, 2:4], stats[1:, 4], hollow[1:]
+    return _Spots(places[1:], *sizes, (float(middle[0]), float(middle[1])))
 
 
 def _lettered(spots: _Spots, area: Mask, side: int) -> bool:
@@ -124,7 +130,7 @@ def _lettered(spots: _Spots, area: Mask, side: int) -> bool:
     letters = (larger >= LETTER[0] * side) & (larger <= LETTER[1] * side)
     if not LETTERS <= letters.sum() <= MOST or spots.boxes[letters].mean() > WINDOWS:
         return False
-    if _together(spots.places[letters], larger[letters]) < NEAR[1]:
+    if _together(spots.places[letters], larger[letters]) < BESIDE:
         return False
     small = int(spots.pixels[larger <= LETTER[1] * side].sum())
     where = np.argwhere(area > 0)
@@ -137,19 +143,41 @@ def _together(places: np.ndarray, sizes: np.ndarray) -> float:
     apart = np.linalg.norm(places[:, None] - places[None], axis=2) + np.diag(
         np.full(len(places), np.inf)
     )
-    return float((apart.min(1) <= NEAR[0] * np.median(sizes)).mean())
+    return float((apart.min(1) <= NEAR * np.median(sizes)).mean())
 
 
 def _enlarged(found: Mask, gray: Gray) -> np.ndarray:
-    """The bubbles at the page's own size: their border follows the page's own paper."""
+    """The bubbles at the page's own size: their border follows the page's own paper, into spikes and tails."""
     height, width = gray.shape
-    if found.shape == gray.shape:
-        return found > 0
     sure = cv2.erode(found, np.ones((3, 3), np.uint8))
     maybe = cv2.dilate(found, np.ones((3, 3), np.uint8))
+    if found.shape == gray.shape:
+        sure = maybe = found
     inside, around = (
         cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST) > 0
         for one in (sure, maybe)
     )
-    best = float(np.quantile(gray[inside], 0.9)) if inside.any() else peak_of(gray)
-    return inside | (around & (gray > PAPER * best))
+    if not inside.any():
+        return np.asarray(inside)
+    paper = gray > PAPER * float(np.quantile(gray[inside], 0.9))
+    bubbles = inside | (around & paper)
+    return np.asarray(bubbles | _tips(bubbles, paper))
+
+
+def _tips(bubbles: np.ndarray, paper: np.ndarray) -> np.ndarray:
+    """The paper (H, W) that goes on from bubbles and ends near them, as in a spike; none that leads out of one."""
+    reach = max(3, 2 * round(TIP * max(paper.shape)) + 1)
+    near = cv2.dilate(bubbles.astype(np.uint8), np.ones((reach, reach), np.uint8))
+    more = (paper & ~bubbles & (near > 0)).astype(np.uint8)
+    count, labels = cv2.connectedComponents(more, connectivity=4)
+    touching = cv2.dilate(
+        bubbles.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    )
+    rim = near - cv2.erode(
+        near, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    ends = np.zeros(count, bool)
+    ends[np.unique(labels[touching > 0])] = True
+    ends[np.unique(labels[rim > 0])] = False
+    ends[0] = False
+    return np.asarray(ends[labels])

@@ -6,6 +6,7 @@ rows after shearing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -24,6 +25,11 @@ COLUMNS = 160  # that an area's width is shrunk to; sums along rows need no more
 FRAMED = 0.58  # of its length that runs along a frame or another sharp edge, on either side
 LOOSE = 0.3  # the same on one side, if both sides together have BOTH and the gutter is CLEAN; frames may be missing
 BOTH, CLEAN = 1.0, 0.97
+ALONE = 0.85  # of its length where something lies beside it, if that is on one side only, as beside white
+SPOTLESS = 0.99  # of its length that is paper then
+TEXTURE = 8  # rows beside a gutter in which a texture shows itself
+SPECK = 0.2  # of a place that is no paper, if there is something
+FAINT = 0.6  # what such a gutter's length counts
 SURE = 0.8  # a score that needs no comparison
 RELAXED = 0.6  # of FRAMED, for slopes that are only nearly right
 OPEN = 0.015  # of its length at each end, where a gutter goes on and an area's frame would stop it
@@ -63,8 +69,7 @@ def best(page: Sheet, area: Points) -> Cut | None:
         np.asarray(cv2.resize(seen, (across, height), interpolation=cv2.INTER_AREA), np.float32)
         / 255
     )
-    ask = longer, page.bare
-    level = _level(small, 0, ask, 1.0)
+    level = _level(small, 0, page, 1.0)
     if any(one.score > SURE for one in level):
         return max(level, key=lambda one: one.score)  # most gutters are level
     coarse = np.asarray(
@@ -74,11 +79,11 @@ def best(page: Sheet, area: Points) -> Cut | None:
     rough = [
         (one.score, lean)
         for lean in np.linspace(-LEAN, LEAN, LEANS)
-        for one in _level(coarse, lean * width, ask, RELAXED)
+        for one in _level(coarse, lean * width, page, RELAXED)
     ]
     tried = {lean for _, lean in sorted(rough)[-TRIED:]}
     near = {lean + step * part for lean in tried for part in (0, *NEARBY)}
-    fine = [one for lean in sorted(near) for one in _level(small, lean * width, ask, 1.0)]
+    fine = [one for lean in sorted(near) for one in _level(small, lean * width, page, 1.0)]
     return max((*level, *fine), key=lambda one: one.score, default=None)
 
 
@@ -100,31 +105,38 @@ def rectified(seen: np.ndarray, area: Points, size: tuple[int, int]) -> np.ndarr
     )
 
 
-def _level(seen: np.ndarray, rise: float, ask: tuple[int, float], share: float) -> list[Cut]:
-    """The gutters that fall by `rise` pixels from left to right.
+def _level(seen: np.ndarray, rise: float, page: Sheet, share: float) -> list[Cut]:
+    """The gutters of an area, drawn as a rectangle (h, w, 3), that fall by `rise` pixels from left to right.
 
-    ask: pixels of the page's longer side, and how bare a gutter is. share: of the frames that are asked for.
+    share: of the frames that are asked for.
     """
     height, width = seen.shape[:2]
-    page, bareness = ask
+    longer = max(page.paper.shape)
     if rise:
         shear = np.array([[1, 0, 0], [-rise / width, 1, rise / 2]], np.float32)
         seen = np.asarray(cv2.warpAffine(seen, shear, (width, height), flags=cv2.INTER_LINEAR))
     rows = shares(cv2.reduce(seen, 1, cv2.REDUCE_AVG)[:, 0])
     end = max(2, round(OPEN * width))
-    bare = np.concatenate(([0], rows[:, 0] >= bareness, [0])).astype(np.int8)
-    begins, ends = np.flatnonzero(np.diff(bare) == 1), np.flatnonzero(np.diff(bare) == -1)
-    least = LEAST * page - abs(rise) / 2
+    least = LEAST * longer - abs(rise) / 2
     cuts = []
-    for low, high in zip(begins.tolist(), ends.tolist(), strict=True):
-        if low < least or high > height - least or high - low > WIDEST * page:
+    for low, high, spotless in _strips(rows, page):
+        wide = page.narrowest * longer <= high - low <= WIDEST * longer
+        if low < least or high > height - least or not wide:
             continue
-        score = _score(rows, low, high, share)
+        score = _one_sided(seen, rows, low, high) if spotless else _score(rows, low, high, share)
         if score > 0 and _opened(seen[low:high], end) >= OPENED:
             lean = np.array((-rise / 2, rise / 2))
             above, below = ((at + lean) / height for at in (low, high))
             cuts.append(Cut((above[0], above[1]), (below[0], below[1]), high - low, score))
     return cuts
+
+
+def _strips(rows: Profile, page: Sheet) -> Iterator[tuple[int, int, bool]]:
+    """Where rows (n, 3) are paper: first and last, excluded, and whether without a speck."""
+    for least in (page.bare, SPOTLESS):
+        steps = np.diff(np.concatenate(([0], rows[:, 0] >= least, [0])).astype(np.int8))
+        for low, high in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True):
+            yield int(low), int(high), least == SPOTLESS
 
 
 def _opened(strip: Profile, end: int) -> float:
@@ -140,6 +152,17 @@ def _score(rows: Profile, low: int, high: int, share: float) -> float:
     weak, strong = sorted(_edge(side) for side in sides)
     loose = weak >= share * LOOSE and weak + strong >= BOTH and bare >= CLEAN
     return (weak + strong + bare) / 3 if weak >= share * FRAMED or loose else 0.0
+
+
+def _one_sided(seen: np.ndarray, rows: Profile, low: int, high: int) -> float:
+    """The same for a strip without a speck, of which one side alone tells that a panel ends there."""
+    sides = rows[max(0, low - LINE) : low], rows[high : high + LINE]
+    weak, strong = sorted(_edge(side) for side in sides)
+    if strong >= ALONE:
+        return (weak + strong + 1) / 3
+    textures = seen[max(0, low - TEXTURE) : low], seen[high : high + TEXTURE]
+    covered = [((one[..., 2] - one[..., 0]).max(0, initial=0) > SPECK).mean() for one in textures]
+    return FAINT * float(max(covered)) if max(covered) >= ALONE else 0.0
 
 
 def _edge(rows: Profile) -> float:

@@ -9,7 +9,8 @@ from colorize.pictures.pages.cuts import Points, extent
 from colorize.pictures.pages.sheet import Sheet, shares
 
 FRAME = 0.5  # of a side's length that is ink, or at least no paper, where its panel begins
-BEFORE = 0.72  # of the area before it that is paper
+BEFORE = 0.97  # of the area before it that is paper
+WHOLE, CROSSED = 0.8, 0.72  # the same for a frame that no figure hides: more may lie before it
 DEEP = 0.08  # of the page's longer side, how far inside a frame is looked for
 SPOTTED = 0.02  # of a side's length that is not paper where a panel without a frame begins
 RIM = 4  # pixels inside of an outline in which its frame lies
@@ -48,10 +49,14 @@ def _moved(area: Points, page: Sheet) -> Points | None:
     if not len(spotted):
         return None
     deep = max(2, round(DEEP * max(page.paper.shape)))
-    edges = np.flatnonzero((rows[:deep, 1] >= FRAME) | (rows[:deep, 2] >= FRAME))
     at = int(spotted[0]) if spotted[0] <= deep else 0
-    if len(edges) and rows[: edges[0] + 1, 0].mean() * (edges[0] + 1) >= BEFORE * edges[0]:
-        at = int(edges[0])
+    before = np.cumsum(rows[:deep, 0])
+    deeps = np.arange(len(before))
+    edges = (rows[:deep, 1] >= FRAME) | (rows[:deep, 2] >= FRAME)
+    bare = np.where(rows[:deep, 1] >= WHOLE, CROSSED, BEFORE) * deeps
+    found = np.flatnonzero(edges & (before >= bare))
+    if len(found):
+        at = int(found[0])
     along = (area[1] - area[0]) / np.linalg.norm(area[1] - area[0])
     inward = np.array((-along[1], along[0]), np.float32)
     ends = (area[start] + at / max(float(leg @ inward), 1.0) * leg for start, leg in _legs(area))

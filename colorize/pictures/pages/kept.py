@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 
 from colorize.pictures.pages.panels import Panel
-from colorize.pictures.pages.sheet import INK, PAPER, Gray, Mask
+from colorize.pictures.pages.sheet import BLACK, INK, PAPER, Gray, Mask
 
 REACH = (
-    0.003  # of the page's longer side: so much gutter or bubble may lie inside of what was found
+    0.005  # of the page's longer side: so much gutter or bubble may lie inside of what was found
 )
-EDGE = 2  # pixels of ink around gutters and bubbles that stay, too; the outermost are half paper
+SOFT = 2  # pixels where paper turns into ink, lighter than it, and darker; they are half of both
+ISLAND = 64  # pixels; what is no larger and lies in the ink beside what was found belongs to it
 EMPTY = 0.996  # of a panel that is paper if there is nothing in it to color
 INSET = 0.9  # of a panel's width and height that is looked at for this, without its frame
 
@@ -23,29 +24,37 @@ Bools = np.ndarray
 def kept(gray: Gray, panels: Sequence[Panel], bubbles: Bools) -> Bools:
     """Return where a page (H, W) stays as it is, (H, W): outside of its panels, and in its bubbles.
 
-    Both are followed a little further, through all that is lighter than ink, so that no color
-    is left between a gutter and its frame, or between a bubble and its outline.
+    Both are followed a little further, over paper and the ink around it, so that no color is left
+    between a gutter and its frame, or between a bubble and its outline.
     """
     gutters = np.ones(gray.shape, np.uint8)
     for panel in panels:
         cv2.fillPoly(gutters, [corners(panel)], 0)
-    reach = max(2, round(REACH * max(gray.shape)))
-    light = (gray > INK * white(gray)).astype(np.uint8)
+    share, side = gray / white(gray), max(gray.shape)
+    light = (share > INK).astype(np.uint8)
+    reach = max(2, round(REACH * side))
+    paper, black = (one.astype(np.uint8) for one in (share > PAPER, share < BLACK))
+    ways = (paper, reach), (light, SOFT), (1 - light, SOFT), (black, reach)
     if 2 * int((gutters & light).sum()) < int(gutters.sum()):  # the gutters are black
-        sure = cv2.erode(gutters, np.ones((2 * reach + 1,) * 2, np.uint8), borderValue=1)
+        sure = cv2.erode(gutters, np.ones((reach + 1,) * 2, np.uint8), borderValue=1)
         gutters = np.maximum(sure, gutters & (1 - light)).astype(np.uint8)
-        return np.asarray(_grown(bubbles.astype(np.uint8), light, reach) | gutters) > 0
-    return _grown(np.where(bubbles, 1, gutters).astype(np.uint8), light, reach) > 0
+    else:
+        gutters = _grown(gutters, ways)
+    return np.asarray(_grown(bubbles.astype(np.uint8), ways) | gutters) > 0
 
 
-def _grown(free: Mask, light: Mask, reach: int) -> Mask:
-    """What is free, what is light and joined to it by light pixels, so many at most, and the edge of the ink around."""
-    cross, open_ = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), np.maximum(light, free)
-    for _ in range(reach):
-        free = np.minimum(cv2.dilate(free, cross), open_).astype(np.uint8)
-    for _ in range(EDGE):
-        free = np.maximum(free, cv2.dilate(free, cross) & (1 - light)).astype(np.uint8)
-    return free
+def _grown(free: Mask, ways: Sequence[tuple[Mask, int]]) -> Mask:
+    """What is free, and what is joined to it over each of the ways in turn, so many pixels far."""
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    for way, far in ways:
+        for _ in range(far):
+            free = np.maximum(free, cv2.dilate(free, cross) & way).astype(np.uint8)
+    rest = (1 - free) & (1 - ways[-1][0])
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=4)
+    island = np.zeros(count, np.uint8)
+    island[np.unique(labels[cv2.dilate(free, cross) > 0])] = 1
+    island &= stats[:, cv2.CC_STAT_AREA] <= ISLAND
+    return np.asarray(free | island[labels], np.uint8)
 
 
 def corners(panel: Panel) -> np.ndarray:

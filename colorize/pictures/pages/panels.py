@@ -22,6 +22,7 @@ from colorize.pictures.pages.sheet import Gray, Sheet, sheet
 SIDE = 900  # pixels of a page's longer side while its panels are looked for
 SMALLEST = 64  # pixels of a page's shorter side; below there is nothing to cut
 MOST = 24  # panels; more are rows of something else
+STROKE = 0.007  # of the longer side; what is black and narrower is a pen's line and no gutter
 CROSSED = 0.62  # of a black gutter's length that is black at least; white bubbles cross it
 WIDENED = 1.5  # pixels by which panels on black are made larger
 EDGE = 0.015  # of the longer side: the rim by which black gutters are told
@@ -67,7 +68,13 @@ def find_panels(
     page = sheet(gray, SIDE, find_bubbles(gray) if bubbles is None else bubbles)
     black = _black(page)
     if black:
-        page = replace(page, paper=page.black, ink=cv2.bitwise_not(page.black), bare=CROSSED)
+        page = replace(
+            page,
+            paper=page.black,
+            ink=cv2.bitwise_not(page.black),
+            bare=CROSSED,
+            narrowest=STROKE,
+        )
     small = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32) * page.paper.shape[::-1]
     areas = list(_parts(small.astype(np.float32), page, order == "right"))
     if not 2 <= len(areas) <= MOST or not _fills(areas, page):

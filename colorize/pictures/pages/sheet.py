@@ -23,7 +23,8 @@ DULLEST = 0.8  # of the brightest paper; what is darker everywhere around is no 
 class Sheet:
     """A page at working size: masks (h, w) of 0 and 255, and how much larger the page is, as (down, across).
 
-    seen: what is no bubble. bare: how much of a gutter's length is paper at least; bubbles and figures cross gutters.
+    seen: what is no bubble. bare: how much of a gutter's length is paper at least; bubbles and figures cross
+    gutters. narrowest: share of the longer side that gutters are wide at least.
     """
 
     paper: Mask
@@ -32,6 +33,7 @@ class Sheet:
     seen: Mask
     scale: tuple[float, float]
     bare: float = 0.8
+    narrowest: float = 0.0
 
     @property
     def layers(self) -> np.ndarray:
