@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import inked
 import numpy as np
 import pytest
 import volumes
@@ -141,6 +142,14 @@ def test_a_splash_page_is_whole_and_keeps_its_bubbles(panels: str) -> None:
     assert outcome.painted[0].meta["panels"] == 1
     assert made.bubbles.any()
     assert (off(outcome, page)[made.bubbles] > 0).mean() < 0.02
+
+
+def test_a_double_spread_is_a_page_and_a_wide_drawing_is_none() -> None:
+    left = volumes.page(11, 1, SMALL, "grid").gray
+    spread = Picture(np.hstack((left, PAGE.pixels[..., 0]))[..., None])
+    assert one(Job("p", spread)).painted[0].meta["panels"] >= 4
+    drawing = Picture(inked.scene((700, 1000), np.random.default_rng(1), 2, False)[..., :1])
+    assert "panels" not in one(Job("p", drawing)).painted[0].meta
 
 
 def test_a_film_shows_the_page() -> None:

@@ -23,7 +23,8 @@ from colorize.pictures.picture import Picture
 from colorize.recipes import Recipe
 
 SMALLEST = 400  # pixels of a page's longer side; smaller pictures are single drawings
-PORTRAIT = 1.1  # height of a page over its width, at least
+PORTRAIT = 1.1  # height of a single page over its width, at least; wider ones are spreads, strips or drawings
+SPREAD = 4  # panels that a spread without bubbles has, at least
 CONTEXT = 0.04  # of a panel's longer side that the model sees around it
 COLORED = 0.5  # of the panels' area; a page with more in color is in color
 
@@ -82,7 +83,7 @@ def divide(
     gray = _gray(picture)
     bubbles = find_bubbles(gray)
     panels = find_panels(gray, bubbles=bubbles)
-    if len(panels) < 2 and options.panels == "auto" and not bubbles.any():
+    if options.panels == "auto" and not _divided(picture, len(panels), bool(bubbles.any())):
         return None
     found = [_looked(picture, _box(panel), recipe, options) for panel in panels]
     kind, notes = _kind(drawing, panels, found, recipe, options)
@@ -137,9 +138,16 @@ def _wanted(picture: Picture, job: Job, options: Options) -> bool:
             f"leave {hindered[0]} out, or color the page as one with --panels off",
             code=2,
         )
+    large = max(picture.size) >= SMALLEST
+    return options.panels == "on" or (options.panels == "auto" and large and not hindered)
+
+
+def _divided(picture: Picture, panels: int, bubbles: bool) -> bool:
+    """Whether what was found on a picture makes it a page; wide pictures need more to be one."""
     height, width = picture.size
-    page = max(height, width) >= SMALLEST and height >= PORTRAIT * width
-    return options.panels == "on" or (options.panels == "auto" and page and not hindered)
+    if height >= PORTRAIT * width:
+        return panels > 1 or bubbles
+    return panels >= (2 if bubbles else SPREAD)
 
 
 def _kind(

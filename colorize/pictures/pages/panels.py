@@ -26,6 +26,12 @@ STROKE = 0.007  # of the longer side; what is black and narrower is a pen's line
 CROSSED = 0.62  # of a black gutter's length that is black at least; white bubbles cross it
 WIDENED = 1.5  # pixels by which panels on black are made larger
 EDGE = 0.015  # of the longer side: the rim by which black gutters are told
+DARK, PALE = (
+    0.9,
+    0.8,
+)  # of a rim that is black, or of what follows that is paper, if it is called so
+SOFT = 2  # pixels where such a rim turns into paper
+BAND = 0.08  # of a side, how far a scanner's black edge reaches at most
 SURER = 0.07  # of a score; a gutter so much surer than one across it is cut first
 WIDER = 1.3  # an upright gutter so much wider than a level one is cut first: columns of four panels
 SUPPORT = 0.56  # of the panels' outlines that are frames, or at least edges
@@ -60,14 +66,13 @@ def find_panels(
     page, a single drawing and a photo are one panel, and so is a page whose panels no gutter parts.
     """
     height, width = gray.shape
-    whole = _panel(
-        np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32), (height, width)
-    )
+    whole = _panel(_corners(0, 0, width, height), (height, width))
     if min(height, width) < SMALLEST:
         return (whole,)
     page = sheet(gray, SIDE, find_bubbles(gray) if bubbles is None else bubbles)
-    black = _black(page)
-    if black:
+    inside = _trimmed(page)
+    black = inside is None
+    if inside is None:
         page = replace(
             page,
             paper=page.black,
@@ -75,8 +80,8 @@ def find_panels(
             bare=CROSSED,
             narrowest=STROKE,
         )
-    small = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32) * page.paper.shape[::-1]
-    areas = list(_parts(small.astype(np.float32), page, order == "right"))
+        inside = _corners(0, 0, *page.paper.shape[::-1])
+    areas = list(_parts(inside, page, order == "right"))
     if not 2 <= len(areas) <= MOST or not _fills(areas, page):
         return (whole,)
     if black:  # no frame hides a rim that is left white
@@ -85,12 +90,31 @@ def find_panels(
     return tuple(_panel(area * zoom, (height, width)) for area in areas)
 
 
-def _black(page: Sheet) -> bool:
-    """Whether a page is black between its panels: nearly all of its rim is."""
+def _trimmed(page: Sheet) -> Points | None:
+    """The page without black edges that a scanner left around its paper, or None if it is black between its panels.
+
+    A page is black between its panels if its rim is black, unless paper lies inside of it on all four sides.
+    """
     rim = max(2, round(EDGE * max(page.black.shape)))
-    black = page.black
-    sides = black[:rim], black[-rim:], black[:, :rim], black[:, -rim:]
-    return min(float(side.mean()) for side in sides) > 0.9 * 255
+    bands, black = [], []
+    for turns in range(1, 5):  # right, bottom, left and top side come first
+        dark, paper = (np.rot90(one, turns) / 255 for one in (page.black, page.paper))
+        rows = dark.mean(1) > DARK
+        band = int(np.argmin(rows)) + SOFT if rows[0] and not rows.all() else 0
+        around = paper[band : band + rim, band : -band or None]
+        edge = 0 < band < BAND * len(rows) and float(around.mean()) > PALE
+        bands.append(band if edge else 0)
+        black.append(float(dark[:rim].mean()) > DARK)
+    if all(black) and not all(bands):
+        return None
+    height, width = page.paper.shape
+    right, bottom, left, top = bands
+    return _corners(left, top, width - right, height - bottom)
+
+
+def _corners(left: float, top: float, right: float, bottom: float) -> Points:
+    """The corners of a rectangle, from the upper left with the clock."""
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
 
 
 def _parts(given: Points, page: Sheet, from_right: bool) -> Iterator[Points]:
