@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from colorize import interrupts
 from colorize.cli import beside, common, planning, rehearsal
 from colorize.cli.given import Given as Given
 from colorize.cli.given import hints_in, jobs, references
@@ -39,6 +40,7 @@ def color(
     import typer
 
     places = planning.places(inputs, form, voice)
+    _ready_to_begin()
     plan = planning.planned(places, form, planning.stamp(form, given, model, settings))
     if form.dry:
         rehearsal.tell(
@@ -62,7 +64,8 @@ def color(
         if plan.todo:
             _work(plan.todo, form, given, model, settings, show)
     except KeyboardInterrupt:
-        hint = "give the same command again to go on; finished results are skipped"
+        again = "give the same command again to go on; finished results are skipped"
+        hint = again if plan.total > 1 else ""
         raise ColorizeError("interrupted", hint, code=common.INTERRUPTED) from None
     finally:
         for book in plan.books:
@@ -70,6 +73,13 @@ def color(
         show.summary()
     if show.counts["failed"]:
         raise typer.Exit(3)
+
+
+def _ready_to_begin() -> None:
+    """Import what takes time while Ctrl-C may end the program at once; then things may be left half-done."""
+    from colorize import checkpoint, painter  # noqa: F401
+
+    interrupts.begin()
 
 
 def _work(
@@ -89,6 +99,7 @@ def _work(
     waiting = iter(places)
     with show.watched():
         for event in painter.work(ready.loaded, ready.jobs, ready.options):
+            interrupts.check()
             if isinstance(event, painter.Step):
                 show.step(event.share)
             else:
