@@ -158,28 +158,6 @@ def test_only_one_process_works_on_a_volume() -> None:
     assert run("book.cbz").exit_code == 0
 
 
-def test_a_rehearsal_writes_nothing_and_foresees_time_and_memory() -> None:
-    pack(cover__png=files.encode(colored(), ".png"))
-    result = run("book.cbz", "x_missing.cbz", "--dry-run")
-    assert result.exit_code == 1
-    before = set(Path().rglob("*"))
-    result = run("book.cbz", "sketch.png", "--dry-run")
-    assert "book.cbz/ch/1.png -> colored/book.cbz" in result.stdout
-    assert "5 pictures to color: about" in result.stderr
-    assert "GB of memory, as 3 of them show; nothing was written" in result.stderr
-    told = json.loads(run("book.cbz", "--dry-run", "--json").stdout)
-    assert (told["color"], told["volumes"]) == (4, 1)
-    assert told["seconds"] > 0
-    assert set(Path().rglob("*")) == before
-
-
-def test_a_rehearsal_leaves_alone_what_waits_for_other_options() -> None:
-    pack(bad__png=b"\x89PNG\r\n\x1a\nbroken")
-    run("book.cbz", "--seed", "1")
-    run("book.cbz", "--seed", "2", "--dry-run")
-    assert "3 skipped, 1 failed" in run("book.cbz", "--seed", "1").stderr
-
-
 COMMAND = (sys.executable, "-m", "colorize", "sample", "killed.cbz")
 
 
