@@ -39,6 +39,20 @@ def find(model: str | Path, offline: bool = False) -> Found:
 
     Raises ColorizeError if there is no such model, or it cannot be fetched.
     """
+    found = _looked_up(model)
+    if isinstance(found, Found):
+        return found
+    got = hub.fetch(found, offline)
+    return Found(got.path, got.source, got.facts, got.notice, got.sha256)
+
+
+def check(model: str | Path) -> None:
+    """Refuse a model that is not here and cannot be on the Hub either (ColorizeError); opens and fetches nothing."""
+    _looked_up(model)
+
+
+def _looked_up(model: str | Path) -> Found | hub.Address:
+    """The file of a model, or its address on the Hub."""
     if isinstance(model, str) and model.partition(":")[0] in recipes.names():
         return _named(model)
     path = Path(model)
@@ -50,9 +64,8 @@ def find(model: str | Path, offline: bool = False) -> Found:
         local = isinstance(model, Path) or _local(model)
     except OSError as error:
         raise unreadable(path, error) from error
-    if found := None if local else hub.address(str(model)):
-        got = hub.fetch(found, offline)
-        return Found(got.path, got.source, got.facts, got.notice, got.sha256)
+    if address := None if local else hub.address(str(model)):
+        return address
     name = shown(str(model))
     if local or path.name != model:
         hint = f"a model on the Hub: {FORM}" if "://" in str(model) else "check the path"

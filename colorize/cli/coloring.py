@@ -40,7 +40,7 @@ def color(
     import typer
 
     places = planning.places(inputs, form, voice)
-    _ready_to_begin()
+    _ready_to_begin(model)
     plan = planning.planned(places, form, planning.stamp(form, given, model, settings))
     if form.dry:
         rehearsal.tell(
@@ -75,10 +75,12 @@ def color(
         raise typer.Exit(3)
 
 
-def _ready_to_begin() -> None:
-    """Import what takes time while Ctrl-C may end the program at once; then things may be left half-done."""
-    from colorize import checkpoint, painter  # noqa: F401
+def _ready_to_begin(model: Model) -> None:
+    """Import what takes time while Ctrl-C may end the program at once, and refuse a model that is not there."""
+    from colorize import painter  # noqa: F401
+    from colorize.checkpoint import finding
 
+    finding.check(model.name)
     interrupts.begin()
 
 
