@@ -44,7 +44,10 @@ def color(
     plan = planning.planned(places, form, planning.stamp(form, given, model, settings))
     if form.dry:
         rehearsal.tell(
-            plan, lambda some, show: _prepared(some, form, given, model, settings, show), voice
+            plan,
+            form,
+            lambda some, show: _prepared(some, form, given, model, settings, show),
+            voice,
         )
         return
     show = Show(plan.total, voice.quiet, voice.as_json)
@@ -150,26 +153,40 @@ def _keep(place: Place, outcome: Outcome, form: Form, show: Show) -> None:
 
     error, book = outcome.error, place.book
     try:
-        if error:
+        if isinstance(error, Colored) and (book or show.total > 1):
+            _leave(place, error.message, form, show)
+        elif error:
             raise error
-        _write(place, outcome, form, show)
-        if book:
-            book.note(place, "colored")
-        show.colored()
-    except Colored as found:
-        if show.total == 1 and not book:
-            raise
-        if book:
-            book.note(place, "kept", found.message)
-        show.skipped(place.name, None, found.message)
+        else:
+            _write(place, outcome, form, show)
+            if book:
+                book.note(place, "colored")
+            show.colored()
     except ColorizeError as found:
-        if found.code == USAGE:  # the same for every drawing
+        if found.code == USAGE or isinstance(
+            found, Colored
+        ):  # the same for every drawing, or alone
             raise
         if book:
             book.note(place, "failed", found.message)
         show.failed(place.name, found)
     if book and not book.left:
         book.finish(show)
+
+
+def _leave(place: Place, why: str, form: Form, show: Show) -> None:
+    """Let a drawing be that is in color already, or blank; where results are to be complete, copy it."""
+    from colorize.pictures import files
+
+    if place.book:
+        place.book.note(place, "kept", why)
+    elif form.keeps(place) and place.path and place.unchanged:
+        files.copy(place.path, place.unchanged)
+        show.copied(place.name, place.unchanged, why)
+        return
+    elif place.unchanged is None and not form.grid:
+        show.note("pictures that stay as they are were left out; --out FOLDER copies them, too")
+    show.skipped(place.name, None, why)
 
 
 def _write(place: Place, outcome: Outcome, form: Form, show: Show) -> None:

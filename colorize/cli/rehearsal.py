@@ -16,7 +16,7 @@ import typer
 from colorize import interrupts
 from colorize.cli import common
 from colorize.cli.places import Place
-from colorize.cli.planning import Plan, Voice
+from colorize.cli.planning import Form, Plan, Voice
 from colorize.cli.show import Show
 
 if TYPE_CHECKING:
@@ -53,14 +53,16 @@ class Outlook:
         return len(self.color) + len(self.kept) + len(self.failed)
 
 
-def tell(plan: Plan, prepare: Callable[[Sequence[Place], Show], Ready], voice: Voice) -> None:
+def tell(
+    plan: Plan, form: Form, prepare: Callable[[Sequence[Place], Show], Ready], voice: Voice
+) -> None:
     """Say what a run would do, and color some of its pictures, in few steps and for nothing, to foresee the rest."""
     show = Show(plan.total, voice.quiet, voice.as_json)
     some = plan.todo[:: math.ceil(len(plan.todo) / LOOKED)] if plan.todo else []
     found, spans = Outlook(), list[float]()
     if some:
         ready = prepare(some, show)
-        found = _looked(some, ready, plan.total == 1)
+        found = _looked(some, ready, form, plan.total == 1)
         spans = _spans(ready, found.color[:: math.ceil(len(found.color) / TRIED) or 1])
     for place, error in plan.refused:
         found.failed[place.name] = error.message
@@ -75,7 +77,7 @@ def tell(plan: Plan, prepare: Callable[[Sequence[Place], Show], Ready], voice: V
     common.say(_summary(told, len(plan.todo), spans))
 
 
-def _looked(places: Sequence[Place], ready: Ready, alone: bool) -> Outlook:
+def _looked(places: Sequence[Place], ready: Ready, form: Form, alone: bool) -> Outlook:
     """Look at pictures, one at a time. alone: what cannot be colored then fails, also if it is in color already."""
     from colorize.painter import outlook
     from colorize.painter.framing import Colored
@@ -87,7 +89,8 @@ def _looked(places: Sequence[Place], ready: Ready, alone: bool) -> Outlook:
         if why is None:
             found.color.append(job)
         elif isinstance(why, Colored) and (place.book or not alone):
-            found.kept[place.name] = why.message
+            copied = f"; copied to `{place.unchanged}`" if form.keeps(place) else ""
+            found.kept[place.name] = why.message + copied
         else:
             found.failed[place.name] = why.message
     return found
