@@ -203,7 +203,8 @@ def _go(
     if not wishes.restart:
         run.check(order)
         if run.finished(order):
-            common.say(f"this run is finished: {run.done(order.out)[0]} steps")
+            common.say(f"this run is finished: {common.counted(run.done(order.out)[0], 'step')}")
+            common.say(f"to train longer: {run.further(order)}")
             point(order)
             return
     if order.fit.limit is not None:  # what was spent on starting the program counts, too
