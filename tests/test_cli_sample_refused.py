@@ -89,3 +89,21 @@ def test_a_model_that_is_not_there_is_told_though_the_result_is(model: str) -> N
     assert f"`{model}`" in result.stderr
     assert run("sketch.png", "--model", "someone/something").exit_code == 0  # nothing is fetched
     assert Path("sketch_color.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("out", ["notes.txt", "notes.txt/", "notes", "notes.txt/below"])
+def test_a_file_is_no_folder_for_several_pictures(out: str) -> None:
+    Path(out.partition("/")[0]).write_text("mine")
+    for inputs in (("pages",), ("sketch.png", "ref.png"), ("sketch.png",)):
+        result = run(*inputs, "-o", out)
+        file = out.partition("/")[0]
+        said = (
+            "the results of 2 pictures need a folder"
+            if inputs != ("sketch.png",)
+            else "not a folder"
+        )
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"error: `{file}` is ")
+        assert said in result.stderr
+        assert result.stderr.count("\n") == 2
+        assert Path(file).read_text() == "mine"

@@ -60,7 +60,7 @@ def plan(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> l
     One file: beside it, or `out`. Several, or a folder: the tree below `out`, which also gets what stays
     as it is, else FOLDER. Files
     already below that folder are results of an earlier run and left out, unless it was named.
-    Raises ColorizeError (wrong usage) where one file is to hold several pictures.
+    Raises ColorizeError (wrong usage) where one file is to hold several pictures, or to be a folder.
     """
     is_alone = len(inputs) == 1 and not Path(inputs[0]).is_dir() and len(sources) == 1
     if out == STDIO or (out is None and is_alone and sources[0].path is None):
@@ -72,7 +72,9 @@ def plan(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> l
     if not folder.is_dir() and not str(out).endswith(("/", os.sep)) and _is_file(folder):
         _only_one(sources, f"`{out}`")
         _check_suffix(folder, sources[0].path)
+        _check_folder(folder.parent, 1)
         return [_place(sources[0], folder)]
+    _check_folder(folder, len(sources))
     left = [one for one in sources if not _left(one, folder, inputs)]
     return [_whole(place) for place in _mirrored(folder, left)] if out else _mirrored(folder, left)
 
@@ -165,6 +167,20 @@ def _check_suffix(path: Path, source: Path | None) -> None:
         raise ColorizeError(
             f"{what} cannot be written as `{path.suffix}`", "use one of " + ", ".join(known), code=2
         )
+
+
+def _check_folder(path: Path, count: int) -> None:
+    """Refuse a file, or a path below one, where results need a folder."""
+    for part in (path, *path.parents):
+        if part.is_dir():
+            return
+        if part.exists():
+            need = f"and the results of {count} pictures need a folder"
+            raise ColorizeError(
+                f"`{part}` is a file, {need if count > 1 else 'not a folder'}",
+                "name a picture or a folder with --out" if count == 1 else "name one with --out",
+                code=2,
+            )
 
 
 def _inode(path: Path) -> tuple[int, int]:
