@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -17,9 +18,11 @@ import numpy as np
 import pytest
 from comics import content, pack, page
 from drawings import DOT, colored, run
+from PIL import Image
 
 from colorize.cli import books
 from colorize.pictures import files
+from colorize.pictures.listing import natural
 
 pytestmark = pytest.mark.usefixtures("desk")
 
@@ -46,6 +49,25 @@ def test_a_volume_comes_out_as_one_with_all_its_pages_in_color() -> None:
         assert archive.getinfo("ch/2.png").compress_type == ZIP_STORED
     assert "3 colored, 1 skipped" in result.stderr
     assert not list(Path().glob(".*"))
+
+
+def test_gif_pages_become_png_in_their_places_and_overwrite_no_other_page() -> None:
+    def gif(number: int) -> bytes:
+        data = io.BytesIO()
+        Image.open(io.BytesIO(page(number))).convert("L").save(data, "GIF")
+        return data.getvalue()
+
+    drawn = {f"p{at}.gif": gif(at) for at in range(1, 12)}
+    named = {name.replace(".", "__"): data for name, data in drawn.items()}
+    pack(pages=0, **named, p3__png=page(20), P4__PNG=page(21))
+    run("book.cbz")
+    before, after = content("book.cbz"), content("book_color.cbz")
+    assert after["ComicInfo.xml"] == before["ComicInfo.xml"]
+    assert {name for name in after if name.count(".") > 1} == {"p3.gif.png", "p4.gif.png"}
+    assert len({name.casefold() for name in after}) == len(before)
+    became = dict(zip(before, after, strict=True))
+    for key in (str.lower, lambda name: natural(Path(name))):
+        assert [became[name] for name in sorted(before, key=key)] == sorted(after, key=key)
 
 
 def test_a_page_comes_out_as_it_would_alone() -> None:
