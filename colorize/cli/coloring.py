@@ -121,6 +121,7 @@ def _prepared(
 ) -> Ready:
     """Read what all drawings share, and load the model."""
     from colorize import checkpoint, painter
+    from colorize.checkpoint import finding
     from colorize.networks import machine
     from colorize.painter.options import Options
     from colorize.pictures import marks
@@ -139,6 +140,8 @@ def _prepared(
     loaded = checkpoint.load(
         model.name, offline=model.offline, device=device, wants=wants, lora=model.adapters
     )
+    if told := finding.ambiguous(model.name):
+        show.note(told)
     if not show.quiet:
         common.fetched(loaded.notice)
     folder = given.hints if given.hints and given.hints.is_dir() else None
