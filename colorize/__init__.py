@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 __all__ = ["ColorizeError", "__version__", "load", "paint"]
 
 from colorize.errors import ColorizeError
 
+TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all that is here
 if TYPE_CHECKING:
     from colorize.checkpoint import load
     from colorize.painter import paint
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import torch and the networks only when a caller really asks for them (PEP 562)."""
     if name == "load":
         from colorize.checkpoint import load

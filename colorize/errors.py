@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 SEEDS = (0, 2**63 - 1)  # what every generator of random numbers here can begin with
 
@@ -37,6 +36,8 @@ def within(name: str, value: float, low: float, high: float, hint: str = "") -> 
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """Return "did you mean `x`?" for a misspelt word, or else the list of all known words."""
+    from difflib import get_close_matches
+
     known = sorted(words)
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean `{close[0]}`?" if close else "known: " + ", ".join(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -17,9 +18,11 @@ import numpy as np
 import pytest
 from comics import content, pack, page
 from drawings import DOT, colored, run
+from PIL import Image
 
 from colorize.cli import books
 from colorize.pictures import files
+from colorize.pictures.listing import natural
 
 pytestmark = pytest.mark.usefixtures("desk")
 
@@ -46,6 +49,25 @@ def test_a_volume_comes_out_as_one_with_all_its_pages_in_color() -> None:
         assert archive.getinfo("ch/2.png").compress_type == ZIP_STORED
     assert "3 colored, 1 skipped" in result.stderr
     assert not list(Path().glob(".*"))
+
+
+def test_gif_pages_become_png_in_their_places_and_overwrite_no_other_page() -> None:
+    def gif(number: int) -> bytes:
+        data = io.BytesIO()
+        Image.open(io.BytesIO(page(number))).convert("L").save(data, "GIF")
+        return data.getvalue()
+
+    drawn = {f"p{at}.gif": gif(at) for at in range(1, 12)}
+    named = {name.replace(".", "__"): data for name, data in drawn.items()}
+    pack(pages=0, **named, p3__png=page(20), P4__PNG=page(21))
+    run("book.cbz")
+    before, after = content("book.cbz"), content("book_color.cbz")
+    assert after["ComicInfo.xml"] == before["ComicInfo.xml"]
+    assert {name for name in after if name.count(".") > 1} == {"p3.gif.png", "p4.gif.png"}
+    assert len({name.casefold() for name in after}) == len(before)
+    became = dict(zip(before, after, strict=True))
+    for key in (str.lower, lambda name: natural(Path(name))):
+        assert [became[name] for name in sorted(before, key=key)] == sorted(after, key=key)
 
 
 def test_a_page_comes_out_as_it_would_alone() -> None:
@@ -156,28 +178,6 @@ def test_only_one_process_works_on_a_volume() -> None:
     assert (result.exit_code, "another process" in result.stderr) == (1, True)
     lock.free()
     assert run("book.cbz").exit_code == 0
-
-
-def test_a_rehearsal_writes_nothing_and_foresees_time_and_memory() -> None:
-    pack(cover__png=files.encode(colored(), ".png"))
-    result = run("book.cbz", "x_missing.cbz", "--dry-run")
-    assert result.exit_code == 1
-    before = set(Path().rglob("*"))
-    result = run("book.cbz", "sketch.png", "--dry-run")
-    assert "book.cbz/ch/1.png -> colored/book.cbz" in result.stdout
-    assert "5 pictures to color: about" in result.stderr
-    assert "GB of memory, as 3 of them show; nothing was written" in result.stderr
-    told = json.loads(run("book.cbz", "--dry-run", "--json").stdout)
-    assert (told["color"], told["volumes"]) == (4, 1)
-    assert told["seconds"] > 0
-    assert set(Path().rglob("*")) == before
-
-
-def test_a_rehearsal_leaves_alone_what_waits_for_other_options() -> None:
-    pack(bad__png=b"\x89PNG\r\n\x1a\nbroken")
-    run("book.cbz", "--seed", "1")
-    run("book.cbz", "--seed", "2", "--dry-run")
-    assert "3 skipped, 1 failed" in run("book.cbz", "--seed", "1").stderr
 
 
 COMMAND = (sys.executable, "-m", "colorize", "sample", "killed.cbz")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from typer.testing import Result
 
 from colorize import checkpoint, painter
+from colorize.checkpoint import finding
 from colorize.pictures import files
 
 pytestmark = pytest.mark.usefixtures("desk")
@@ -174,6 +176,19 @@ def test_quiet_says_nothing_but_results_and_errors() -> None:
     result = run("pages", "-q")
     assert len(result.stdout.split()) == 2
     assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["error", "hint"]
+
+
+def test_a_note_tells_which_model_a_recipe_s_name_stands_for() -> None:
+    checkpoint.save(tiny("diffusart").build(), tiny("diffusart"), Path("d.safetensors"))
+    for name in ("mini", "diffusart"):
+        assert finding.ambiguous(name) == ""
+        Path("runs", name).mkdir(parents=True)
+        shutil.copy("d.safetensors", Path("runs", name, "model.safetensors"))
+    assert "the one trained here is --model runs/mini" in finding.ambiguous("mini")
+    told = run("sketch.png", "--model", "diffusart").stderr
+    assert "note: `diffusart` is the model trained here: runs/diffusart/model.safetensors" in told
+    made = json.loads(files.read(Path("sketch_color.png")).text["colorize"])
+    assert "trained here" in made["model"]
 
 
 def test_a_note_that_concerns_all_is_told_once(tmp_path: Path) -> None:

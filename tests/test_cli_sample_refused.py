@@ -77,3 +77,33 @@ def test_a_folder_without_hints_of_the_drawings_is_told() -> None:
     result = run("sketch.png", "--hints", "hints")
     assert result.exit_code == 0
     assert "`hints` holds no hints of the drawings' names" in result.stderr
+
+
+@pytest.mark.parametrize("model", ["doesnotexist", "manga-gna", "runs/none", "none.safetensors"])
+def test_a_model_that_is_not_there_is_told_though_the_result_is(model: str) -> None:
+    # Guards against "exists, skipped" and exit code 0 for a misspelt name.
+    Path("sketch_color.png").write_bytes(b"mine")
+    result = run("sketch.png", "--model", model)
+    assert result.exit_code in (1, 2)
+    assert result.stderr.startswith("error: there is no ")
+    assert f"`{model}`" in result.stderr
+    assert run("sketch.png", "--model", "someone/something").exit_code == 0  # nothing is fetched
+    assert Path("sketch_color.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("out", ["notes.txt", "notes.txt/", "notes", "notes.txt/below"])
+def test_a_file_is_no_folder_for_several_pictures(out: str) -> None:
+    Path(out.partition("/")[0]).write_text("mine")
+    for inputs in (("pages",), ("sketch.png", "ref.png"), ("sketch.png",)):
+        result = run(*inputs, "-o", out)
+        file = out.partition("/")[0]
+        said = (
+            "the results of 2 pictures need a folder"
+            if inputs != ("sketch.png",)
+            else "not a folder"
+        )
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"error: `{file}` is ")
+        assert said in result.stderr
+        assert result.stderr.count("\n") == 2
+        assert Path(file).read_text() == "mine"

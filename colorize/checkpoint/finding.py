@@ -39,6 +39,30 @@ def find(model: str | Path, offline: bool = False) -> Found:
 
     Raises ColorizeError if there is no such model, or it cannot be fetched.
     """
+    found = _looked_up(model)
+    if isinstance(found, Found):
+        return found
+    got = hub.fetch(found, offline)
+    return Found(got.path, got.source, got.facts, got.notice, got.sha256)
+
+
+def check(model: str | Path) -> None:
+    """Refuse a model that is not here and cannot be on the Hub either (ColorizeError); opens and fetches nothing."""
+    _looked_up(model)
+
+
+def ambiguous(model: str) -> str:
+    """Say which model a recipe's name stands for, where a run of that name is in the working folder; or nothing."""
+    run = _run(model)
+    if model.partition(":")[0] not in recipes.names() or not run.is_file():
+        return ""
+    if model == EMBEDDED:
+        return f"`{model}` is the embedded model; the one trained here is --model {run.parent}"
+    return f"`{model}` is the model trained here: {run}"
+
+
+def _looked_up(model: str | Path) -> Found | hub.Address:
+    """The file of a model, or its address on the Hub."""
     if isinstance(model, str) and model.partition(":")[0] in recipes.names():
         return _named(model)
     path = Path(model)
@@ -50,9 +74,8 @@ def find(model: str | Path, offline: bool = False) -> Found:
         local = isinstance(model, Path) or _local(model)
     except OSError as error:
         raise unreadable(path, error) from error
-    if found := None if local else hub.address(str(model)):
-        got = hub.fetch(found, offline)
-        return Found(got.path, got.source, got.facts, got.notice, got.sha256)
+    if address := None if local else hub.address(str(model)):
+        return address
     name = shown(str(model))
     if local or path.name != model:
         hint = f"a model on the Hub: {FORM}" if "://" in str(model) else "check the path"
@@ -87,13 +110,18 @@ def _named(name: str) -> Found:
             f"the embedded model `{name}` is missing from this installation of colorize",
             "install colorize again, or name a file, a folder or OWNER/NAME on the Hub",
         )
-    run = Path("runs", name.replace(":", "-"), hub.WEIGHTS)
+    run = _run(name)
     if run.is_file():
         return Found(run, f"{name}, trained here: {run}")
     raise ColorizeError(
         f"there are no published weights for `{name}`",
         f"train them: `colorize train {name}`; or name a file, a folder or OWNER/NAME on the Hub",
     )
+
+
+def _run(name: str) -> Path:
+    """Where `train` keeps the weights of a recipe."""
+    return Path("runs", name.replace(":", "-"), hub.WEIGHTS)
 
 
 def _inside(folder: Path) -> Path:

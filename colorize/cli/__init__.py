@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from colorize import __version__
+from colorize import __version__, interrupts
 from colorize.cli import common, failures, stored
 from colorize.cli.evaluate import evaluate
 from colorize.cli.prepare import prepare
@@ -110,12 +110,16 @@ def main() -> NoReturn:
     """Run the program and leave it, 0.2 s sooner than Python would clean up after torch."""
     # OpenMP's threads otherwise spin while they wait, which slows everything else on the machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    interrupts.watch()
     code = 1
     try:
-        app()
+        try:
+            app()
+        finally:
+            interrupts.end()
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except KeyboardInterrupt as interrupt:  # while something was being imported
+    except KeyboardInterrupt as interrupt:  # while an error was being told
         code = failures.tell(interrupt)
     code = _flush() or code
     if sys.gettrace() or sys.getprofile():  # coverage and profilers write when Python ends

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -116,8 +116,7 @@ class Book:
             for name in (*self.volume.notes, *(self._damage(name) for name in damaged)):
                 show.note(name)
         elif not colored:
-            why = "no page of it could be colored" if failed else "all its pages stay as they are"
-            show.note(f"there is no new volume of `{self.place.name}`: {why}")
+            self._unbound(show, bool(failed))
         if failed and colored:
             count = f"{len(failed)} of the pages of" if len(failed) > 1 else "a page of"
             show.note(
@@ -126,6 +125,19 @@ class Book:
             return
         self._free()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _unbound(self, show: Show, failed: bool) -> None:
+        """Tell why there is no new volume; one that stays as it is is copied where results are to be complete."""
+        from colorize.pictures import files
+
+        why = "no page of it could be colored" if failed else "all its pages stay as they are"
+        path, copy = self.place.path, self.place.unchanged
+        if failed or path is None or copy is None or copy.exists():
+            show.note(f"there is no new volume of `{self.place.name}`: {why}")
+            return
+        files.copy(path, copy)
+        show.volume(copy)
+        show.note(f"`{self.place.name}` is copied unchanged: {why}")
 
     def close(self) -> None:
         """Let other processes have it; an empty folder goes."""
@@ -217,18 +229,6 @@ def stamp(settings: object, paths: Iterable[Path | str | None]) -> str:
                 known = file.stat()
                 told.append(f"{file} {known.st_size} {known.st_mtime_ns}")
     return hashlib.sha256("\n".join(told).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def check(places: Sequence[Place], wishes: dict[str, bool]) -> None:
-    """Refuse what volumes cannot have (ColorizeError, wrong usage). wishes: options, and whether they are given."""
-    volume = next((place for place in places if place.is_volume), None)
-    wish = next((name for name, given in wishes.items() if given), None)
-    if volume and wish:
-        raise ColorizeError(
-            f"`{volume.name}` is a volume, and {wish} is for single pictures",
-            f"leave {wish} out, or unpack the pages you want it for",
-            code=2,
-        )
 
 
 def _lines(path: Path) -> list[dict[str, object]]:

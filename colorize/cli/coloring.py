@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from colorize import interrupts
 from colorize.cli import beside, common, planning, rehearsal
 from colorize.cli.given import Given as Given
 from colorize.cli.given import hints_in, jobs, references
@@ -39,10 +40,14 @@ def color(
     import typer
 
     places = planning.places(inputs, form, voice)
+    _ready_to_begin(model)
     plan = planning.planned(places, form, planning.stamp(form, given, model, settings))
     if form.dry:
         rehearsal.tell(
-            plan, lambda some, show: _prepared(some, form, given, model, settings, show), voice
+            plan,
+            form,
+            lambda some, show: _prepared(some, form, given, model, settings, show),
+            voice,
         )
         return
     show = Show(plan.total, voice.quiet, voice.as_json)
@@ -62,7 +67,8 @@ def color(
         if plan.todo:
             _work(plan.todo, form, given, model, settings, show)
     except KeyboardInterrupt:
-        hint = "give the same command again to go on; finished results are skipped"
+        again = "give the same command again to go on; finished results are skipped"
+        hint = again if plan.total > 1 else ""
         raise ColorizeError("interrupted", hint, code=common.INTERRUPTED) from None
     finally:
         for book in plan.books:
@@ -70,6 +76,15 @@ def color(
         show.summary()
     if show.counts["failed"]:
         raise typer.Exit(3)
+
+
+def _ready_to_begin(model: Model) -> None:
+    """Import what takes time while Ctrl-C may end the program at once, and refuse a model that is not there."""
+    from colorize import painter  # noqa: F401
+    from colorize.checkpoint import finding
+
+    finding.check(model.name)
+    interrupts.begin()
 
 
 def _work(
@@ -89,6 +104,7 @@ def _work(
     waiting = iter(places)
     with show.watched():
         for event in painter.work(ready.loaded, ready.jobs, ready.options):
+            interrupts.check()
             if isinstance(event, painter.Step):
                 show.step(event.share)
             else:
@@ -105,6 +121,7 @@ def _prepared(
 ) -> Ready:
     """Read what all drawings share, and load the model."""
     from colorize import checkpoint, painter
+    from colorize.checkpoint import finding
     from colorize.networks import machine
     from colorize.painter.options import Options
     from colorize.pictures import marks
@@ -123,6 +140,8 @@ def _prepared(
     loaded = checkpoint.load(
         model.name, offline=model.offline, device=device, wants=wants, lora=model.adapters
     )
+    if told := finding.ambiguous(model.name):
+        show.note(told)
     if not show.quiet:
         common.fetched(loaded.notice)
     folder = given.hints if given.hints and given.hints.is_dir() else None
@@ -137,26 +156,40 @@ def _keep(place: Place, outcome: Outcome, form: Form, show: Show) -> None:
 
     error, book = outcome.error, place.book
     try:
-        if error:
+        if isinstance(error, Colored) and (book or show.total > 1):
+            _leave(place, error.message, form, show)
+        elif error:
             raise error
-        _write(place, outcome, form, show)
-        if book:
-            book.note(place, "colored")
-        show.colored()
-    except Colored as found:
-        if show.total == 1 and not book:
-            raise
-        if book:
-            book.note(place, "kept", found.message)
-        show.skipped(place.name, None, found.message)
+        else:
+            _write(place, outcome, form, show)
+            if book:
+                book.note(place, "colored")
+            show.colored()
     except ColorizeError as found:
-        if found.code == USAGE:  # the same for every drawing
+        if found.code == USAGE or isinstance(
+            found, Colored
+        ):  # the same for every drawing, or alone
             raise
         if book:
             book.note(place, "failed", found.message)
         show.failed(place.name, found)
     if book and not book.left:
         book.finish(show)
+
+
+def _leave(place: Place, why: str, form: Form, show: Show) -> None:
+    """Let a drawing be that is in color already, or blank; where results are to be complete, copy it."""
+    from colorize.pictures import files
+
+    if place.book:
+        place.book.note(place, "kept", why)
+    elif form.keeps(place) and place.path and place.unchanged:
+        files.copy(place.path, place.unchanged)
+        show.copied(place.name, place.unchanged, why)
+        return
+    elif place.unchanged is None and not form.grid:
+        show.note("pictures that stay as they are were left out; --out FOLDER copies them, too")
+    show.skipped(place.name, None, why)
 
 
 def _write(place: Place, outcome: Outcome, form: Form, show: Show) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, TextIO
 
 import typer
 
+from colorize import interrupts
 from colorize.diffusion import names
 from colorize.errors import ColorizeError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 SHOWN = 10  # of a list of things left out, at most
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED = interrupts.CODE
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
 
 Device = Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from colorize import interrupts
 from colorize.cli import common
 from colorize.errors import ColorizeError
 
@@ -130,6 +131,7 @@ def evaluate(
     from colorize.painter.options import Options
     from colorize.pictures.files import FORMATS
 
+    interrupts.begin()
     reporting.check_place("--sheet", sheet, tuple(FORMATS))
     reporting.check_place("--html", html, reporting.PAGES)
     modes = mode or []

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from colorize import interrupts
 from colorize.cli import common
 from colorize.errors import ColorizeError
 
@@ -39,10 +40,11 @@ def colored() -> bool | None:
 
 def explain(error: BaseException) -> ColorizeError:
     """Turn any exception into a sentence for the person who must act."""
+    told = isinstance(error, ColorizeError) and error.code == common.INTERRUPTED
+    if isinstance(error, KeyboardInterrupt | typer.Abort) or (interrupts.pressed() and not told):
+        return ColorizeError("interrupted", code=common.INTERRUPTED)
     if isinstance(error, ColorizeError):
         return error
-    if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return ColorizeError("interrupted", "give the same command again", common.INTERRUPTED)
     if hasattr(error, "format_message"):  # Typer's own, on wrong usage
         command = getattr(getattr(error, "ctx", None), "command_path", "colorize")
         text = re.sub(r"\s*\n\s*", "; ", str(error.format_message()).strip()).rstrip(".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,8 @@ class Place:
 
     path: of the drawing, None for standard input. name: what messages call it. relative: its path below
     the folder that was named. result: its file, None for standard output. A page of a volume has no
-    path but its book, its path inside, and what reads it there.
+    path but its book, its path inside, and what reads it there. unchanged: where a copy of it goes if it
+    stays as it is, such as a picture in color, None for nowhere.
     """
 
     path: Path | None
@@ -34,6 +35,7 @@ class Place:
     book: Book | None = None
     inside: str = ""
     read: Callable[[], bytes] | None = None
+    unchanged: Path | None = None
 
     @property
     def is_volume(self) -> bool:
@@ -55,9 +57,10 @@ class Place:
 def plan(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> list[Place]:
     """Return the place of every picture that is to be colored, in order.
 
-    One file: beside it, or `out`. Several, or a folder: the tree below `out`, else FOLDER. Files
+    One file: beside it, or `out`. Several, or a folder: the tree below `out`, which also gets what stays
+    as it is, else FOLDER. Files
     already below that folder are results of an earlier run and left out, unless it was named.
-    Raises ColorizeError (wrong usage) where one file is to hold several pictures.
+    Raises ColorizeError (wrong usage) where one file is to hold several pictures, or to be a folder.
     """
     is_alone = len(inputs) == 1 and not Path(inputs[0]).is_dir() and len(sources) == 1
     if out == STDIO or (out is None and is_alone and sources[0].path is None):
@@ -69,8 +72,11 @@ def plan(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> l
     if not folder.is_dir() and not str(out).endswith(("/", os.sep)) and _is_file(folder):
         _only_one(sources, f"`{out}`")
         _check_suffix(folder, sources[0].path)
+        _check_folder(folder.parent, 1)
         return [_place(sources[0], folder)]
-    return _mirrored(folder, [one for one in sources if not _left(one, folder, inputs)])
+    _check_folder(folder, len(sources))
+    left = [one for one in sources if not _left(one, folder, inputs)]
+    return [_whole(place) for place in _mirrored(folder, left)] if out else _mirrored(folder, left)
 
 
 def guard(results: Iterable[Path], places: Iterable[Place]) -> None:
@@ -96,6 +102,14 @@ def _mirrored(folder: Path, sources: Sequence[Source]) -> list[Place]:
         taken.add(result)
         places.append(_place(one, result))
     return places
+
+
+def _whole(place: Place) -> Place:
+    """A place that is also one for the drawing as it is, under its own name."""
+    assert place.result is not None
+    same = place.result.suffix.lower() == place.relative.suffix.lower()
+    own = place.result if same else place.result.with_name(place.relative.name)
+    return replace(place, unchanged=own)
 
 
 def _left(source: Source, folder: Path, inputs: Sequence[str]) -> bool:
@@ -153,6 +167,20 @@ def _check_suffix(path: Path, source: Path | None) -> None:
         raise ColorizeError(
             f"{what} cannot be written as `{path.suffix}`", "use one of " + ", ".join(known), code=2
         )
+
+
+def _check_folder(path: Path, count: int) -> None:
+    """Refuse a file, or a path below one, where results need a folder."""
+    for part in (path, *path.parents):
+        if part.is_dir():
+            return
+        if part.exists():
+            need = f"and the results of {count} pictures need a folder"
+            raise ColorizeError(
+                f"`{part}` is a file, {need if count > 1 else 'not a folder'}",
+                "name a picture or a folder with --out" if count == 1 else "name one with --out",
+                code=2,
+            )
 
 
 def _inode(path: Path) -> tuple[int, int]:

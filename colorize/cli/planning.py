@@ -31,6 +31,13 @@ class Form:
         """The result files of a drawing."""
         return place.results(1 if self.grid else self.variations)
 
+    def keeps(self, place: Place) -> bool:
+        """Whether a drawing that stays as it is will be copied to the results."""
+        path, copy = place.path, place.unchanged
+        if self.grid or path is None or copy is None:
+            return False
+        return not copy.exists() or (self.overwrite and not copy.samefile(path))
+
     def is_done(self, place: Place) -> bool:
         """Whether nothing is left to be made."""
         if place.is_volume and place.result and books.waiting(place.result).exists():
@@ -125,7 +132,19 @@ def places(inputs: Sequence[str], form: Form, voice: Voice) -> list[Place]:
         )
     single: dict[str, object] = {"--film": form.film, "--layers": form.layers, "--grid": form.grid}
     single |= {"--variations": form.variations > 1, "--out -": found[0].result is None}
-    books.check(found, {name: bool(value) for name, value in single.items()})
+    _check_volumes(found, {name: bool(value) for name, value in single.items()})
     beside.check(form.film, form.layers, len(found), form.variations)
     guard([file for place in found for file in form.files(place)], found)
     return found
+
+
+def _check_volumes(places: Sequence[Place], wishes: dict[str, bool]) -> None:
+    """Refuse what volumes cannot have (ColorizeError, wrong usage). wishes: options, and whether they are given."""
+    volume = next((place for place in places if place.is_volume), None)
+    wish = next((name for name, given in wishes.items() if given), None)
+    if volume and wish:
+        raise ColorizeError(
+            f"`{volume.name}` is a volume, and {wish} is for single pictures",
+            f"leave {wish} out, or unpack the pages you want it for",
+            code=2,
+        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from colorize import interrupts
 from colorize.cli import common
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def prepare(
     """
     from colorize.training.prepare import Prepare
 
+    interrupts.begin()
     names = tuple(style.strip() for style in styles.split(",") if style.strip())
     settings = Prepare(
         size,
@@ -121,6 +123,7 @@ def _follow(source: str, data: Path, settings: Prepare) -> Summary:
     with common.bar() as bar:
         task = bar.add_task("preparing", total=None)
         for event in prepared(source, data, settings):
+            interrupts.check()
             bar.update(task, completed=event.done, total=event.total)
     assert event.summary is not None
     return event.summary

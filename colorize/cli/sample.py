@@ -65,8 +65,8 @@ def sample(
             "--out",
             "-o",
             metavar="PATH",
-            help="Write to this file or folder, or - for stdout"
-            "  [default: NAME_color beside one file, else colored/]",
+            help="Write to this file or folder, or - for stdout; a folder also gets copies of pictures in"
+            " color  [default: NAME_color beside one file, else colored/]",
         ),
     ] = None,
     kind: Annotated[

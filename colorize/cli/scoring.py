@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from colorize import interrupts
 from colorize.checkpoint import Loaded
 from colorize.cli import common
 from colorize.errors import ColorizeError
@@ -89,6 +90,7 @@ class Scorer:
         crowds = self._crowds(ways, len(task))
         results: dict[str, bytes] = {}
         for at, sample in enumerate(task):
+            interrupts.check()
             kept: dict[str, Tensor] = {}
             try:
                 scored = {name: self._scored(sample, name, ways[name], kept) for name in ways}

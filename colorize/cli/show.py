@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Show:
     """Results to stdout, talk to stderr, and a bar between them where a person watches.
 
-    Every picture ends in exactly one of `done`, `skipped` and `failed`.
+    Every picture ends in exactly one of `done`, `copied`, `skipped` and `failed`.
     """
 
     def __init__(self, total: int, quiet: bool, as_json: bool) -> None:
@@ -73,6 +73,15 @@ class Show:
                 self.note(f"skipped `{name}`: {why}")
         self._count("skipped")
 
+    def copied(self, name: str, result: Path, why: str) -> None:
+        """A drawing was left as it is, and a copy of it is among the results."""
+        with self._quietly():
+            if self.as_json:
+                self._line(name, result, notes=[f"copied unchanged: {why}"])
+            else:
+                typer.echo(os.fsencode(result))
+        self._count("copied unchanged")
+
     def failed(self, name: str, error: ColorizeError) -> None:
         """A drawing could not be colored; if it is the only one, raise the error: it ends the program."""
         with self._quietly():
@@ -96,7 +105,8 @@ class Show:
     def summary(self) -> None:
         """Tell how many pictures became what, if there were several."""
         if self.total > 1 and not self.quiet:
-            parts = [f"{self.counts[word]} {word}" for word in ("colored", "skipped", "failed")]
+            words = ("colored", "copied unchanged", "skipped", "failed")
+            parts = [f"{self.counts[word]} {word}" for word in words]
             common.say(", ".join(part for part in parts if not part.startswith("0 ")))
 
     def _count(self, word: str) -> None:

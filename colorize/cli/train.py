@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from colorize import interrupts
 from colorize.cli import common
 from colorize.cli.watch import point, summary, watch
 from colorize.cli.wishes import (
@@ -86,6 +87,7 @@ def train(
     begun = time.monotonic()
     from colorize import recipes
 
+    interrupts.begin()
     if recipe.partition(":")[0] not in recipes.names() and Path(recipe).is_dir():
         hint = f"the recipe comes first: `colorize train {recipes.names()[0]} {recipe}`"
         message = f"there is no recipe `{recipe}`, but a folder of that name"
@@ -163,6 +165,7 @@ def _recipe(model: str) -> Recipe:
     """Return the recipe of a model, which is fetched if it lies on the Hub."""
     from colorize import checkpoint
 
+    interrupts.begin()
     loaded = checkpoint.load(model)
     common.fetched(loaded.notice)
     return loaded.recipe
@@ -200,7 +203,8 @@ def _go(
     if not wishes.restart:
         run.check(order)
         if run.finished(order):
-            common.say(f"this run is finished: {run.done(order.out)[0]} steps")
+            common.say(f"this run is finished: {common.counted(run.done(order.out)[0], 'step')}")
+            common.say(f"to train longer: {run.further(order)}")
             point(order)
             return
     if order.fit.limit is not None:  # what was spent on starting the program counts, too

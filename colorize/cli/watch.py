@@ -45,7 +45,9 @@ def watch(training: Training) -> None:
     except KeyboardInterrupt:
         from colorize.training.run import done
 
-        message = f"interrupted at step {done(order.out)[0]}, which is saved in `{order.out}`"
+        if not (step := done(order.out)[0]):
+            raise
+        message = f"interrupted at step {step}, which is saved in `{order.out}`"
         hint = "give the same command again to go on"
         raise ColorizeError(message, hint, common.INTERRUPTED) from None
     if last is not None and last.steps is not None and last.step < last.steps:

@@ -79,9 +79,7 @@ def frame(
     """
     name, picture = drawing.name, drawing.picture
     check_drawing(drawing, options)
-    sized = latent.inner_size if latent.is_latent(recipe) else inner_size
-    inner = sized(picture.size, options.size or recipe.size)
-    seen = shrunk(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
+    inner, seen = viewed(picture, recipe, options)
     kind, given, notes = settled(name, looked(picture, seen, recipe, options), recipe, options)
     check_kind(name, kind, options)
     if kind == "gray" and toned(seen):
@@ -98,6 +96,13 @@ def frame(
     if not any(need in fitted for need in recipe.needs):
         _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
     return Frame(picture, kind, fitted, notes + more, _touch(given_hints, picture.size, options))
+
+
+def viewed(picture: Picture, recipe: Recipe, options: Options) -> tuple[tuple[int, int], Tensor]:
+    """Return a drawing's (H, W) inside a model, and the small copy (1, 3, h, w) by which it is looked at."""
+    sized = latent.inner_size if latent.is_latent(recipe) else inner_size
+    inner = sized(picture.size, options.size or recipe.size)
+    return inner, shrunk(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
 
 
 def check_drawing(drawing: Named, options: Options) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,6 +72,12 @@ def write(
     with atomic(path) as temporary:
         temporary.write_bytes(data)
     return lost(picture, path.suffix, metadata)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file byte for byte, whole or not at all. Raises ColorizeError as `write` does."""
+    with atomic(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def write_volume(volume: Volume, results: Mapping[str, Path], target: Path) -> l
         raise ColorizeError(f"`{shown(volume.path)}` changed meanwhile", "give the command again")
     with atomic(target) as temporary, ZipFile(volume.path) as old, ZipFile(temporary, "w") as new:
         new.comment = old.comment
-        taken = {info.filename for info in old.infolist()}
+        taken = {info.filename.casefold() for info in old.infolist()}
         for info in old.infolist():
             result = results.get(info.filename)
             name = _renamed(info.filename, result, taken) if result else info.filename
@@ -159,8 +159,8 @@ def _renamed(name: str, result: Path, taken: set[str]) -> str:
     if path.suffix.lower() == result.suffix.lower():
         return name
     new = str(path.with_suffix(result.suffix))
-    new = f"{name}{result.suffix}" if new in taken else new
-    taken.add(new)
+    new = f"{name}{result.suffix}" if new.casefold() in taken else new  # unpacked on any disk
+    taken.add(new.casefold())
     return new
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import distributed
 
 from colorize import checkpoint
@@ -31,12 +30,14 @@ from colorize.training.order import override as override
 from colorize.training.order import settings as settings
 from colorize.training.preview import Preview
 from colorize.training.settings import Progress
+from colorize.training.standing import ADAPTER, MADE, VALUES
+from colorize.training.standing import STATE as STATE
+from colorize.training.standing import WEIGHTS as WEIGHTS
+from colorize.training.standing import check as check
+from colorize.training.standing import done as done
+from colorize.training.standing import finished as finished
+from colorize.training.standing import further as further
 from colorize.training.trainer import fit
-
-WEIGHTS, STATE, VALUES = "model.safetensors", "state.safetensors", "recipe.json"
-ADAPTER = adapters.FILE  # in place of the weights, where an adapter is trained
-MADE = (WEIGHTS, ADAPTER, STATE, VALUES, "log.jsonl")  # what a run writes, beside folders
-CLOSE = 0.02  # share of a budget before whose end a run stops, since its last step must fit
 
 
 def objective(stage: Stage, recipe: Recipe) -> Objective:
@@ -53,22 +54,6 @@ def objective(stage: Stage, recipe: Recipe) -> Objective:
         told = f"`{recipe.name}` walks from noise, and a critic judges what is made in one call"
         raise ColorizeError(told, "choose objective=Denoising, or a recipe such as manga-gan", 2)
     return adversarial.build(stage.objective, helpers.eyes(stage.objective))
-
-
-def done(out: Path) -> tuple[int, float]:
-    """Return the steps and the seconds that a run folder's state has behind it; (0, 0) without one."""
-    try:
-        with safe_open(out / STATE, framework="pt") as file:
-            numbers = json.loads((file.metadata() or {})["numbers"])
-        return int(numbers["step"]), float(numbers["seconds"])
-    except (OSError, SafetensorError, KeyError, ValueError):
-        return 0, 0.0  # none yet, or damaged, which `fit` will say
-
-
-def finished(order: Order) -> bool:
-    """Tell whether a run has nothing left to do."""
-    step, seconds = done(order.out)
-    return step > 0 and order.fit.over(step, seconds + CLOSE * (order.fit.budget or 0), 0)
 
 
 class Training:
@@ -215,31 +200,3 @@ class Training:
                 path.write_text(json.dumps(self.order.identity(), indent=2) + "\n", "utf-8")
         if self.ranks.world > 1:
             distributed.barrier()
-
-
-def check(order: Order) -> None:
-    """Refuse a run folder of other settings, or of something else (ColorizeError)."""
-    out = order.out
-    way_out = "choose another --out, or add --restart"
-    if not (out / VALUES).is_file():
-        for name in (WEIGHTS, ADAPTER, STATE):
-            if (out / name).exists():
-                raise ColorizeError(f"`{out}` holds `{name}`, which is of no run", way_out, code=2)
-        return
-    try:
-        before = json.loads((out / VALUES).read_text("utf-8"))
-    except ValueError as error:
-        raise ColorizeError(f"`{out / VALUES}` is damaged", way_out) from error
-    now, before = order.identity(), {"lora": 0, **before}  # older runs do not say
-    if (
-        isinstance(before.get("data"), str)
-        and Path(before["data"]).resolve() == order.data.resolve()
-    ):
-        before["data"] = now["data"]
-    if found := start.difference(before, now):
-        name, old, new = found
-        raise ColorizeError(
-            f"`{out}` is a run with {name} = {json.dumps(old)}, not {json.dumps(new)}",
-            way_out,
-            code=2,
-        )
