@@ -13,6 +13,7 @@ import signal
 TYPE_CHECKING = False  # as in `typing`, whose import would take longer than what is here
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import NoReturn
 
 CODE = 130  # 128 + SIGINT, as shells have it
 WAIT = 0.02  # seconds until an interrupt is tried again
@@ -89,11 +90,19 @@ def _strike() -> None:
         _thread.interrupt_main()
 
 
-def _leave() -> None:
+def leave(code: int) -> NoReturn:
+    """End the process; after Ctrl-C by the signal itself, which shells show as 130, so that their loops end, too."""
+    if code == CODE and os.name == "posix":
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(code)
+
+
+def _leave() -> NoReturn:
     """End the process; there is nothing to write, close or tell but this."""
     if not _State.pressed:  # else the reason is told already
         try:  # noqa: SIM105 - contextlib may be the very module that is being imported
             os.write(2, b"error: interrupted\n")
         except OSError:  # standard error is closed
             pass
-    os._exit(CODE)
+    leave(CODE)

@@ -1,8 +1,12 @@
-"""Ctrl-C at any time ends the program with 130 and a line. Bugs guarded: half-imported modules, swallowed signals."""
+"""Ctrl-C at any time ends the program, and the shell loop around it, with 130 and a line.
+
+Bugs guarded: half-imported modules, swallowed signals.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +18,7 @@ from colorize.cli import failures
 from colorize.errors import ColorizeError
 
 ROOT = Path(__file__).parents[1]
+ENDED = -signal.SIGINT if os.name == "posix" else interrupts.CODE
 PRESS = "import signal; signal.raise_signal(signal.SIGINT)\n"
 BEGUN = "from colorize import interrupts\ninterrupts.watch(); interrupts.begin()\n"
 
@@ -32,7 +37,24 @@ def test_while_something_is_imported_the_program_ends_at_once(tmp_path, module, 
     (tmp_path / f"{module}.py").write_text(f"{PRESS}raise ImportError('half')")
     begin = [word.replace("|", " ") for word in start.split(" ")]
     done = python(tmp_path, *begin, "sample", str(ROOT / "examples/sketch.png"))
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+    assert (done.returncode, done.stdout, done.stderr) == (ENDED, "", "error: interrupted\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a loop of a POSIX shell")
+def test_a_loop_around_it_ends_too(tmp_path):
+    (tmp_path / "typer.py").write_text("import os, signal\nos.killpg(0, signal.SIGINT)\n")
+    loop = f"for n in 1 2; do '{sys.executable}' -m colorize; echo went on; done"
+    there = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        ["bash", "-c", loop], env=there, text=True, capture_output=True, start_new_session=True
+    )
+    assert (done.stdout, done.stderr) == ("", "error: interrupted\n")
+    code = f"from colorize import interrupts\ninterrupts.leave({interrupts.CODE})"
+    shown = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' -c '{code}'; echo $?"],
+        env=there, text=True, capture_output=True, start_new_session=True,
+    )  # fmt: skip
+    assert shown.stdout == f"{interrupts.CODE}\n"
 
 
 def test_once_something_is_begun_an_interrupt_waits_for_the_import_and_then_comes(tmp_path):

@@ -124,7 +124,7 @@ def main() -> NoReturn:
     code = _flush() or code
     if sys.gettrace() or sys.getprofile():  # coverage and profilers write when Python ends
         sys.exit(code)
-    os._exit(code)
+    interrupts.leave(code)
 
 
 def _flush() -> int:
