@@ -23,12 +23,18 @@ PRESS = "import signal; signal.raise_signal(signal.SIGINT)\n"
 BEGUN = "from colorize import interrupts\ninterrupts.watch(); interrupts.begin()\n"
 
 
-def python(folder: Path, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     there = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     command = [sys.executable, *arguments]
+    heard = {"preexec_fn": hearing} if os.name == "posix" else {}
     return subprocess.run(
-        command, text=True, timeout=60, env=there, cwd=folder, capture_output=True, **options
+        command, text=True, timeout=60, env=there, cwd=folder, capture_output=True, **heard
     )
+
+
+def hearing() -> None:
+    """Hear Ctrl-C, also where these tests themselves run in a shell's background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("module", ["typer", "numpy"])
@@ -46,13 +52,18 @@ def test_a_loop_around_it_ends_too(tmp_path):
     loop = f"for n in 1 2; do '{sys.executable}' -m colorize; echo went on; done"
     there = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     done = subprocess.run(
-        ["bash", "-c", loop], env=there, text=True, capture_output=True, start_new_session=True
+        ["bash", "-c", loop],
+        env=there,
+        text=True,
+        capture_output=True,
+        start_new_session=True,
+        preexec_fn=hearing,
     )
     assert (done.stdout, done.stderr) == ("", "error: interrupted\n")
     code = f"from colorize import interrupts\ninterrupts.leave({interrupts.CODE})"
     shown = subprocess.run(
         ["bash", "-c", f"'{sys.executable}' -c '{code}'; echo $?"],
-        env=there, text=True, capture_output=True, start_new_session=True,
+        env=there, text=True, capture_output=True, start_new_session=True, preexec_fn=hearing,
     )  # fmt: skip
     assert shown.stdout == f"{interrupts.CODE}\n"
 

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "colorize"
 ORDER = (
-    ("errors",),
+    ("errors", "interrupts"),
     ("pictures",),
     ("hints",),
     ("diffusion",),

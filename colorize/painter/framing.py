@@ -16,7 +16,7 @@ from torch import Tensor
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.painter import latent
-from colorize.painter.hinting import hint_map
+from colorize.painter.hinting import hinted
 from colorize.painter.options import Job, Named, Options, check_kind
 from colorize.pictures import inky, kinds, lines, strokes, touch
 from colorize.pictures.color import colorfulness, luminance
@@ -116,16 +116,6 @@ def check_drawing(drawing: Named, options: Options) -> None:
         )
     if MARK in drawing.picture.text and not options.force:
         raise Colored(f"`{name}` was colored by this program already", "color it anew with --force")
-
-
-def hinted(
-    drawing: Named, hints: Picture | str | Tensor | None, dots: tuple[Mark, ...]
-) -> tuple[Tensor | None, tuple[str, ...]]:
-    """The hint map of a drawing and notes; errors tell which of many drawings it is for."""
-    try:
-        return hint_map(hints, dots, drawing.picture)
-    except ColorizeError as error:
-        raise ColorizeError(f"`{drawing.name}`: {error.message}", error.hint, error.code) from error
 
 
 def _touch(hints: Tensor | None, size: tuple[int, int], options: Options) -> Touch | None:

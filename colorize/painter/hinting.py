@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from colorize.errors import ColorizeError
+from colorize.painter.options import Named
 from colorize.pictures import copies, files, marks, strokes
 from colorize.pictures.marks import Mark
 from colorize.pictures.picture import Picture
@@ -64,3 +65,13 @@ def _below(hints: Picture | str | Tensor, drawing: Picture) -> tuple[Tensor, tup
         return copies.parse(hints, drawing), notes
     layer = np.dstack([np.broadcast_to(hints.pixels, (*hints.size, 3)), hints.alpha])
     return strokes.parse(layer, drawing.size), notes
+
+
+def hinted(
+    drawing: Named, hints: Picture | str | Tensor | None, dots: Sequence[Mark]
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The hint map of a drawing and notes; errors tell which of many drawings it is for."""
+    try:
+        return hint_map(hints, dots, drawing.picture)
+    except ColorizeError as error:
+        raise ColorizeError(f"`{drawing.name}`: {error.message}", error.hint, error.code) from error

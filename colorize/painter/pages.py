@@ -15,6 +15,7 @@ from torch import Tensor
 from colorize.errors import ColorizeError
 from colorize.painter import framing
 from colorize.painter.framing import Frame, Kind
+from colorize.painter.hinting import hinted
 from colorize.painter.options import Job, Named, Options
 from colorize.pictures import finish, kinds, strokes
 from colorize.pictures.pages import Panel, find_bubbles, find_panels
@@ -94,7 +95,7 @@ def divide(
         kept |= (
             sheet.alpha < sheet.peak
         )  # where paper shines through, a color would be laid on twice
-    given, more = framing.hinted(drawing, hints, job.dots)
+    given, more = hinted(drawing, hints, job.dots)
     if given is not None:
         given = strokes.resize(given, picture.size)
     parts = tuple(
