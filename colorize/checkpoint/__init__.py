@@ -15,7 +15,7 @@ from torch import Tensor
 from colorize import __version__, recipes
 from colorize.checkpoint import adapters, cards, hub, known, latent, manga, tensors
 from colorize.checkpoint.adapters import Given, Worn
-from colorize.checkpoint.finding import EMBEDDED, Found, find
+from colorize.checkpoint.finding import EMBEDDED, INSIDE, Found, find
 from colorize.checkpoint.latent import Wants as Wants
 from colorize.checkpoint.tensors import AGAIN, refused
 from colorize.colorizer import Colorizer
@@ -47,6 +47,11 @@ class Loaded:
     facts: dict[str, str]
     adapters: tuple[Worn, ...] = ()
     notice: str = ""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is the model inside the package, found by its name."""
+        return self.source == INSIDE
 
     def require(self, name: str) -> Loaded:
         """Return this; raises ColorizeError if it is of another recipe."""

@@ -15,6 +15,7 @@ from colorize.errors import ColorizeError, nearest
 from colorize.pictures.files import shown
 
 EMBEDDED = "mini"  # the recipe whose weights are inside the package
+INSIDE = f"{EMBEDDED}, embedded"  # what these weights are called
 PICKLES = (".pt", ".pth", ".ckpt", ".bin")
 
 
@@ -105,7 +106,7 @@ def _named(name: str) -> Found:
     if name == EMBEDDED:
         file = resources.files("colorize.weights").joinpath(f"{name}.safetensors")
         if file.is_file():
-            return Found(file, f"{name}, embedded")
+            return Found(file, INSIDE)
         raise ColorizeError(
             f"the embedded model `{name}` is missing from this installation of colorize",
             "install colorize again, or name a file, a folder or OWNER/NAME on the Hub",

@@ -16,7 +16,7 @@ from colorize.evaluation.samples import HINT_SHARE, MODES, Kind, Samples, Store,
 from colorize.recipes import Recipe
 
 NEEDS = {  # mode -> hint of the recipe
-    **dict.fromkeys(("same", "cross", "shuffled", "palette"), "reference"),
+    **dict.fromkeys(("same", "cross", "shuffled", "palette", "usual"), "reference"),
     **dict.fromkeys(("hints", "stored"), "hints"),
 }
 LEFT = {  # mode -> which pictures it leaves out

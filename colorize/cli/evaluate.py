@@ -32,7 +32,7 @@ def evaluate(
             metavar="MODE",
             help="Give beside the drawing: same (the warped truth), cross (another picture), shuffled"
             " (an unrelated one), palette (the true colors), hints (dots), stored (the folder's own"
-            " hints) or none; repeatable  [default: all]",
+            " hints), usual (the usual colors) or none; repeatable  [default: all]",
         ),
     ] = None,
     hint_share: Annotated[

@@ -68,7 +68,7 @@ def reference_statistics(sample: Sample) -> Tensor:
     pixels = reference[0][:, torch.from_numpy(figure)]  # (3, N)
     flat = pixels.mean(dim=1) if figure.any() else torch.ones(3)
     under = flat.view(1, 3, 1, 1).repeat(1, 1, *sample.drawing.shape[-2:])
-    if sample.mode == "palette" or regions.frame(around).mean() > 0.5:
+    if sample.mode in ("palette", "usual") or regions.frame(around).mean() > 0.5:
         areas = regions.enclosed(sample.drawing)
         under[..., torch.from_numpy(regions.reaching_border(areas)[areas])] = 1.0
     return _under_ink(under, sample.drawing)
@@ -115,7 +115,7 @@ BASELINES: dict[str, Baseline] = {
         Baseline(
             "reference-statistics",
             "the reference's mean colors",
-            ("same", "cross", "shuffled", "palette"),
+            ("same", "cross", "shuffled", "palette", "usual"),
             reference_statistics,
         ),
         Baseline(

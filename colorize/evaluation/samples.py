@@ -18,6 +18,7 @@ from colorize.evaluation.partners import crossed, seed_of, shuffled
 from colorize.evaluation.store import Kind as Kind
 from colorize.evaluation.store import Store as Store
 from colorize.evaluation.store import fit as fit
+from colorize.painter import usual
 from colorize.pictures import palettes, strokes, warp
 
 MODES: dict[str, str] = {  # name -> what is given beside the drawing
@@ -27,6 +28,7 @@ MODES: dict[str, str] = {  # name -> what is given beside the drawing
     "palette": "the palette of the true picture as reference",
     "hints": "scattered dots of the true colors",
     "stored": "the color hints that the folder stores",
+    "usual": "the usual colors, as the embedded model gets them where none are given",
     "none": "nothing but the drawing",
 }
 COARSE = 128  # pixels a side at which colors of pictures are compared
@@ -184,6 +186,8 @@ def _sample(task: Task, protocol: Protocol, store: Store) -> Sample:
         reference = warp.warp(truth, WARP, Generator().manual_seed(seed))
     elif mode == "palette":
         reference = palettes.swatches(palettes.dominant(truth))
+    elif mode == "usual":
+        reference = palettes.swatches(palettes.parse(usual.DRAWING))
     elif mode == "stored":
         hints = store.hints(task.row, size)
     elif mode == "hints":

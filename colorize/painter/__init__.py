@@ -16,7 +16,7 @@ from colorize import checkpoint
 from colorize.checkpoint import Loaded
 from colorize.checkpoint.adapters import Given
 from colorize.errors import ColorizeError
-from colorize.painter import latent, pages
+from colorize.painter import latent, pages, usual
 from colorize.painter.binding import bound
 from colorize.painter.easel import Easel, Task
 from colorize.painter.easel import Painted as Painted
@@ -58,9 +58,10 @@ def paint(
     """Color one drawing: `paint("sketch.png", reference="ref.png")`.
 
     reference: one or several color pictures. palette: colors, such as "#3b5fa0,#f2c6a0", or a
-    picture that is made of them. hints: a picture that is transparent but for color strokes, a copy
-    of the drawing painted over, or the path of one or of JSON. hint: one or several dots or strokes
-    on top of them, such as "120,85=#ff8800", see `marks.parse`. model: a name, a path, a Hub id, or what `load`
+    picture that is made of them; where no colors are given, the embedded model gets usual ones, but for
+    `none`. hints: a picture that is transparent but for color strokes, a copy of the drawing painted over,
+    or the path of one or of JSON. hint: one or several dots or strokes on top of them, such as
+    "120,85=#ff8800", see `marks.parse`. model: a name, a path, a Hub id, or what `load`
     returned, which saves loading it for every drawing. lora: the path of an adapter, or pairs of path and
     weight, for a model that is not loaded yet. The result has the drawing's size, depth
     and alpha. Raises ColorizeError if anything prevents it.
@@ -70,12 +71,15 @@ def paint(
         raise ColorizeError("adapters were given for a model that is loaded already", hint, code=2)
     loaded = model if isinstance(model, Loaded) else checkpoint.load(model, lora=lora)
     several = [reference] if isinstance(reference, str | Path | Picture) else reference
+    own = options or Options()
+    if palette == usual.NONE:
+        palette, own = "", replace(own, usual=False)
     given = tuple(named(one) for one in several) + ((colors(palette),) if palette else ())
     layer = Path(hints) if isinstance(hints, str) else hints
     dots = tuple(marks.parse(one) for one in ([hint] if isinstance(hint, str) else hint))
     sheet = named(drawing, "the drawing")
     job = Job(sheet.name, sheet.picture, given, layer, dots)
-    (outcome,) = paint_all(loaded, [job], options or Options())
+    (outcome,) = paint_all(loaded, [job], own)
     if outcome.error:
         raise outcome.error
     return outcome.painted[0].picture
@@ -189,20 +193,21 @@ class _Gatherer:
         begin = time.perf_counter()
         notes = check_job(self.recipe, self.options, job)
         latent.check_job(self.recipe, self.options, job)
-        if job.references is not self.given:
-            self.given, self.reference = job.references, references(job.references, self.recipe)
         drawing = job.drawing() if callable(job.drawing) else job.drawing
         picture = drawing if isinstance(drawing, Picture) else files.read(drawing, job.name)
         named = Named(job.name, picture)
         hints = read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
         page = pages.divide(named, job, hints, self.recipe, self.options)
+        job, more = usual.led(job, self.easel.model, self.options, page is not None)
+        if job.references is not self.given:
+            self.given, self.reference = job.references, references(job.references, self.recipe)
         if page is None:
             given = self.recipe, self.options, self.reference, hints, job.dots, job
             fitted = [frame(named, *given)]
         else:
             fitted = list(pages.frames(page, job.name, self.recipe, self.options, self.reference))
         seconds = (time.perf_counter() - begin) / len(fitted)
-        more = picture.notes + notes
+        more = picture.notes + notes + more
         tasks = (self.task(job, one, more, seconds, 1 / len(fitted)) for one in fitted)
         return _Sheet(picture, tuple(tasks), page)
 

@@ -76,7 +76,8 @@ class Options:
     rounding. force: color what is in color, or blank, already. film: keep what the model expected after every step.
     hint_mode: `hard` gives hinted pixels their very color and lets the area follow, `soft` only tells the
     model of them. flat: one flat color for every region of line art. layers: keep the layers of the result.
-    panels: color manga pages panel by panel, see `pages.divide`; `auto` looks whether it is one.
+    panels: color manga pages panel by panel, see `pages.divide`; `auto` looks whether it is one. usual: give
+    the embedded model a palette where the user gives no colors, see `usual`.
     """
 
     kind: Literal["auto", "line", "gray"] = "auto"
@@ -96,6 +97,7 @@ class Options:
     flat: bool = False
     layers: bool = False
     panels: Literal["auto", "on", "off"] = "auto"
+    usual: bool = True
     spacing: str | None = None
     manner: Manner | None = None
 

@@ -1,0 +1,36 @@
+"""The colors that the embedded model is given where a user names none. Knows nothing of networks.
+
+Left alone, the model answers with the mean of all that it has seen, which is olive. These palettes, chosen on its
+training pictures, come closer to the truth, and leave skin and paper light on pages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from colorize.checkpoint import Loaded
+from colorize.painter.options import Job, Named, Options
+from colorize.pictures import files, palettes
+
+NONE = "none"  # the palette that leaves the colors to the model
+DRAWING = "#ffffff,#e8c4a0,#9a6b4a,#5d8bc0,#c76b62,#83a86f,#f0d27a,#3a3a44"
+PAGE = "#fbe3d0,#7a5238,#8fb8de,#e8a0a0,#ffffff,#f5e6a8"
+NOTE = "no colors were given, so these are the usual ones; choose with --ref or --palette (none: the model's own)"
+
+
+def led(job: Job, loaded: Loaded, options: Options, page: bool) -> tuple[Job, tuple[str, ...]]:
+    """Return a job with the usual palette, of pages or of drawings, and a note, if it is to have one.
+
+    It is, unless colors are given in any way, `options.usual` is off, or the model is not the embedded one.
+    """
+    if job.given or not options.usual or not loaded.embedded or loaded.adapters:
+        return job, ()
+    return replace(job, references=_palette(PAGE if page else DRAWING)), (NOTE,)
+
+
+@cache
+def _palette(colors: str) -> tuple[Named, ...]:
+    """A palette as references; the same tuple every time."""
+    picture = files.from_tensor(palettes.swatches(palettes.parse(colors)))
+    return (Named("usual colors", picture, palette=True),)
