@@ -142,7 +142,7 @@ def evaluate(
     drawn = choices.drawn(loaded.recipe, kind)
     walk = {"kind": drawn, "steps": steps, "sampler": sampler, "seed": seed}
     settings: dict[str, Any] = {**walk, "precision": precision, "hint_mode": hint_mode}
-    options = Options(**settings, force=True)
+    options = Options(**settings, force=True, usual=False)
     how = choices.How(size, seed, drawn, limit, shares, alike / 100)
     tasks = choices.tasks(loaded.recipe, data, modes, how)
     chosen = choices.baselines(against or ["all"], [task.protocol.mode for task in tasks])
