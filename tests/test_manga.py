@@ -199,28 +199,32 @@ def test_hints_that_color_nothing_are_told() -> None:
     assert any("2 hints lie" in note for note in one(Job("p", PAGE, dots=dots)).painted[0].notes)
 
 
-def test_panels_of_one_page_are_line_art_and_gray_each_by_itself() -> None:
+def halved(shades: list[int | None]) -> list[float]:
+    """A page whose panels are hatched, or filled by half with a shade; which share of their white gets color."""
     sheet = PAGE.pixels.copy()
-    for panel, shade in zip(MADE.panels[:2], (None, 120), strict=True):
-        (left, top), (right, bottom) = (
-            (panel.min(0) + 8).astype(int),
-            (panel.max(0) - 8).astype(int),
-        )
-        sheet[top:bottom, left:right] = 255
-        sheet[top + 20 : bottom - 20 : 12, left + 20 : right - 20] = 0
+    boxes = [(panel.min(0).astype(int), panel.max(0).astype(int)) for panel in MADE.panels]
+    for ((left, top), (right, bottom)), shade in zip(boxes, shades, strict=True):
+        sheet[top + 8 : bottom - 8, left + 8 : right - 8] = 255
+        sheet[top + 28 : bottom - 28 : 12, left + 28 : right - 28] = 0
         if shade:
-            sheet[(top + bottom) // 2 : bottom, left:right] = shade
-    outcome = one(Job("p", Picture(sheet)))
-    moved = off(outcome, Picture(sheet))
-    white = sheet[..., 0] == 255
-    shares = []
-    for panel in MADE.panels[:2]:
-        (left, top), (right, bottom) = (
-            (panel.min(0) + 20).astype(int),
-            (panel.max(0) - 20).astype(int),
-        )
-        inside = moved[top:bottom, left:right][white[top:bottom, left:right]]
-        shares.append((inside > 0).mean())
-    assert shares[0] > 0.5
-    assert shares[1] < 0.05
+            sheet[(top + bottom) // 2 : bottom - 8, left + 8 : right - 8] = shade
+    page = Picture(sheet)
+    outcome = one(Job("p", page))
+    moved, white = off(outcome, page) > 0, sheet[..., 0] == 255
     assert any("--kind line" in note for note in outcome.painted[0].notes)
+    return [
+        float(moved[top + 20 : bottom - 20, left + 20 : right - 20]
+              [white[top + 20 : bottom - 20, left + 20 : right - 20]].mean())
+        for (left, top), (right, bottom) in boxes
+    ]  # fmt: skip
+
+
+def test_a_gray_panel_among_line_art_keeps_its_white() -> None:
+    shares = halved([120, *[None] * (len(MADE.panels) - 1)])
+    assert shares[0] < 0.05
+    assert min(shares[1:]) > 0.5
+
+
+def test_a_page_that_is_mostly_gray_is_gray() -> None:
+    shares = halved([None, *[120] * (len(MADE.panels) - 1)])
+    assert max(shares) < 0.05

@@ -27,6 +27,7 @@ SMALLEST = 400  # pixels of a page's longer side; smaller pictures are single dr
 PORTRAIT = 1.1  # height of a single page over its width, at least; wider ones are spreads, strips or drawings
 SPREAD = 4  # panels that a spread without bubbles has, at least
 CONTEXT = 0.04  # of a panel's longer side that the model sees around it
+MOSTLY = 0.5  # of the panels' area; a page with more in gray is gray
 COLORED = 0.5  # of the panels' area; a page with more in color is in color
 
 Slices = tuple[slice, slice]
@@ -89,6 +90,8 @@ def divide(
     found = [_looked(picture, _box(panel), recipe, options) for panel in panels]
     kind, notes = _kind(drawing, panels, found, recipe, options)
     each = [_own(drawing.name, what, kind, recipe, options) for what in found]
+    if options.kind == "auto" and "hints" not in job.given and _mostly_gray(panels, each):
+        each = ["gray"] * len(each)
     sheet = finish.on_paper(picture) if "line" in each else picture
     kept = keeping.kept(gray, panels, bubbles)
     if sheet.alpha is not None:
@@ -172,6 +175,12 @@ def _own(name: str, found: kinds.Kind, page: Kind, recipe: Recipe, options: Opti
     if found not in ("line", "gray"):
         return page
     return framing.settled(name, found, recipe, options)[0]
+
+
+def _mostly_gray(panels: Sequence[Panel], each: Sequence[Kind]) -> bool:
+    """Whether gray panels cover most of a page; line art among them then is left as white as they are."""
+    gray = sum(panel.area for panel, kind in zip(panels, each, strict=True) if kind == "gray")
+    return gray > MOSTLY * sum(panel.area for panel in panels)
 
 
 def _told(parts: Sequence[Part], given: Tensor | None, options: Options) -> tuple[str, ...]:
