@@ -32,9 +32,10 @@ def embedded() -> Loaded:
 
 
 def test_nothing_given_means_the_usual_palette(embedded: Loaded) -> None:
+    weights = Options(guidance={"reference": 1.0})  # as many calls as with nothing
     given, plain, own = (
-        colorize.paint(SKETCH, palette=palette, model=embedded).pixels
-        for palette in (usual.DRAWING, "", "none")
+        colorize.paint(SKETCH, palette=palette, model=embedded, options=options).pixels
+        for palette, options in ((usual.DRAWING, weights), ("", None), ("none", None))
     )
     assert (given == plain).all()
     assert (plain != own).any()
@@ -45,9 +46,10 @@ def test_pages_get_their_own(embedded: Loaded) -> None:
     outcome = one(Job("p", page), embedded)
     assert outcome.painted[0].meta["panels"]
     own, other = (
-        one(Job("p", page, (painter.colors(colors),)), embedded)
+        one(Job("p", page, (painter.colors(colors),)), embedded, guidance={"reference": 1.0})
         for colors in (usual.PAGE, usual.DRAWING)
     )
+    assert outcome.painted[0].calls == own.painted[0].calls
     assert (pixels(outcome) == pixels(own)).all()
     assert (pixels(outcome) != pixels(other)).any()
 

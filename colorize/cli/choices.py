@@ -84,7 +84,7 @@ def tasks(recipe: Recipe, data: Path, modes: Sequence[str], how: How) -> list[Sa
             asked = modes or (mode == "hints" and how.shares)
             if asked or (mode == list(MODES)[-1] and not found):
                 raise
-            if mode != "stored":  # few folders have such, and nobody misses them
+            if mode not in ("stored", "usual"):  # few can have such, and nobody misses them
                 without.append(f"note: without the mode {mode}: {error.message}")
             continue
         if some[0].left_out:
@@ -103,6 +103,12 @@ def _of_mode(recipe: Recipe, store: Store, mode: str, how: How) -> list[Samples]
     if need and need not in recipe.hints:
         raise ColorizeError(
             f"`{recipe.name}` takes no {need}, which the mode {mode} gives",
+            "choose another --mode",
+            code=2,
+        )
+    if mode == "usual" and not recipe.pretrain.mix.palette:
+        raise ColorizeError(
+            f"`{recipe.name}` has not learnt to use palettes, such as the usual colors",
             "choose another --mode",
             code=2,
         )

@@ -19,7 +19,7 @@ from colorize.evaluation.page import Chapter
 from colorize.evaluation.perceptual import FEWEST, Frechet
 from colorize.evaluation.report import Entry
 from colorize.evaluation.samples import HINT_SHARE, Sample, Samples
-from colorize.painter import paint_all
+from colorize.painter import paint_all, usual
 from colorize.painter.options import Job, Named, Options
 from colorize.pictures import files
 
@@ -70,7 +70,11 @@ class Scorer:
     def paint(self, sample: Sample) -> Tensor:
         """Color a sample as `sample` would color its files, (1, 3, S, S)."""
         given = sample.reference
-        references = () if given is None else (Named("the reference", files.from_tensor(given)),)
+        references: tuple[Named, ...] = ()
+        if given is not None:
+            references = (Named("the reference", files.from_tensor(given)),)
+        if sample.mode == "usual":
+            references = usual.palette(usual.DRAWING)
         job = Job(sample.file, files.from_tensor(sample.drawing), references, sample.hints)
         (outcome,) = paint_all(self.loaded, [job], self.options)
         if outcome.error:

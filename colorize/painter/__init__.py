@@ -218,4 +218,5 @@ class _Gatherer:
         weights = guidance(self.easel.sampling, self.options, fitted.hints)
         if "hints" not in fitted.hints:
             weights.pop("hints", None)
+        weights = usual.weighed(job, weights)
         return Task(job, replace(fitted, notes=notes + fitted.notes), weights, seconds, share)
