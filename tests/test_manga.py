@@ -152,6 +152,12 @@ def test_a_double_spread_is_a_page_and_a_wide_drawing_is_none() -> None:
     assert "panels" not in one(Job("p", drawing)).painted[0].meta
 
 
+def test_flat_is_for_line_art_and_gray_panels_stay_shaded() -> None:
+    shaded, flat = (one(Job("p", PAGE), kind="gray", flat=flat) for flat in (False, True))
+    assert (pixels(shaded) == pixels(flat)).all()
+    assert any("not flat" in note for note in flat.painted[0].notes)
+
+
 def test_a_film_shows_the_page() -> None:
     frames = one(Job("p", PAGE), film=True, steps=2).painted[0].frames
     assert [frame.size for frame in frames] == [(512, 358)] * 2

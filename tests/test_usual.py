@@ -72,6 +72,12 @@ def test_whoever_chooses_is_left_alone(given: str, embedded: Loaded) -> None:
     assert usual.led(job, model, options, False) == (job, ())
 
 
+def test_hints_on_a_page_leave_its_other_panels_the_usual_colors(embedded: Loaded) -> None:
+    job, notes = usual.led(Job("a", SKETCH, dots=(parse("9,9=red"),)), embedded, Options(), True)
+    assert [one.name for one in job.references] == ["usual colors"]
+    assert notes
+
+
 def test_the_command_says_so_and_none_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

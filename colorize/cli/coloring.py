@@ -52,10 +52,7 @@ def color(
         return
     show = Show(plan.total, voice.quiet, voice.as_json)
     try:
-        for place, why in plan.done:
-            show.skipped(place.name, place.book.result if place.book else place.result, why)
-        for place, error in plan.refused:
-            show.failed(place.name, error)
+        _settled(plan, show)
         for book in plan.books:
             if book.dropped:
                 show.note(
@@ -76,6 +73,18 @@ def color(
         show.summary()
     if show.counts["failed"]:
         raise typer.Exit(3)
+
+
+def _settled(plan: planning.Plan, show: Show) -> None:
+    """Tell what is done already, and what cannot be."""
+    for place, why in plan.done:
+        show.skipped(place.name, place.book.result if place.book else place.result, why)
+    if (there := sum(place.book is None for place, _ in plan.done)) > 1:
+        show.note(
+            f"{there} results are there, with the options of then; --overwrite makes them anew"
+        )
+    for place, error in plan.refused:
+        show.failed(place.name, error)
 
 
 def _ready_to_begin(model: Model) -> None:

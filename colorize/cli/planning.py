@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +87,9 @@ def planned(places: Sequence[Place], form: Form, stamp: str) -> Plan:
     """Look at what is there already, and into the volumes."""
     made = Plan()
     for place in places:
-        if form.is_done(place):
+        if form.is_done(place) and (stranger := _of_another(place, form.files(place)[0])):
+            made.refused.append((place, stranger))
+        elif form.is_done(place):
             made.done.append((place, "its result is there; --overwrite makes it again"))
         elif not place.is_volume:
             made.todo.append(place)
@@ -104,6 +108,23 @@ def planned(places: Sequence[Place], form: Form, stamp: str) -> Plan:
                         (page, f"an earlier run has {book.fates[page.inside].state} it")
                     )
     return made
+
+
+def _of_another(place: Place, result: Path) -> ColorizeError | None:
+    """Why a result that is there is none of this drawing: it says itself of which one it was made."""
+    from colorize.pictures import files
+    from colorize.pictures.texts import MARK
+
+    if place.is_volume or place.path is None:
+        return None
+    with suppress(OSError, ValueError):
+        made_of = json.loads(files.labels(result.read_bytes()).get(MARK, "{}")).get("drawing")
+        if made_of and made_of != files.fingerprint(place.path):
+            return ColorizeError(
+                f"`{result}` is there, but was made of another drawing than `{place.name}`, or before it changed",
+                "name another file or folder with --out, or make it anew with --overwrite",
+            )
+    return None
 
 
 def stamp(form: Form, given: Given, model: Model, settings: Mapping[str, Any]) -> str:

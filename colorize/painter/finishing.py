@@ -26,9 +26,10 @@ def finished(
 ) -> tuple[Picture, tuple[Layer, ...]]:
     """Return the finished picture, and its layers from top to bottom if they are wanted.
 
-    color: (1, 3, h, w) in [-1, 1]; inked: whether the drawing's ink is in it. See `finish.onto`.
+    color: (1, 3, h, w) in [-1, 1]; inked: whether the drawing's ink is in it. See `finish.onto`. Gray panels
+    of a page are shaded also where its line art is to be flat.
     """
-    if not (options.flat or options.layers):
+    if frame.kind == "gray" or not (options.flat or options.layers):
         return laid(frame.original, color, frame.kind, inked, frame.touch), ()
     with torch.inference_mode():
         hints = frame.hints.get("hints") if frame.touch else None

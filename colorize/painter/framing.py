@@ -23,13 +23,13 @@ from colorize.pictures.color import colorfulness, luminance
 from colorize.pictures.marks import Mark
 from colorize.pictures.picture import Picture
 from colorize.pictures.printed import printed
+from colorize.pictures.texts import MARK as MARK
 from colorize.pictures.toned import toned
 from colorize.pictures.touch import Touch
 from colorize.recipes import Recipe
 
 Kind = Literal["line", "gray"]
 
-MARK = "colorize"  # the text of results that says how they were made
 SMALLEST = 32  # pixels a side of a drawing; below that there is nothing to see in it
 UPWARD = 128  # drawings smaller than this are enlarged, since no model was trained on less
 SIDE = 256  # of references; the encoders shrink them further

@@ -46,4 +46,5 @@ def _look(job: Job, recipe: Recipe, options: Options) -> None:
         if pages.divide(named, job, None, recipe, options) is None:
             raise
     else:
-        check_kind(job.name, kind, options)
+        if not options.flat or pages.divide(named, job, None, recipe, options) is None:
+            check_kind(job.name, kind, options)

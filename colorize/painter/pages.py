@@ -118,7 +118,8 @@ def frames(
 ) -> Iterator[Frame]:
     """Fit every part of a page to the model, see `framing.frame`; the model sees bubbles without letters."""
     for part in page.parts:
-        own = replace(options, kind=part.kind, force=True)  # what it is has been seen to
+        flat = options.flat and part.kind == "line"
+        own = replace(options, kind=part.kind, force=True, flat=flat)  # what it is has been seen to
         hints = None if page.hints is None else page.hints[:, :, *part.crop]
         if hints is not None and not bool((hints[:, 3] > 0).any()):
             hints = None
@@ -188,6 +189,8 @@ def _told(parts: Sequence[Part], given: Tensor | None, options: Options) -> tupl
     notes = []
     if options.kind == "auto" and any(part.kind == "gray" for part in parts):
         notes.append("gray panels keep their white; --kind line lets the model color it, too")
+    if options.flat and any(part.kind == "gray" for part in parts):
+        notes.append("gray panels are shaded and not flat; --kind line makes them flat, too")
     if given is not None:
         free = np.zeros(given.shape[-2:], np.uint8)
         for part in parts:

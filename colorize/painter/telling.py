@@ -14,6 +14,7 @@ from colorize.checkpoint import Loaded
 from colorize.colorizer import Sampling
 from colorize.painter.framing import Frame
 from colorize.painter.options import Job, Options
+from colorize.pictures import files
 from colorize.pictures.picture import Picture
 from colorize.recipes import values
 
@@ -42,6 +43,7 @@ def told(
         **({"weights_license": license_} if license_ else {}),
         "recipe": loaded.recipe.name,
         "adapters": [asdict(one) for one in loaded.adapters],
+        **({"drawing": files.fingerprint(job.drawing)} if isinstance(job.drawing, Path) else {}),
         "kind": frame.kind,
         "size": [width, height],
         "seed": options.seed,

@@ -22,9 +22,11 @@ NOTE = "no colors were given, so these are the usual ones; choose with --ref or 
 def led(job: Job, loaded: Loaded, options: Options, page: bool) -> tuple[Job, tuple[str, ...]]:
     """Return a job with the usual palette, of pages or of drawings, and a note, if it is to have one.
 
-    It is, unless colors are given in any way, `options.usual` is off, or the model is not the embedded one.
+    It is, unless colors are given, `options.usual` is off, or the model is not the embedded one. Hints on a page
+    are for some of its panels only.
     """
-    if job.given or not options.usual or not loaded.embedded or loaded.adapters:
+    given = "reference" in job.given or (job.given and not page)
+    if given or not options.usual or not loaded.embedded or loaded.adapters:
         return job, ()
     return replace(job, references=palette(PAGE if page else DRAWING)), (NOTE,)
 

@@ -60,6 +60,19 @@ def decode(data: bytes, name: str) -> Picture:
         ) from error
 
 
+def labels(data: bytes) -> dict[str, str]:
+    """Return the named texts of a picture file, without decoding its pixels; none of a file that is damaged."""
+    try:
+        with _our_limit():
+            image = _identified(data)
+            items = image.info.items()
+            found = {str(name): text for name, text in items if isinstance(text, str)}
+            block = blocks.extract(data) if image.format == "TIFF" else _exif(image)
+            return found | (texts.take(block)[1] if block else {})
+    except Exception:  # decoders raise nearly everything on damaged files
+        return {}
+
+
 def _decoded(data: bytes, name: str) -> Picture:
     notes: list[str] = []
     image, data = _opened(data, name, notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -14,6 +15,7 @@ from typing import BinaryIO
 from colorize.errors import ColorizeError
 from colorize.pictures.decode import LIMIT as LIMIT
 from colorize.pictures.decode import decode
+from colorize.pictures.decode import labels as labels
 from colorize.pictures.encode import FORMATS as FORMATS
 from colorize.pictures.encode import encode as encode
 from colorize.pictures.encode import lost as lost
@@ -72,6 +74,14 @@ def write(
     with atomic(path) as temporary:
         temporary.write_bytes(data)
     return lost(picture, path.suffix, metadata)
+
+
+def fingerprint(path: Path) -> str:
+    """Return twelve signs that tell the bytes of a file from others'; none if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError:
+        return ""
 
 
 def copy(source: Path, target: Path) -> None:

@@ -9,6 +9,7 @@ from colorize.pictures import exif as blocks
 
 XMP = "XML:com.adobe.xmp"  # the name PNG gives it; every format has a place for it
 TIFF_XMP = 700  # the tag that holds it in TIFF files
+MARK = "colorize"  # the text of results that says how they were made
 _CODE = b"ASCII\0\0\0"  # EXIF 2.3, table 9: the text is 7-bit, which JSON can always be
 
 
