@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 WEIGHTS, ADAPTER = "model.safetensors", "adapter.safetensors"
 USUAL = "mini"  # the model of `sample`
 EVERY = 30.0  # seconds between lines where nobody watches
+FEW = 2000  # pictures; what has seen less gives gray, or one color
 
 
 def summary(order: Order, weights: int, rows: int) -> str:
@@ -56,6 +57,11 @@ def watch(training: Training) -> None:
         )
     elif last is not None:
         common.say(f"done: {last.step} steps")
+    seen = 0 if last is None else last.step * order.stage.batch
+    if seen < FEW and not order.start:
+        common.say(
+            f"note: it has seen {seen} pictures so far; expect gray before {FEW}, and color long after"
+        )
     point(order)
 
 

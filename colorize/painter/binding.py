@@ -18,6 +18,9 @@ SHADE = (
     0.55  # of the range from black to white: how far the luma of line art may fall by its colors
 )
 LUMA = (0.2126, 0.7152, 0.0722)
+THIN = 7  # of so many pixels of paper one tells its tint
+PALE = 0.85  # of the lightest paper; what is darker is ink
+SLIGHT = 0.02  # of 1, how far a tint may be off neutral without being one
 FILM = 512  # pixels of the longer side of a film's frames
 
 
@@ -45,12 +48,15 @@ def merged(page: Page, colored: Sequence[Picture]) -> Picture:
     """
     sheet = page.sheet
     pixels = np.array(np.broadcast_to(sheet.pixels, (*sheet.size, 3)))
+    tint = _tint(page)
     for part, one in zip(page.parts, colored, strict=True):
         top, left = (box.start - crop.start for box, crop in zip(part.box, part.crop, strict=True))
         high, wide = part.mask.shape
         new, old = one.pixels[top : top + high, left : left + wide], pixels[part.box]
         if part.kind == "line" and not part.hinted:
             new = _bounded(old, new)
+        elif part.kind == "gray" and tint is not None:
+            new = np.rint(new * tint).clip(0, np.iinfo(old.dtype).max)
         old[part.mask] = new[part.mask]
     return replace(sheet, pixels=pixels, icc=None if sheet.gray else sheet.icc)
 
@@ -86,6 +92,24 @@ def _paste(shot: Pixels, part: Part, one: Picture, scale: np.ndarray) -> None:
     pixels = np.broadcast_to(one.eight_bit().pixels, (*one.size, 3))[np.ix_(down, across)]
     mask = part.mask[np.ix_(deep, wide)]
     shot[rows, columns][mask] = pixels[mask]
+
+
+def _tint(page: Page) -> np.ndarray | None:
+    """What the paper around the panels does to white, (3,) of 1 if it is neutral; None if it is nearly so.
+
+    Gray panels lose the tint of their paper with their old colors; so it is put onto the new ones.
+    """
+    sheet = page.sheet
+    outside = np.ones(sheet.size, bool)
+    for part in page.parts:
+        outside[part.box] &= ~part.mask
+    paper = sheet.pixels[outside][::THIN].astype(np.float32)
+    darkest = paper.min(1, initial=np.inf)
+    if sheet.gray or not len(paper):
+        return None
+    white = np.median(paper[darkest >= PALE * np.quantile(darkest, 0.95)], 0)
+    tint = white / max(1.0, float(white @ np.array(LUMA, np.float32)))
+    return np.asarray(tint) if float(np.abs(tint - 1).max()) > SLIGHT else None
 
 
 def _bounded(old: Pixels, new: Pixels) -> Pixels:

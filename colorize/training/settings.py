@@ -76,6 +76,11 @@ class Fit:
             fall = min(1.0, max(0.0, (1 - elapsed / self.budget) / 0.2))
         return self.lr * warm * (self.final + (1 - self.final) * fall)
 
+    def logs(self, step: int) -> bool:
+        """Whether a step gets a row in the log: every so many, the last, and 1, 2, 4, 8 ... for short runs."""
+        early = step < self.log_every and step.bit_count() == 1
+        return early or step % self.log_every == 0 or step == self.steps
+
     def over(self, step: int, elapsed: float, here: float) -> bool:
         """Tell whether the run ends after `step` steps, `elapsed` seconds, `here` in this call."""
         return (

@@ -196,7 +196,7 @@ class _Loop:
 
     def _report(self, lr: float) -> float | None:
         """Write a row of the log if it is time; return its loss, the mean since the last row."""
-        if self.step % self.settings.log_every and self.step != self.settings.steps:
+        if not self.settings.logs(self.step):
             return None
         total, count = self.meter.tolist()
         loss = total / count if count else None
