@@ -95,7 +95,7 @@ def _paste(shot: Pixels, part: Part, one: Picture, scale: np.ndarray) -> None:
 
 
 def _tint(page: Page) -> np.ndarray | None:
-    """What the paper around the panels does to white, (3,) of 1 if it is neutral; None if it is nearly so.
+    """Factors (3,) for R, G and B that give neutral colors the tint of the paper around the panels; None without one.
 
     Gray panels lose the tint of their paper with their old colors; so it is put onto the new ones.
     """

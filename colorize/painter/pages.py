@@ -213,8 +213,8 @@ def _part(
     columns = slice(max(0, left - more), min(size[1], right + more))
     box = _box(panel)
     mask = keeping.inside(panel) & ~kept[box]
-    hinted = given is not None and bool((given[0, 3][box].numpy() > 0)[mask].any())
-    return Part((rows, columns), box, mask, kind, hinted)
+    marked = given is not None and bool((given[0, 3][box].numpy() > 0)[mask].any())
+    return Part((rows, columns), box, mask, kind, marked)
 
 
 def _box(panel: Panel) -> Slices:
