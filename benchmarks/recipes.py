@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,6 +19,7 @@ from colorize import recipes
 from colorize.colorizer import Colorizer
 from colorize.hints import Hints
 from colorize.recipes import Recipe
+from colorize.region_colorizer import RegionColorizer
 
 # variant -> million weights of the original and its operations per call, in 10^9, at our variant's size. The
 # Diffusarts and Color Diffusion encode their hints at every step anew, which is counted for the former two.
@@ -62,6 +64,28 @@ def seconds(model: Colorizer, hints: Hints, steps: int) -> dict[str, float]:
     }
 
 
+def chosen(model: RegionColorizer, recipe: Recipe, hints: Hints, timed: bool) -> dict[str, float]:
+    """The same numbers for a system that chooses: a call of it is attention alone, and encoding is all the rest."""
+    with torch.inference_mode():
+        counts = []
+        for steps in (1, 2):
+            model.forget()
+            walk = replace(recipe.sampling, steps=steps)
+            with FlopCounterMode(display=False) as counter:
+                model.sample(hints, walk, [0])
+            counts.append(counter.get_total_flops() / 1e9)
+        row = {"pixels": recipe.size, "steps": 1}
+        row["gigaflop_once_per_picture"] = round(2 * counts[0] - counts[1], 1)
+        row["gigaflop_per_call"] = round(counts[1] - counts[0], 2)
+        for steps in (1, FEW) if timed else ():
+            for _ in range(2):  # the first time warms up
+                model.forget()
+                begin = time.perf_counter()
+                model.sample(hints, replace(recipe.sampling, steps=steps), [0])
+                row[f"seconds_of_{steps}_steps"] = round(time.perf_counter() - begin, 2)
+    return row
+
+
 def usual() -> list[str]:
     """All recipes that need no weights from elsewhere."""
     return [
@@ -83,6 +107,9 @@ def main(timed: bool, names: list[str]) -> None:
         if name in PUBLISHED:
             row["original_million_weights"] = round(PUBLISHED[name][0], 2)
             row["original_gigaflop_per_call"] = PUBLISHED[name][1]
+        if isinstance(model, RegionColorizer):
+            print(json.dumps(row | chosen(model, recipe, hints, timed)), flush=True)
+            continue
         with torch.inference_mode():
             with FlopCounterMode(display=False) as once:
                 cond = model.condition(hints)

@@ -20,9 +20,9 @@ from colorize.hints import Hints
 from colorize.networks.latent.manner import Manner
 from colorize.networks.latent.space import LatentSpace
 from colorize.networks.references import Drop, Strength, single
-from colorize.networks.spaces import RGB, Field, Lab
+from colorize.networks.spaces import RGB, Field, Lab, Regions
 
-Space = RGB | Field | Lab | LatentSpace
+Space = RGB | Field | Lab | Regions | LatentSpace
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class Sampling:
     spacing: how times are chosen. start: pure noise, or the reference noised to time `begin` (1 is the
     end of the schedule). threshold: what keeps predicted pictures in range. guidance: how much each
     hint that is given is exaggerated, unless the user says otherwise; each costs another call wherever
-    there is one. apart: the same for a picture whose references all show something else than the
-    drawing: they are no model of it, part for part, and speak by their colors alone.
+    there is one.
     """
 
     steps: int = 10
@@ -48,7 +47,6 @@ class Sampling:
     begin: float = 1.0
     threshold: Static | Dynamic | None = Static()
     guidance: tuple[tuple[str, float], ...] = ()
-    apart: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -102,6 +100,18 @@ class Colorizer(nn.Module):
         self.condition = condition
         self.denoiser = denoiser
         self.critic = None
+
+    likeliest: bool = False  # whether seed 0 stands for the likeliest picture, whatever the drawing
+
+    @property
+    def network(self) -> nn.Module:
+        """The network whose calls are counted, and to which adapters belong."""
+        return self.denoiser.net
+
+    @property
+    def inked(self) -> bool:
+        """Whether the ink of line art is in the color that `decode` gives."""
+        return self.space.inked
 
     @property
     def device(self) -> torch.device:
@@ -198,8 +208,12 @@ class Colorizer(nn.Module):
         hints: Hints,
         strength: Mapping[str, float] | None = None,
         obedient: bool = True,
+        flat: bool = False,
     ) -> Tensor:
-        """Turn x into color (B, 3, h, w) in [-1, 1], drawn towards the user's hints if it is to be obedient."""
+        """Turn x into color (B, 3, h, w) in [-1, 1], drawn towards the user's hints if it is to be obedient.
+
+        flat: without shade, where the system knows what that is.
+        """
         return self.space.decode(x, hints, (strength or {}).get("hints", 1.0) * obedient)
 
     def sample(

@@ -21,14 +21,14 @@ from colorize.recipes.values import override
 DOT = '{"points": [{"x": 60, "y": 90, "color": "#ff0000", "radius": 8}]}'
 
 
-def model(name: str = "mini", *changes: str) -> Loaded:
+def model(name: str = "walker", *changes: str) -> Loaded:
     """A tiny system with random weights everywhere, also where training starts at zero."""
     torch.manual_seed(0)
     recipe = override(tiny(name), *changes)
     colorizer = recipe.build()
     for weight in colorizer.parameters():
         torch.nn.init.normal_(weight, std=0.2)
-    return Loaded(recipe, colorizer, f"/home/someone/{name}.safetensors", {})
+    return Loaded(recipe, colorizer, f"/home/someone/{recipe.name}.safetensors", {})
 
 
 MINI = model()

@@ -15,15 +15,52 @@ from torch import Tensor
 from colorize import recipes
 from colorize.checkpoint import load, save
 from colorize.colorizer import Colorizer
+from colorize.diffusion.schedule import Cosine
 from colorize.errors import ColorizeError
 from colorize.networks.conditions import Drawing, HintMap, ReferenceTokens, Together
+from colorize.networks.spaces import Field
 from colorize.networks.unet import UNetSpec
 from colorize.recipes import values
-from colorize.recipes.recipe import DenoiserSpec, Recipe
+from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
+
+# A system that takes every hint and walks from noise to the color under the ink, through two of the U-Net's doors.
+WALK = Stage(
+    objective=Denoising(pure=0.75, robust=0.3),
+    mix=Mix(
+        gray=0.2,
+        reference=0.7,
+        hints=0.35,
+        other=0.6,
+        alike=0.7,
+        warp=0.06,
+        loose=0.5,
+        shuffle=0.2,
+        palette=0.2,
+        hue=0.5,
+        restyle=0.3,
+        degrade=0.5,
+        tone=0.12,
+        jpeg=0.2,
+        crop=0.7,
+        turn=0.3,
+    ),
+)
+WALKER = replace(
+    recipes.find("mini"),
+    space=Field(patch=2),
+    condition=Together((Drawing(2), HintMap(2), ReferenceTokens(width=16, size=16))),
+    denoiser=DenoiserSpec(
+        net=UNetSpec(attention=(1,), heads=2, feed_forward=1, groups=8), predicts="v"
+    ),
+    schedule=Cosine(zero_snr=True),
+    pretrain=WALK,
+    finetune=WALK,
+)
+
 
 NET = UNetSpec(widths=(8, 16), blocks=(1, 1), attention=(1,), heads=2, feed_forward=1, groups=4)
 TINY = replace(
-    recipes.find("mini"),
+    WALKER,
     denoiser=DenoiserSpec(net=NET, predicts="v"),
     condition=Together((Drawing(2), HintMap(2), ReferenceTokens(width=16, size=16))),
 )

@@ -112,7 +112,7 @@ def test_the_published_sizes_come_out_at_steps_of_64():
     assert aspects.sizes(stage, 64) == published
 
 
-@pytest.mark.parametrize(("name", "step"), [("mini", 16), ("anime-diffusion", 8)])
+@pytest.mark.parametrize(("name", "step"), [("diffusart", 16), ("anime-diffusion", 8)])
 def test_sides_are_multiples_of_what_the_coarsest_level_sees_as_one_pixel(name, step):
     assert aspects.multiple(recipes.find(name)) == step
 
@@ -134,7 +134,7 @@ def test_aspects_are_set_as_a_list():
 
 
 def test_a_stopped_run_on_several_shapes_goes_on_as_if_it_had_not(slopes, tmp_path):
-    recipe = override(tiny("mini"), 'pretrain.aspects=["1:1", "1:2", "2:1"]')
+    recipe = override(tiny("walker"), 'pretrain.aspects=["1:1", "1:2", "2:1"]')
     numbers = replace(settings(recipe.pretrain), device="cpu", precision="fp32")
     ends = []
     for stop in (2, 4):

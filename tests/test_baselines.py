@@ -156,7 +156,12 @@ def test_only_gray_applies_when_nothing_is_given():
 
 def test_a_stranger_can_be_copied_and_a_palette_cannot():
     found = {mode: [one.name for one in baselines.applying(mode)] for mode in MODES}
-    assert found["shuffled"] == ["gray", "reference-statistics", "reference-copy"]
+    assert found["shuffled"] == [
+        "gray",
+        "reference-statistics",
+        "reference-copy",
+        "region-matcher",
+    ]
     assert found["palette"] == ["gray", "reference-statistics"]
 
 

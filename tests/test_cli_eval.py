@@ -65,7 +65,7 @@ def test_eval_scores_what_sample_writes(model, folder, tmp_path):
 def test_eval_leaves_out_modes_that_cannot_be_unless_they_are_asked_for(model, folder):
     every = score(model, folder, "--against", "none", "--json")
     protocols = [document["protocol"]["mode"] for document in json.loads(every.stdout)]
-    assert protocols == ["same", "palette", "hints", "usual", "none"]
+    assert protocols == ["same", "flip", "palette", "hints", "none"]
     assert "note: without the mode cross: no picture" in every.stderr
     assert "note: without the mode shuffled: no picture" in every.stderr
     assert score(model, folder, "--mode", "cross").exit_code == 1

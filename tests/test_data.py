@@ -17,7 +17,7 @@ from colorize.training.data import Pictures, companions, row_weights
 CPU = torch.device("cpu")
 
 
-def pictures(folder: Path, seed: int = 0, name: str = "mini", **mix: object) -> Pictures:
+def pictures(folder: Path, seed: int = 0, name: str = "walker", **mix: object) -> Pictures:
     recipe = tiny(name)
     stage = replace(recipe.pretrain, mix=replace(recipe.pretrain.mix, **mix), batch=4)
     return Pictures(folder, recipe, stage, seed, CPU)

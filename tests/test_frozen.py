@@ -105,7 +105,7 @@ def frozen_recipe(monkeypatch: pytest.MonkeyPatch) -> Recipe:
         return model
 
     monkeypatch.setattr(Recipe, "build", built)
-    return tiny("mini")
+    return tiny("walker")
 
 
 @pytest.mark.parametrize("begun", [True, False])

@@ -121,7 +121,7 @@ def test_training_from_a_model_says_its_license(server: Hub) -> None:
 
 def test_a_finetuned_model_keeps_the_license_and_the_origin(server: Hub, tmp_path: Path) -> None:
     loaded = checkpoint.load("owner/name")
-    checkpoint.save_folder(loaded.colorizer, tiny("mini"), tmp_path / "mine", loaded.facts)
+    checkpoint.save_folder(loaded.colorizer, tiny("walker"), tmp_path / "mine", loaded.facts)
     again = checkpoint.load(tmp_path / "mine").facts
     assert again == {"license": "cc-by-nc-4.0", "base": f"owner/name/tiny.safetensors@{NEW}"}
     assert 'license: "cc-by-nc-4.0"' in (tmp_path / "mine/README.md").read_text()

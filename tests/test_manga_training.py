@@ -112,9 +112,13 @@ def test_the_critic_learns_to_tell_truth_from_what_is_made():
 
 
 def test_a_system_that_walks_is_refused():
-    mini = override(tiny("mini"), "pretrain.objective=Adversarial")
-    with pytest.raises(ColorizeError, match="`mini` walks from noise"):
-        run.objective(mini.pretrain, mini)
+    walker = override(tiny("diffusart"), "pretrain.objective=Adversarial")
+    with pytest.raises(ColorizeError, match="`diffusart` walks from noise"):
+        run.objective(walker.pretrain, walker)
+    with pytest.raises(
+        ColorizeError, match="`mini` cannot be trained by the objective Adversarial"
+    ):
+        run.objective(walker.pretrain, tiny("mini"))
 
 
 # Runs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -211,26 +210,6 @@ def test_a_palette_may_be_all_gray_and_stand_beside_a_reference() -> None:
 def test_a_model_that_never_saw_palettes_refuses_them() -> None:
     with pytest.raises(ColorizeError, match="has not learnt to use palettes"):
         colorize.paint(sketch(), palette="red", model=model("anime-diffusion"))
-
-
-def test_references_of_another_frame_are_guided_apart_and_never_share_a_batch() -> None:
-    loaded = model()
-    walk = replace(
-        loaded.recipe.sampling, guidance=(("reference", 0.8),), apart=(("reference", 1.5),)
-    )
-    loaded = replace(loaded, recipe=replace(loaded.recipe, sampling=walk))
-    drawing = sketch(96, 96)
-    framed = Picture(
-        np.where(drawing.pixels < 128, drawing.pixels, (250, 120, 30)).astype(np.uint8)
-    )
-    jobs = [Job("a", drawing, (Named("framed", framed),)), Job("b", drawing, ref())]
-    alone = [next(iter(paint_all(loaded, [job], Options()))) for job in jobs]
-    given = [outcome.painted[0].meta["guidance"] for outcome in alone]
-    assert given == [{"reference": 0.8}, {"reference": 1.5}]
-    for single, both in zip(alone, paint_all(loaded, jobs, Options(batch=2)), strict=True):
-        assert np.array_equal(pixels(single), pixels(both))
-    told = Options(guidance={"reference": 1.0})
-    assert one_of(loaded, jobs[1], told) == {"reference": 1.0}
 
 
 def one_of(loaded: Loaded, job: Job, options: Options) -> object:

@@ -135,7 +135,7 @@ def test_the_largest_seed_is_taken() -> None:
 
 
 def test_another_sampler_drops_the_eta_of_the_recipe() -> None:
-    recipe = model("mini", "sampling.eta=1").recipe
+    recipe = model("walker", "sampling.eta=1").recipe
     assert options.sampling(recipe, Options()).eta == 1
     assert options.sampling(recipe, Options(sampler="dpmpp")).eta == 0
     assert options.sampling(recipe, Options(sampler="ddim")).eta == 1

@@ -16,7 +16,6 @@ from colorize.hints import Hints
 from colorize.networks.latent.space import Latent
 from colorize.recipes.recipe import Recipe
 from colorize.recipes.values import from_dict, leaves, override, to_dict
-from colorize.training.data import Pictures
 
 NAMES = recipes.names()
 
@@ -55,7 +54,8 @@ def sample(model: Colorizer, recipe: Recipe, hints: Hints, seeds: list[int]) -> 
 @pytest.mark.parametrize("phase", ["pretrain", "finetune"])
 def test_five_steps_move_every_weight(name: str, phase: str, folder: Path) -> None:
     from colorize.training.adversarial import equip
-    from colorize.training.run import objective
+    from colorize.training.run import Order, batches, objective
+    from colorize.training.settings import Fit
 
     recipe = tiny(name)
     stage = recipe.stage(phase)
@@ -66,7 +66,9 @@ def test_five_steps_move_every_weight(name: str, phase: str, folder: Path) -> No
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     # A large rate: layers that start at zero need a few steps to wake the ones behind them.
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.0)
-    data = Pictures(folder, recipe, replace(stage, batch=4), 0, torch.device("cpu"))
+    recipe = replace(recipe, **{phase: replace(stage, batch=6)})
+    order = Order(recipe, phase, folder, folder / "run", Fit(steps=5))
+    data = batches(order, torch.device("cpu"))
     for step in range(5):
         rng = torch.Generator().manual_seed(step)
         for loss in objective(stage, recipe)(model, data.batch(step), rng):
@@ -90,7 +92,7 @@ def test_each_hint_changes_the_result(name: str) -> None:
         assert not torch.allclose(sample(model, recipe, rest, [1]), full), hint
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "mini"])
 def test_a_dropped_hint_is_a_missing_hint(name: str) -> None:
     recipe = tiny(name)
     model, hints = built(recipe), given(recipe)
@@ -191,17 +193,17 @@ def test_variants_have_the_published_widths_and_steps() -> None:
 def test_mini_stays_within_its_budget() -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
-    model = recipes.find("mini").build()
-    assert sum(weight.numel() for weight in model.parameters()) <= 8.1e6
+    recipe = recipes.find("mini")
+    model = recipe.build().eval()
+    assert sum(weight.numel() for weight in model.parameters()) <= 7.6e6
     hints = Hints(line=torch.ones(1, 1, 256, 256), reference=torch.zeros(1, 3, 256, 256))
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        cond = model.condition(hints)
-        model.denoiser(torch.zeros(model.space.shape(hints)), torch.ones(1), cond)
+        model.sample(hints, recipe.sampling, [0])
     assert counter.get_total_flops() <= 20e9
 
 
 def test_guidance_of_one_costs_no_call() -> None:
-    recipe = tiny("mini")
+    recipe = tiny("walker")
     model, hints = built(recipe), given(recipe)
     calls = []
     model.denoiser.net.register_forward_hook(lambda *_: calls.append(1))
@@ -211,7 +213,7 @@ def test_guidance_of_one_costs_no_call() -> None:
 
 
 def test_conditions_are_encoded_once_per_picture() -> None:
-    recipe = tiny("mini")
+    recipe = tiny("walker")
     model, hints = built(recipe), given(recipe)
     calls = []
     model.condition.register_forward_hook(lambda *_: calls.append(1))
@@ -221,13 +223,13 @@ def test_conditions_are_encoded_once_per_picture() -> None:
 
 
 def test_guidance_for_a_hint_that_is_not_given_is_refused() -> None:
-    recipe = tiny("mini")
+    recipe = tiny("walker")
     with pytest.raises(ColorizeError, match="referenc"):
         list(built(recipe).walk(given(recipe), recipe.sampling, [0], guidance={"referenc": 2.0}))
 
 
 def test_more_references_join_their_tokens() -> None:
-    recipe = tiny("mini")
+    recipe = tiny("walker")
     model, hints = built(recipe), given(recipe)
     two = Hints(**{**hints, "reference": hints["reference"].repeat(1, 2, 1, 1)})
     one_cond, two_cond = model.condition(hints), model.condition(two)
@@ -235,7 +237,7 @@ def test_more_references_join_their_tokens() -> None:
 
 
 def test_a_gray_row_and_a_gray_picture_are_encoded_alike() -> None:
-    recipe = tiny("mini")
+    recipe = tiny("walker")
     model = built(recipe)
     gray = figure(1, 32).mean(0, keepdim=True)[None] * 2 - 1
     everyone = torch.ones(1, dtype=torch.bool)

@@ -130,7 +130,7 @@ def test_blocks_are_computed_again_in_the_precision_of_the_first_time():
 def test_a_run_ends_with_the_same_weights(folder, tmp_path):
     ends = []
     for again in (False, True):
-        recipe = tiny("mini")
+        recipe = tiny("walker")
         fit = small.settings(steps=2, gradient_checkpointing=again)
         order = run.Order(recipe, "pretrain", folder, tmp_path / str(again), fit)
         training = run.Training(order)

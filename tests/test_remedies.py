@@ -63,7 +63,7 @@ def test_every_other_part_of_a_cond_stays():
 def seen_tokens(monkeypatch: pytest.MonkeyPatch, noisy: float, drop: list[bool]) -> torch.Tensor:
     """The tokens that a tiny `mini` reads in one loss, (4, N, C)."""
     torch.manual_seed(0)
-    model, seen = tiny("mini").build(), []
+    model, seen = tiny("walker").build(), []
     inner = model.denoiser.net.forward
     monkeypatch.setattr(
         model.denoiser.net, "forward", lambda x, t, cond: seen.append(cond) or inner(x, t, cond)
@@ -89,7 +89,7 @@ def test_rows_without_a_reference_stay_as_they_are(monkeypatch):
 
 def test_offset_and_noisy_reach_the_objective_from_the_recipe():
     stage = recipe.Stage(objective=recipe.Denoising(pure=0.1, offset=0.05, noisy=0.5, robust=0.2))
-    made = run.objective(stage, tiny("mini"))
+    made = run.objective(stage, tiny("walker"))
     assert made == objectives.Denoising(offset=0.05, pure=0.1, robust=0.2, noisy=0.5)
 
 
@@ -106,7 +106,7 @@ def test_shares_and_strengths_out_of_range_are_refused(wrong):
 
 
 def pictures(folder: Path, **mix: float) -> Pictures:
-    system = tiny("mini")
+    system = tiny("walker")
     stage = replace(system.pretrain, mix=replace(system.pretrain.mix, **mix), batch=50)
     return Pictures(folder, system, stage, 0, torch.device("cpu"))
 

@@ -128,7 +128,7 @@ def stacked(loaded: Loaded, given: Given) -> Loaded:
     ready = [_fitting(loaded, Path(path), weight) for path, weight in several]
     for adapter, worn in ready:
         scale = worn.weight * adapter.alpha / adapter.rank
-        lora.stack(loaded.colorizer.denoiser.net, adapter.tensors, scale)
+        lora.stack(loaded.colorizer.network, adapter.tensors, scale)
     return replace(loaded, adapters=(*loaded.adapters, *(worn for _, worn in ready)))
 
 
@@ -138,7 +138,7 @@ def merged(loaded: Loaded, path: str | Path, weight: float = 1.0) -> Loaded:
     What was merged is noted in the facts. Raises ColorizeError like `stacked`.
     """
     dressed = stacked(loaded, [(path, weight)])
-    lora.merge(loaded.colorizer.denoiser.net)
+    lora.merge(loaded.colorizer.network)
     told = ", ".join(one.text for one in dressed.adapters)
     before = loaded.facts.get("merged")
     facts = {**loaded.facts, "merged": f"{before}, {told}" if before else told}
@@ -210,7 +210,7 @@ def _fitting(loaded: Loaded, path: Path, weight: float) -> tuple[Adapter, Worn]:
     if why := _unlike(adapter, loaded):
         hint = f"use it with the model it was made for: {shown(adapter.base)}"
         raise refused(file, f"is an adapter for another model than `{loaded.source}`: {why}", hint)
-    known = lora.layers(loaded.colorizer.denoiser.net)
+    known = lora.layers(loaded.colorizer.network)
     wanted = {f"{layer}.{part}" for layer in known for part in ("down", "up")}
     if missing := sorted(wanted ^ set(adapter.tensors)):
         raise refused(file, f"is damaged: it lacks `{missing[0]}`, or should not have it", AGAIN)
@@ -220,7 +220,7 @@ def _fitting(loaded: Loaded, path: Path, weight: float) -> tuple[Adapter, Worn]:
 
 def _unlike(adapter: Adapter, loaded: Loaded) -> str:
     """Say by which layer the network of an adapter and that of a model differ first; empty if they do not."""
-    known = lora.layers(loaded.colorizer.denoiser.net)
+    known = lora.layers(loaded.colorizer.network)
     for key, value in adapter.tensors.items():
         layer, _, part = key.rpartition(".")
         if layer not in known:

@@ -63,7 +63,7 @@ def opened(path: Path, found: Mapping[str, Tensor]) -> tuple[Recipe, Colorizer]:
         recipe = replace(recipe, condition=Page(hints=True, denoise=SIGMA))
     with torch.device("meta"), tensors.Hollow():
         colorizer = recipe.build()
-    tensors.fill(path.name, colorizer.denoiser.net, found)
+    tensors.fill(path.name, colorizer.network, found)
     if beside.is_file():
         names = {name.removeprefix(WRAPPED): value for name, value in foreign.read(beside).items()}
         door = colorizer.condition

@@ -39,6 +39,7 @@ _KINDS = {  # what the format calls the numbers that weights and moments are mad
     torch.bfloat16: "BF16",
     torch.int64: "I64",
     torch.int32: "I32",
+    torch.int8: "I8",
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }

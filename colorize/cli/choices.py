@@ -16,7 +16,7 @@ from colorize.evaluation.samples import HINT_SHARE, MODES, Kind, Samples, Store,
 from colorize.recipes import Recipe
 
 NEEDS = {  # mode -> hint of the recipe
-    **dict.fromkeys(("same", "cross", "shuffled", "palette", "usual"), "reference"),
+    **dict.fromkeys(("same", "flip", "cross", "shuffled", "palette"), "reference"),
     **dict.fromkeys(("hints", "stored"), "hints"),
 }
 LEFT = {  # mode -> which pictures it leaves out
@@ -84,7 +84,7 @@ def tasks(recipe: Recipe, data: Path, modes: Sequence[str], how: How) -> list[Sa
             asked = modes or (mode == "hints" and how.shares)
             if asked or (mode == list(MODES)[-1] and not found):
                 raise
-            if mode not in ("stored", "usual"):  # few can have such, and nobody misses them
+            if mode != "stored":  # few have such, and nobody misses it
                 without.append(f"note: without the mode {mode}: {error.message}")
             continue
         if some[0].left_out:
@@ -106,12 +106,6 @@ def _of_mode(recipe: Recipe, store: Store, mode: str, how: How) -> list[Samples]
             "choose another --mode",
             code=2,
         )
-    if mode == "usual" and not recipe.pretrain.mix.palette:
-        raise ColorizeError(
-            f"`{recipe.name}` has not learnt to use palettes, such as the usual colors",
-            "choose another --mode",
-            code=2,
-        )
     wanted = (how.shares if mode == "hints" else ()) or (HINT_SHARE,)
     return [
         samples(store, mode, how.size, how.seed, how.kind, how.limit, share, how.alike)
@@ -127,7 +121,7 @@ def baselines(names: Sequence[str], modes: Sequence[str]) -> list[Baseline]:
     if "none" in names:
         return []
     if "all" in names:
-        return list(known.BASELINES.values())
+        return [one for one in known.BASELINES.values() if not one.oracle]
     found = [known.find(name) for name in names]
     for baseline in found:
         if not set(baseline.modes) & set(modes):

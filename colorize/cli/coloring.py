@@ -132,16 +132,13 @@ def _prepared(
     from colorize import checkpoint, painter
     from colorize.checkpoint import finding
     from colorize.networks import machine
-    from colorize.painter import usual
     from colorize.painter.options import Options
     from colorize.pictures import marks
 
     options = Options(**settings)
     dots = tuple(marks.parse(text) for text in given.dots)
     found = references(given.references, show)
-    if given.palette == usual.NONE:
-        options = replace(options, usual=False)
-    elif given.palette:
+    if given.palette:
         found += (painter.colors(given.palette),)
     if form.map:
         beside.check_map(found, options.manner)

@@ -32,7 +32,7 @@ def evaluate(
             metavar="MODE",
             help="Give beside the drawing: same (the warped truth), cross (another picture), shuffled"
             " (an unrelated one), palette (the true colors), hints (dots), stored (the folder's own"
-            " hints), usual (the usual colors) or none; repeatable  [default: all]",
+            " hints), flip (it mirrored, bent and cropped) or none; repeatable  [default: all]",
         ),
     ] = None,
     hint_share: Annotated[
@@ -142,7 +142,7 @@ def evaluate(
     drawn = choices.drawn(loaded.recipe, kind)
     walk = {"kind": drawn, "steps": steps, "sampler": sampler, "seed": seed}
     settings: dict[str, Any] = {**walk, "precision": precision, "hint_mode": hint_mode}
-    options = Options(**settings, force=True, usual=False)
+    options = Options(**settings, force=True)
     how = choices.How(size, seed, drawn, limit, shares, alike / 100)
     tasks = choices.tasks(loaded.recipe, data, modes, how)
     chosen = choices.baselines(against or ["all"], [task.protocol.mode for task in tasks])

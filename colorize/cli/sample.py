@@ -30,8 +30,7 @@ def sample(
         str,
         typer.Option(
             metavar="COLORS",
-            help='Lean towards these colors, such as "#3b5fa0,#f2c6a0", or those of a picture;'
-            " none leaves them to the model  [default: usual colors, if none are given]",
+            help='Use these colors, such as "#3b5fa0,#f2c6a0", or those of a picture',
         ),
     ] = "",
     hints: Annotated[

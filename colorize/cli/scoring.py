@@ -19,7 +19,7 @@ from colorize.evaluation.page import Chapter
 from colorize.evaluation.perceptual import FEWEST, Frechet
 from colorize.evaluation.report import Entry
 from colorize.evaluation.samples import HINT_SHARE, Sample, Samples
-from colorize.painter import paint_all, usual
+from colorize.painter import paint_all
 from colorize.painter.options import Job, Named, Options
 from colorize.pictures import files
 
@@ -73,8 +73,6 @@ class Scorer:
         references: tuple[Named, ...] = ()
         if given is not None:
             references = (Named("the reference", files.from_tensor(given)),)
-        if sample.mode == "usual":
-            references = usual.palette(usual.DRAWING)
         job = Job(sample.file, files.from_tensor(sample.drawing), references, sample.hints)
         (outcome,) = paint_all(self.loaded, [job], self.options)
         if outcome.error:

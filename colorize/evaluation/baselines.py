@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from colorize.errors import ColorizeError, nearest
-from colorize.evaluation import regions
+from colorize.evaluation import matching, regions
 from colorize.evaluation.regions import Labels
 from colorize.evaluation.samples import MODES, Sample
 from colorize.pictures import color, field
@@ -33,11 +33,12 @@ class Baseline:
     help: str
     modes: tuple[str, ...]
     paint: Callable[[Sample], Tensor]
+    oracle: bool = False  # knows the truth, and is compared with only where it is asked for
 
 
 def applying(mode: str) -> list[Baseline]:
-    """Return the baselines that can color what a mode gives, simplest first."""
-    return [baseline for baseline in BASELINES.values() if mode in baseline.modes]
+    """Return the baselines that can color what a mode gives without the truth, simplest first."""
+    return [one for one in BASELINES.values() if mode in one.modes and not one.oracle]
 
 
 def find(name: str) -> Baseline:
@@ -68,7 +69,7 @@ def reference_statistics(sample: Sample) -> Tensor:
     pixels = reference[0][:, torch.from_numpy(figure)]  # (3, N)
     flat = pixels.mean(dim=1) if figure.any() else torch.ones(3)
     under = flat.view(1, 3, 1, 1).repeat(1, 1, *sample.drawing.shape[-2:])
-    if sample.mode in ("palette", "usual") or regions.frame(around).mean() > 0.5:
+    if sample.mode == "palette" or regions.frame(around).mean() > 0.5:
         areas = regions.enclosed(sample.drawing)
         under[..., torch.from_numpy(regions.reaching_border(areas)[areas])] = 1.0
     return _under_ink(under, sample.drawing)
@@ -108,6 +109,31 @@ def nearest_hint(sample: Sample) -> Tensor:
     return _under_ink(torch.from_numpy(under).permute(2, 0, 1)[None], sample.drawing)
 
 
+def region_matcher(sample: Sample) -> Tensor:
+    """Give each region the color of the part of the reference that is nearest in place and size: (1, 3, S, S)."""
+    if sample.kind == "gray":
+        return reference_statistics(sample)
+    under = matching.matched(sample.drawing, _given(sample.reference, "reference"))
+    return _under_ink(under, sample.drawing)
+
+
+def oracle_regions(sample: Sample) -> Tensor:
+    """Give each region the reference's color that is most right: what choosing by regions could reach at best."""
+    return _oracle(sample, whole=True)
+
+
+def oracle_cells(sample: Sample) -> Tensor:
+    """Give each cell the reference's color that is most right: what the given colors allow at best."""
+    return _oracle(sample, whole=False)
+
+
+def _oracle(sample: Sample, whole: bool) -> Tensor:
+    reference = _given(sample.reference, "reference")
+    if sample.kind == "gray":
+        return gray(sample)
+    return _under_ink(matching.best(sample.drawing, sample.truth, reference, whole), sample.drawing)
+
+
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline
     for baseline in (
@@ -115,14 +141,34 @@ BASELINES: dict[str, Baseline] = {
         Baseline(
             "reference-statistics",
             "the reference's mean colors",
-            ("same", "cross", "shuffled", "palette", "usual"),
+            ("same", "flip", "cross", "shuffled", "palette"),
             reference_statistics,
         ),
         Baseline(
             "reference-copy",
             "the reference under the drawing",
-            ("same", "cross", "shuffled"),
+            ("same", "flip", "cross", "shuffled"),
             reference_copy,
+        ),
+        Baseline(
+            "region-matcher",
+            "each region in the color of the reference's part nearest in place and size",
+            ("same", "flip", "cross", "shuffled"),
+            region_matcher,
+        ),
+        Baseline(
+            "oracle-regions",
+            "each region in the given color that is most right; it knows the truth",
+            ("same", "flip", "cross", "shuffled", "palette"),
+            oracle_regions,
+            oracle=True,
+        ),
+        Baseline(
+            "oracle-cells",
+            "each cell in the given color that is most right; it knows the truth",
+            ("same", "flip", "cross", "shuffled", "palette"),
+            oracle_cells,
+            oracle=True,
         ),
         Baseline(
             "nearest-hint", "regions filled from their hints", ("hints", "stored"), nearest_hint

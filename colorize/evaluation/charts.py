@@ -17,7 +17,7 @@ WIDTH, NAMES, VALUES = (
 )  # pixels: a dot chart, its names at the left, values at the right
 BROAD, HIGH = 560, 300  # pixels of a line chart
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 40  # pixels around the plot of a line chart
-LOOKS = 5  # colors and marks in the style sheet; further ways of coloring share them
+LOOKS = 7  # colors and marks in the style sheet; further ways of coloring share them
 
 
 def dots(
@@ -104,6 +104,8 @@ def mark(look: int, x: float, y: float) -> str:
         "0,-5 5,4 -5,4",
         "0,-5.5 5.5,0 0,5.5 -5.5,0",
         "0,5 5,-4 -5,-4",
+        "-5,-2 5,-2 5,2 -5,2",
+        "-2,-5 2,-5 2,5 -2,5",
     )[look % LOOKS]
     where = f'class="w{look % LOOKS} mark" transform="translate({x:.1f} {y:.1f})"'
     return f'<polygon {where} points="{corners}"/>' if corners else f'<circle {where} r="4.5"/>'

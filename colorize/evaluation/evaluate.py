@@ -29,13 +29,19 @@ class Metric:
     digits: int  # after the point, in tables
     score: Callable[[Tensor, Sample], float | None]
     help: str  # what it measures, in words for the reader of a report
+    wide: bool = False  # shown on pages only: a terminal has room for the others
 
 
 def against_truth(
-    title: str, higher: bool, digits: int, formula: Callable[[Tensor, Tensor], Tensor], help: str
+    title: str,
+    higher: bool,
+    digits: int,
+    formula: Callable[[Tensor, Tensor], Tensor],
+    help: str,
+    wide: bool = False,
 ) -> Metric:
     """Return the metric of a formula on result and truth, (1, 3, S, S) each, that gives (1,)."""
-    return Metric(title, higher, digits, lambda r, s: formula(r, s.truth).item(), help)
+    return Metric(title, higher, digits, lambda r, s: formula(r, s.truth).item(), help, wide)
 
 
 def _ink(result: Tensor, sample: Sample) -> float | None:
@@ -54,12 +60,22 @@ def _copying(result: Tensor, sample: Sample) -> float | None:
     return layout.copying(result, sample.truth, sample.reference).item()
 
 
+def _line(sample: Sample) -> Tensor | None:
+    return sample.drawing if sample.kind == "line" else None
+
+
+def _used(result: Tensor, sample: Sample) -> float | None:
+    return None if sample.reference is None else metrics.colors_used(result, sample.reference)
+
+
 METRICS: dict[str, Metric] = {
     "psnr": against_truth(
         "PSNR", True, 2, metrics.psnr, "nearness to the truth, pixel by pixel, in dB"
     ),
-    "ssim": against_truth("SSIM", True, 3, metrics.ssim, "likeness of structure, at most 1"),
-    "ms_ssim": against_truth("MS-SSIM", True, 3, metrics.ms_ssim, "the same at several scales"),
+    "ssim": against_truth("SSIM", True, 3, metrics.ssim, "likeness of structure, at most 1", True),
+    "ms_ssim": against_truth(
+        "MS-SSIM", True, 3, metrics.ms_ssim, "the same at several scales", True
+    ),
     "delta_e": against_truth(
         "ΔE",
         False,
@@ -68,7 +84,12 @@ METRICS: dict[str, Metric] = {
         "visible difference of colors, CIEDE2000; 1 is just visible",
     ),
     "colorfulness_gap": against_truth(
-        "Vivid", False, 1, metrics.colorfulness_gap, "how far colorfulness is off, dull or gaudy"
+        "Vivid",
+        False,
+        1,
+        metrics.colorfulness_gap,
+        "how far colorfulness is off, dull or gaudy",
+        True,
     ),
     "palette": against_truth(
         "Palette",
@@ -76,6 +97,31 @@ METRICS: dict[str, Metric] = {
         3,
         metrics.palette_distance,
         "how far the palette is off, wherever it lies",
+        True,
+    ),
+    "area_right": Metric(
+        "Right",
+        True,
+        3,
+        lambda r, s: metrics.area_right(r, s.truth, _line(s)),
+        "share of the colored area whose color is right, within CIE76 14",
+    ),
+    "stain": Metric(
+        "Stain",
+        False,
+        3,
+        lambda r, s: metrics.stain(r, s.truth, _line(s)),
+        "share of the white paper that took color",
+    ),
+    "colors_used": Metric(
+        "Used", True, 2, _used, "share of the given main colors that the picture has"
+    ),
+    "hues": Metric(
+        "Hues",
+        True,
+        2,
+        lambda r, s: metrics.hues(r, s.truth),
+        "number of main colors beside the truth's; 1 is ideal",
     ),
     "ink_kept": Metric("Ink", True, 3, _ink, "share of the dark ink that stayed as dark"),
     "leak": Metric(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorize.pictures import color
+from colorize.pictures import color, palettes
 
 PSNR_CAP = 100.0  # dB; identical pictures would be infinitely good and spoil every mean
 WINDOW, SIGMA = 11, 1.5  # pixels; the Gaussian window of Wang 2004
@@ -18,6 +18,12 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang 2003, finest sc
 DARK = 0.25  # gray value on [0, 1] below which a pixel of the drawing counts as dark ink
 INK_SLACK = 2 / 255  # how much lighter a rounded ink pixel may be, on [0, 1]
 WHITE = 0.97  # a pixel whose darkest channel is lighter than this is paper, on [0, 1]
+ALIKE = 14.0  # CIE76; colors nearer to each other count as the same
+FREE = 0.6  # share of paper of a pixel that does not count as ink
+PAPER = 0.92  # a pixel of the truth whose darkest channel is lighter is white paper, on [0, 1]
+MAIN = 6  # main colors of a picture, at most
+THERE = 0.003  # of the pixels, from which a color is there
+INK_LIGHT, PAPER_LIGHT, GRAY = 20.0, 92.0, 6.0  # L* of ink and paper, and chroma of what has no hue
 BIN, REACH = 10.0, 110.0  # ab units; bin width and reach of the chroma histogram (sRGB: |ab| < 108)
 
 
@@ -90,6 +96,67 @@ def ink_kept(result: Tensor, drawing: Tensor) -> Tensor:
     kept = (_unit(result).amax(dim=1, keepdim=True) <= ink + INK_SLACK + 1e-6).flatten(1)
     share = (dark & kept).sum(dim=1) / dark.sum(dim=1).clamp_min(1)
     return torch.where(dark.any(dim=1), share, 1.0)
+
+
+def area_right(result: Tensor, truth: Tensor, drawing: Tensor | None = None) -> float | None:
+    """Return the share of the truth's colored area whose color is right, within CIE76 14; higher is better.
+
+    result, truth: (1, 3, H, W), drawing: (1, 1, H, W), the line art whose ink does not count; all in [-1, 1].
+    None for a truth that is all paper.
+    """
+    near, colored, _ = _areas(result, truth, drawing)
+    return float((near & colored).sum() / colored.sum()) if bool(colored.any()) else None
+
+
+def stain(result: Tensor, truth: Tensor, drawing: Tensor | None = None) -> float | None:
+    """Return the share of the truth's white paper that has taken color; lower is better. As `area_right` takes it."""
+    near, _, white = _areas(result, truth, drawing)
+    return float((~near & white).sum() / white.sum()) if bool(white.any()) else None
+
+
+def colors_used(result: Tensor, given: Tensor) -> float | None:
+    """Return the share of a reference's or palette's main colors that the result has; higher is better.
+
+    result, given: (1, 3, H, W) in [-1, 1]. A color is there if 0.3 % of the pixels lie within CIE76 14 of it.
+    Paper and ink do not count. None where nothing else is given.
+    """
+    found = palettes.dominant(_plain(given), MAIN)
+    lab = color.rgb_to_lab(found.T[None, :, :, None])[0, :, :, 0].T
+    lab = lab[
+        (lab[:, 0] > INK_LIGHT) & ~((lab[:, 0] > PAPER_LIGHT) & (lab[:, 1:].norm(dim=1) < GRAY))
+    ]
+    if not len(lab):
+        return None
+    pixels = color.rgb_to_lab(_plain(result))[0].flatten(1).T
+    near = torch.cdist(lab.float(), pixels.float()) < ALIKE
+    return float((near.float().mean(1) > THERE).float().mean())
+
+
+def hues(result: Tensor, truth: Tensor) -> float:
+    """Return the number of main colors of the result over that of the truth; 1 is ideal, less is one hue over all.
+
+    result, truth: (1, 3, H, W) in [-1, 1]. Colors nearer to each other than CIE76 14 are one.
+    """
+    made, true = (_different(palettes.dominant(_plain(one), 2 * MAIN)) for one in (result, truth))
+    return made / true
+
+
+def _different(rgb: Tensor) -> int:
+    """How many of these colors (N, 3) differ clearly."""
+    kept: list[Tensor] = []
+    for lab in color.rgb_to_lab(rgb.T[None, :, :, None])[0, :, :, 0].T:
+        if all(float((lab - one).norm()) > ALIKE for one in kept):
+            kept.append(lab)
+    return len(kept)
+
+
+def _areas(result: Tensor, truth: Tensor, drawing: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the result has the right color, and the truth's colored and white area without ink: (H, W) each."""
+    apart = color.rgb_to_lab(_plain(result)) - color.rgb_to_lab(_plain(truth))
+    near = apart.square().sum(1)[0].sqrt() < ALIKE
+    free = torch.ones_like(near) if drawing is None else _unit(drawing)[0, 0] > FREE
+    white = _unit(truth)[0].amin(0) >= PAPER
+    return near, free & ~white, free & white
 
 
 def palette_distance(a: Tensor, b: Tensor) -> Tensor:

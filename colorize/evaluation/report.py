@@ -38,7 +38,7 @@ def table(entries: Sequence[Entry], scores: Mapping[str, Metric] = METRICS) -> T
     """
     protocol = one_protocol(entries)
     summaries = [summary(entry.rows) for entry in entries]
-    columns = shown(summaries, scores)
+    columns = _narrow(shown(summaries, scores))
     crowds = extras(entries)
     grid = Table(box=box.SIMPLE_HEAD, padding=0, title=title(protocol), expand=False)
     grid.title_justify = "left"
@@ -58,10 +58,15 @@ def table(entries: Sequence[Entry], scores: Mapping[str, Metric] = METRICS) -> T
     return grid
 
 
+def _narrow(columns: Mapping[str, Metric]) -> dict[str, Metric]:
+    """The columns that a terminal has room for."""
+    return {name: metric for name, metric in columns.items() if not metric.wide}
+
+
 def sets_table(entry: Entry, scores: Mapping[str, Metric] = METRICS) -> Table:
     """Return one line per set of pictures for a single entry, the plain means."""
     one = summary(entry.rows)
-    columns = shown([one], scores)
+    columns = _narrow(shown([one], scores))
     grid = Table(box=box.SIMPLE_HEAD, padding=0, title=entry.name)
     grid.title_justify = "left"
     grid.add_column("set", overflow="fold", max_width=20)

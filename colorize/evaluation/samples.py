@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError, nearest
@@ -18,21 +19,22 @@ from colorize.evaluation.partners import crossed, seed_of, shuffled
 from colorize.evaluation.store import Kind as Kind
 from colorize.evaluation.store import Store as Store
 from colorize.evaluation.store import fit as fit
-from colorize.painter import usual
 from colorize.pictures import palettes, strokes, warp
 
 MODES: dict[str, str] = {  # name -> what is given beside the drawing
     "same": "the true picture, warped, as reference",
+    "flip": "the true picture, mirrored, bent and cropped, as reference",
     "cross": "another picture of the same group as reference",
     "shuffled": "a picture that has nothing to do with it as reference",
     "palette": "the palette of the true picture as reference",
     "hints": "scattered dots of the true colors",
     "stored": "the color hints that the folder stores",
-    "usual": "the usual colors, as the embedded model gets them where none are given",
     "none": "nothing but the drawing",
 }
 COARSE = 128  # pixels a side at which colors of pictures are compared
 WARP = 0.05  # standard deviation of the control points, as a fraction of the side
+FLIPPED_WARP = 0.06  # the same for flipped references
+CROPPED = 0.08  # of a side, cut off of flipped references at each border
 HINT_SHARE = 0.005  # share of the pixels whose color the hints tell
 LONELY = {  # mode -> why no picture of a folder can have it, and how to go on
     "cross": (
@@ -186,8 +188,8 @@ def _sample(task: Task, protocol: Protocol, store: Store) -> Sample:
         reference = warp.warp(truth, WARP, Generator().manual_seed(seed))
     elif mode == "palette":
         reference = palettes.swatches(palettes.dominant(truth))
-    elif mode == "usual":
-        reference = palettes.swatches(palettes.parse(usual.DRAWING))
+    elif mode == "flip":
+        reference = _flipped(truth, seed)
     elif mode == "stored":
         hints = store.hints(task.row, size)
     elif mode == "hints":
@@ -195,6 +197,14 @@ def _sample(task: Task, protocol: Protocol, store: Store) -> Sample:
     return Sample(
         task.name, task.row.set, protocol.kind, truth, drawing, reference, hints, protocol.mode
     )
+
+
+def _flipped(truth: Tensor, seed: int) -> Tensor:
+    """Another view of a picture (1, 3, S, S): turned, bent, zoomed, mirrored, and less of it."""
+    bent = warp.reference(truth, Generator().manual_seed(seed), FLIPPED_WARP).flip(3)
+    size, edge = truth.shape[-1], round(CROPPED * truth.shape[-1])
+    inner = bent[..., edge : size - edge, edge : size - edge]
+    return F.interpolate(inner, (size, size), mode="bilinear", antialias=True).clamp(-1, 1)
 
 
 def _fingerprint(tasks: list[Task], store: Store, mode: str) -> str:

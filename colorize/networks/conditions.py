@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from colorize.hints import Hints
-from colorize.networks.colors import HintMap, ReferenceTone
+from colorize.networks.colors import HintMap
 from colorize.networks.pyramid import Pyramid
 from colorize.networks.references import Drop, ReferenceTokens, Strength, kept, shown, single
 from colorize.networks.scribbles import ScribbleTokens
@@ -104,9 +104,7 @@ class DrawingDoor(nn.Module):
 class Together:
     """Several conditions at once: their stacks are joined, so are their tokens; one may have maps."""
 
-    parts: tuple[
-        Drawing | HintMap | Pyramid | ReferenceTone | ReferenceTokens | ScribbleTokens | Stack, ...
-    ] = ()
+    parts: tuple[Drawing | HintMap | Pyramid | ReferenceTokens | ScribbleTokens | Stack, ...] = ()
 
     @property
     def stacked(self) -> int:

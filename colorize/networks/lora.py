@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from colorize.errors import ColorizeError, within
 from colorize.networks import blocks
 from colorize.networks.latent import attention
+from colorize.networks.regions.net import Block
 
 RANKS = (1, 256)
 HELD = "lora"  # the name under which a layer holds its changes
@@ -65,7 +66,7 @@ def layers(net: nn.Module) -> dict[str, Layer]:
     """
     found: dict[str, Layer] = {}
     for place, part in net.named_modules():
-        if isinstance(part, blocks.Transformer | attention.Transformer):
+        if isinstance(part, blocks.Transformer | attention.Transformer | Block):
             for name, layer in part.named_modules(prefix=place):
                 inside = name.rpartition(".")[0] in found  # as the low-rank parts of `Changed` are
                 if not inside and _projects(layer):

@@ -12,10 +12,8 @@ from colorize.hints import Hints
 from colorize.networks.unet import pad
 from colorize.pictures import obey
 from colorize.pictures.color import lab_to_rgb, rgb_to_lab
-from colorize.pictures.edges import same_frame
 from colorize.pictures.field import even, fill, paper_white
 from colorize.pictures.ground import whiten
-from colorize.pictures.palettes import is_palette
 from colorize.pictures.strokes import resize
 
 
@@ -79,17 +77,13 @@ class Field:
     def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
         """From x to the color under the ink, (B, 3, h, w) in [-1, 1].
 
-        On line art it is evened out between the lines, and paper is white, also around the figure
-        unless a reference shows the same frame and so tells what is there. Areas that color hints
-        reach are drawn towards them, by `strength` from 0 to 1.
+        On line art it is evened out between the lines, and paper is white, also around the figure. Areas
+        that color hints reach are drawn towards them, by `strength` from 0 to 1.
         """
         line = hints.get("line")
         if line is not None:
             paper = _paper(line, self.patch)
-            reference, free = hints.get("reference"), "hints" not in hints
-            palette = None if reference is None else is_palette(reference)
-            x = whiten(even(x.clamp(-1, 1), paper), paper, 1 - _known(hints), free, palette)
-            x = paper_white(x)
+            x = paper_white(whiten(even(x.clamp(-1, 1), paper), paper, "hints" not in hints))
         return obeyed(x, hints, strength, self.patch)
 
     def weight(self, hints: Hints) -> Tensor | None:
@@ -147,6 +141,38 @@ class Lab:
         return torch.tensor(pair).to(like)[:, None, None]
 
 
+@dataclass(frozen=True)
+class Regions:
+    """x is the color that was chosen for every region, shaded and flat: (B, 6, H/2, W/2) in [-1, 1].
+
+    remembered: pictures that the system keeps for drawings with which nothing is given.
+    """
+
+    remembered: int = 192
+
+    channels = 6
+    inked = False
+
+    def build(self) -> Regions:
+        """Return this: the pictures are kept elsewhere."""
+        return self
+
+    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
+        """The shape of x for these hints."""
+        height, width = hints.size
+        return hints.batch, 6, -(-height // 2), -(-width // 2)
+
+    def encode(self, color: Tensor, hints: Hints) -> Tensor:
+        """A color picture (B, 3, H, W) to x, in which flat and shaded color are the same."""
+        line = hints.get("line")
+        under = color if line is None else fill(color, line)
+        return F.avg_pool2d(pad(under, 2), 2).repeat(1, 2, 1, 1)
+
+    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
+        """From x to the shaded color under the ink, (B, 3, h, w) in [-1, 1]."""
+        return x[:, :3]
+
+
 def obeyed(
     color: Tensor, hints: Hints, strength: float = 1.0, patch: int = 1, inked: bool = False
 ) -> Tensor:
@@ -175,11 +201,3 @@ def obeyed(
 def _paper(line: Tensor, patch: int) -> Tensor:
     """The darkest of each cell's pixels, (B, 1, H, W) to (B, 1, h, w): thin lines stay walls."""
     return -F.max_pool2d(-pad(line, patch), patch)
-
-
-def _known(hints: Hints) -> Tensor:
-    """How far a reference shows the surroundings of the drawing: (B,) from 0 to 1."""
-    reference = hints.get("reference")
-    if reference is None:
-        return hints.drawing.new_zeros(hints.batch)
-    return same_frame(hints.drawing, reference).amax(1)

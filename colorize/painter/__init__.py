@@ -16,7 +16,8 @@ from colorize import checkpoint
 from colorize.checkpoint import Loaded
 from colorize.checkpoint.adapters import Given
 from colorize.errors import ColorizeError
-from colorize.painter import latent, pages, usual
+from colorize.hints import Hints
+from colorize.painter import latent, pages
 from colorize.painter.binding import bound
 from colorize.painter.easel import Easel, Task
 from colorize.painter.easel import Painted as Painted
@@ -30,8 +31,13 @@ from colorize.painter.options import check, check_job, guidance
 from colorize.painter.pages import Page
 from colorize.pictures import files, marks, palettes
 from colorize.pictures.picture import Picture
+from colorize.region_colorizer import RegionColorizer
 
 File = Path | str
+RECALLED = (
+    "no colors were given, so they follow a picture that the model remembers; "
+    "choose with --ref or --palette, or try another one with --seed"
+)
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,8 @@ def paint(
     """Color one drawing: `paint("sketch.png", reference="ref.png")`.
 
     reference: one or several color pictures. palette: colors, such as "#3b5fa0,#f2c6a0", or a
-    picture that is made of them; where no colors are given, the embedded model gets usual ones, but for
-    `none`. hints: a picture that is transparent but for color strokes, a copy of the drawing painted over,
+    picture that is made of them; where no colors are given, the embedded model takes those of a picture that it
+    remembers. hints: a picture that is transparent but for color strokes, a copy of the drawing painted over,
     or the path of one or of JSON. hint: one or several dots or strokes on top of them, such as
     "120,85=#ff8800", see `marks.parse`. model: a name, a path, a Hub id, or what `load`
     returned, which saves loading it for every drawing. lora: the path of an adapter, or pairs of path and
@@ -71,15 +77,12 @@ def paint(
         raise ColorizeError("adapters were given for a model that is loaded already", hint, code=2)
     loaded = model if isinstance(model, Loaded) else checkpoint.load(model, lora=lora)
     several = [reference] if isinstance(reference, str | Path | Picture) else reference
-    own = options or Options()
-    if palette == usual.NONE:
-        palette, own = "", replace(own, usual=False)
     given = tuple(named(one) for one in several) + ((colors(palette),) if palette else ())
     layer = Path(hints) if isinstance(hints, str) else hints
     dots = tuple(marks.parse(one) for one in ([hint] if isinstance(hint, str) else hint))
     sheet = named(drawing, "the drawing")
     job = Job(sheet.name, sheet.picture, given, layer, dots)
-    (outcome,) = paint_all(loaded, [job], own)
+    (outcome,) = paint_all(loaded, [job], options or Options())
     if outcome.error:
         raise outcome.error
     return outcome.painted[0].picture
@@ -198,7 +201,6 @@ class _Gatherer:
         named = Named(job.name, picture)
         hints = read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
         page = pages.divide(named, job, hints, self.recipe, self.options)
-        job, more = usual.led(job, self.easel.model, self.options, page is not None)
         if job.references is not self.given:
             self.given, self.reference = job.references, references(job.references, self.recipe)
         if page is None:
@@ -206,10 +208,27 @@ class _Gatherer:
             fitted = [frame(named, *given)]
         else:
             fitted = list(pages.frames(page, job.name, self.recipe, self.options, self.reference))
+        fitted, more = self.recalled(fitted)
         seconds = (time.perf_counter() - begin) / len(fitted)
         more = picture.notes + notes + more
         tasks = (self.task(job, one, more, seconds, 1 / len(fitted)) for one in fitted)
         return _Sheet(picture, tuple(tasks), page)
+
+    def recalled(self, frames: list[Frame]) -> tuple[list[Frame], tuple[str, ...]]:
+        """The frames of a job, and a note if no colors are given and the model goes by a picture that it remembers.
+
+        All panels of a page go by the same one.
+        """
+        model = self.easel.colorizer
+        bare = [one for one in frames if "reference" not in one.hints and "hints" not in one.hints]
+        lined = any("line" in one.hints for one in bare) or self.options.seed
+        if not isinstance(model, RegionColorizer) or not len(model.memory) or not (bare and lined):
+            return frames, ()
+        if len(frames) > 1:
+            scores = model.recall([one.hints for one in frames])
+            both = [Hints(**dict(one.hints.items()), recalled=scores) for one in frames]
+            frames = [replace(one, hints=hints) for one, hints in zip(frames, both, strict=True)]
+        return frames, (RECALLED,)
 
     def task(
         self, job: Job, fitted: Frame, notes: tuple[str, ...], seconds: float, share: float
@@ -218,5 +237,4 @@ class _Gatherer:
         weights = guidance(self.easel.sampling, self.options, fitted.hints)
         if "hints" not in fitted.hints:
             weights.pop("hints", None)
-        weights = usual.weighed(job, weights)
         return Task(job, replace(fitted, notes=notes + fitted.notes), weights, seconds, share)

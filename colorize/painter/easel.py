@@ -147,7 +147,7 @@ class Easel:
     def _walk(self, rows: Sequence[Row]) -> Iterator[Step]:
         begin, options = time.perf_counter(), self.options
         frames: list[list[Picture]] = [[] for _ in rows]
-        seeds = [seed_of(options.seed, task.frame.original, at) for task, at in rows]
+        seeds = [self._seed(task.frame.original, at) for task, at in rows]
         hints = _joined([task.frame.hints for task, _ in rows]).to(self.device)
         strength = dict(options.strength)
         if "hints" not in hints:
@@ -166,6 +166,16 @@ class Easel:
         for (task, at), color, film in zip(rows, colors, frames, strict=True):
             self._settle(task, at, color, share, calls[0], tuple(film))
 
+    def _seed(self, drawing: Picture, variation: int) -> int:
+        """The seed of a row; 0 asks a system that can tell for the likeliest picture."""
+        if self.colorizer.likeliest and not (self.options.seed or variation):
+            return 0
+        seed = seed_of(self.options.seed, drawing, variation)
+        if not self.colorizer.likeliest:
+            return seed
+        # The lowest bits choose a remembered picture, the same one for all panels of a page.
+        return (seed & -8) | ((self.options.seed + variation) & 7)
+
     def _next(self, walk: Iterator[State]) -> State | None:
         """The next state; the modes must not stay on while a generator waits."""
         dtype = self.dtype or torch.float32
@@ -173,11 +183,16 @@ class Easel:
         with torch.inference_mode(), torch.autocast(self.device.type, dtype, enabled=on):
             return next(walk, None)
 
-    def _decoded(self, x: Tensor, hints: Hints) -> tuple[Tensor, ...]:
+    def _decoded(self, x: Tensor, hints: Hints) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Shaded and flat color of every row, each (1, 3, h, w); where flats are not wanted the same twice."""
         strength, obedient = self.options.strength, self.options.hint_mode == "hard"
         with torch.inference_mode():
-            colors = self.colorizer.decode(x.float(), hints, strength, obedient).cpu()
-            return tuple(colors[at : at + 1] for at in range(len(colors)))
+            decode, flat = self.colorizer.decode, self.options.flat or self.options.layers
+            colors = decode(x.float(), hints, strength, obedient).cpu()
+            plain = (
+                decode(x.float(), hints, strength, obedient, flat=True).cpu() if flat else colors
+            )
+            return tuple((colors[at : at + 1], plain[at : at + 1]) for at in range(len(colors)))
 
     @contextmanager
     def _counted(self) -> Iterator[list[int]]:
@@ -187,7 +202,7 @@ class Easel:
         def count(*_: object) -> None:
             calls[0] += 1
 
-        hook = self.colorizer.denoiser.net.register_forward_hook(count)
+        hook = self.colorizer.network.register_forward_hook(count)
         try:
             yield calls
         finally:
@@ -197,24 +212,24 @@ class Easel:
         self, frames: list[list[Picture]], rows: Sequence[Row], state: State, hints: Hints
     ) -> None:
         """Add what the model expects now, on a small original, to every row's film."""
-        for film, (task, _), color in zip(
+        for film, (task, _), (color, _) in zip(
             frames, rows, self._decoded(state.x0, hints), strict=True
         ):
-            small, inked = shrunk(task.frame.original, FILM), self.colorizer.space.inked
+            small, inked = shrunk(task.frame.original, FILM), self.colorizer.inked
             film.append(laid(small, color, task.frame.kind, inked))
 
     def _settle(
         self,
         task: Task,
         at: int,
-        color: Tensor,
+        color: tuple[Tensor, Tensor],
         seconds: float,
         calls: int,
         film: tuple[Picture, ...],
     ) -> None:
         begin, frame, options = time.perf_counter(), task.frame, self.options
-        color = latent.cleared(color, frame.hints, options.manner)
-        picture, layers = finished(frame, color, self.colorizer.space.inked, options)
+        shaded, flat = (latent.cleared(one, frame.hints, options.manner) for one in color)
+        picture, layers = finished(frame, shaded, flat, self.colorizer.inked, options)
         meta = told(self.model, options, self.sampling, task.job, frame, task.guidance, at)
         text = {**picture.text, MARK: json.dumps(meta, ensure_ascii=False)}
         seconds += task.seconds / options.variations + time.perf_counter() - begin

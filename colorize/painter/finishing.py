@@ -22,17 +22,17 @@ def laid(
 
 
 def finished(
-    frame: Frame, color: Tensor, inked: bool, options: Options
+    frame: Frame, color: Tensor, flat: Tensor, inked: bool, options: Options
 ) -> tuple[Picture, tuple[Layer, ...]]:
     """Return the finished picture, and its layers from top to bottom if they are wanted.
 
-    color: (1, 3, h, w) in [-1, 1]; inked: whether the drawing's ink is in it. See `finish.onto`. Gray panels
-    of a page are shaded also where its line art is to be flat.
+    color, flat: (1, 3, h, w) in [-1, 1], with shade and without; inked: whether the drawing's ink is in it.
+    See `finish.onto`. Gray panels of a page are shaded also where its line art is to be flat.
     """
     if frame.kind == "gray" or not (options.flat or options.layers):
         return laid(frame.original, color, frame.kind, inked, frame.touch), ()
     with torch.inference_mode():
         hints = frame.hints.get("hints") if frame.touch else None
-        sheet = layers.divide(frame.original, color, inked, hints, frame.touch)
+        sheet = layers.divide(frame.original, color, inked, hints, frame.touch, flat)
         parts = layers.layers(sheet, options.flat) if options.layers else ()
         return layers.merged(sheet, options.flat), parts

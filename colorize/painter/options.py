@@ -14,7 +14,6 @@ from colorize.diffusion import names
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.networks.latent.manner import Manner
-from colorize.pictures.edges import same_frame
 from colorize.pictures.marks import Mark
 from colorize.pictures.picture import Picture
 from colorize.recipes import Recipe
@@ -23,7 +22,6 @@ SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills an
 GIVEN = ("reference", "hints")  # the hints that a user gives beside the drawing
 GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring colors is left
 STRENGTH = (0, 3)  # 1 is as trained; each recipe says how far it follows
-FRAMED = 0.5  # of same_frame, from which a reference counts as showing the drawing's frame
 OPTIONS = {"reference": "--ref", "hints": "--hint or --hints"}
 
 
@@ -76,8 +74,7 @@ class Options:
     rounding. force: color what is in color, or blank, already. film: keep what the model expected after every step.
     hint_mode: `hard` gives hinted pixels their very color and lets the area follow, `soft` only tells the
     model of them. flat: one flat color for every region of line art. layers: keep the layers of the result.
-    panels: color manga pages panel by panel, see `pages.divide`; `auto` looks whether it is one. usual: give
-    the embedded model a palette where the user gives no colors, see `usual`.
+    panels: color manga pages panel by panel, see `pages.divide`; `auto` looks whether it is one.
     """
 
     kind: Literal["auto", "line", "gray"] = "auto"
@@ -97,7 +94,6 @@ class Options:
     flat: bool = False
     layers: bool = False
     panels: Literal["auto", "on", "off"] = "auto"
-    usual: bool = True
     spacing: str | None = None
     manner: Manner | None = None
 
@@ -145,6 +141,14 @@ def sampling(recipe: Recipe, options: Options) -> Sampling:
         raise ColorizeError(
             f"`{recipe.name}` colors in one step, not {options.steps}", "leave --steps out", code=2
         )
+    if recipe.chooses and (
+        named := [name for name in ("sampler", "eta", "spacing") if name in wanted]
+    ):
+        raise ColorizeError(
+            f"`{recipe.name}` chooses colors in place of walking from noise, and has no {named[0]}",
+            f"leave --{named[0]} out, or choose another model",
+            code=2,
+        )
     settled = replace(recipe.sampling, **wanted)
     if options.eta:
         names.settle(settled.sampler, options.eta, code=2)
@@ -153,9 +157,7 @@ def sampling(recipe: Recipe, options: Options) -> Sampling:
 
 def guidance(walk: Sampling, options: Options, given: Hints) -> dict[str, float]:
     """Return the recipe's guidance by the hints that one picture is given, and what the user says of it."""
-    usual, reference = dict(walk.guidance), given.get("reference")
-    if reference is not None and float(same_frame(given.drawing, reference).amax()) < FRAMED:
-        usual |= dict(walk.apart)
+    usual = dict(walk.guidance)
     return {name: usual[name] for name in usual if name in given} | {**options.guidance}
 
 
@@ -166,6 +168,13 @@ def check(recipe: Recipe, options: Options) -> None:
             raise ColorizeError(
                 f"the model `{recipe.name}` takes no hint `{name}`",
                 nearest(name, recipe.hints),
+                code=2,
+            )
+    for name, weight in {**options.guidance, **options.strength}.items():
+        if recipe.chooses and weight != 1:
+            raise ColorizeError(
+                f"the weight of `{name}` is {weight:g}, but `{recipe.name}` chooses colors and mixes none",
+                "leave --guidance and --strength out, or choose another model",
                 code=2,
             )
     most = dict(recipe.strongest)

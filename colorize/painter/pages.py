@@ -26,6 +26,7 @@ from colorize.recipes import Recipe
 SMALLEST = 400  # pixels of a page's longer side; smaller pictures are single drawings
 PORTRAIT = 1.1  # height of a single page over its width, at least; wider ones are spreads, strips or drawings
 SPREAD = 4  # panels that a spread without bubbles has, at least
+FRAME = 0.025  # of a panel's shorter side; so near to its edge lies nothing but its frame
 CONTEXT = 0.04  # of a panel's longer side that the model sees around it
 MOSTLY = 0.5  # of the panels' area; a page with more in gray is gray
 COLORED = 0.5  # of the panels' area; a page with more in color is in color
@@ -123,9 +124,29 @@ def frames(
         hints = None if page.hints is None else page.hints[:, :, *part.crop]
         if hints is not None and not bool((hints[:, 3] > 0).any()):
             hints = None
-        drawing = Named(name, _cut(page.clean, part.crop))
+        seen = _cut(page.clean, part.crop)
+        if recipe.chooses and part.kind == "line":
+            seen = _unframed(seen, part)
+        drawing = Named(name, seen)
         fitted = framing.frame(drawing, recipe, own, reference, hints)
         yield replace(fitted, original=_cut(page.sheet, part.crop), notes=page.notes)
+
+
+def _unframed(seen: Picture, part: Part) -> Picture:
+    """A panel without its frame: to a model that chooses by regions, what reaches the border is paper."""
+    top, left = part.crop[0].start, part.crop[1].start
+    inside = np.zeros(seen.size, np.uint8)
+    rows, columns = part.box
+    inside[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = (
+        part.mask
+    )
+    outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    whole = cv2.drawContours(np.zeros_like(inside), outlines, -1, 1, cv2.FILLED)
+    edge = 2 * max(2, round(FRAME * min(part.mask.shape))) + 1
+    core = cv2.erode(whole, np.ones((edge, edge), np.uint8), borderValue=0)
+    pixels = seen.pixels.copy()
+    pixels[core == 0] = np.quantile(pixels[core > 0], 0.9) if core.any() else seen.peak
+    return replace(seen, pixels=pixels)
 
 
 def _wanted(picture: Picture, job: Job, options: Options) -> bool:

@@ -75,6 +75,11 @@ def along_edges(field: Array, light: Array) -> Array:
     return _enlarged(field, trust, _steps(light), CHROMA_REACH * cell, FULL)
 
 
+def spread_between_lines(planes: Array, paper: Array, cells: float) -> Array:
+    """Smooth planes (H, W, C) over some cells, but not across ink; paper: (H, W) in [0, 1], 1 without ink."""
+    return _spread(planes, _walls(1 - paper), cells)
+
+
 def resized(picture: Array, shape: tuple[int, ...], how: int = cv2.INTER_LINEAR) -> Array:
     """The picture (h, w, C) at another size (H, W, C), its channels kept even if there is one."""
     result = cv2.resize(picture, (shape[1], shape[0]), interpolation=how)

@@ -18,35 +18,25 @@ BALL = 3  # cells; openings of a line up to twice this are taken for closed
 LIGHT = 0.8  # of 1; a cell whose darkest channel is lighter was meant to be paper
 MOSTLY = (0.2, 0.4)  # of an area's cells that are light: from none of it to all of it is paper
 SURELY = (0.5, 0.7)  # the same for cells of strong colors
-LOOSELY = (0.35, 0.55)  # the same where only a palette is given, which shows no surroundings
 EASED = (0.4, 0.7)  # of 1; how light a cell of such an area must be to become white
 
 
 def whiten(
     color: Tensor,
     paper: Tensor,
-    share: Tensor,
     strong: bool = True,
-    palette: Tensor | None = None,
 ) -> Tensor:
     """Whiten areas that reach the border and are mostly white, or only their pale cells.
 
-    color: (B, 3, H, W) in [-1, 1]. paper: (B, 1, H, W), see `field.spread`. share: (B,) from 0 to 1,
-    how far to do so. strong: strong colors, too, where the area has more white; a surrounding that
-    is painted all over stays in any case. palette: (B,) bool, where nothing but colors is known, so that
-    less white is enough.
+    color: (B, 3, H, W) in [-1, 1]. paper: (B, 1, H, W), see `field.spread`. strong: strong
+    colors, too, where the area has more white; a surrounding that is painted all over stays in any case.
     """
     darkest = (color.amin(1, keepdim=True) + 1) / 2
     rows = [_white(light, free) for light, free in zip(darkest > LIGHT, paper > WALL, strict=True)]
     part = torch.stack(rows)[:, None].to(color)
     weight = ease(part, *MOSTLY) * ease(darkest, *EASED)
     if strong:
-        sure = ease(part, *SURELY)
-        if palette is not None:
-            only = palette.to(part.device)[:, None, None, None]
-            sure = torch.where(only, ease(part, *LOOSELY), sure)
-        weight = torch.maximum(weight, sure)
-    weight = weight * share.to(color)[:, None, None, None]
+        weight = torch.maximum(weight, ease(part, *SURELY))
     return torch.lerp(color, torch.ones_like(color), weight)
 
 

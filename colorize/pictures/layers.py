@@ -59,18 +59,21 @@ def divide(
     inked: bool,
     hints: Tensor | None = None,
     touch: Touch | None = None,
+    flat: Tensor | None = None,
 ) -> Sheet:
     """Find the regions of line art and a flat color for each.
 
     color, inked: as `finish.onto` takes them. hints: (1, 4, h, w), RGB and a mask in [-1, 1], the
-    user's, whose colors win in their regions. touch: as `finish.onto` takes it. Regions are found at
+    user's, whose colors win in their regions. touch: as `finish.onto` takes it. flat: the colors without shade,
+    where they are known, of which each region takes one. Regions are found at
     a longer side of at most 1024 pixels and brought up along the lines.
     """
     drawing = finish.on_paper(original)
     field = finish.under(drawing, color, inked)
     scale = min(1.0, WORKED / max(drawing.size))
     height, width = (max(1, round(side * scale)) for side in drawing.size)
-    small = resized(field, (height, width), cv2.INTER_AREA)
+    plain = field if flat is None or flat is color else finish.under(drawing, flat, inked)
+    small = resized(plain, (height, width), cv2.INTER_AREA)
     marks = None if hints is None else _marks(hints, (height, width))
     found = flats(small, finish.paper_share(drawing, (height, width)), marks)
     labels = raised(found.labels, finish.paper_share(drawing, drawing.size))

@@ -91,3 +91,19 @@ class Adversarial:
         if len(self.critic) != len(WIDTHS) or min(self.critic) < 8:
             told = f"objective.critic is {list(self.critic)}"
             raise ColorizeError(told, "give four widths of 8 or more: [32,64,128,256]", code=2)
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """Learn which of the colors at hand each region has: absorbing-state diffusion (Austin et al. 2021, D3PM).
+
+    pixels, shade: weights of the losses of single cells and of shade, beside 1 for regions.
+    """
+
+    pixels: float = 0.6
+    shade: float = 3.0
+
+    def __post_init__(self) -> None:
+        for name in ("pixels", "shade"):
+            if (value := getattr(self, name)) < 0:
+                raise ColorizeError(f"objective.{name} is {value:g}", "take 0 or more", code=2)

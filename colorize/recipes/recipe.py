@@ -17,11 +17,14 @@ from colorize.networks.latent.unet import LatentUNetSpec
 from colorize.networks.manga.generator import GeneratorSpec
 from colorize.networks.manga.page import Page
 from colorize.networks.manga.second import SecondSpec
-from colorize.networks.spaces import RGB, Field, Lab
+from colorize.networks.regions.net import RegionNetSpec
+from colorize.networks.spaces import RGB, Field, Lab, Regions
 from colorize.networks.unet import UNetSpec
 from colorize.recipes.objective import Adversarial as Adversarial
+from colorize.recipes.objective import Choosing as Choosing
 from colorize.recipes.objective import Denoising as Denoising
 from colorize.recipes.objective import Trajectory as Trajectory
+from colorize.region_colorizer import RegionColorizer
 
 LONG = 4  # times as long as wide is the longest training picture
 ASPECT = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
@@ -94,7 +97,7 @@ class Stage:
     Without aspects pictures are padded to squares with white.
     """
 
-    objective: Denoising | Trajectory | Adversarial = Denoising()
+    objective: Denoising | Trajectory | Adversarial | Choosing = Denoising()
     mix: Mix = Mix()
     size: int = 128
     batch: int = 8
@@ -136,7 +139,7 @@ def _ratio(aspect: str) -> float:
 class DenoiserSpec:
     """The network and what it predicts."""
 
-    net: UNetSpec | LatentUNetSpec | GeneratorSpec | SecondSpec = UNetSpec()
+    net: UNetSpec | LatentUNetSpec | GeneratorSpec | SecondSpec | RegionNetSpec = UNetSpec()
     predicts: Literal["eps", "v", "x0"] = "v"
 
 
@@ -154,7 +157,7 @@ class Recipe:
     needs: tuple[str, ...] = ("line",)
     strongest: tuple[tuple[str, float], ...] = ()
     size: int = 256
-    space: RGB | Field | Lab | Latent = RGB()
+    space: RGB | Field | Lab | Latent | Regions = RGB()
     condition: Stack | Together | SketchAndReference | Page = Stack()
     denoiser: DenoiserSpec = DenoiserSpec()
     schedule: Linear | Cosine | ScaledLinear = Cosine(zero_snr=True)
@@ -164,6 +167,11 @@ class Recipe:
 
     def build(self) -> Colorizer:
         """Make the system with fresh weights."""
+        if isinstance(self.denoiser.net, RegionNetSpec):
+            assert isinstance(self.space, Regions), (
+                "regions choose colors, and x is what they chose"
+            )
+            return RegionColorizer(self.denoiser.net, self.space.remembered)
         channels = self.space.channels
         net = self.denoiser.net.build(
             channels + self.condition.stacked, channels, self.condition.tokens
@@ -172,6 +180,11 @@ class Recipe:
         return Colorizer(
             self.space.build(), self.condition.build(self.denoiser.net.widths), denoiser
         )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether regions choose among given colors, so that there is no noise, and nothing to exaggerate."""
+        return isinstance(self.denoiser.net, RegionNetSpec)
 
     @property
     def once(self) -> bool:

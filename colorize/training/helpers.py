@@ -40,7 +40,7 @@ def see(model: Colorizer, recipe: Recipe) -> None:
 
     Raises ColorizeError (wrong usage) if nobody says where they are.
     """
-    door = model.condition
+    door = getattr(model, "condition", None)
     if not isinstance(door, PageDoor):
         return
     if door.denoiser is not None:

@@ -19,8 +19,18 @@ from colorize.errors import ColorizeError
 from colorize.networks import lora, machine
 from colorize.pictures.files import atomic
 from colorize.recipes import Recipe
-from colorize.recipes.recipe import Adversarial, Stage
-from colorize.training import adversarial, helpers, objectives, ranks, start
+from colorize.recipes.recipe import Adversarial, Choosing, Stage
+from colorize.region_colorizer import RegionColorizer
+from colorize.training import (
+    adversarial,
+    helpers,
+    objectives,
+    picture_store,
+    ranks,
+    region_objective,
+    remember,
+    start,
+)
 from colorize.training.data import Pictures
 from colorize.training.lock import Lock
 from colorize.training.objectives import Objective
@@ -29,6 +39,7 @@ from colorize.training.order import Phase as Phase
 from colorize.training.order import override as override
 from colorize.training.order import settings as settings
 from colorize.training.preview import Preview
+from colorize.training.region_batches import RegionBatches
 from colorize.training.settings import Progress
 from colorize.training.standing import ADAPTER, MADE, VALUES
 from colorize.training.standing import STATE as STATE
@@ -48,12 +59,28 @@ def objective(stage: Stage, recipe: Recipe) -> Objective:
         raise ColorizeError(
             told, "leave it at 0, or choose a recipe whose references are tokens", 2
         )
+    if isinstance(stage.objective, Choosing) != recipe.chooses:
+        told = (
+            f"`{recipe.name}` cannot be trained by the objective {type(stage.objective).__name__}"
+        )
+        raise ColorizeError(told, "leave `objective` as the recipe has it", code=2)
+    if isinstance(stage.objective, Choosing):
+        return region_objective.Choosing(stage.objective)
     if not isinstance(stage.objective, Adversarial):
         return objectives.build(stage.objective, recipe.sampling)
     if not recipe.once:
         told = f"`{recipe.name}` walks from noise, and a critic judges what is made in one call"
         raise ColorizeError(told, "choose objective=Denoising, or a recipe such as manga-gan", 2)
     return adversarial.build(stage.objective, helpers.eyes(stage.objective))
+
+
+def batches(order: Order, device: torch.device, first: bool = True) -> Pictures | RegionBatches:
+    """Make the training data of a stage. first: of several processes, the one that prepares files for all."""
+    stage, seed = order.stage, order.fit.seed
+    if not isinstance(stage.objective, Choosing):
+        return Pictures(order.data, order.recipe, stage, seed, device)
+    store = picture_store.opened(order.data, stage.mix.sets, first)
+    return RegionBatches(store, stage, seed)
 
 
 class Training:
@@ -70,6 +97,7 @@ class Training:
         self.device = machine.device(name)
         machine.precision(order.fit.precision, self.device)  # refused before the folder is made
         self.lock: Lock | None = None
+        self.refresh: remember.Refresh | None = None
         try:
             self._load(restart)
         except BaseException:
@@ -99,8 +127,7 @@ class Training:
         if not goes_on and not order.start:
             helpers.see(self.model, order.recipe)
         adversarial.equip(self.model, order.stage)
-        place = (order.data, order.recipe, order.stage, order.fit.seed, self.device)
-        self.pictures = Pictures(*place)
+        self.pictures = batches(order, self.device, self.ranks.first)
         self._settle(restart)
         self.step = done(order.out)[0]
 
@@ -171,11 +198,14 @@ class Training:
         order = self.order
         step = done(order.out)[0]  # the state is written first
         told = f"{order.phase}, {step} steps, {len(self.pictures)} pictures, {order.stage.size} px"
+        if isinstance(model, RegionColorizer) and isinstance(self.pictures, RegionBatches):
+            self.refresh = self.refresh or remember.Refresh(self.pictures.store)
+            self.refresh(model)
         if self.adapter is None:
             checkpoint.save(model, order.recipe, path, {**self.facts, "training": told})
             return
         facts = {**self.adapter.facts, "training": told}
-        found = lora.tensors_of(model.denoiser.net)
+        found = lora.tensors_of(model.network)
         adapters.save(replace(self.adapter, facts=facts, tensors=found), path.with_name(ADAPTER))
 
     def _result(self) -> Loaded:

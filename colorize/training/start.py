@@ -114,4 +114,4 @@ def adapter(model: Colorizer, order: Order, restart: bool) -> Adapter:
 def adapt(model: Colorizer, order: Order) -> None:
     """Freeze a model and give it the adapter that an order asks for, as training begins with it."""
     model.requires_grad_(False)
-    lora.begin(model.denoiser.net, order.lora, torch.Generator().manual_seed(order.fit.seed))
+    lora.begin(model.network, order.lora, torch.Generator().manual_seed(order.fit.seed))

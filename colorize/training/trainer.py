@@ -242,7 +242,7 @@ def _prepare(model: Colorizer, device: torch.device, settings: Fit) -> None:
     if settings.gradient_checkpointing:
         recomputing(model)
     if settings.compile:
-        model.denoiser.net.compile()
+        model.network.compile()
 
 
 def _seed(*place: int) -> int:

@@ -1,0 +1,1 @@
+"""The networks of `mini`: regions of a drawing choose among given colors."""

@@ -1,0 +1,165 @@
+"""Batches of threes for networks that let regions choose: three views of one character, each encoded once.
+
+Every picture of a three is a drawing, and the reference of the two others: six pairs out of three encodings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from colorize.hints import Batch, Hints
+from colorize.networks.regions.pieces import PARTS, SIDE
+from colorize.pictures import cutting, lines, palettes, tones
+from colorize.pictures.color import luminance, permute_hues
+from colorize.recipes.recipe import Stage
+from colorize.training.picture_store import PictureStore
+
+SHOWN = 88  # regions of a drawing in training; smaller ones belong to their neighbors
+ZOOM, TURN, SHIFT, BEND = (0.68, 1.45), 0.28, 0.13, 0.08
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threes(Batch):
+    """Pictures 3 i, 3 i + 1 and 3 i + 2 belong together; of hints there is the line.
+
+    under: (B, 3, S, S), the color without ink. drawing: (B, 1, S, S), the line, or the gray picture where gray (B,)
+    is True. labels: (B, S/2, S/2), regions of the drawing. part: (B, 64, 64), parts of the picture as a reference, -1
+    for none; owner: (B, P), their main colors. palette: (B,), whether the row that goes without a reference gets a
+    palette. pick: (B,), the number of each picture.
+    """
+
+    under: Tensor
+    drawing: Tensor
+    labels: Tensor
+    part: Tensor
+    owner: Tensor
+    gray: Tensor
+    palette: Tensor
+    pick: Tensor
+
+    def to(self, device: torch.device) -> Threes:
+        """Move everything to a device."""
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "drop"}
+        return Threes(**{name: value.to(device) for name, value in own.items()})
+
+
+class RegionBatches:
+    """Training batches by number: the same seed and number give the same batch, whoever asks and when."""
+
+    def __init__(self, store: PictureStore, stage: Stage, seed: int) -> None:
+        self.store, self.stage, self.seed = store, stage, seed
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    @property
+    def skipped(self) -> list[str]:
+        """A sentence for every picture that had to be left out."""
+        return [f"{name}: cannot be read" for name in self.store.skipped]
+
+    def batch(self, step: int) -> Threes:
+        """Make batch number `step`."""
+        rng = Generator().manual_seed((self.seed * 1_000_003 + step) % 2**63)
+        mix = self.stage.mix
+        pick = self._picks(max(1, self.stage.batch // 3), rng)
+        pick = self._strangers(self.store.color[pick].float() / 127.5 - 1, pick)
+        count = len(pick)
+        luck = torch.rand(count, 4, generator=rng)
+        hand = torch.where(
+            luck[:, 0] < 1 - mix.restyle, 0, torch.where(luck[:, 0] < 1 - 0.4 * mix.restyle, 1, 2)
+        )
+        under, color, line, part = self._views(pick, hand, rng)
+        under, color = self._recolored([under, color], rng)
+        line = self._worn(line, color, luck[:, 1] < mix.tone, rng)
+        gray, plain = luck[:, 2] < mix.gray, luminance(color)
+        rows = gray[:, None, None, None]
+        labels = cutting.cut(torch.where(rows, cutting.walls(plain), line), SHOWN)
+        return Threes(
+            color=color,
+            hints=Hints(line=line),
+            under=under,
+            drawing=torch.where(rows, plain, line),
+            labels=labels,
+            part=part,
+            owner=self.store.owner[pick].long(),
+            gray=gray,
+            palette=luck[:, 3] < mix.palette,
+            pick=pick,
+        )
+
+    def _picks(self, groups: int, rng: Generator) -> Tensor:
+        """Draw pictures by set, each with two others of its character, or with itself."""
+        picks: list[int] = []
+        for first in torch.multinomial(self.store.weights, groups, True, generator=rng).tolist():
+            mates = self.store.mates[first]
+            order = torch.randperm(len(mates), generator=rng)[:2].tolist()
+            others = [mates[at] for at in order] + [first] * (2 - len(order))
+            if float(torch.rand((), generator=rng)) >= self.stage.mix.other:
+                others[0] = first
+            picks += [first, *others]
+        return torch.tensor(picks)
+
+    def _strangers(self, color: Tensor, pick: Tensor) -> Tensor:
+        """The same numbers, but those of a three's first picture where another one shares too few of its colors."""
+        first = torch.arange(len(pick)) // 3 * 3
+        strange = palettes.shared(color[first], color) < self.stage.mix.alike
+        return torch.where(strange, pick[first], pick)
+
+    def _views(self, pick: Tensor, hand: Tensor, rng: Generator) -> Sequence[Tensor]:
+        """Turned, zoomed, mirrored and bent views: under, color, line, and part labels (B, 64, 64)."""
+        store, size = self.store, self.stage.size
+        ink = store.ink[pick, hand][:, None]
+        view = torch.cat([store.under[pick], store.color[pick], ink], 1).float() / 127.5 - 1
+        grid = _grid(len(pick), size, rng)
+        view = F.grid_sample(view - 1, grid, mode="bilinear", align_corners=False) + 1
+        view = view.clamp(-1, 1)
+        coarse = F.interpolate(grid.permute(0, 3, 1, 2), (SIDE, SIDE), mode="bilinear").permute(
+            0, 2, 3, 1
+        )
+        part = store.part[pick][:, None].float() + 1  # 255 is none, and so is what lies outside
+        part = (
+            F.grid_sample(part, coarse, mode="nearest", align_corners=False)[:, 0].round().long()
+            - 1
+        )
+        return view[:, :3], view[:, 3:6], view[:, 6:], torch.where(part >= PARTS, -1, part)
+
+    def _recolored(self, pictures: Sequence[Tensor], rng: Generator) -> list[Tensor]:
+        """Move the hues of a share of the threes, all three alike."""
+        threes = [list(one.view(-1, 3, *one.shape[1:]).unbind(1)) for one in pictures]
+        groups = len(threes[0][0])
+        chosen = torch.rand(groups, generator=rng) < self.stage.mix.hue
+        moved = permute_hues([view for three in threes for view in three], rng, chosen)
+        return [torch.stack(moved[at : at + 3], 1).flatten(0, 1) for at in range(0, len(moved), 3)]
+
+    def _worn(self, line: Tensor, color: Tensor, toned: Tensor, rng: Generator) -> Tensor:
+        """Lines as paper and scanners leave them, some with screentone."""
+        if float(torch.rand((), generator=rng)) < self.stage.mix.degrade:
+            line = lines.degrade(line, rng, 0.35)
+        if bool(toned.any()):
+            line = torch.where(toned[:, None, None, None], tones.screen(line, color, rng), line)
+        return line.clamp(-1, 1)
+
+
+def _grid(count: int, size: int, rng: Generator) -> Tensor:
+    """Random views for `grid_sample`: (count, size, size, 2)."""
+
+    def between(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=rng)
+
+    zoom, angle = between(*ZOOM), between(-TURN, TURN)
+    flip = torch.where(torch.rand(count, generator=rng) < 0.5, -1.0, 1.0)
+    cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
+    across, down = between(-SHIFT, SHIFT), between(-SHIFT, SHIFT)
+    rows = torch.stack([cos * flip, -sin, across], -1), torch.stack([sin * flip, cos, down], -1)
+    grid = F.affine_grid(torch.stack(rows, 1), [count, 1, size, size], align_corners=False)
+    field = (
+        torch.randn(count, 2, 4, 4, generator=rng)
+        * BEND
+        * torch.rand(count, 1, 1, 1, generator=rng)
+    )
+    return grid + F.interpolate(field, (size, size), mode="bicubic").permute(0, 2, 3, 1)

@@ -1,0 +1,185 @@
+"""What a network that lets regions choose should get better at: the color of every region and cell, and shade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from colorize.networks.regions.net import Choices, RegionNet, joined
+from colorize.networks.regions.pieces import COLORS, LEAST, SIDE, lab_of, means
+from colorize.pictures.color import rgb_to_lab
+from colorize.recipes import objective
+from colorize.training.region_batches import Threes
+
+if TYPE_CHECKING:
+    from colorize.colorizer import Colorizer
+    from colorize.hints import Batch
+
+SOFT = 5.0  # CIE76; width of the soft labels: colors that differ by less are equally right
+FAR = 22.0  # CIE76 to the nearest color at hand, at which a place counts a third
+PURE = 18.0  # CIE76; spread of a region's true colors at which it counts a third
+DIM = 0.15  # of a gray picture's L: its own lightness is known
+UNTOLD = 0.45  # share of rows in which no region's color is known
+HINTED = 0.3  # share of steps in which rows with a reference get some of their own colors, too
+KEPT = 0.85  # of the colors of a picture, that its palette keeps
+RARE = 0.004  # of the area; colors of less are in no palette
+NOISE = 0.03  # of a palette's colors, in [-1, 1]
+BULK = 0.02  # of the area; a color of more than that counts less per pixel
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """Absorbing-state diffusion: some regions' colors are known, the others are to be found, all in one call.
+
+    numbers: see the recipe's.
+    """
+
+    numbers: objective.Choosing = objective.Choosing()
+
+    def __call__(self, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
+        """Yield one loss for the batch, which must be of threes."""
+        assert isinstance(batch, Threes)
+        net, count, pixels = model.network, int(batch.labels.max()) + 1, self.numbers.pixels
+        assert isinstance(net, RegionNet)
+        queries, features = net.encode(batch.drawing, batch.gray)
+        seen = _Seen(net, batch, queries.float(), features.float(), count)
+        known = _references(net, batch, features)
+        place = torch.arange(len(batch.color))
+        first = place // 3 * 3
+        turns = torch.cat([first + (place + turn) % 3 for turn in (1, 2)])
+        offered = known.rows(turns)
+        if float(torch.rand((), generator=rng)) < HINTED:
+            offered = joined([offered, _palette(net, batch, rng, sparse=1.0).rows(place.repeat(2))])
+        pairs = seen.loss(place.repeat(2), offered, rng, pixels)
+        free = [_palette(net, batch, rng), net.from_book(len(place))]
+        alone = _either(free, batch.palette & free[0].valid.any(1))
+        single = seen.loss(place, alone, rng, pixels)
+        yield (2 * pairs + single) / 3 + self.numbers.shade * seen.shading(known)
+
+
+class _Seen:
+    """Drawings that are encoded, and the truth about them."""
+
+    def __init__(
+        self, net: RegionNet, batch: Threes, queries: Tensor, features: Tensor, count: int
+    ) -> None:
+        self.net, self.batch, self.count = net, batch, count
+        self.queries, self.features = queries, features
+        drawing, labels = batch.drawing, batch.labels
+        self.regions = net.regions(drawing, features, labels, count)
+        self.contact = net.contacts(drawing, labels, count)
+        gray = batch.gray[:, None, None, None]
+        self.field = F.avg_pool2d(torch.where(gray, batch.color, batch.under), 2)
+        light = torch.where(gray, torch.ones_like(drawing), drawing)
+        self.paper = F.avg_pool2d((light + 1) / 2, 2).clamp(0, 1)
+        lab = rgb_to_lab(self.field).float()
+        moments, _ = means(
+            torch.cat([self.field, lab, lab.square()], 1), labels, count, 0.02 + self.paper[:, 0]
+        )
+        self.mean = moments[..., :3]
+        spread = (moments[..., 6:] - moments[..., 3:6].square()).clamp(min=0).sum(-1)
+        self.pure = torch.exp(-spread / PURE**2)
+        quarter = F.avg_pool2d(self.field, 2)
+        self.cells = quarter.flatten(2).mT  # (B, h * w, 3)
+        self.coarse = labels[:, ::2, ::2].flatten(1)
+        self.light = F.avg_pool2d(self.paper, 2).flatten(1)
+
+    def loss(self, rows: Tensor, choices: Choices, rng: Generator, pixels: float) -> Tensor:
+        """Cross-entropy of regions and cells for rows of the batch with what each is offered."""
+        gray, regions = self.batch.gray[rows], self.regions.rows(rows)
+        soft, weight, best = _targets(self.mean[rows], choices, gray)
+        known = torch.rand(len(rows), 1, generator=rng) * (
+            torch.rand(len(rows), 1, generator=rng) > UNTOLD
+        )
+        known = (torch.rand(len(rows), self.count, generator=rng) < known).float()
+        hue = choices.colors.gather(1, best[..., None].expand(-1, -1, 3))
+        votes, at_color = self.net(regions, self.contact[rows], choices, hue, known)
+        own = self.net.pixels(self.queries[rows], at_color).flatten(2)  # (R, K, h * w)
+        coarse = self.coarse[rows]
+        spread = votes.gather(1, coarse[..., None].expand(-1, -1, votes.shape[-1]))
+        cells = (spread + own.mT).log_softmax(-1)
+        cell_soft, cell_weight, _ = _targets(self.cells[rows], choices, gray)
+        common = cell_soft.mean(1, keepdim=True)
+        rare = (cell_soft / (common + BULK).sqrt()).sum(-1)
+        rare = rare / rare.mean(1, keepdim=True)
+        hidden = known.gather(1, coarse)
+        cell_weight = cell_weight * rare * (0.1 + 0.9 * self.light[rows]) * (1 - 0.9 * hidden)
+        cell_loss = -(cell_soft * cells).sum(-1)
+        per_cell = (cell_loss * cell_weight).sum(1) / cell_weight.sum(1).clamp(min=1)
+        size = regions.mass.sqrt() * (regions.mass > 1.5)
+        weight = weight * self.pure[rows] * size * (1 - 0.9 * known)
+        region_loss = -(soft * votes.log_softmax(-1)).sum(-1)
+        per_region = (region_loss * weight).sum(1) / weight.sum(1).clamp(min=1e-3)
+        total: Tensor = pixels * per_cell.mean() + per_region.mean()
+        return total
+
+    def shading(self, known: Choices) -> Tensor:
+        """Error of the shaded color, where regions have one color and it is at hand."""
+        first = torch.arange(len(self.field))
+        choices = known.rows(first // 3 * 3 + (first + 1) % 3)
+        _, weight, best = _targets(self.mean, choices, self.batch.gray)
+        hue = choices.colors.gather(1, best[..., None].expand(-1, -1, 3))
+        flat = hue.gather(1, self.batch.labels.flatten(1)[..., None].expand(-1, -1, 3))
+        flat = flat.mT.reshape(self.field.shape)
+        shade = self.net.shade(self.features, flat)
+        sure = (self.pure * weight).gather(1, self.batch.labels.flatten(1)).view_as(self.paper)
+        wrong = F.huber_loss(flat + shade, self.field, delta=0.2, reduction="none").mean(1, True)
+        return (wrong * sure * (0.1 + 0.9 * self.paper)).mean()
+
+
+def _references(net: RegionNet, batch: Threes, features: Tensor) -> Choices:
+    """Offer every picture as a reference: the colors and parts that are in view."""
+    rgb, share, valid = _colors(batch)
+    place = batch.part.clamp(min=0).flatten(1)
+    there = torch.zeros(len(rgb), batch.owner.shape[1])
+    there.scatter_add_(1, place, (batch.part >= 0).float().flatten(1))
+    own = batch.owner.clamp(min=0)
+    owner = torch.where((there >= 3) & (batch.owner >= 0) & valid.gather(1, own), batch.owner, -1)
+    parts = net.parts(batch.hints["line"], features, batch.part, owner)
+    return net.from_reference(rgb, share, valid, parts, owner)
+
+
+def _colors(batch: Threes) -> tuple[Tensor, Tensor, Tensor]:
+    """The main colors of pictures as they are in view: rgb (B, K, 3), share and valid (B, K)."""
+    own = batch.owner.gather(1, batch.part.clamp(min=0).flatten(1)).view_as(batch.part)
+    which = torch.where(batch.part < 0, -1, own)
+    small = F.interpolate(batch.color, (SIDE, SIDE), mode="nearest-exact")
+    rgb, mass = means(small, which, COLORS)
+    return rgb, mass / SIDE**2, mass >= LEAST
+
+
+def _palette(net: RegionNet, batch: Threes, rng: Generator, sparse: float = 0.4) -> Choices:
+    """Offer most colors of each picture, a little off; a share `sparse` of the rows any part of them, as by hints."""
+    rgb, share, valid = _colors(batch)
+    few = torch.rand(len(rgb), 1, generator=rng) < sparse
+    kept = torch.where(few, torch.rand(len(rgb), 1, generator=rng), KEPT)
+    keep = valid & (torch.rand(valid.shape, generator=rng) < kept) & (share > RARE)
+    return net.from_palette(
+        (rgb + NOISE * torch.randn(rgb.shape, generator=rng)).clamp(-1, 1), keep
+    )
+
+
+def _either(offers: list[Choices], first: Tensor) -> Choices:
+    """Both offers side by side, of which each row has one valid: the first where `first` (B,) is True."""
+    one, other = offers
+    one = replace(one, valid=one.valid & first[:, None])
+    return joined([one, replace(other, valid=other.valid & ~first[:, None])])
+
+
+def _targets(colors: Tensor, choices: Choices, gray: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Soft labels of true colors (R, N, 3) among the choices: (R, N, K), how much each counts, and the best (R, N).
+
+    In gray pictures the lightness is known, so a and b decide.
+    """
+    scale = torch.ones(len(gray), 1, 3)
+    scale[gray, :, 0] = DIM
+    apart = torch.cdist(lab_of(colors) * scale, lab_of(choices.colors) * scale)
+    apart = apart.masked_fill(~choices.valid[:, None], 1e4)
+    least, best = apart.min(-1)
+    soft = (-(apart.square() - least.square()[..., None]) / (2 * SOFT**2)).softmax(-1)
+    return soft, torch.exp(-(least / FAR).square()).clamp(min=0.02), best
