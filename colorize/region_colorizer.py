@@ -109,20 +109,6 @@ class RegionColorizer(Colorizer):
             return paper_white(color)
         return obeyed(color, hints, float(obedient), 2)
 
-    def sample(
-        self,
-        hints: Hints,
-        sampling: Sampling,
-        seeds: Sequence[int],
-        guidance: Mapping[str, float] | None = None,
-        strength: Mapping[str, float] | None = None,
-        manner: object = None,
-    ) -> Tensor:
-        """Walk to the end and decode: color under the ink, (B, 3, h, w) in [-1, 1]."""
-        for state in self.walk(hints, sampling, seeds, guidance, strength, manner):
-            x = state.x
-        return self.decode(x, hints)
-
     def offer(self, reference: Tensor, line: Tensor | None = None) -> tuple[Choices, Tensor]:
         """What a reference (1, 3, H, W) offers, and the shares of its colors (1, K). line: its own lines, if known."""
         small = F.interpolate(reference, (DRAWN_AT, DRAWN_AT), mode="bilinear", antialias=True)

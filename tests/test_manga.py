@@ -234,3 +234,17 @@ def test_a_gray_panel_among_line_art_keeps_its_white() -> None:
 def test_a_page_that_is_mostly_gray_is_gray() -> None:
     shares = halved([None, *[120] * (len(MADE.panels) - 1)])
     assert max(shares) < 0.05
+
+
+def test_a_model_that_chooses_sees_panels_without_their_frames() -> None:
+    from colorize.painter import pages
+
+    sheet = np.full((100, 80, 1), 255, np.uint8)
+    sheet[10:90, 10:70] = 0
+    sheet[12:88, 12:68] = 255
+    sheet[40:60, 30:50] = 0  # what is drawn in the panel
+    box = (slice(10, 90), slice(10, 70))
+    part = pages.Part((slice(5, 95), slice(5, 75)), box, np.ones((80, 60), bool), "line")
+    seen = pages._unframed(Picture(sheet[5:95, 5:75]), part).pixels[..., 0]
+    assert (seen == 0).sum() == 20 * 20
+    assert (seen[35:55, 25:45] == 0).all()

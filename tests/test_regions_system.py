@@ -11,6 +11,7 @@ from torch import Tensor
 
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
+from colorize.networks.regions.marks import Marks
 from colorize.networks.regions.pieces import lab_of
 from colorize.pictures import palettes
 from colorize.region_colorizer import RegionColorizer
@@ -93,6 +94,21 @@ def test_two_hints_in_one_region_divide_it() -> None:
     flat = chosen(system(), line=drawing(), hints=dots((14, 15, RED), (46, 15, BLUE))).T
     field = flat.reshape(3, 32, 32)
     assert field[0, 8, 9] > 0 > field[0, 24, 9]
+
+
+def test_a_dot_across_a_line_is_meant_for_one_side_and_a_long_stroke_for_both() -> None:
+    cells = torch.tensor([0] * 10 + [1] * 10)
+    paper = torch.ones(20)
+    paper[10] = 0.02  # a cell of ink that counts as of the second region
+    colors = torch.tensor([RED])
+    at = torch.tensor([8, 9, 10, 11])
+    dot = Marks(at, torch.zeros(4, dtype=torch.long), torch.ones(4, dtype=torch.long), colors)
+    assert dot.meant(cells, paper).tolist() == [True, True, False, False]
+    many = torch.arange(20)
+    stroke = Marks(
+        many, torch.zeros(20, dtype=torch.long), torch.ones(20, dtype=torch.long), colors
+    )
+    assert stroke.meant(cells, paper).all()
 
 
 def test_seed_0_is_the_likeliest_picture_and_repeats() -> None:
