@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -122,6 +123,17 @@ class RegionColorizer(Colorizer):
         pieces = self.net.parts(line, features, labels, owner)
         choices = self.net.from_reference(colors.rgb, colors.share, colors.valid, pieces, owner)
         return choices, colors.share
+
+    def to(self, *args: Any, **kwargs: Any) -> RegionColorizer:
+        """Change numbers or layout as any module does, but stay on the processor, where drawings are cut into regions.
+
+        A picture takes a fifth of a second there.
+        """
+        kept = [one for one in args if not isinstance(one, str | torch.device)]
+        named = {name: value for name, value in kwargs.items() if name != "device"}
+        if kept or named:
+            super().to(*kept, **named)
+        return self
 
     def train(self, mode: bool = True) -> RegionColorizer:
         """Switch the mode as any module does; weights that were trained since have not encoded what is kept."""

@@ -167,6 +167,13 @@ def test_a_kept_drawing_changes_nothing() -> None:
     assert torch.equal(again, chosen(system(), line=line, reference=reference(BLUE)))
 
 
+def test_it_stays_on_the_processor_whatever_device_is_asked_for() -> None:
+    model = system()
+    assert model.to(torch.device("meta")) is model
+    assert model.to("meta", memory_format=torch.channels_last).device.type == "cpu"
+    assert model.to(torch.float64).network.near.dtype == torch.float64
+
+
 def test_what_is_kept_goes_when_weights_may_have_changed() -> None:
     model, line = system(), drawing()
     chosen(model, line=line, reference=reference(RED, BLUE))
