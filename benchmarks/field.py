@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from colorize.evaluation import metrics, regions
+from colorize.evaluation import baselines, metrics
 from colorize.evaluation.samples import samples
 from colorize.hints import Hints
+from colorize.images import color, finish
+from colorize.images.image import from_tensor
 from colorize.networks.spaces import Field
-from colorize.pictures import color, files, finish
 
 SMALL = 0.002  # of the picture: an eye, a button
 
@@ -30,8 +31,8 @@ def main(data: str, limit: int = 0) -> None:
         for one in kept:
             hints = Hints(line=one.drawing)
             field = space.decode(space.encode(one.truth, hints), hints)
-            result = finish.onto(files.from_tensor(one.drawing), field, "line", False).tensor()
-            areas = regions.enclosed(one.drawing)
+            result = finish.onto(from_tensor(one.drawing), field, "line", False).tensor()
+            areas = baselines.enclosed(one.drawing)
             small = np.bincount(areas.ravel()) < SMALL * areas.size
             inside = torch.from_numpy(small[areas] & (areas > 0))[None]
             apart = color.delta_e(color.rgb_to_lab(result), color.rgb_to_lab(one.truth))

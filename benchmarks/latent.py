@@ -68,37 +68,34 @@ def filled(build: Callable[[], nn.Module], kind: str = "fp32") -> nn.Module:
     """A network with random weights and as little else in memory as when it is loaded."""
     import torch
 
-    from colorize.checkpoint import tensors
-    from colorize.networks.latent.unet import LatentUNet
+    from colorize.checkpoints import weights_io
+    from colorize.colorize_diffusion.unet import LatentUNet
 
-    with torch.device("meta"), tensors.Hollow():
+    with torch.device("meta"), weights_io.Hollow():
         module = build()
     if kind == "bf16" and isinstance(module, LatentUNet):
         module.lighten(torch.bfloat16)
-    tensors.fill(
-        "random", module, made({n: tuple(v.shape) for n, v in module.state_dict().items()})
-    )
+    weights_io.fill("random", module, made({n: tuple(v.shape) for n, v in module.state_dict().items()}))
     return module.eval()
 
 
 def make(folder: Path) -> dict[str, object]:
     """Write the files, the model's with a description that names CLIP's."""
     from colorize import recipes
-    from colorize.checkpoint import published, tensors
-    from colorize.networks.latent.clip import CLIPSpec
-    from colorize.recipes import values
+    from colorize.checkpoints import weights_io
+    from colorize.colorize_diffusion import published
+    from colorize.colorize_diffusion.clip import CLIPSpec
+    from colorize.recipes import overrides
 
-    tensors.write(folder / "model.safetensors", made(published.layout("v1")), {})
+    weights_io.write(folder / "model.safetensors", made(published.layout("v1")), {})
     recipe, clip = recipes.find("colorize-diffusion"), folder / "clip.safetensors"
     import torch
 
-    with torch.device("meta"), tensors.Hollow():
-        shapes = {
-            f"visual.{n}": tuple(v.shape) for n, v in CLIPSpec().pictures().state_dict().items()
-        }
-    tensors.write(clip, made(shapes), {})
+    with torch.device("meta"), weights_io.Hollow():
+        shapes = {f"visual.{n}": tuple(v.shape) for n, v in CLIPSpec().pictures().state_dict().items()}
+    weights_io.write(clip, made(shapes), {})
     own = replace(recipe, condition=replace(recipe.condition, encoder=str(clip)))
-    (folder / "config.json").write_text(json.dumps(values.to_dict(own)), "utf-8")
+    (folder / "config.json").write_text(json.dumps(overrides.to_dict(own)), "utf-8")
     return {}
 
 
@@ -106,7 +103,7 @@ def load(folder: Path, kind: str) -> dict[str, object]:
     """The published file, without CLIP."""
     import torch
 
-    from colorize.checkpoint import published
+    from colorize.colorize_diffusion import published
 
     dtype, kept = (torch.bfloat16 if kind == "bf16" else None), []
     path = folder / "model.safetensors"
@@ -118,8 +115,8 @@ def net(rows: int, kind: str) -> dict[str, object]:
     """One call of the U-Net for a picture of 512 pixels and a reference."""
     import torch
 
-    from colorize.networks.latent.cond import LatentCond
-    from colorize.networks.latent.unet import LatentUNetSpec
+    from colorize.colorize_diffusion.condition import LatentCond
+    from colorize.colorize_diffusion.unet import LatentUNetSpec
 
     module, x = filled(LatentUNetSpec().build, kind), torch.randn(rows, 4, CELLS, CELLS)
     cond = LatentCond(tokens=torch.randn(rows, TOKENS, WIDTH))
@@ -130,9 +127,9 @@ def part(name: str) -> dict[str, object]:
     """One call of a network around the U-Net."""
     import torch
 
-    from colorize.networks.latent.clip import CLIPSpec
-    from colorize.networks.latent.sketch import SketchSpec
-    from colorize.networks.latent.vae import VAESpec
+    from colorize.colorize_diffusion.clip import CLIPSpec
+    from colorize.colorize_diffusion.latent_space import SketchSpec
+    from colorize.colorize_diffusion.vae import VAESpec
 
     picture = torch.rand(1, 3, SIDE, SIDE) * 2 - 1
     if name == "sketch":
@@ -151,12 +148,13 @@ def picture(folder: Path, kind: str) -> dict[str, object]:
     """A picture of 512 pixels after a reference in two guided steps, and before it the loading of everything."""
     import torch
 
-    from colorize import checkpoint
+    from colorize.checkpoints import model_files
+    from colorize.colorize_diffusion.published import Wants
     from colorize.hints import Hints
 
-    wants = checkpoint.Wants(predicts="eps", dtype=torch.bfloat16 if kind == "bf16" else None)
+    wants = Wants(predicts="eps", dtype=torch.bfloat16 if kind == "bf16" else None)
     begin = time.perf_counter()
-    loaded = checkpoint.load(folder, wants=wants)
+    loaded = model_files.load(folder, wants=wants)
     told: dict[str, object] = {"load_seconds": round(time.perf_counter() - begin, 1)}
     hints = Hints(line=torch.ones(1, 1, SIDE, SIDE), reference=torch.zeros(1, 3, SIDE, SIDE))
     sampling, on = replace(loaded.recipe.sampling, steps=2), kind == "bf16"

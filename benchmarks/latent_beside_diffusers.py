@@ -18,9 +18,9 @@ import torch
 from latent import CELLS, TOKENS, WIDTH, made
 from torch import nn
 
-from colorize.checkpoint import tensors
-from colorize.networks.latent.cond import LatentCond
-from colorize.networks.latent.unet import LatentUNet, LatentUNetSpec
+from colorize.checkpoints import weights_io
+from colorize.colorize_diffusion.condition import LatentCond
+from colorize.colorize_diffusion.unet import LatentUNet, LatentUNetSpec
 
 LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -46,11 +46,11 @@ def theirs() -> nn.Module:
 
 def filled(build: Callable[[], nn.Module], dtype: torch.dtype) -> nn.Module:
     """Either network with random weights."""
-    with torch.device("meta"), tensors.Hollow():
+    with torch.device("meta"), weights_io.Hollow():
         module = build()
         module = module.lighten(dtype) if isinstance(module, LatentUNet) else module.to(dtype)
     shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    tensors.fill("random", module, made(shapes))
+    weights_io.fill("random", module, made(shapes))
     return module.eval()
 
 
@@ -92,11 +92,7 @@ def main(repeats: str = "5", *kinds: str) -> None:
             with torch.inference_mode():
                 spans = in_turn(calls, int(repeats))
             ratio = statistics.median(a / b for a, b in zip(*spans, strict=True))
-            told = {
-                "kind": kind,
-                "layout": name,
-                "ratio": round(ratio, 3),
-            }  # below 1: we are faster
+            told = {"kind": kind, "layout": name, "ratio": round(ratio, 3)}  # below 1: we are faster
             for who, row in zip(("ours", "theirs"), spans, strict=True):
                 told[who] = [round(value, 2) for value in row]
             print(json.dumps(told), flush=True)

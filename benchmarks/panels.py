@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from colorize.pictures.pages import find_bubbles, find_panels
-from colorize.pictures.pages.kept import inside, kept
+from colorize.images.manga_pages.bubbles import find_bubbles
+from colorize.images.manga_pages.panels import find_panels, inside, kept
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 if TYPE_CHECKING:
     from volumes import Made
 
-    from colorize.pictures.pages import Panel
+    from colorize.images.manga_pages.panels import Panel
 
 SIZE = (1600, 1120)
 LEAST = 300  # pixels of a bubble; what is smaller is a tip that another bubble cut off

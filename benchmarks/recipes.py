@@ -16,10 +16,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from colorize import recipes
-from colorize.colorizer import Colorizer
 from colorize.hints import Hints
-from colorize.recipes import Recipe
-from colorize.region_colorizer import RegionColorizer
+from colorize.model import Colorizer
+from colorize.recipes.recipe import Recipe
+from colorize.region_diffusion.system import RegionColorizer
 
 # variant -> million weights of the original and its operations per call, in 10^9, at our variant's size. The
 # Diffusarts and Color Diffusion encode their hints at every step anew, which is counted for the former two.
@@ -58,10 +58,7 @@ def seconds(model: Colorizer, hints: Hints, steps: int) -> dict[str, float]:
             middle = time.perf_counter()
             model.denoiser(x, t, cond)
             spans = [middle - begin, time.perf_counter() - middle]
-    return {
-        f"seconds_of_{count}_steps": round(spans[0] + count * spans[1], 2)
-        for count in sorted({steps, FEW})
-    }
+    return {f"seconds_of_{count}_steps": round(spans[0] + count * spans[1], 2) for count in sorted({steps, FEW})}
 
 
 def chosen(model: RegionColorizer, recipe: Recipe, hints: Hints, timed: bool) -> dict[str, float]:

@@ -13,27 +13,29 @@ from pathlib import Path
 
 import torch
 
-from colorize import checkpoint, painter
+from colorize.checkpoints import model_files
+from colorize.coloring import paint
+from colorize.coloring.options import Job, Named, Options
 from colorize.evaluation import metrics
 from colorize.evaluation.samples import samples
-from colorize.pictures import files
+from colorize.images.image import from_tensor
 
 
 def main(data: str, limit: int = 0) -> None:
     """Print CIEDE2000 to the truth, and how near the mixed results lie to the fitting one's."""
-    loaded, scores = checkpoint.load("mini"), []
+    loaded, scores = model_files.load("mini"), []
     fitting = {one.file: one for one in samples(Path(data), "cross", limit=limit)}
     unrelated = {one.file: one for one in samples(Path(data), "shuffled")}
-    options = painter.Options(kind="line", force=True)
+    options = Options(kind="line", force=True)
     for name in fitting.keys() & unrelated.keys():
         pair = []
         for one in (fitting[name], unrelated[name]):
             assert one.reference is not None
-            pair.append(painter.Named("one", files.from_tensor(one.reference)))
-        drawing, truth = files.from_tensor(fitting[name].drawing), fitting[name].truth
+            pair.append(Named("one", from_tensor(one.reference)))
+        drawing, truth = from_tensor(fitting[name].drawing), fitting[name].truth
         ways = (pair[:1], pair[1:], pair, pair[::-1])
-        jobs = [painter.Job(name, drawing, tuple(way)) for way in ways]
-        outcomes = list(painter.paint_all(loaded, jobs, options))
+        jobs = [Job(name, drawing, tuple(way)) for way in ways]
+        outcomes = list(paint.paint_all(loaded, jobs, options))
         if any(outcome.error for outcome in outcomes):
             continue
         made = [outcome.painted[0].picture.tensor() for outcome in outcomes]

@@ -12,32 +12,29 @@ import random
 import sys
 from pathlib import Path
 
-from colorize import checkpoint, painter
+from colorize.checkpoints import model_files
+from colorize.coloring import paint
+from colorize.coloring.options import Job, Named, Options
 from colorize.evaluation.metrics import palette_distance
-from colorize.pictures import files
-from colorize.pictures.folder import read_folder
+from colorize.images import files
+from colorize.images.dataset_folder import read_folder
 
 
 def main(data: str, model: str = "mini", limit: int = 1000) -> None:
     """Print the share of pairs that succeed, and of single results."""
     rows = read_folder(Path(data), "validation")
-    rng, loaded = random.Random(0), checkpoint.load(model)
+    rng, loaded = random.Random(0), model_files.load(model)
     wins, halves, pairs = 0, 0, 0
     for row in [row for row in rows if row.line][:limit]:
-        named = [
-            painter.Named(other.file.name, files.read(other.file)) for other in rng.sample(rows, 2)
-        ]
-        jobs = [
-            painter.Job(row.file.name, row.line or row.file, references=(one,)) for one in named
-        ]
-        outcomes = list(painter.paint_all(loaded, jobs, painter.Options(kind="line")))
+        named = [Named(other.file.name, files.read(other.file)) for other in rng.sample(rows, 2)]
+        jobs = [Job(row.file.name, row.line or row.file, references=(one,)) for one in named]
+        outcomes = list(paint.paint_all(loaded, jobs, Options(kind="line")))
         if any(outcome.error for outcome in outcomes):
             continue  # a reference without color is refused
         references = [one.picture.tensor() for one in named]
         results = [outcome.painted[0].picture.tensor() for outcome in outcomes]
         near = [
-            float(palette_distance(result, references[own]))
-            < float(palette_distance(result, references[1 - own]))
+            float(palette_distance(result, references[own])) < float(palette_distance(result, references[1 - own]))
             for own, result in enumerate(results)
         ]
         wins, halves, pairs = wins + all(near), halves + sum(near), pairs + 1

@@ -9,18 +9,18 @@ from colorize.errors import ColorizeError
 
 TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all that is here
 if TYPE_CHECKING:
-    from colorize.checkpoint import load
-    from colorize.painter import paint
+    from colorize.checkpoints.model_files import load
+    from colorize.coloring.paint import paint
 
 
 def __getattr__(name: str) -> object:
     """Import torch and the networks only when a caller really asks for them (PEP 562)."""
     if name == "load":
-        from colorize.checkpoint import load
+        from colorize.checkpoints.model_files import load
 
         return load
     if name == "paint":
-        from colorize.painter import paint
+        from colorize.coloring.paint import paint
 
         return paint
     raise AttributeError(f"module `colorize` has no attribute `{name}`")

@@ -8,7 +8,7 @@ from colorize import interrupts
 def main() -> None:
     """Run the program; Ctrl-C is taken over before anything that takes time is imported."""
     interrupts.watch()
-    from colorize.cli import main as run
+    from colorize.cli.app import main as run
 
     run()
 

@@ -30,16 +30,9 @@ class Hint:
 
 LINE = Hint("line", 1, "line art; paper +1, ink -1", "line_file_name", "the drawing itself")
 GRAY = Hint("gray", 1, "gray picture, luma in [-1, 1]", "", "the picture itself")
-REFERENCE = Hint(
-    "reference", 3, "a picture whose colors to use", "reference_file_names", "--ref PICTURE", True
-)
+REFERENCE = Hint("reference", 3, "a picture whose colors to use", "reference_file_names", "--ref PICTURE", True)
 HINTS = Hint(
-    "hints",
-    4,
-    "color dots and strokes: RGB and a mask",
-    "hint_file_name",
-    "--hint X,Y=COLOR or --hints PICTURE",
-    True,
+    "hints", 4, "color dots and strokes: RGB and a mask", "hint_file_name", "--hint X,Y=COLOR or --hints PICTURE", True
 )
 
 

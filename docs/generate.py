@@ -10,8 +10,9 @@ os.environ.update(NO_COLOR="1", COLUMNS="100", TERMINAL_WIDTH="100", TERM="dumb"
 
 from typer.testing import CliRunner
 
-from colorize import checkpoint, recipes
-from colorize.cli import app
+from colorize import recipes
+from colorize.checkpoints import model_files
+from colorize.cli.app import app
 from colorize.recipes.recipe import Recipe
 
 PLACE = Path(__file__).parent / "reference"
@@ -31,7 +32,7 @@ def command_line() -> str:
 
 def row(name: str, recipe: Recipe) -> str:
     """Return one line of the table of recipes."""
-    weights = sum(weight.numel() for weight in checkpoint.hollow(recipe).parameters()) / 1e6
+    weights = sum(weight.numel() for weight in model_files.hollow(recipe).parameters()) / 1e6
     walk = recipe.sampling
     return (
         f"| `{name}` | {', '.join(recipe.hints)} | {type(recipe.space).__name__} |"

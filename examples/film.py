@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from colorize import checkpoint, painter
-from colorize.painter import album
-from colorize.pictures import files
+from colorize.checkpoints import model_files
+from colorize.coloring import album, paint
+from colorize.coloring.options import Job, Named, Options
+from colorize.images import files
 
 
 def main(sketch: Path, reference: Path, out: Path, steps: int = 20) -> None:
     """Color one drawing and write what the model expected after every step."""
-    named = painter.Named(reference.name, files.read(reference))
-    job = painter.Job(sketch.name, sketch, references=(named,))
-    options = painter.Options(steps=steps, film=True)
-    for outcome in painter.paint_all(checkpoint.load("mini"), [job], options):
+    named = Named(reference.name, files.read(reference))
+    job = Job(sketch.name, sketch, references=(named,))
+    options = Options(steps=steps, film=True)
+    for outcome in paint.paint_all(model_files.load("mini"), [job], options):
         if outcome.error:
             raise outcome.error
         album.write_film(outcome.painted[0].frames, out)

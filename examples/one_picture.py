@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import colorize
-from colorize.pictures import files
+from colorize.images import files
 
 if __name__ == "__main__":
     sketch, reference, out = sys.argv[1:4]

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import torch
 
-from colorize import checkpoint
-from colorize.diffusion.schedule import Cosine
-from colorize.networks.colors import HintMap
-from colorize.networks.conditions import Drawing, Together
+from colorize.checkpoints import model_files
+from colorize.diffusion.schedules import Cosine
+from colorize.networks.conditions import Drawing, HintMap, Together
 from colorize.networks.spaces import Field
 from colorize.networks.unet import UNetSpec
 from colorize.recipes import find
-from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
-from colorize.training.data import Pictures
+from colorize.recipes.objective import Denoising
+from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.training.batches import Pictures
+from colorize.training.loop import fit
 from colorize.training.run import objective
 from colorize.training.settings import Fit
-from colorize.training.trainer import fit
 
 DOTS = Recipe(
     name="mini",  # a checkpoint names the recipe it starts from; the values below go with it
@@ -47,7 +47,7 @@ def main(data: str, out: str, steps: int = 20) -> None:
     for progress in fit(model, learn, pictures, settings, run):
         if progress.loss is not None:
             print(f"step {progress.step}: loss {progress.loss:.3f}")
-    checkpoint.save(model, DOTS, run / "dots.safetensors")
+    model_files.save(model, DOTS, run / "dots.safetensors")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from colorize.diffusion.denoiser import Denoiser
 from colorize.diffusion.names import SAMPLERS
 from colorize.diffusion.samplers import walk
-from colorize.diffusion.schedule import Cosine, draw, times
+from colorize.diffusion.schedules import Cosine, draw, times
 
 WAVES = math.pi * torch.tensor([0.5, 1.0, 2.0, 4.0])  # how the network sees the time
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from colorize.diffusion.denoiser import Denoise
 from colorize.diffusion.samplers import State, walk
-from colorize.diffusion.schedule import Cosine, Linear, Schedule, expand
+from colorize.diffusion.schedules import Cosine, Linear, Schedule, expand
 
 MILD = Linear(1e-6, 1e-2)  # AnimeDiffusion's: the walk begins with some picture left
 ZERO = Cosine(zero_snr=True)  # the walk begins at alpha = 0

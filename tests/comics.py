@@ -7,7 +7,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from drawings import sketch
 
-from colorize.pictures import files
+from colorize.images.encode import encode
+from colorize.images.image import Picture
 
 INFO = b"<?xml version='1.0'?><ComicInfo><Title>One</Title></ComicInfo>"
 
@@ -16,7 +17,7 @@ def page(number: int, suffix: str = ".png") -> bytes:
     """A drawing like no other."""
     pixels = sketch().pixels.copy()
     pixels[:3, : number + 1] = 0
-    return files.encode(files.Picture(pixels, format="PNG", mode="RGB"), suffix)
+    return encode(Picture(pixels, format="PNG", mode="RGB"), suffix)
 
 
 def pack(path: str = "book.cbz", pages: int = 3, **more: bytes) -> Path:

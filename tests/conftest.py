@@ -19,8 +19,8 @@ from saved import file as file
 from saved import system as system
 
 from colorize import recipes
+from colorize.recipes.overrides import override
 from colorize.recipes.recipe import Recipe
-from colorize.recipes.values import override
 
 TINY = {
     "mini": (

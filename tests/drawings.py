@@ -9,14 +9,15 @@ import torch
 from conftest import figure, tiny
 from typer.testing import CliRunner, Result
 
-from colorize import checkpoint
-from colorize.checkpoint import Loaded
-from colorize.cli import app
+from colorize.checkpoints import model_files
+from colorize.checkpoints.model_files import Loaded
+from colorize.cli.app import app
+from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.paint import Outcome, paint_all
 from colorize.errors import ColorizeError
-from colorize.painter import Job, Named, Options, Outcome, paint_all
-from colorize.pictures import files
-from colorize.pictures.picture import Picture
-from colorize.recipes.values import override
+from colorize.images import files
+from colorize.images.image import Picture, from_tensor
+from colorize.recipes.overrides import override
 
 DOT = '{"points": [{"x": 60, "y": 90, "color": "#ff0000", "radius": 8}]}'
 
@@ -79,7 +80,7 @@ def refused(job: Job, loaded: Loaded = MINI, **changes: object) -> ColorizeError
 
 def furnish() -> None:
     """Put into the working folder: a tiny model, a drawing, a reference, and a folder of two drawings."""
-    checkpoint.save(MINI.colorizer, MINI.recipe, Path("tiny.safetensors"))
+    model_files.save(MINI.colorizer, MINI.recipe, Path("tiny.safetensors"))
     files.write(sketch(), Path("sketch.png"))
     files.write(colored(), Path("ref.png"))
     files.write(sketch(step=22), Path("pages/1/p1.png"))
@@ -89,7 +90,7 @@ def furnish() -> None:
 def series(folder: Path, count: int = 10) -> None:
     """Put some color pictures into a new folder."""
     for index in range(count):
-        files.write(files.from_tensor(2 * figure(index)[None] - 1), folder / f"{index}.png")
+        files.write(from_tensor(2 * figure(index)[None] - 1), folder / f"{index}.png")
 
 
 def run(*arguments: str, stdin: bytes | None = None) -> Result:

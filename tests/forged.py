@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from colorize.checkpoint.foreign import read
+from colorize.checkpoints.pickles import read
 from colorize.errors import ColorizeError
 
 
@@ -29,9 +29,7 @@ def refusal(path: Path) -> str:
 class Storage:
     """In a pickle: the storage of an entry, as PyTorch notes it."""
 
-    def __init__(
-        self, kind: object = torch.FloatStorage, key: object = "0", count: object = 4
-    ) -> None:
+    def __init__(self, kind: object = torch.FloatStorage, key: object = "0", count: object = 4) -> None:
         self.pid = ("storage", kind, key, "cpu", count)
 
 
@@ -45,9 +43,7 @@ class Fake:
         return self.call, self.arguments
 
 
-def fake(
-    storage: object = None, offset: object = 0, size: object = (4,), stride: object = (1,)
-) -> Fake:
+def fake(storage: object = None, offset: object = 0, size: object = (4,), stride: object = (1,)) -> Fake:
     return Fake(storage or Storage(), offset, size, stride, False, OrderedDict())
 
 
@@ -56,9 +52,7 @@ class Pickler(pickle.Pickler):
         return value.pid if isinstance(value, Storage) else None
 
 
-def archive(
-    path: Path, index: object, entries: dict[str, bytes] | None = None, pack: int = 0
-) -> Path:
+def archive(path: Path, index: object, entries: dict[str, bytes] | None = None, pack: int = 0) -> Path:
     """A checkpoint made by hand: an index (bytes, or a value to pickle) and entries beside it."""
     stream = io.BytesIO()
     Pickler(stream, 2).dump(index)

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from colorize.checkpoint import published
+from colorize.colorize_diffusion import published
 
 HALF = "first_stage_model."
 PERIOD = 65_537  # random numbers, of which every tensor is a piece; a prime, so that no shape repeats itself

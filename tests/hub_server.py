@@ -36,9 +36,7 @@ class Hub:
     sums: dict[str, str] = field(default_factory=dict)  # file: a sha256 that the Hub claims wrongly
     asked: list[str] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
-    sent: list[tuple[str, str | None, str | None]] = field(
-        default_factory=list
-    )  # by the other host
+    sent: list[tuple[str, str | None, str | None]] = field(default_factory=list)  # by the other host
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -85,9 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.refuse(404, "EntryNotFound", commit)
         elif file.endswith(".safetensors"):
             sha256 = self.hub.sums.get(file) or hashlib.sha256(data).hexdigest()
-            where = (
-                f"{self.hub.url.replace('127.0.0.1', 'localhost')}/elsewhere/{commit}/{quote(file)}"
-            )
+            where = f"{self.hub.url.replace('127.0.0.1', 'localhost')}/elsewhere/{commit}/{quote(file)}"
             told = {"X-Repo-Commit": commit, "ETag": '"pointer"', "Location": where}
             linked = {"X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(data))}
             self.answer(302, b"", told | linked)
@@ -143,9 +139,7 @@ def serving(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         (NEW, "config.json"): b"{}",
         (OLD, "model.safetensors"): b"old weights",
     }
-    thing = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), type("Bound", (Handler,), {"hub": held})
-    )
+    thing = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": held}))
     held.url = f"http://127.0.0.1:{thing.server_port}"
     threading.Thread(target=thing.serve_forever, args=(0.01,), daemon=True).start()
     template = held.url + "/{repo_id}/resolve/{revision}/{filename}"
@@ -154,9 +148,7 @@ def serving(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
-    monkeypatch.setattr(
-        constants, "DOWNLOAD_CHUNK_SIZE", 4
-    )  # bytes, so that little weights can break
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4)  # bytes, so that little weights can break
     monkeypatch.setattr(constants, "AGENT_HARNESSES_PATH", str(tmp_path / "telemetry"))
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # between retries
     for name in ("HF_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):

@@ -10,17 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-WORDS = (
-    "WHAT IS",
-    "THAT?!",
-    "I NEVER",
-    "SAID SO",
-    "LOOK OUT",
-    "HERE WE",
-    "GO AGAIN",
-    "HM...",
-    "NO WAY",
-)
+WORDS = ("WHAT IS", "THAT?!", "I NEVER", "SAID SO", "LOOK OUT", "HERE WE", "GO AGAIN", "HM...", "NO WAY")
 FONT = cv2.FONT_HERSHEY_DUPLEX
 
 
@@ -93,14 +83,10 @@ def _houses(canvas: np.ndarray, rng: Generator, unit: int, colored: bool) -> Non
     for left in np.arange(0, 1, 0.22):
         roof = int(height * rng.uniform(0.2, 0.6))
         x0, x1 = int(width * left), int(width * (left + rng.uniform(0.12, 0.2)))
-        _area(
-            canvas, [(x0, roof), (x1, roof), (x1, height), (x0, height)], shade(rng, colored), unit
-        )
+        _area(canvas, [(x0, roof), (x1, roof), (x1, height), (x0, height)], shade(rng, colored), unit)
         for y in range(roof + 8 * unit, height, 16 * unit):
             for x in range(x0 + 5 * unit, x1 - 8 * unit, 12 * unit):
-                cv2.rectangle(
-                    canvas, (x, y), (x + 5 * unit, y + 8 * unit), BLACK, max(1, unit // 2)
-                )
+                cv2.rectangle(canvas, (x, y), (x + 5 * unit, y + 8 * unit), BLACK, max(1, unit // 2))
 
 
 def figure(canvas: np.ndarray, rng: Generator, unit: int, colored: bool) -> None:
@@ -109,32 +95,19 @@ def figure(canvas: np.ndarray, rng: Generator, unit: int, colored: bool) -> None
     head = min(height, width) * rng.uniform(0.13, 0.24)
     x, y = width * rng.uniform(0.25, 0.75), height * rng.uniform(0.35, 0.6)
     skin, hair = shade(rng, colored, (225, 256)), shade(rng, colored, (0, 200))
-    coat = [
-        (x - head * 0.4, y + head),
-        (x + head * 0.4, y + head),
-        (x + head * 1.6, y + head * 1.8),
-    ]
-    coat += [
-        (x + head * 1.8, height + 9),
-        (x - head * 1.8, height + 9),
-        (x - head * 1.6, y + head * 1.8),
-    ]
+    coat = [(x - head * 0.4, y + head), (x + head * 0.4, y + head), (x + head * 1.6, y + head * 1.8)]
+    coat += [(x + head * 1.8, height + 9), (x - head * 1.8, height + 9), (x - head * 1.6, y + head * 1.8)]
     _area(canvas, coat, shade(rng, colored), unit)
     _oval(canvas, (x, y - head * 0.2), (head * 1.1, head * 1.15), hair, unit)
     _oval(canvas, (x, y), (head * 0.85, head), skin, unit)
     spikes = [
-        (x + head * at, y - head * (0.55 if step % 2 else 1))
-        for step, at in enumerate(np.linspace(-0.9, 0.9, 9))
+        (x + head * at, y - head * (0.55 if step % 2 else 1)) for step, at in enumerate(np.linspace(-0.9, 0.9, 9))
     ]
     _area(canvas, [*spikes, (x + head, y - head * 1.1), (x - head, y - head * 1.1)], hair, unit)
     for side in (-0.38, 0.38):
         _oval(canvas, (x + side * head, y + head * 0.1), (head * 0.16, head * 0.2), WHITE, unit)
         _oval(canvas, (x + side * head, y + head * 0.13), (head * 0.08, head * 0.12), BLACK, unit)
-    _stroke(
-        canvas,
-        [(x - head * 0.2, y + head * 0.6), (x, y + head * 0.65), (x + head * 0.2, y + head * 0.6)],
-        unit,
-    )
+    _stroke(canvas, [(x - head * 0.2, y + head * 0.6), (x, y + head * 0.65), (x + head * 0.2, y + head * 0.6)], unit)
 
 
 def _points(places: object) -> np.ndarray:
@@ -150,9 +123,7 @@ def _area(canvas: np.ndarray, places: object, fill: tuple[int, ...], unit: int) 
     cv2.polylines(canvas, [_points(places)], True, BLACK, unit, cv2.LINE_AA)
 
 
-def _oval(
-    canvas: np.ndarray, center: object, axes: object, fill: tuple[int, ...], unit: int
-) -> None:
+def _oval(canvas: np.ndarray, center: object, axes: object, fill: tuple[int, ...], unit: int) -> None:
     where = tuple(_points(center).tolist()), tuple(np.maximum(_points(axes), 1).tolist())
     cv2.ellipse(canvas, *where, 0, 0, 360, fill, cv2.FILLED)
     cv2.ellipse(canvas, *where, 0, 0, 360, BLACK, unit, cv2.LINE_AA)
@@ -189,9 +160,7 @@ def _rows(ink: np.ndarray, rng: Generator, unit: int) -> np.ndarray:
             word = word[:-1]
         wide = cv2.getTextSize(word, FONT, scale, 1)[0][0]
         y = round(height / 2 + (row - (count - 1) / 2) * tall * 1.7 + tall / 2)
-        cv2.putText(
-            ink, word, ((width - wide) // 2, y), FONT, scale, 255, max(1, unit // 2), cv2.LINE_AA
-        )
+        cv2.putText(ink, word, ((width - wide) // 2, y), FONT, scale, 255, max(1, unit // 2), cv2.LINE_AA)
     return ink
 
 

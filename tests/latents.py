@@ -11,11 +11,12 @@ from conftest import tiny
 from safetensors.torch import save_file
 from torch import nn
 
-from colorize.checkpoint import latent, published
-from colorize.networks.latent.clusters import ClusterSpec, ThresholdSpec
-from colorize.networks.latent.doors import SketchAndReference
-from colorize.networks.latent.sides import SideSpec
-from colorize.recipes import Recipe, values
+from colorize.colorize_diffusion import published
+from colorize.colorize_diffusion.controls import SketchAndReference
+from colorize.colorize_diffusion.system import ClusterSpec, SystemSpec, ThresholdSpec
+from colorize.colorize_diffusion.unet_blocks import SideSpec
+from colorize.recipes import overrides
+from colorize.recipes.recipe import Recipe
 
 LEVELS = {"widths": (32, 32), "blocks": (1, 1), "attention": (0, 1), "head": 16}
 
@@ -28,9 +29,7 @@ def recipe(version: str = "v1", encoder: str = "") -> Recipe:
     condition = replace(condition, encoder=encoder)
     if version == "v1.5":
         net = replace(net, lora=(4, 0.5))
-        condition = replace(
-            condition, threshold=ThresholdSpec(16, 24), clusters=ClusterSpec(24, 256, 1, 8)
-        )
+        condition = replace(condition, threshold=ThresholdSpec(16, 24), clusters=ClusterSpec(24, 256, 1, 8))
     if version == "v2":
         net = replace(net, lora=(4, 4), tuned=(False, True), sides=True)
         condition = replace(condition, sides=SideSpec(**LEVELS, labels=32))
@@ -65,10 +64,10 @@ def published_folder(folder: Path, version: str = "v1", told: bool = True) -> Pa
     state = {name: value.contiguous() for name, value in system.state_dict().items()}
     save_file(state, folder / "model.safetensors")
     if told:
-        (folder / "config.json").write_text(json.dumps(values.to_dict(described)), "utf-8")
+        (folder / "config.json").write_text(json.dumps(overrides.to_dict(described)), "utf-8")
     return folder
 
 
 def latent_system(of: Recipe) -> nn.Module:
     """The networks of a recipe under their published names, with fresh weights."""
-    return published.SystemSpec.build(latent.spec(of))
+    return SystemSpec.build(published.spec(of))

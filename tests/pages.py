@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from colorize.evaluation import baselines, shots
-from colorize.evaluation.evaluate import evaluate
-from colorize.evaluation.page import Chapter, page
+from colorize.evaluation import baselines, sheets
+from colorize.evaluation.html import Chapter, page
+from colorize.evaluation.pictures import Store
 from colorize.evaluation.report import Entry
-from colorize.evaluation.samples import Sample, Samples, Store, samples
+from colorize.evaluation.samples import Sample, Samples, samples
+from colorize.evaluation.score import evaluate
 
 NAME = '<b>&"model'
 
@@ -39,14 +40,12 @@ def chapter(task: Samples, small: bool = True) -> Chapter:
     results: dict[str, bytes] = {}
 
     def keeping(sample: Sample) -> torch.Tensor:
-        results[sample.file] = shots.thumbnail(tinted(sample))
+        results[sample.file] = sheets.thumbnail(tinted(sample))
         return tinted(sample)
 
     ways = {NAME: keeping} | {b.name: b.paint for b in baselines.applying(task.protocol.mode)}
-    entries = tuple(
-        Entry(name, task.protocol, tuple(evaluate(paint, task)), {}) for name, paint in ways.items()
-    )
-    return Chapter(entries, tuple(shots.shots(task, entries, results)) if small else ())
+    entries = tuple(Entry(name, task.protocol, tuple(evaluate(paint, task)), {}) for name, paint in ways.items())
+    return Chapter(entries, tuple(sheets.shots(task, entries, results)) if small else ())
 
 
 def made(root: Path, prefix: str = "") -> str:

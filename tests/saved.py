@@ -13,15 +13,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from colorize import recipes
-from colorize.checkpoint import load, save
-from colorize.colorizer import Colorizer
-from colorize.diffusion.schedule import Cosine
+from colorize.checkpoints.model_files import load, save
+from colorize.diffusion.schedules import Cosine
 from colorize.errors import ColorizeError
-from colorize.networks.conditions import Drawing, HintMap, ReferenceTokens, Together
+from colorize.model import Colorizer
+from colorize.networks.conditions import Drawing, HintMap, Together
+from colorize.networks.encoders import ReferenceTokens
 from colorize.networks.spaces import Field
 from colorize.networks.unet import UNetSpec
-from colorize.recipes import values
-from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
+from colorize.recipes import overrides
+from colorize.recipes.objective import Denoising
+from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
 
 # A system that takes every hint and walks from noise to the color under the ink, through two of the U-Net's doors.
 WALK = Stage(
@@ -49,9 +51,7 @@ WALKER = replace(
     recipes.find("mini"),
     space=Field(patch=2),
     condition=Together((Drawing(2), HintMap(2), ReferenceTokens(width=16, size=16))),
-    denoiser=DenoiserSpec(
-        net=UNetSpec(attention=(1,), heads=2, feed_forward=1, groups=8), predicts="v"
-    ),
+    denoiser=DenoiserSpec(net=UNetSpec(attention=(1,), heads=2, feed_forward=1, groups=8), predicts="v"),
     schedule=Cosine(zero_snr=True),
     pretrain=WALK,
     finetune=WALK,
@@ -90,9 +90,7 @@ def file(system: Colorizer, tmp_path: Path) -> Path:
 
 
 def changed(
-    file: Path,
-    header: dict[str, str | None] | None = None,
-    tensors: dict[str, Tensor | None] | None = None,
+    file: Path, header: dict[str, str | None] | None = None, tensors: dict[str, Tensor | None] | None = None
 ) -> Path:
     """The same file with other words in its header, and other tensors (None: without)."""
     with safe_open(file, "pt") as old:
@@ -108,7 +106,7 @@ def changed(
 
 def described(file: Path, **settings: object) -> Path:
     """The same file with other values of the recipe."""
-    data = json.loads(json.dumps(values.to_dict(TINY)))
+    data = json.loads(json.dumps(overrides.to_dict(TINY)))
     for way, value in settings.items():
         *parents, last = way.split("__")
         place = data

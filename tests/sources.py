@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from colorize.training.prepare import Prepare, Summary, prepare, report
+from colorize.datasets.prepare import Prepare, Summary, prepare, report
 
 SIDE = 48
 SMALL = {"size": SIDE, "styles": ("xdog",), "workers": 1}
@@ -46,11 +46,7 @@ def run(source: Path | str, target: Path, **values: object) -> Summary:
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file but the journal, whose lines stand in the order of the work."""
     files = (path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in files
-        if path.name != ".prepare.jsonl"
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files if path.name != ".prepare.jsonl"}
 
 
 def side_by_side(root: Path, color_left: bool) -> Path:

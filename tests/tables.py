@@ -43,10 +43,7 @@ def row(seed: int, form: str = "PNG") -> dict[str, object]:
         "sketch": sketch(seed),
         "sketch_and_scribbles_merged": scribbled(seed),
     }
-    return {
-        name: {"bytes": encoded(pixels, form), "path": f"{seed}.png"}
-        for name, pixels in pictures.items()
-    }
+    return {name: {"bytes": encoded(pixels, form), "path": f"{seed}.png"} for name, pixels in pictures.items()}
 
 
 def table(path: Path, rows: list[dict[str, object]], group: int = 2) -> Path:

@@ -12,12 +12,12 @@ import pytest
 from sources import SMALL, colored, contents, drawing, run, save, stories
 from tables import encoded
 
+from colorize.datasets.folders import Found
+from colorize.datasets.prepare import Prepare, prepare
+from colorize.datasets.sources import look
 from colorize.errors import ColorizeError
-from colorize.pictures import zipped
-from colorize.pictures.folder import read_folder
-from colorize.training.layouts import Found
-from colorize.training.prepare import Prepare, prepare
-from colorize.training.sources import look
+from colorize.images import archives
+from colorize.images.dataset_folder import read_folder
 
 
 def pack(path: Path, members: dict[str, bytes], method: int = ZIP_DEFLATED) -> Path:
@@ -140,9 +140,7 @@ def test_ten_thousand_pictures_are_listed(tmp_path):
 # Hostile archives
 
 
-def refusals(
-    root: Path, *members: tuple[ZipInfo | str, bytes], method: int = ZIP_DEFLATED
-) -> Found:
+def refusals(root: Path, *members: tuple[ZipInfo | str, bytes], method: int = ZIP_DEFLATED) -> Found:
     """What is found in an archive with one good picture and others."""
     pack(root / "a.zip", {"good.png": picture(1)})
     with ZipFile(root / "a.zip", "a", method) as archive:
@@ -153,9 +151,7 @@ def refusals(
     return found
 
 
-@pytest.mark.parametrize(
-    "name", ["../evil.png", "/evil.png", "a/../../evil.png", "C:/evil.png", "..\\evil.png"]
-)
+@pytest.mark.parametrize("name", ["../evil.png", "/evil.png", "a/../../evil.png", "C:/evil.png", "..\\evil.png"])
 def test_names_that_point_out_of_the_archive_are_refused(tmp_path, name):
     root = tmp_path / "deep/er"
     found = refusals(root, (name, picture(2)))
@@ -167,12 +163,7 @@ def test_names_that_point_out_of_the_archive_are_refused(tmp_path, name):
 def test_links_and_archives_inside_are_refused_and_other_files_passed_over(tmp_path):
     link = ZipInfo("link.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    other = (
-        ("inner.zip", b"PK"),
-        ("notes.txt", b"a"),
-        ("__MACOSX/._a.png", b"b"),
-        (".b.png", b"c"),
-    )
+    other = (("inner.zip", b"PK"), ("notes.txt", b"a"), ("__MACOSX/._a.png", b"b"), (".b.png", b"c"))
     found = refusals(tmp_path, (link, b"/etc/passwd"), *other)
     assert [reason.split("` ")[1] for _, reason in found.lost] == [
         "is a link", "is an archive in an archive",
@@ -200,9 +191,9 @@ def test_encrypted_pictures_are_refused(tmp_path):
 
 
 def test_too_large_a_picture_is_refused_and_too_swollen_an_archive(tmp_path, monkeypatch):
-    monkeypatch.setattr(zipped, "LARGEST", 2**20)
+    monkeypatch.setattr(archives, "LARGEST", 2**20)
     assert "has 2 MiB, of at most 1" in refusals(tmp_path, ("a.png", bytes(2**21))).lost[0][1]
-    monkeypatch.setattr(zipped, "HARMLESS", 2**20)
+    monkeypatch.setattr(archives, "HARMLESS", 2**20)
     with pytest.raises(ColorizeError, match=r"would unpack to 2 MiB, .* times its size"):
         look(tmp_path)
 

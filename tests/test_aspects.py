@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 
 from colorize import recipes
 from colorize.errors import ColorizeError
+from colorize.recipes.overrides import override
 from colorize.recipes.recipe import Stage
-from colorize.recipes.values import override
-from colorize.training import aspects, run, store
-from colorize.training.data import Pictures
-from colorize.training.order import settings
+from colorize.training import batches, picture_store, run
+from colorize.training.batches import Pictures
+from colorize.training.job import Order, settings
+from colorize.training.resume import WEIGHTS
 
 THREE = ("1:1", "3:4", "4:3")
 
@@ -39,9 +40,7 @@ def slopes(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def pictures(
-    folder: Path, shapes: tuple[str, ...] = THREE, size: int = 64, **mix: object
-) -> Pictures:
+def pictures(folder: Path, shapes: tuple[str, ...] = THREE, size: int = 64, **mix: object) -> Pictures:
     recipe = tiny("anime-diffusion")
     plain = {"restyle": 0.0, "flip": 0.0, "warp": 0.0, "other": 0.0}
     mixed = replace(recipe.pretrain.mix, **plain | mix)
@@ -84,16 +83,14 @@ def test_a_foreign_reference_is_not_stretched(slopes):
     batch = pictures(slopes, ("1:2",), other=1.0).batch(0)
     seen = (batch.hints["reference"] + 1) * 127.5
     across, along = seen[:, 0].diff(dim=2), seen[:, 1].diff(dim=1)
-    torch.testing.assert_close(
-        across[:, :, 8:-8].mean((1, 2)), along[:, 8:-8].mean((1, 2)), rtol=0.06, atol=0
-    )
+    torch.testing.assert_close(across[:, :, 8:-8].mean((1, 2)), along[:, 8:-8].mean((1, 2)), rtol=0.06, atol=0)
 
 
 def test_a_batch_of_shapes_depends_on_its_number_only(slopes, monkeypatch):
     inside = pictures(slopes, crop=0.7)
     inside.batch(0)
     wanted = inside.batch(5)
-    monkeypatch.setattr(store, "MEMORY", 0)  # pictures are read one by one
+    monkeypatch.setattr(picture_store, "MEMORY", 0)  # pictures are read one by one
     read = pictures(slopes, crop=0.7).batch(5)
     assert torch.equal(read.color, wanted.color)
     assert torch.equal(read.hints["line"], wanted.hints["line"])
@@ -109,12 +106,12 @@ def test_without_aspects_nothing_is_drawn_for_them(slopes):
 def test_the_published_sizes_come_out_at_steps_of_64():
     stage = Stage(size=768, aspects=("1:1", "11:13", "13:11", "7:5", "5:7", "5:3", "3:5"))
     published = [(768, 768), (832, 704), (704, 832), (640, 896), (896, 640), (576, 960), (960, 576)]
-    assert aspects.sizes(stage, 64) == published
+    assert batches.sizes(stage, 64) == published
 
 
 @pytest.mark.parametrize(("name", "step"), [("diffusart", 16), ("anime-diffusion", 8)])
 def test_sides_are_multiples_of_what_the_coarsest_level_sees_as_one_pixel(name, step):
-    assert aspects.multiple(recipes.find(name)) == step
+    assert batches.multiple(recipes.find(name)) == step
 
 
 @pytest.mark.parametrize("wrong", ["", "1", "3x4", "0:1", "1:0", "-3:4", "9:1", "1:99999", "²:4"])
@@ -138,12 +135,12 @@ def test_a_stopped_run_on_several_shapes_goes_on_as_if_it_had_not(slopes, tmp_pa
     numbers = replace(settings(recipe.pretrain), device="cpu", precision="fp32")
     ends = []
     for stop in (2, 4):
-        order = run.Order(recipe, "pretrain", slopes, tmp_path / f"run{stop}", numbers)
+        order = Order(recipe, "pretrain", slopes, tmp_path / f"run{stop}", numbers)
         for progress in run.Training(order).steps():
             if progress.step == stop:
                 break
         again = run.Training(order)
         list(again.steps())
-        ends.append(load_file(order.out / run.WEIGHTS))
+        ends.append(load_file(order.out / WEIGHTS))
     for name, value in ends[0].items():
         assert torch.equal(value, ends[1][name])

@@ -8,7 +8,7 @@ import torch
 from colorize.errors import ColorizeError
 from colorize.evaluation import baselines
 from colorize.evaluation.samples import MODES, Sample
-from colorize.pictures.color import luminance
+from colorize.images.color import luminance
 
 SIDE = 64
 RED = torch.tensor([0.8, -0.6, -0.6])
@@ -156,12 +156,7 @@ def test_only_gray_applies_when_nothing_is_given():
 
 def test_a_stranger_can_be_copied_and_a_palette_cannot():
     found = {mode: [one.name for one in baselines.applying(mode)] for mode in MODES}
-    assert found["shuffled"] == [
-        "gray",
-        "reference-statistics",
-        "reference-copy",
-        "region-matcher",
-    ]
+    assert found["shuffled"] == ["gray", "reference-statistics", "reference-copy", "region-matcher"]
     assert found["palette"] == ["gray", "reference-statistics"]
 
 

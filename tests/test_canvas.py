@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from colorize.errors import ColorizeError
-from colorize.pictures.canvas import Box, cropped, framed, placed, sized, widened
+from colorize.images.resize import Box, cropped, framed, placed, sized, widened
 
 
 def test_a_drawing_lies_where_colorize_diffusion_puts_it():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from colorize.checkpoint.cards import card, license_in, notice
+from colorize.checkpoints.cards import card, license_in, notice
 
 PAGE = "https://hub/owner/name"
 
@@ -74,14 +74,11 @@ def test_no_card_names_no_license() -> None:
 
 
 @pytest.mark.parametrize(
-    "license_",
-    ["cc-by-nc-4.0", "CC-BY-NC-SA-4.0", "x-non-commercial-license", "fair-noncommercial-1"],
+    "license_", ["cc-by-nc-4.0", "CC-BY-NC-SA-4.0", "x-non-commercial-license", "fair-noncommercial-1"]
 )
 def test_a_license_without_commerce_is_told_as_such(license_: str) -> None:
     said = notice("owner/name", license_, PAGE)
-    assert said == (
-        f"the weights of `owner/name` are under {license_}, which forbids commercial use; see {PAGE}"
-    )
+    assert said == (f"the weights of `owner/name` are under {license_}, which forbids commercial use; see {PAGE}")
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,11 @@ from comics import content, pack, page
 from drawings import DOT, colored, run
 from PIL import Image
 
-from colorize.cli import books
-from colorize.pictures import files
-from colorize.pictures.listing import natural
+from colorize.cli import volumes
+from colorize.images import files
+from colorize.images.encode import encode
+from colorize.images.image import Picture
+from colorize.images.listing import natural
 
 pytestmark = pytest.mark.usefixtures("desk")
 
@@ -30,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_a_volume_comes_out_as_one_with_all_its_pages_in_color() -> None:
-    pack(z__txt=b"end", cover__png=files.encode(colored(), ".png"))
+    pack(z__txt=b"end", cover__png=encode(colored(), ".png"))
     before = content("book.cbz")
     result = run("book.cbz")
     assert (result.stdout, result.exit_code) == ("book_color.cbz\n", 0)
@@ -102,11 +104,9 @@ def test_hints_of_a_page_lie_in_a_folder_under_its_path_inside() -> None:
 
 
 def test_json_tells_of_every_page() -> None:
-    pack(pages=2, cover__png=files.encode(colored(), ".png"))
+    pack(pages=2, cover__png=encode(colored(), ".png"))
     lines = [json.loads(line) for line in run("book.cbz", "--json").stdout.splitlines()]
-    assert [line["input"] for line in lines] == [
-        f"book.cbz/{name}" for name in ("ch/1.png", "ch/2.png", "cover.png")
-    ]
+    assert [line["input"] for line in lines] == [f"book.cbz/{name}" for name in ("ch/1.png", "ch/2.png", "cover.png")]
     assert [line["output"] for line in lines] == ["book_color.cbz", "book_color.cbz", None]
 
 
@@ -151,15 +151,13 @@ def test_pages_of_a_run_with_other_options_are_not_mixed_in() -> None:
     assert content("book_color.cbz")["ch/1.png"] != first
 
 
-def test_pages_that_came_before_a_kill_reach_a_result_that_is_there_already(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_pages_that_came_before_a_kill_reach_a_result_that_is_there_already(monkeypatch: pytest.MonkeyPatch) -> None:
     pack()
     run("book.cbz")
     before = content("book_color.cbz")["ch/1.png"]
     anew = ("book.cbz", "--overwrite", "--seed", "3")
     with monkeypatch.context() as patch:
-        patch.setattr(books.Book, "finish", lambda *_: None)  # killed after the last page
+        patch.setattr(volumes.Book, "finish", lambda *_: None)  # killed after the last page
         run(*anew)
     assert content("book_color.cbz")["ch/1.png"] == before
     assert "3 skipped" in run(*anew).stderr
@@ -171,7 +169,7 @@ def test_only_one_process_works_on_a_volume() -> None:
     from colorize.training.lock import Lock
 
     pack()
-    folder = books.waiting(Path("book_color.cbz"))
+    folder = volumes.waiting(Path("book_color.cbz"))
     folder.mkdir()
     lock = Lock(folder, "another process")
     result = run("book.cbz")
@@ -187,7 +185,7 @@ def test_a_run_killed_at_any_page_goes_on_to_the_same_volume_and_repeats_no_page
     pack("calm.cbz", 12)
     shutil.copy("calm.cbz", "killed.cbz")
     run("calm.cbz")
-    rng, ledger = random.Random(0), books.waiting(Path("killed_color.cbz")) / books.LIST
+    rng, ledger = random.Random(0), volumes.waiting(Path("killed_color.cbz")) / volumes.LIST
     for stop in sorted(rng.sample(range(1, 12), 3)):
         process = subprocess.Popen(COMMAND, env={**os.environ, "PYTHONPATH": str(ROOT)})
         until = time.monotonic() + 60
@@ -206,9 +204,9 @@ def test_a_run_killed_at_any_page_goes_on_to_the_same_volume_and_repeats_no_page
 
 
 def test_blank_and_tiny_pages_pass_through_as_they_are() -> None:
-    blank = files.Picture(np.full((96, 64, 1), 255, np.uint8), format="PNG")
-    tiny = files.Picture(np.full((8, 8, 1), 0, np.uint8), format="PNG")
-    pack(blank__png=files.encode(blank, ".png"), tiny__png=files.encode(tiny, ".png"))
+    blank = Picture(np.full((96, 64, 1), 255, np.uint8), format="PNG")
+    tiny = Picture(np.full((8, 8, 1), 0, np.uint8), format="PNG")
+    pack(blank__png=encode(blank, ".png"), tiny__png=encode(tiny, ".png"))
     result = run("book.cbz")
     assert (result.exit_code, "3 colored, 2 skipped" in result.stderr) == (0, True)
     before, after = content("book.cbz"), content("book_color.cbz")
@@ -219,7 +217,7 @@ def test_blank_and_tiny_pages_pass_through_as_they_are() -> None:
 def test_a_waiting_page_that_was_cut_is_made_again() -> None:
     pack(bad__png=b"\x89PNG\r\n\x1a\nbroken")
     run("book.cbz")
-    page_file = books.waiting(Path("book_color.cbz")) / "00002.png"
+    page_file = volumes.waiting(Path("book_color.cbz")) / "00002.png"
     page_file.write_bytes(page_file.read_bytes()[:50])
     result = run("book.cbz")
     assert "1 colored, 2 skipped, 1 failed" in result.stderr
@@ -228,7 +226,7 @@ def test_a_waiting_page_that_was_cut_is_made_again() -> None:
 
 def test_without_a_colored_page_there_is_no_new_volume_and_the_reason_is_told() -> None:
     with ZipFile("book.cbz", "w") as archive:
-        archive.writestr("cover.png", files.encode(colored(), ".png"))
+        archive.writestr("cover.png", encode(colored(), ".png"))
     assert "all its pages stay as they are" in run("book.cbz").stderr
     with ZipFile("book.cbz", "a") as archive:
         archive.writestr("bad.png", b"\x89PNG\r\n\x1a\nbroken")

@@ -36,7 +36,7 @@ def test_links_twins_and_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.warns(UserWarning, match="Duplicate"):
         hostile("1.png")
     assert "twice" in run("bad.cbz").stderr
-    monkeypatch.setattr("colorize.pictures.zipped.HARMLESS", 2**20)
+    monkeypatch.setattr("colorize.images.archives.HARMLESS", 2**20)
     with ZipFile("bad.cbz", "w", ZIP_DEFLATED) as archive:
         archive.writestr("1.png", bytes(2**24))
     assert "times its size" in run("bad.cbz").stderr
@@ -94,8 +94,7 @@ def test_ten_thousand_files_are_no_trouble() -> None:
 
 
 @pytest.mark.parametrize(
-    "more",
-    [("--grid",), ("--variations", "2"), ("--film", "f.gif"), ("--layers", "l.ora"), ("-o", "-")],
+    "more", [("--grid",), ("--variations", "2"), ("--film", "f.gif"), ("--layers", "l.ora"), ("-o", "-")]
 )
 def test_what_is_for_single_pictures_is_refused(more: tuple[str, ...]) -> None:
     pack()
@@ -117,7 +116,7 @@ def test_a_full_disk_leaves_the_pages_and_no_half_volume(monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("colorize.pictures.volume.shutil.copyfileobj", full)
+        patch.setattr("colorize.images.archives.shutil.copyfileobj", full)
         result = run("book.cbz")
     assert (result.exit_code, "the disk is full" in result.stderr) == (1, True)
     assert not Path("book_color.cbz").exists()

@@ -8,7 +8,7 @@ import pytest
 from sources import colored, run, save
 
 from colorize.errors import ColorizeError
-from colorize.pictures.folder import read_folder
+from colorize.images.dataset_folder import read_folder
 
 SPLITS = "0001120022"  # of ten pictures, as the list of CelebA writes them
 PEOPLE = "2222233344"

@@ -12,12 +12,12 @@ import pytest
 import torch
 from saved import CONV, NET, TINY, randomized
 
-from colorize.checkpoint import Loaded, hollow, load, save
-from colorize.diffusion.schedule import Cosine
-from colorize.diffusion.schedule import _angles as schedule_cache
+from colorize.checkpoints.model_files import Loaded, hollow, load, save
+from colorize.diffusion.schedules import Cosine
+from colorize.diffusion.schedules import _angles as schedule_cache
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.networks.conditions import ReferenceTokens
+from colorize.networks.encoders import ReferenceTokens
 from colorize.recipes.recipe import DenoiserSpec
 
 # What comes back
@@ -30,10 +30,7 @@ def test_weights_come_back_exactly(system, file):
 
 def test_a_loaded_system_draws_the_same_picture(system, file):
     rng = torch.Generator().manual_seed(1)
-    hints = Hints(
-        line=torch.rand(1, 1, 16, 16, generator=rng),
-        reference=torch.rand(1, 3, 16, 16, generator=rng),
-    )
+    hints = Hints(line=torch.rand(1, 1, 16, 16, generator=rng), reference=torch.rand(1, 3, 16, 16, generator=rng))
     with torch.no_grad():
         want = system.eval().sample(hints, TINY.sampling, [0])
         got = load(file).colorizer.sample(hints, TINY.sampling, [0])
@@ -108,9 +105,7 @@ def test_what_is_required_is_returned(file):
 
 def test_a_model_of_another_recipe_is_named():
     loaded = Loaded(TINY, randomized(), "a.safetensors", {})
-    with pytest.raises(
-        ColorizeError, match=r"`a\.safetensors` is a model of the recipe `mini`, not of `x`"
-    ):
+    with pytest.raises(ColorizeError, match=r"`a\.safetensors` is a model of the recipe `mini`, not of `x`"):
         loaded.require("x")
 
 
@@ -118,9 +113,7 @@ def test_a_model_of_another_recipe_is_named():
 def imported(system, tmp_path_factory):
     path = tmp_path_factory.mktemp("imports") / "model.safetensors"
     save(system, TINY, path)
-    code = (
-        "import sys; from colorize.checkpoint import load; load(sys.argv[1]); print(*sys.modules)"
-    )
+    code = "import sys; from colorize.checkpoints.model_files import load; load(sys.argv[1]); print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
     return run.stdout.split()
 

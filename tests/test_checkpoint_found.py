@@ -10,9 +10,10 @@ from hub_server import NEW, serving
 from safetensors.torch import load_file, save_file
 from saved import TINY, changed, refusal
 
-from colorize import checkpoint, recipes
-from colorize.checkpoint import hub, load, save, save_folder
-from colorize.recipes import values
+from colorize import recipes
+from colorize.checkpoints import hub, model_files
+from colorize.checkpoints.model_files import load, save, save_folder
+from colorize.recipes import overrides
 
 # Folders
 
@@ -26,7 +27,7 @@ def test_a_folder_for_the_hub_holds_three_files(system, tmp_path):
 def test_config_json_is_the_recipe_s_values(system, tmp_path):
     save_folder(system, TINY, tmp_path)
     data = json.loads((tmp_path / "config.json").read_text())
-    assert values.from_dict(recipes.find("mini"), data) == TINY
+    assert overrides.from_dict(recipes.find("mini"), data) == TINY
 
 
 def test_the_card_s_license_is_the_model_s(system, tmp_path):
@@ -47,9 +48,7 @@ def test_a_folder_is_loaded(system, tmp_path):
 
 def test_weights_of_another_tool_are_understood_by_their_config_json(system, tmp_path):
     save_folder(system, TINY, tmp_path)
-    save_file(
-        load_file(tmp_path / "model.safetensors"), tmp_path / "model.safetensors", {"format": "pt"}
-    )
+    save_file(load_file(tmp_path / "model.safetensors"), tmp_path / "model.safetensors", {"format": "pt"})
     assert load(tmp_path).recipe == TINY
 
 
@@ -66,7 +65,7 @@ def package(monkeypatch, tmp_path):
     """An empty folder in place of the package's weights."""
     folder = tmp_path / "package"
     folder.mkdir()
-    monkeypatch.setattr(checkpoint.resources, "files", lambda _: folder)
+    monkeypatch.setattr(model_files.resources, "files", lambda _: folder)
     return folder
 
 
@@ -79,9 +78,7 @@ def test_an_installation_without_weights_says_so(package):
     assert refusal("mini").message.startswith("the embedded model `mini` is missing")
 
 
-def test_a_folder_called_mini_does_not_hide_the_embedded_model(
-    package, system, tmp_path, monkeypatch
-):
+def test_a_folder_called_mini_does_not_hide_the_embedded_model(package, system, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save_folder(system, TINY, tmp_path / "mini")
     assert refusal("mini").message.startswith("the embedded model")
@@ -103,8 +100,7 @@ def test_a_misspelt_recipe_gets_the_nearest_name():
 
 
 @pytest.mark.parametrize(
-    "model",
-    ["mini:no-such", "a.safetensors", "x/model.pt", "./a/b", "/a/b/c", "", "runs/a", "a/..", "é/b"],
+    "model", ["mini:no-such", "a.safetensors", "x/model.pt", "./a/b", "/a/b/c", "", "runs/a", "a/..", "é/b"]
 )
 def test_what_is_no_hub_id_never_reaches_the_hub(model, monkeypatch):
     monkeypatch.setattr(hub, "fetch", lambda *_: pytest.fail("the Hub was asked"))
@@ -136,9 +132,7 @@ def test_a_misspelt_file_in_a_folder_that_is_here_never_reaches_the_hub(monkeypa
 @pytest.fixture
 def server(file, monkeypatch, tmp_path):
     with serving(monkeypatch, tmp_path) as held:
-        held.files[NEW, "model.safetensors"] = held.files[NEW, "best.safetensors"] = (
-            file.read_bytes()
-        )
+        held.files[NEW, "model.safetensors"] = held.files[NEW, "best.safetensors"] = file.read_bytes()
         yield held
 
 
@@ -173,7 +167,7 @@ def test_a_name_longer_than_the_disk_allows_is_a_sentence():
 
 
 @pytest.mark.skipif(
-    not (Path(checkpoint.__file__).parent / "weights" / "mini.safetensors").exists(),
+    not (Path(model_files.__file__).parent / "weights" / "mini.safetensors").exists(),
     reason="the embedded model has not been trained yet",
 )
 def test_the_embedded_model_loads():

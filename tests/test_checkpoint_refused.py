@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from saved import CONV, TINY, changed, described, refusal
 
-from colorize.checkpoint import load, save
+from colorize.checkpoints.model_files import load, save
 from colorize.errors import ColorizeError
 
 BAD = {
@@ -59,9 +59,7 @@ def test_a_file_cut_short_anywhere_is_refused(file):
         refusal(file)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_header_is_a_sentence_or_harmless(file, data):
     whole = bytearray(file.read_bytes())
@@ -77,12 +75,8 @@ def test_a_damaged_header_is_a_sentence_or_harmless(file, data):
 WRONG = {
     f"lacks the tensor `{CONV}`": {CONV: None},
     "holds `extra`, which": {"extra": torch.zeros(1)},
-    f"holds `{CONV}` as 8 x 16 x 1 x 1; the recipe needs 8 x 16 x 3 x 3": {
-        CONV: torch.zeros(8, 16, 1, 1)
-    },
-    f"holds `{CONV}` as 8 x 16 x 3 x 3 (torch.int32)": {
-        CONV: torch.zeros(8, 16, 3, 3, dtype=torch.int32)
-    },
+    f"holds `{CONV}` as 8 x 16 x 1 x 1; the recipe needs 8 x 16 x 3 x 3": {CONV: torch.zeros(8, 16, 1, 1)},
+    f"holds `{CONV}` as 8 x 16 x 3 x 3 (torch.int32)": {CONV: torch.zeros(8, 16, 3, 3, dtype=torch.int32)},
     f"not all of its weights `{CONV}` are finite": {CONV: torch.full((8, 16, 3, 3), torch.nan)},
 }
 

@@ -16,7 +16,8 @@ import typer
 from typer.testing import CliRunner
 
 from colorize import __version__
-from colorize.cli import app, failures
+from colorize.cli import messages
+from colorize.cli.app import app
 from colorize.errors import ColorizeError
 
 COMMANDS = ("sample", "prepare-data", "train", "finetune", "eval")
@@ -42,7 +43,7 @@ def test_help_imports_nothing_heavy():
     # Torch alone takes 2 s to import; `--help` has 0.3 s.
     code = (
         "import sys\n"
-        "from colorize.cli import app\n"
+        "from colorize.cli.app import app\n"
         f"for command in {COMMANDS}:\n"
         "    app([command, '--help'], standalone_mode=False)\n"
         f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
@@ -116,7 +117,7 @@ def test_a_folder_in_the_place_of_the_recipe_gets_its_own_hint(tmp_path):
     ],
 )
 def test_every_error_becomes_a_sentence_and_a_code(error, said, code, capsys):
-    assert failures.tell(error) == code
+    assert messages.tell(error) == code
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told
@@ -133,23 +134,21 @@ def test_the_debug_variable_shows_where_it_happened(capsys, monkeypatch):
     try:
         raise ValueError("odd")
     except ValueError as error:
-        failures.tell(error)
+        messages.tell(error)
     assert "Traceback" in capsys.readouterr().err
 
 
 def test_a_closed_pipe_is_left_quietly():
     reading, writing = os.pipe()
     os.close(reading)
-    code = "from colorize.cli import main; main()"
+    code = "from colorize.cli.app import main; main()"
     done = python(code, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert done.stderr == ""
 
 
 def test_a_closed_standard_output_leaves_no_traceback():
-    done = python(
-        "import sys; sys.stdout = None; from colorize.cli import main; main()", capture_output=True
-    )
+    done = python("import sys; sys.stdout = None; from colorize.cli.app import main; main()", capture_output=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -160,7 +159,7 @@ def test_a_full_disk_behind_stdout_is_told():
         "    def flush(self):\n"
         "        raise OSError(errno.ENOSPC, 'No space left on device')\n"
         "sys.stdout = Full()\n"
-        "from colorize.cli import main\n"
+        "from colorize.cli.app import main\n"
         "main()"
     )
     done = python(code, capture_output=True)

@@ -12,12 +12,13 @@ from conftest import tiny
 from PIL import Image
 from typer.testing import CliRunner
 
-from colorize import checkpoint
-from colorize.cli import app
+from colorize.checkpoints import model_files
+from colorize.cli.app import app
 from colorize.evaluation import metrics
-from colorize.evaluation import sheet as sheets
-from colorize.evaluation.samples import fit
-from colorize.pictures import files, lines
+from colorize.evaluation import sheets as sheets
+from colorize.evaluation.pictures import fit
+from colorize.images import files, lines
+from colorize.images.image import from_tensor
 
 
 def run(*arguments: str):
@@ -28,7 +29,7 @@ def run(*arguments: str):
 def model(tmp_path: Path) -> str:
     """The file of a tiny model with random weights."""
     torch.manual_seed(0)
-    checkpoint.save(tiny("mini").build(), tiny("mini"), tmp_path / "tiny.safetensors")
+    model_files.save(tiny("mini").build(), tiny("mini"), tmp_path / "tiny.safetensors")
     return str(tmp_path / "tiny.safetensors")
 
 
@@ -54,7 +55,7 @@ def test_eval_scores_what_sample_writes(model, folder, tmp_path):
     document = json.loads(score(model, folder, "--mode", "none", "--json").stdout)[0]
     row = document["results"][0]["rows"][0]
     truth = fit(files.read(folder / "validation" / row["file"]).tensor(), 64)
-    files.write(files.from_tensor(lines.xdog(truth)), tmp_path / "drawing.png")
+    files.write(from_tensor(lines.xdog(truth)), tmp_path / "drawing.png")
     painted = str(tmp_path / "painted.png")
     more = ("--model", model, "--kind", "line", "--device", "cpu", "--out", painted)
     assert run("sample", str(tmp_path / "drawing.png"), *more).exit_code == 0
@@ -79,18 +80,13 @@ def test_eval_tells_of_missing_data_once(model, tmp_path):
 def test_eval_refuses_unknown_names_with_the_nearest(model, folder):
     assert "`nearest-hint`" in score(model, folder, "--against", "nearest").stderr
     assert "`same`" in score(model, folder, "--mode", "sam").stderr
-    assert (
-        "add --mode hints"
-        in score(model, folder, "--mode", "none", "--against", "nearest-hint").stderr
-    )
+    assert "add --mode hints" in score(model, folder, "--mode", "none", "--against", "nearest-hint").stderr
 
 
 def test_eval_tells_of_pictures_that_cannot_be_colored(model, folder):
     Image.new("RGB", (48, 48), "white").save(folder / "validation" / "white.png")
     result = score(model, folder, "--mode", "same", "--json")
-    assert "same: left out 1 picture:\n  white.png: the reference `the reference` has no color" in (
-        result.stderr
-    )
+    assert "same: left out 1 picture:\n  white.png: the reference `the reference` has no color" in (result.stderr)
     assert json.loads(result.stdout)[0]["results"][0]["pictures"] == 2
 
 
@@ -190,7 +186,7 @@ def test_pictures_of_a_page_are_those_of_half_a_percent(model, folder, tmp_path)
 
 
 def test_a_model_named_like_a_baseline_is_told_apart(folder, tmp_path):
-    checkpoint.save(tiny("mini").build(), tiny("mini"), tmp_path / "gray.safetensors")
+    model_files.save(tiny("mini").build(), tiny("mini"), tmp_path / "gray.safetensors")
     result = score(str(tmp_path / "gray.safetensors"), folder, "--mode", "none", "--json")
     names = [entry["name"] for entry in json.loads(result.stdout)[0]["results"]]
     assert names == ["gray (model)", "gray"]

@@ -11,8 +11,8 @@ from drawings import furnish, run
 from hub_server import NEW, OLD, Hub, serving
 from latents import published_folder
 
-from colorize.checkpoint import known
-from colorize.pictures import files
+from colorize.checkpoints import hub as hub_module
+from colorize.images import files
 
 MODEL = "owner/name"
 WEIGHTS, CLIP = "mult-eps-ft.safetensors", "clip.safetensors"
@@ -36,16 +36,14 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], byte
 
 
 @pytest.fixture
-def hub(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, held: dict[tuple[str, str], bytes]
-) -> Iterator[Hub]:
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, held: dict[tuple[str, str], bytes]) -> Iterator[Hub]:
     from huggingface_hub import constants
 
     with serving(monkeypatch, tmp_path) as server:
         server.files = {**held, (OLD, "README.md"): CARD}
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 2**16)
-        monkeypatch.setitem(known.USUAL, MODEL, (WEIGHTS,))
-        monkeypatch.setattr(known, "_SUMS", {})
+        monkeypatch.setitem(hub_module.USUAL, MODEL, (WEIGHTS,))
+        monkeypatch.setattr(hub_module, "_SUMS", {})
         monkeypatch.setenv("COLORIZE_MODEL", MODEL)
         monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
         (tmp_path / "work").mkdir()
@@ -58,9 +56,7 @@ def told() -> dict[str, object]:
     return dict(json.loads(files.read(Path("sketch_color.png")).text["colorize"]))
 
 
-def test_the_first_run_fetches_and_tells_the_license_and_the_second_needs_no_network(
-    hub: Hub,
-) -> None:
+def test_the_first_run_fetches_and_tells_the_license_and_the_second_needs_no_network(hub: Hub) -> None:
     first = run("sketch.png", "--ref", "ref.png")
     assert first.exit_code == 0, first.stderr
     assert "cc-by-nc-sa-4.0" in first.stderr
@@ -78,9 +74,7 @@ def test_the_first_run_fetches_and_tells_the_license_and_the_second_needs_no_net
 
 
 def test_a_revision_is_kept_to(hub: Hub) -> None:
-    hub.files = {
-        (OLD if commit == NEW else NEW, name): d for (commit, name), d in hub.files.items()
-    }
+    hub.files = {(OLD if commit == NEW else NEW, name): d for (commit, name), d in hub.files.items()}
     result = run("sketch.png", "--ref", "ref.png", "--model", f"{MODEL}/{WEIGHTS}@{OLD}")
     assert "has no" in result.stderr  # CLIP's weights are only in the other revision
     assert all(OLD in asked or CLIP in asked for asked in hub.asked if ".safetensors" in asked)
@@ -129,7 +123,7 @@ def test_a_model_can_be_finetuned_by_its_id(hub: Hub) -> None:
         files.write(colored(seed), Path(f"few/{seed}.png"))
     from typer.testing import CliRunner
 
-    from colorize.cli import app
+    from colorize.cli.app import app
 
     line = ["finetune", MODEL, "few", "--lora", "2", "--steps", "2", "--out", "run"]
     changes = ["size=32", "batch=1", "aspects=[]", "warmup=1"]

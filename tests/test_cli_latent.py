@@ -11,9 +11,9 @@ from drawings import furnish, run
 from latents import published_folder
 from PIL import Image
 
-from colorize import checkpoint
-from colorize.networks.latent import doors
-from colorize.pictures import files
+from colorize.checkpoints import model_files
+from colorize.colorize_diffusion import controls
+from colorize.images import files
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +53,14 @@ def test_a_drawing_keeps_its_size_and_tells_how_it_was_made() -> None:
 def test_the_network_is_loaded_in_the_numbers_it_computes_in(
     precision: str, kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loads, kinds = checkpoint.load, []
+    loads, kinds = model_files.load, []
 
-    def seen(*given: object, **named: object) -> checkpoint.Loaded:
+    def seen(*given: object, **named: object) -> model_files.Loaded:
         loaded = loads(*given, **named)  # type: ignore[arg-type]
         kinds.append(loaded.colorizer.denoiser.net.dtype)
         return loaded
 
-    monkeypatch.setattr(checkpoint, "load", seen)
+    monkeypatch.setattr(model_files, "load", seen)
     assert run("sketch.png", "--ref", "ref.png", "--precision", precision).exit_code == 0
     assert kinds == [kind]
 
@@ -135,7 +135,7 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> None:
             row[: len(text) + 2] = torch.tensor([49406, *map(ord, text), 49407])
         return words
 
-    monkeypatch.setattr(doors, "tokenized", letters)
+    monkeypatch.setattr(controls, "tokenized", letters)
 
 
 @pytest.mark.usefixtures("spoken")
@@ -187,13 +187,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(options: tuple[str, ...], words
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        ("--knob", "margin=1.5"),
-        ("--mask", "auto"),
-        ("--text", "hair: blonde"),
-        ("--background", "ref.png"),
-    ],
+    "options", [("--knob", "margin=1.5"), ("--mask", "auto"), ("--text", "hair: blonde"), ("--background", "ref.png")]
 )
 def test_other_models_take_none_of_it(options: tuple[str, str]) -> None:
     result = run("sketch.png", "--ref", "ref.png", "--model", "tiny.safetensors", *options)

@@ -10,9 +10,9 @@ import pytest
 from drawings import furnish, series
 from typer.testing import CliRunner
 
-from colorize.checkpoint import adapters
-from colorize.cli import app
-from colorize.pictures import files
+from colorize.checkpoints import adapters
+from colorize.cli.app import app
+from colorize.images import files
 
 RUN = Path("runs/mini-lora")
 CHANGES = ("size=32", "batch=2", "lr=0.05", "warmup=0", "ema=0.5")
@@ -59,9 +59,7 @@ def test_an_adapter_is_trained_and_used_from_the_command_line():
     assert names == []
     whole, names = painted("whole.png", "--lora", str(RUN))
     assert names == [("mini-lora", 1.0)]
-    both, names = painted(
-        "both.png", "--lora", f"{RUN}=0.5", "--lora", f"{RUN}/adapter.safetensors"
-    )
+    both, names = painted("both.png", "--lora", f"{RUN}=0.5", "--lora", f"{RUN}/adapter.safetensors")
     assert names == [("mini-lora", 0.5), ("mini-lora", 1.0)]
     assert (without != whole).any()
     assert (whole != both).any()

@@ -11,7 +11,7 @@ from PIL import Image
 from tables import row, table
 from typer.testing import CliRunner
 
-from colorize.cli import app
+from colorize.cli.app import app
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,9 @@ from drawings import DOT, colored, run, sketch
 from PIL import Image
 from typer.testing import Result
 
-from colorize import checkpoint, painter
-from colorize.checkpoint import finding
-from colorize.pictures import files
+from colorize.checkpoints import find, model_files
+from colorize.coloring import paint
+from colorize.images import files
 
 pytestmark = pytest.mark.usefixtures("desk")
 
@@ -145,10 +145,7 @@ def test_a_film_is_written_beside_the_result() -> None:
 
 def test_a_film_of_one_step_says_how_to_get_more() -> None:
     assert "--steps 8" in run("sketch.png", "--film", "still.gif", "--steps", "1").stderr
-    assert (
-        "--steps 8"
-        not in run("sketch.png", "--film", "walk.gif", "--steps", "2", "--overwrite").stderr
-    )
+    assert "--steps 8" not in run("sketch.png", "--film", "walk.gif", "--steps", "2", "--overwrite").stderr
 
 
 def test_a_folder_of_references_stands_for_its_pictures() -> None:
@@ -164,8 +161,7 @@ def test_a_folder_of_hints_has_one_per_drawing() -> None:
     Path("marks/1/p1.json").write_text(DOT)
     run("pages", "--hints", "marks")
     told = [
-        json.loads(files.read(Path(path)).text["colorize"])["hints"]
-        for path in ("colored/1/p1.png", "colored/p2.jpg")
+        json.loads(files.read(Path(path)).text["colorize"])["hints"] for path in ("colored/1/p1.png", "colored/p2.jpg")
     ]
     assert told == [True, False]
 
@@ -179,12 +175,12 @@ def test_quiet_says_nothing_but_results_and_errors() -> None:
 
 
 def test_a_note_tells_which_model_a_recipe_s_name_stands_for() -> None:
-    checkpoint.save(tiny("diffusart").build(), tiny("diffusart"), Path("d.safetensors"))
+    model_files.save(tiny("diffusart").build(), tiny("diffusart"), Path("d.safetensors"))
     for name in ("mini", "diffusart"):
-        assert finding.ambiguous(name) == ""
+        assert find.ambiguous(name) == ""
         Path("runs", name).mkdir(parents=True)
         shutil.copy("d.safetensors", Path("runs", name, "model.safetensors"))
-    assert "the one trained here is --model runs/mini" in finding.ambiguous("mini")
+    assert "the one trained here is --model runs/mini" in find.ambiguous("mini")
     told = run("sketch.png", "--model", "diffusart").stderr
     assert "note: `diffusart` is the model trained here: runs/diffusart/model.safetensors" in told
     made = json.loads(files.read(Path("sketch_color.png")).text["colorize"])
@@ -192,23 +188,21 @@ def test_a_note_tells_which_model_a_recipe_s_name_stands_for() -> None:
 
 
 def test_a_note_that_concerns_all_is_told_once(tmp_path: Path) -> None:
-    checkpoint.save(tiny("anime-diffusion").build(), tiny("anime-diffusion"), Path("a.safetensors"))
+    model_files.save(tiny("anime-diffusion").build(), tiny("anime-diffusion"), Path("a.safetensors"))
     result = run("pages", "--model", "a.safetensors")
     assert result.stderr.count("no reference was given") == 1
 
 
-def test_an_interrupted_run_keeps_what_is_finished_and_says_how_to_go_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    work = painter.work
+def test_an_interrupted_run_keeps_what_is_finished_and_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = paint.work
 
     def interrupted(*arguments: object):
         for event in work(*arguments):
             yield event
-            if isinstance(event, painter.Outcome):
+            if isinstance(event, paint.Outcome):
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(painter, "work", interrupted)
+    monkeypatch.setattr(paint, "work", interrupted)
     result = run("pages")
     assert result.exit_code == 130
     assert "same command again" in result.stderr
@@ -219,12 +213,10 @@ def test_nothing_slow_is_imported_that_coloring_does_not_need() -> None:
     # torchvision alone costs 2.8 s, huggingface_hub 0.5 s, skimage 0.4 s.
     code = (
         "import sys, colorize.cli.sample; assert 'torch' not in sys.modules;"
-        "import colorize.painter; print([m for m in sys.argv[1:] if m in sys.modules])"
+        "import colorize.coloring.paint; print([m for m in sys.argv[1:] if m in sys.modules])"
     )
     slow = ("torchvision", "skimage", "huggingface_hub", "matplotlib", "scipy", "rich", "sympy")
-    done = subprocess.run(
-        [sys.executable, "-c", code, *slow], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, *slow], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from drawings import run
 
-from colorize.cli import app
+from colorize.cli.app import app
 
 pytestmark = pytest.mark.usefixtures("desk")
 
@@ -48,9 +48,7 @@ def test_wrong_usage_is_refused_before_anything_is_done(wrong: tuple[str, ...]) 
     assert {path: path.read_bytes() for path in Path().rglob("*.*")} == before
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"), [(("--steps", "0"), "0"), (("--kind", "photo"), "'photo' is not one of")]
-)
+@pytest.mark.parametrize(("wrong", "said"), [(("--steps", "0"), "0"), (("--kind", "photo"), "'photo' is not one of")])
 def test_a_value_that_an_option_cannot_have_is_told(wrong: tuple[str, ...], said: str) -> None:
     told = run("sketch.png", *wrong).stderr
     assert said in told.partition(wrong[0])[2]
@@ -58,14 +56,9 @@ def test_a_value_that_an_option_cannot_have_is_told(wrong: tuple[str, ...], said
     assert "Input" not in told
 
 
-@pytest.mark.parametrize(
-    ("stream", "arguments"), [("stdin", ["-"]), ("stdout", ["sketch.png", "-o", "-"])]
-)
+@pytest.mark.parametrize(("stream", "arguments"), [("stdin", ["-"]), ("stdout", ["sketch.png", "-o", "-"])])
 def test_a_closed_standard_stream_is_told(
-    stream: str,
-    arguments: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    stream: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, stream, None)
     app(["sample", *arguments], standalone_mode=False)
@@ -97,11 +90,7 @@ def test_a_file_is_no_folder_for_several_pictures(out: str) -> None:
     for inputs in (("pages",), ("sketch.png", "ref.png"), ("sketch.png",)):
         result = run(*inputs, "-o", out)
         file = out.partition("/")[0]
-        said = (
-            "the results of 2 pictures need a folder"
-            if inputs != ("sketch.png",)
-            else "not a folder"
-        )
+        said = "the results of 2 pictures need a folder" if inputs != ("sketch.png",) else "not a folder"
         assert result.exit_code == 2
         assert result.stderr.startswith(f"error: `{file}` is ")
         assert said in result.stderr

@@ -17,11 +17,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from colorize import checkpoint
-from colorize.cli import app
+from colorize.checkpoints import model_files
+from colorize.cli.app import app
 from colorize.recipes import find
 from colorize.training import log, preview, run
-from colorize.training.order import Order, override, settings
+from colorize.training.job import Order, override, settings
+from colorize.training.resume import done
 
 RUN = Path("runs/anime-diffusion")
 TUNED = Path("runs/anime-diffusion-finetune")
@@ -99,16 +100,11 @@ def test_a_run_leaves_model_state_log_values_and_samples():
     assert {path.name for path in RUN.iterdir()} == {
         *("model.safetensors", "state.safetensors", "log.jsonl", "recipe.json", "samples")
     }
-    assert [path.name for path in sorted(RUN.glob("samples/*"))] == [
-        "step-00000002.png",
-        "step-00000004.png",
-    ]
+    assert [path.name for path in sorted(RUN.glob("samples/*"))] == ["step-00000002.png", "step-00000004.png"]
     with Image.open(RUN / "samples/step-00000004.png") as grid:
         assert grid.size == (5 * (32 + preview.GAP), 2 * (32 + preview.GAP))
     assert "colorize sample DRAWING --ref PICTURE --model runs/" in result.stderr
-    assert (
-        checkpoint.load(RUN / "model.safetensors").facts["training"].startswith("pretrain, 4 ste")
-    )
+    assert model_files.load(RUN / "model.safetensors").facts["training"].startswith("pretrain, 4 ste")
 
 
 def test_a_finished_run_says_so():
@@ -132,7 +128,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights():
 
 def test_time_spent_stops_the_run_and_the_same_command_goes_on():
     stopped = train("--budget", "1s", steps=9999)
-    step = run.done(RUN)[0]
+    step = done(RUN)[0]
     assert f"the time is spent at step {step} of 9999; the same command goes on" in stopped.stderr
     assert f"going on at step {step}" in train("--budget", "1s", steps=9999).stderr
 
@@ -159,7 +155,7 @@ def test_finetuning_begins_with_the_weights_of_the_pretrained_run():
     assert result.exit_code == 0, result.output
     before, after = weights(RUN), weights(TUNED)
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
-    assert checkpoint.load(TUNED).facts["training"].startswith("finetune")
+    assert model_files.load(TUNED).facts["training"].startswith("finetune")
 
 
 def test_finetune_takes_the_recipe_of_the_model():
@@ -167,7 +163,7 @@ def test_finetune_takes_the_recipe_of_the_model():
     more = ("--steps", "1", "--sample-every", "0", "--set", "size=32", "--set", "batch=2")
     result = colorize("finetune", str(RUN / "model.safetensors"), *more)
     assert result.exit_code == 0, result.output
-    assert checkpoint.load(TUNED).recipe.schedule.steps == 77
+    assert model_files.load(TUNED).recipe.schedule.steps == 77
 
 
 def test_finetuning_without_a_pretrained_run_says_what_comes_first():
@@ -226,7 +222,7 @@ def test_an_interrupt_saves_and_ends_with_130(monkeypatch):
     result = colorize("train", "--steps", "9", "--sample-every", "2", *SETS)
     assert result.exit_code == 130
     assert "interrupted at step 3, which is saved" in result.stderr
-    assert run.done(RUN)[0] == 3
+    assert done(RUN)[0] == 3
 
 
 def test_only_the_first_of_several_processes_talks(monkeypatch):
@@ -244,7 +240,7 @@ def test_a_killed_run_goes_on_from_its_last_save():
         time.sleep(0.02)
     process.kill()
     process.wait()
-    step = run.done(RUN)[0]
+    step = done(RUN)[0]
     assert 0 < step < 30
     assert f"going on at step {step}" in train(steps=30).stderr
     assert [row["step"] for row in log.read(RUN)] == [1, 2, 4, 8, 16, 20, 30]

@@ -1,4 +1,4 @@
-"""Claims about colorize.pictures.color."""
+"""Claims about colorize.images.color."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from colorize.pictures import color
+from colorize.images import color
 
 # Sharma, Wu, Dalal 2005, table 1: L a b, L a b, Delta E.
 SHARMA = """
@@ -149,3 +149,10 @@ def test_permuted_hues_spare_rows_outside_the_share():
 
 def test_permuted_hues_stay_in_range():
     assert color.permute_hues([noise(32)], rng())[0].abs().max() <= 1
+
+
+def test_autocast_does_not_coarsen_colors() -> None:
+    picture = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.autocast("cpu", torch.bfloat16):
+        under_autocast = color.rgb_to_lab(picture)
+    assert torch.equal(under_autocast, color.rgb_to_lab(picture))

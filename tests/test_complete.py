@@ -11,9 +11,9 @@ from comics import pack
 from drawings import colored, run
 from PIL import Image
 
-from colorize.pictures import files
+from colorize.images.encode import encode
 
-COVER = files.encode(colored(), ".png")
+COVER = encode(colored(), ".png")
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 import colorize
 from colorize.errors import ColorizeError
-from colorize.pictures import copies, files
-from colorize.pictures.picture import Picture
+from colorize.images import files, hint_files
+from colorize.images.image import Picture
 
 RED = (220, 30, 40)
 DRAWING = sketch(240, 200, 45)
@@ -47,7 +47,7 @@ def stroke() -> np.ndarray:
 
 
 def test_a_stroke_is_found_and_nothing_else() -> None:
-    hints = copies.parse(Picture(over()), DRAWING)
+    hints = hint_files.parse_copy(Picture(over()), DRAWING)
     held = (hints[0, 3] > 0).numpy()
     assert (held & ~stroke()).sum() == 0
     assert held.sum() > 0.8 * stroke().sum()
@@ -56,7 +56,7 @@ def test_a_stroke_is_found_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("quality", [30, 60, 90])
 def test_a_copy_saved_as_jpeg_has_the_same_stroke(quality: int) -> None:
-    hints = copies.parse(jpeg(over(), quality), DRAWING)
+    hints = hint_files.parse_copy(jpeg(over(), quality), DRAWING)
     held = (hints[0, 3] > 0).numpy()
     assert (held & ~stroke()).sum() <= 0.02 * held.sum()
     assert held.sum() > 0.4 * stroke().sum()
@@ -64,7 +64,7 @@ def test_a_copy_saved_as_jpeg_has_the_same_stroke(quality: int) -> None:
 
 
 def test_soft_edges_do_not_pale_the_color() -> None:
-    hints = copies.parse(Picture(over(soft=3)), DRAWING)
+    hints = hint_files.parse_copy(Picture(over(soft=3)), DRAWING)
     assert (hints[0, 3] > 0).sum() > 0.4 * stroke().sum()
     assert apart(hints) < 10
 
@@ -74,24 +74,24 @@ def test_a_copy_that_nobody_painted_on_is_refused(quality: int) -> None:
     plain = np.broadcast_to(DRAWING.pixels, (240, 200, 3)).copy()
     for copy in (Picture(plain), jpeg(plain, quality)):
         with pytest.raises(ColorizeError, match="do not differ from the drawing"):
-            copies.parse(copy, DRAWING)
+            hint_files.parse_copy(copy, DRAWING)
 
 
 def test_another_drawing_is_no_copy() -> None:
     for other in (sketch(240, 200, 33), Picture(np.zeros((240, 200, 3), np.uint8))):
         with pytest.raises(ColorizeError, match="differ from the drawing nearly everywhere"):
-            copies.parse(other, DRAWING)
+            hint_files.parse_copy(other, DRAWING)
 
 
 def test_other_proportions_are_refused() -> None:
     with pytest.raises(ColorizeError, match="200 x 100 pixels, the drawing is 200 x 240"):
-        copies.parse(Picture(over()[:100]), DRAWING)
+        hint_files.parse_copy(Picture(over()[:100]), DRAWING)
 
 
 @pytest.mark.parametrize("size", [(120, 100), (480, 400)])
 def test_a_copy_of_another_size_is_scaled_and_said_so(size: tuple[int, int]) -> None:
     small = cv2.resize(over(), size[::-1], interpolation=cv2.INTER_AREA)
-    hints = copies.parse(jpeg(small, 85), DRAWING)
+    hints = hint_files.parse_copy(jpeg(small, 85), DRAWING)
     held = (hints[0, 3] > 0).numpy()
     assert (held & ~stroke()).sum() <= 0.05 * held.sum()
     assert apart(hints) < 16

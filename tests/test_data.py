@@ -10,9 +10,9 @@ import torch
 from conftest import tiny
 from PIL import Image
 
-from colorize.pictures.folder import Row
+from colorize.images.dataset_folder import Row
 from colorize.recipes.recipe import Mix
-from colorize.training.data import Pictures, companions, row_weights
+from colorize.training.batches import Pictures, companions, row_weights
 
 CPU = torch.device("cpu")
 
@@ -50,10 +50,7 @@ def test_without_hue_changes_colors_are_the_pictures_own(folder: Path) -> None:
     plain = pictures(folder, name="anime-diffusion", hue=0.0, flip=0.0).batch(0)
     stored = {tuple(Image.open(p).getpixel((24, 24))) for p in folder.glob("train/*.png")}
     seen = ((plain.color[:, :, 16, 16] + 1) * 127.5).round().int().tolist()
-    assert all(
-        min(max(abs(a - b) for a, b in zip(row, s, strict=True)) for s in stored) <= 2
-        for row in seen
-    )
+    assert all(min(max(abs(a - b) for a, b in zip(row, s, strict=True)) for s in stored) <= 2 for row in seen)
 
 
 def test_hue_changes_reach_the_reference_too(folder: Path) -> None:
@@ -81,13 +78,11 @@ def test_unreadable_pictures_are_left_out_and_named(folder: Path) -> None:
     assert "broken.png" in data.skipped[0]
 
 
-def test_a_folder_too_large_for_memory_gives_the_same_batch(
-    folder: Path, monkeypatch: object
-) -> None:
-    from colorize.training import store
+def test_a_folder_too_large_for_memory_gives_the_same_batch(folder: Path, monkeypatch: object) -> None:
+    from colorize.training import picture_store
 
     inside = pictures(folder).batch(2).color
-    monkeypatch.setattr(store, "MEMORY", 0)  # type: ignore[attr-defined]
+    monkeypatch.setattr(picture_store, "MEMORY", 0)  # type: ignore[attr-defined]
     assert torch.equal(pictures(folder).batch(2).color, inside)
 
 

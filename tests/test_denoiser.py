@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from colorize.diffusion.denoiser import Denoiser, Dynamic, Static, guide
-from colorize.diffusion.schedule import Cosine, Linear, expand, noised
+from colorize.diffusion.schedules import Cosine, Linear, expand, noised
 from colorize.errors import ColorizeError
 
 KINDS = ["eps", "v", "x0"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from colorize import recipes
-from colorize.cli import app
+from colorize.cli.app import app
 from colorize.evaluation.samples import MODES
 
 ROOT = Path(__file__).parents[1]
@@ -39,9 +39,7 @@ def test_every_command_line_in_the_docs_is_one_the_program_knows() -> None:
     from typer.testing import CliRunner
 
     helps = {name: CliRunner().invoke(app, [name, "--help"]).output for name in COMMANDS}
-    for command, rest in re.findall(
-        r"^\s*(?:.*\| |.*do )?colorize ([a-z-]+)([^\n#|;]*)", TEXT, re.M
-    ):
+    for command, rest in re.findall(r"^\s*(?:.*\| |.*do )?colorize ([a-z-]+)([^\n#|;]*)", TEXT, re.M):
         if command not in helps:
             continue
         for option in re.findall(r"(?<!\S)--[a-z-]+", rest):

@@ -17,8 +17,9 @@ from rich.console import Console
 from colorize.errors import ColorizeError
 from colorize.evaluation import report
 from colorize.evaluation.baselines import gray
-from colorize.evaluation.evaluate import evaluate, summary
-from colorize.evaluation.samples import MODES, fit, samples
+from colorize.evaluation.pictures import fit
+from colorize.evaluation.samples import MODES, samples
+from colorize.evaluation.score import evaluate, summary
 
 SIDE = 32
 COLORS = {"a": (200, 30, 30), "b": (30, 200, 30), "c": (30, 30, 200), "d": (200, 200, 30)}
@@ -36,12 +37,7 @@ def data(tmp_path):
     """Four pictures in validation/: a and b of one group, c alone, d in the group but another set."""
     root = tmp_path / "data"
     rows = []
-    for name, group, collection in (
-        ("a", "x", "s"),
-        ("b", "x", "s"),
-        ("c", "y", "s"),
-        ("d", "x", "t"),
-    ):
+    for name, group, collection in (("a", "x", "s"), ("b", "x", "s"), ("c", "y", "s"), ("d", "x", "t")):
         save(root / "validation" / f"{name}.png", COLORS[name])
         rows.append({"file_name": f"{name}.png", "group": group, "set": collection})
     hints = np.zeros((SIDE, SIDE, 4), np.uint8)
@@ -194,8 +190,7 @@ def test_rows_come_one_by_one(data):
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"mode": "same"}, {"size": 64}, {"seed": 1}, {"kind": "gray"}, {"hint_share": 0.01}],
+    "change", [{"mode": "same"}, {"size": 64}, {"seed": 1}, {"kind": "gray"}, {"hint_share": 0.01}]
 )
 @pytest.mark.parametrize("show", [report.table, report.markdown, report.to_json])
 def test_different_protocols_do_not_share_a_table(data, change, show):
@@ -220,10 +215,7 @@ def test_changed_pixels_are_another_protocol(data):
 
 
 def test_the_table_with_every_metric_fits_eighty_columns(data):
-    one, other = (
-        replace(entry(data, n, mode="cross"), extra={"fid": 123.45})
-        for n in ("model", "a-baseline")
-    )
+    one, other = (replace(entry(data, n, mode="cross"), extra={"fid": 123.45}) for n in ("model", "a-baseline"))
     lines = shown(report.table([one, other])).splitlines()
     assert not any("…" in line for line in lines)
     assert any("a-baseline" in line and "123.45" in line for line in lines)
@@ -231,9 +223,7 @@ def test_the_table_with_every_metric_fits_eighty_columns(data):
 
 def test_the_best_of_a_column_is_bold(data):
     good, bad = entry(data, "good"), entry(data, "bad")
-    good = replace(
-        good, rows=tuple(replace(r, scores={**r.scores, "delta_e": 0}) for r in good.rows)
-    )
+    good = replace(good, rows=tuple(replace(r, scores={**r.scores, "delta_e": 0}) for r in good.rows))
     line = next(x for x in report.markdown([good, bad]).splitlines() if x.startswith("| good"))
     assert "**0.00**" in line
 

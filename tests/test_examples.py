@@ -45,10 +45,10 @@ def test_film_shows_every_step(tmp_path: Path) -> None:
 
 
 def test_own_recipe_trains_and_its_checkpoint_loads(folder: Path, tmp_path: Path) -> None:
-    from colorize import checkpoint
+    from colorize.checkpoints import model_files
 
     load("own_recipe").main(str(folder), str(tmp_path / "run"), steps=2)
-    loaded = checkpoint.load(tmp_path / "run" / "dots.safetensors")
+    loaded = model_files.load(tmp_path / "run" / "dots.safetensors")
     assert loaded.recipe.hints == ("line", "hints")
 
 

@@ -1,10 +1,10 @@
-"""Claims about colorize.pictures.field."""
+"""Claims about colorize.images.under_ink."""
 
 import pytest
 import torch
 
-from colorize.pictures import field
-from colorize.pictures.field import fill
+from colorize.images import under_ink
+from colorize.images.under_ink import fill
 
 RED, BLUE = (torch.tensor(c).view(1, 3, 1, 1) for c in ((0.8, -0.6, -0.6), (-0.6, -0.6, 0.8)))
 
@@ -77,7 +77,7 @@ def test_hints_flow_up_to_the_ink_and_no_further() -> None:
     hints = torch.zeros(1, 4, 16, 16)
     hints[:, 3] = -1
     hints[0, :, 4, 3] = torch.tensor([0.5, -0.5, 0.25, 1.0])
-    told = field.spread(hints, paper)
+    told = under_ink.spread(hints, paper)
     assert (told[0, 3, :, :8] == 1).all()
     assert (told[0, 3, :, 9:] == -1).all()
 
@@ -88,7 +88,7 @@ def test_a_field_is_evened_out_between_lines_and_keeps_its_edges() -> None:
     noise = 0.05 * torch.randn(1, 3, 24, 24, generator=torch.Generator().manual_seed(0))
     color = noise + torch.where(torch.arange(24) < 12, 0.1, -0.1)  # apart by less than an edge
     color[:, :, 16:, 12:] += 1  # an edge of its own, without a line
-    result = field.even(color, paper)
+    result = under_ink.even(color, paper)
     for part in (slice(0, 12), slice(13, 24)):
         inside, before = result[..., :14, part], color[..., :14, part]
         assert inside.std() < before.std() / 3
@@ -98,5 +98,5 @@ def test_a_field_is_evened_out_between_lines_and_keeps_its_edges() -> None:
 
 
 def test_nearly_white_becomes_white_and_the_rest_stays() -> None:
-    made = field.paper_white(torch.tensor([0.95, 0.5]).expand(1, 3, 1, 2))
+    made = under_ink.paper_white(torch.tensor([0.95, 0.5]).expand(1, 3, 1, 2))
     assert made[0, 0, 0].tolist() == [1.0, 0.5]

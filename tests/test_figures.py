@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from colorize.pictures import figures
-from colorize.pictures.files import from_tensor
-from colorize.pictures.picture import Picture
+from colorize.images import background
+from colorize.images.image import Picture, from_tensor
 
 
 def ring(side: int = 96, low: int = 20, high: int = 70, cut: bool = False) -> torch.Tensor:
@@ -26,7 +25,7 @@ def ring(side: int = 96, low: int = 20, high: int = 70, cut: bool = False) -> to
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_the_inside_of_an_outline_is_figure_even_where_the_border_cuts_it(cut: bool) -> None:
-    mask = figures.of_drawing(ring(cut=cut))
+    mask = background.of_drawing(ring(cut=cut))
     assert mask is not None
     assert mask.shape == (1, 1, 96, 96)
     assert (mask[..., 30:60, 30:60] > 0.9).all()
@@ -37,7 +36,7 @@ def test_the_inside_of_an_outline_is_figure_even_where_the_border_cuts_it(cut: b
 
 @pytest.mark.parametrize("line", [torch.ones(1, 1, 64, 64), -torch.ones(1, 1, 64, 64)])
 def test_where_there_is_no_figure_none_is_found(line: torch.Tensor) -> None:
-    assert figures.of_drawing(line) is None
+    assert background.of_drawing(line) is None
 
 
 def colored(noise: float = 0.0) -> Picture:
@@ -49,7 +48,7 @@ def colored(noise: float = 0.0) -> Picture:
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])
 def test_the_figure_of_a_picture_is_what_its_border_does_not_run_into(noise: float) -> None:
-    mask = figures.of_picture(colored(noise))
+    mask = background.of_picture(colored(noise))
     assert mask is not None
     truth = torch.zeros(120, 80, dtype=torch.bool)
     truth[30:100, 20:60] = True
@@ -59,20 +58,20 @@ def test_the_figure_of_a_picture_is_what_its_border_does_not_run_into(noise: flo
 def test_alpha_tells_a_figure_by_itself() -> None:
     alpha = np.zeros((50, 40), np.uint8)
     alpha[10:40, 10:30] = 255
-    mask = figures.of_picture(Picture(np.full((50, 40, 3), 200, np.uint8), alpha))
+    mask = background.of_picture(Picture(np.full((50, 40, 3), 200, np.uint8), alpha))
     assert mask is not None
     assert torch.equal(mask[0, 0] > 0, torch.from_numpy(alpha > 0))
 
 
 def test_a_picture_painted_all_over_has_no_figure() -> None:
     rng = np.random.default_rng(0)
-    assert figures.of_picture(Picture(rng.integers(0, 255, (60, 60, 3), np.uint8))) is None
+    assert background.of_picture(Picture(rng.integers(0, 255, (60, 60, 3), np.uint8))) is None
 
 
 def test_a_mask_is_light_where_the_figure_is() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[:4] = 255
-    mask = figures.read(Picture(pixels))
+    mask = background.read(Picture(pixels))
     assert mask.shape == (1, 1, 8, 8)
     assert (mask[..., :4, :] == 1).all()
     assert (mask[..., 4:, :] == -1).all()

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
 from colorize.errors import ColorizeError
-from colorize.pictures import exif, png
-from colorize.pictures.files import Picture, encode, read
+from colorize.images import exif, png
+from colorize.images.encode import encode
+from colorize.images.files import read
+from colorize.images.image import Picture
 
 RNG = np.random.default_rng(0)
 COLORS = RNG.integers(0, 256, (6, 5, 3), dtype=np.uint8)
@@ -75,12 +77,7 @@ def test_damaged_exif_is_a_note_not_an_error():
 @settings(deadline=None)
 @given(st.binary(max_size=60), st.sampled_from([b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"]))
 def test_no_exif_block_can_raise_anything_but_valueerror(body, head):
-    for attempt in (
-        exif.orientation,
-        exif.dpi,
-        exif.extract,
-        lambda b: exif.take(b, 1, exif.FOLDER),
-    ):
+    for attempt in (exif.orientation, exif.dpi, exif.extract, lambda b: exif.take(b, 1, exif.FOLDER)):
         with suppress(ValueError):
             attempt(head + body)
 
@@ -119,12 +116,8 @@ def test_adobe_cmyk_is_not_inverted():
 
 def test_cmyk_goes_through_its_profile(monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        "colorize.pictures.profiles._transform", lambda icc, mode: seen.append(mode)
-    )
-    monkeypatch.setattr(
-        "colorize.pictures.profiles._applied", lambda _, picture: picture.convert("RGB")
-    )
+    monkeypatch.setattr("colorize.images.profiles._transform", lambda icc, mode: seen.append(mode))
+    monkeypatch.setattr("colorize.images.profiles._applied", lambda _, picture: picture.convert("RGB"))
     read(saved(Image.new("CMYK", (8, 8)), "JPEG", icc_profile=bytes(16) + b"CMYK" + bytes(110)))
     assert seen == ["CMYK"]
 
@@ -136,12 +129,7 @@ def profile(name: str) -> bytes:
 
 def swapped() -> bytes:
     """An sRGB profile whose red and green are exchanged, so that conversion must show."""
-    return (
-        profile("sRGB")
-        .replace(b"rXYZ", b"tmp!")
-        .replace(b"gXYZ", b"rXYZ")
-        .replace(b"tmp!", b"gXYZ")
-    )
+    return profile("sRGB").replace(b"rXYZ", b"tmp!").replace(b"gXYZ", b"rXYZ").replace(b"tmp!", b"gXYZ")
 
 
 def test_an_srgb_profile_leaves_the_pixels_and_itself():
@@ -206,10 +194,7 @@ def test_32_bit_gray_is_read_only_if_16_bits_hold_it(value, fine):
 
 
 def test_floating_point_is_refused():
-    for data in (
-        saved(Image.new("F", (2, 2)), "TIFF"),
-        cv2.imencode(".tiff", np.ones((2, 2, 3), "f4"))[1].tobytes(),
-    ):
+    for data in (saved(Image.new("F", (2, 2)), "TIFF"), cv2.imencode(".tiff", np.ones((2, 2, 3), "f4"))[1].tobytes()):
         with pytest.raises(ColorizeError, match=r"8 (or|and) 16 bits"):
             read(data)
 

@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from colorize.errors import ColorizeError
-from colorize.pictures import decode, png
-from colorize.pictures.files import LIMIT, Picture, encode, read
+from colorize.images import decode, png
+from colorize.images.decode import LIMIT
+from colorize.images.encode import encode
+from colorize.images.files import read
+from colorize.images.image import Picture
 
 DEEP = np.random.default_rng(0).integers(0, 65536, (6, 5, 3), dtype=np.uint16)
 
@@ -31,9 +34,7 @@ def plain(form: str = "PNG", **options: object) -> bytes:
 
 def header(width: int, height: int) -> bytes:
     """A PNG that says how large it is and holds nothing."""
-    return png.joined(
-        [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b"")]
-    )
+    return png.joined([(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b"")])
 
 
 WHOLE = {

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from colorize.errors import ColorizeError
-from colorize.pictures import exif, png, profiles
-from colorize.pictures.files import FORMATS, Picture, atomic, encode, from_tensor, lost, read, write
+from colorize.images import exif, png, profiles
+from colorize.images.encode import FORMATS, encode, lost
+from colorize.images.files import atomic, read, write
+from colorize.images.image import Picture, from_tensor
 
 TEXT = {"colorize": "seed 1\n☃ 漫画", "Title": "", "XML:com.adobe.xmp": "<x:xmpmeta/>"}
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from colorize.pictures.color import delta_e, rgb_to_lab
-from colorize.pictures.enlarge import along_edges, under_ink
-from colorize.pictures.finish import onto
-from colorize.pictures.picture import Picture, Pixels
+from colorize.images.color import delta_e, rgb_to_lab
+from colorize.images.enlarge import along_edges, under_ink
+from colorize.images.finish import onto
+from colorize.images.image import Picture, Pixels
 
 DTYPES = st.sampled_from([np.uint8, np.uint16])
 SIDES = st.integers(1, 40)
@@ -125,9 +125,7 @@ def test_drawing_that_is_only_alpha_becomes_visible_in_color() -> None:
 
 @pytest.mark.parametrize("thick", [1, 2, 4])
 def test_colors_meet_at_a_thin_line_without_leaking(thick: int) -> None:
-    result = onto(
-        divided(128, 52, thick), two_colors(16, (4 + thick / 2) / 8, 6), "line", False
-    ).pixels
+    result = onto(divided(128, 52, thick), two_colors(16, (4 + thick / 2) / 8, 6), "line", False).pixels
     assert difference(result[:, :52], RED) < 4
     assert difference(result[:, 52 + thick :], BLUE) < 4
 
@@ -172,9 +170,7 @@ def test_without_ink_an_edge_of_the_color_stays_as_sharp_as_cubic_makes_it() -> 
 
 @settings(max_examples=20, deadline=None)
 @given(SIDES, SIDES, st.integers(1, 9), st.integers(1, 9), st.booleans())
-def test_flat_color_on_any_drawing_is_flat(
-    height: int, width: int, rows: int, columns: int, wide: bool
-) -> None:
+def test_flat_color_on_any_drawing_is_flat(height: int, width: int, rows: int, columns: int, wide: bool) -> None:
     pixels = random_pixels(height, height, width, 1, np.uint8) // 128 * 255
     result = onto(Picture(pixels), flat(RED, rows, columns), "line", False).pixels
     wanted = np.where(pixels > 0, np.rint(np.array(RED) * 255), 0)
@@ -185,9 +181,7 @@ def test_flat_color_on_any_drawing_is_flat(
 @pytest.mark.parametrize("size", [(1, 1), (1, 70), (67, 1), (13, 29), (3, 200)])
 def test_any_size_is_finished(kind: str, size: tuple[int, int]) -> None:
     pixels = random_pixels(3, *size, 1, np.uint8)
-    result = onto(
-        Picture(pixels), random_color(1, 11, 5), "line" if kind == "line" else "gray", True
-    )
+    result = onto(Picture(pixels), random_color(1, 11, 5), "line" if kind == "line" else "gray", True)
     assert result.pixels.shape == (*size, 3)
 
 
@@ -197,7 +191,7 @@ def test_nearly_white_paper_becomes_white() -> None:
 
 
 def test_large_picture_is_followed_at_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("colorize.pictures.finish.WORKED", 64 * 64)
+    monkeypatch.setattr("colorize.images.finish.WORKED", 64 * 64)
     result = onto(divided(256, 104, 8), two_colors(16, 0.75, 6), "line", False).pixels
     assert difference(result[:, :103], RED) < 6
 
@@ -205,5 +199,5 @@ def test_large_picture_is_followed_at_a_bounded_size(monkeypatch: pytest.MonkeyP
 def test_finishing_in_strips_leaves_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     drawing, color = Picture(random_pixels(5, 61, 47, 1, np.uint8)), random_color(4)
     whole = onto(drawing, color, "line", False).pixels
-    monkeypatch.setattr("colorize.pictures.finish.STRIP", 100)
+    monkeypatch.setattr("colorize.images.finish.STRIP", 100)
     np.testing.assert_array_equal(onto(drawing, color, "line", False).pixels, whole)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from drawings import Picture, gray, one, pixels, refused, sketch
 
-from colorize.painter import Job
-from colorize.pictures import layers, regions
-from colorize.pictures.borders import raised
-from colorize.pictures.flats import flats
+from colorize.coloring.options import Job
+from colorize.images import flat_regions, layers
+from colorize.images.flat_regions import flats
+from colorize.images.layers import raised
 
 RED, BLUE, SKIN = (0.9, 0.2, 0.1), (0.1, 0.3, 0.8), (0.9, 0.7, 0.6)
 SIDE = 128
@@ -79,7 +79,7 @@ def test_a_line_that_ends_before_the_border_still_separates() -> None:
 def test_thin_pieces_keep_a_region_of_their_own() -> None:
     paper = np.ones((SIDE, SIDE), bool)
     paper[:, 60:62] = paper[:, 64:66] = False  # two pixels of paper between two lines
-    labels = regions.trapped(paper)
+    labels = flat_regions.trapped(paper)
     assert len({labels[64, 10], labels[64, 62], labels[64, 120]}) == 3
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from colorize.errors import ColorizeError
-from colorize.pictures.folder import Row, read_folder
+from colorize.images.dataset_folder import Row, read_folder
 
 DOT = Image.fromarray(np.zeros((2, 2, 3), np.uint8))
 
@@ -45,9 +45,7 @@ def test_a_row_without_a_group_is_alone_in_its_own(tmp_path):
     assert rows[0].group != rows[1].group
 
 
-@pytest.mark.parametrize(
-    "name", ["../a.png", "/etc/hostname", "x/../../a.png", "C:/a.png", "..\\a.png"]
-)
+@pytest.mark.parametrize("name", ["../a.png", "/etc/hostname", "x/../../a.png", "C:/a.png", "..\\a.png"])
 def test_a_path_out_of_the_folder_is_refused(tmp_path, name):
     folder(tmp_path)
     with pytest.raises(ColorizeError, match=r"row 1 of .*outside of its folder"):

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from colorize.checkpoint.foreign import read
+from colorize.checkpoints.pickles import read
 from colorize.errors import ColorizeError
 
 
@@ -67,11 +67,7 @@ def test_views_come_through(what: str, path: Path) -> None:
 
 
 def test_nested_tensors_have_dotted_names(path: Path) -> None:
-    tree = {
-        "state_dict": {"net.0": torch.ones(1)},
-        "moments": [torch.ones(2), (torch.ones(3),)],
-        7: 8,
-    }
+    tree = {"state_dict": {"net.0": torch.ones(1)}, "moments": [torch.ones(2), (torch.ones(3),)], 7: 8}
     assert list(read(saved(tree, path))) == ["state_dict.net.0", "moments.0", "moments.1.0"]
 
 
@@ -141,9 +137,7 @@ def test_a_changed_number_is_noticed(path: Path) -> None:
     assert "is damaged" in refusal(path)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_index_is_a_sentence_or_harmless(path: Path, data: st.DataObject) -> None:
     stream = io.BytesIO()

@@ -16,8 +16,8 @@ import pytest
 import torch
 from forged import Fake, Pickler, Storage, archive, fake, refusal, saved
 
-from colorize.checkpoint import foreign
-from colorize.checkpoint.foreign import read
+from colorize.checkpoints import pickles
+from colorize.checkpoints.pickles import read
 from colorize.errors import ColorizeError
 
 
@@ -111,21 +111,19 @@ def test_a_compressed_archive_is_refused(path: Path) -> None:
     assert "is compressed" in refusal(path)
 
 
-def test_entries_of_more_than_the_limit_are_refused(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(foreign, "LIMIT", 100)
+def test_entries_of_more_than_the_limit_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pickles, "LIMIT", 100)
     assert "declares more than" in refusal(saved({"a": torch.ones(10)}, path))
 
 
 def test_the_limit_is_16_gib() -> None:
-    assert foreign.LIMIT == 16 * 2**30
+    assert pickles.LIMIT == 16 * 2**30
 
 
 def test_many_views_of_one_storage_count_each(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value = torch.ones(1000)
     saved({str(i): value for i in range(100)}, path)
-    monkeypatch.setattr(foreign, "LIMIT", 50_000)
+    monkeypatch.setattr(pickles, "LIMIT", 50_000)
     assert "declares tensors of more than" in refusal(path)
 
 
@@ -179,7 +177,7 @@ def test_an_index_that_reserves_memory_is_refused(path: Path) -> None:
 
 
 def test_an_index_that_is_too_long_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign, "_INDEX", 10)
+    monkeypatch.setattr(pickles, "_INDEX", 10)
     assert "too long an index" in refusal(archive(path, {"a": fake()}))
 
 

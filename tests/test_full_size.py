@@ -13,10 +13,7 @@ from pathlib import Path
 import full_size
 import pytest
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="memory is counted as Linux does"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="memory is counted as Linux does")]
 ROOT = Path(__file__).parents[1]
 BYTES = 3_887_014_350  # of mult-eps-ft.safetensors
 GIGABYTE = 10**9
@@ -39,12 +36,8 @@ def test_it_has_the_published_number_of_bytes(large: Path) -> None:
     assert large.stat().st_size == BYTES
 
 
-@pytest.mark.parametrize(
-    ("kind", "weights"), [("float32", 4_054_190_188), ("bfloat16", 2_326_494_188)]
-)
-def test_it_arrives_whole_and_without_a_second_copy_in_memory(
-    large: Path, kind: str, weights: int
-) -> None:
+@pytest.mark.parametrize(("kind", "weights"), [("float32", 4_054_190_188), ("bfloat16", 2_326_494_188)])
+def test_it_arrives_whole_and_without_a_second_copy_in_memory(large: Path, kind: str, weights: int) -> None:
     command = [sys.executable, str(ROOT / "tests" / "full_size.py"), str(large), kind]
     path = {**os.environ, "PYTHONPATH": str(ROOT)}
     told = json.loads(subprocess.run(command, check=True, env=path, stdout=subprocess.PIPE).stdout)

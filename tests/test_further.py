@@ -9,8 +9,8 @@ import pytest
 from conftest import TINY
 from typer.testing import CliRunner, Result
 
-from colorize.cli import app
-from colorize.training import run
+from colorize.cli.app import app
+from colorize.training.resume import done
 
 SETS = [w for text in [*TINY["mini"][:-1], "size=32", "batch=2"] for w in ("--set", text)]
 USUAL = ("--sample-every", "0", "--device", "cpu")
@@ -38,7 +38,7 @@ def test_more_steps_are_refused_with_a_command_that_goes_on() -> None:
     way_out = more.stderr.partition("the same command with ")[2].partition(" goes on")[0]
     followed = colorize(*PRETRAIN, "--steps", "4", *way_out.split())
     assert followed.exit_code == 0, followed.stderr
-    assert run.done(Path("runs/mini-2"))[0] == 4
+    assert done(Path("runs/mini-2"))[0] == 4
 
 
 def test_after_finetuning_the_command_that_is_named_goes_on_too() -> None:
@@ -49,12 +49,12 @@ def test_after_finetuning_the_command_that_is_named_goes_on_too() -> None:
     command = more.partition("`colorize ")[2].partition("`")[0].replace("NUMBER", "2")
     followed = colorize(*shlex.split(command), *USUAL)
     assert followed.exit_code == 0, followed.stderr
-    assert run.done(Path("runs/mini-finetune-2"))[0] == 2
+    assert done(Path("runs/mini-finetune-2"))[0] == 2
 
 
 def test_a_run_under_way_names_its_own_number() -> None:
     colorize(*PRETRAIN, "--steps", "9999", "--budget", "0.2s")
-    step = run.done(Path("runs/mini"))[0]
+    step = done(Path("runs/mini"))[0]
     more = colorize(*PRETRAIN, "--steps", "5").stderr
     assert f"--steps 9999 goes on with it at step {step}" in more
 

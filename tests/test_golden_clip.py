@@ -9,8 +9,8 @@ import torch
 from golden import agree, fill, hashed
 from torch import Tensor
 
+from colorize.colorize_diffusion.clip import CLIP, CLIPSpec, TowerSpec, tokenized
 from colorize.errors import ColorizeError
-from colorize.networks.latent.clip import CLIP, CLIPSpec, TowerSpec, tokenized
 
 TEXT = "the girl's blonde hair"
 WORDS = torch.tensor([[49406, 518, 1611, 568, 10711, 2225, 49407, *[0] * 70]])
@@ -63,18 +63,14 @@ def test_the_published_size_has_the_published_numbers():
     assert sum(value.numel() for value in made.parameters()) == 986_109_441
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("open_clip") is None, reason="the extra `latent` is not installed"
-)
+@pytest.mark.skipif(importlib.util.find_spec("open_clip") is None, reason="the extra `latent` is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_words_are_those_of_open_clip() -> None:
     words: Tensor = tokenized([TEXT])
     assert torch.equal(words, WORDS)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("open_clip") is None, reason="the extra `latent` is not installed"
-)
+@pytest.mark.skipif(importlib.util.find_spec("open_clip") is None, reason="the extra `latent` is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_a_text_is_read_to_its_end_or_refused() -> None:
     longest = tokenized(["red " * 75])[0]

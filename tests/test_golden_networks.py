@@ -7,12 +7,12 @@ import torch
 from golden import R, agree, fill, filled
 from torch import Tensor
 
-from colorize.diffusion.schedule import ScaledLinear, expand
-from colorize.networks.latent.clusters import ClusterSpec, ThresholdSpec
-from colorize.networks.latent.cond import Injection, LatentCond, Split
-from colorize.networks.latent.sketch import SketchSpec
-from colorize.networks.latent.unet import LatentUNet, LatentUNetSpec
-from colorize.networks.latent.vae import VAESpec
+from colorize.colorize_diffusion.condition import Injection, LatentCond, Split
+from colorize.colorize_diffusion.latent_space import SketchSpec
+from colorize.colorize_diffusion.system import ClusterSpec, ThresholdSpec
+from colorize.colorize_diffusion.unet import LatentUNet, LatentUNetSpec
+from colorize.colorize_diffusion.vae import VAESpec
+from colorize.diffusion.schedules import ScaledLinear, expand
 
 WIDTHS = (32, 64, 128, 128)
 X, SKETCH = fill(1000, (2, 4, 16, 16), R), fill(1001, (2, 3, 128, 128), 1)
@@ -48,14 +48,8 @@ def test_the_sketch_encoder_gives_the_published_maps(k):
 
 
 CONDS = {
-    "tokens": (
-        LatentCond(tokens=C),
-        (-0.054289, 0.609035, 0.13375, -0.57525, -1.41384, -0.20243, -0.26256),
-    ),
-    "zero tokens": (
-        LatentCond(tokens=0 * C),
-        (-0.051948, 0.625787, 0.27243, -0.26744, -1.71355, -0.38953, -0.12891),
-    ),
+    "tokens": (LatentCond(tokens=C), (-0.054289, 0.609035, 0.13375, -0.57525, -1.41384, -0.20243, -0.26256)),
+    "zero tokens": (LatentCond(tokens=0 * C), (-0.051948, 0.625787, 0.27243, -0.26744, -1.71355, -0.38953, -0.12891)),
     "a weight of 0, which is the same": (
         LatentCond(tokens=C, token_scale=0.0),
         (-0.051948, 0.625787, 0.27243, -0.26744, -1.71355, -0.38953, -0.12891),

@@ -5,17 +5,9 @@ import torch
 from golden import agree, fill
 from torch.nn.functional import normalize
 
+from colorize.colorize_diffusion.text_edits import Edit, edited, edited_whole, encode, likeness, push, regions
+from colorize.colorize_diffusion.tokenizer import Prompt, parse
 from colorize.errors import ColorizeError
-from colorize.networks.latent.edits import (
-    Edit,
-    edited,
-    edited_whole,
-    encode,
-    likeness,
-    push,
-    regions,
-)
-from colorize.networks.latent.prompts import Prompt, parse
 
 TOKENS = fill(3100, (1, 17, 24), 3)
 TEXTS = [normalize(fill(3000 + n, (24,), 1), dim=0) for n in range(5)]

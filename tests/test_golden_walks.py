@@ -7,12 +7,12 @@ import torch
 from golden import R, agree, fill, filled
 from torch import Tensor
 
+from colorize.colorize_diffusion.condition import LatentCond, joined
+from colorize.colorize_diffusion.latent_space import SketchSpec
+from colorize.colorize_diffusion.unet import LatentUNet, LatentUNetSpec
 from colorize.diffusion.denoiser import Denoiser, guide
 from colorize.diffusion.samplers import walk
-from colorize.diffusion.schedule import ScaledLinear, times
-from colorize.networks.latent.cond import LatentCond, joined
-from colorize.networks.latent.sketch import SketchSpec
-from colorize.networks.latent.unet import LatentUNet, LatentUNetSpec
+from colorize.diffusion.schedules import ScaledLinear, times
 
 SCHEDULE = ScaledLinear()
 WIDTHS = (32, 64, 128, 128)
@@ -38,9 +38,7 @@ def finished(predicts: str, sampler: str, rule: str, guidance: dict[str, float],
     """
     stops = times(SCHEDULE, 5, rule=rule)
     if sampler == "pndm":
-        stops[-1] = (
-            1 / 1000
-        )  # where the original ends: at the first entry, not at the clean picture
+        stops[-1] = 1 / 1000  # where the original ends: at the first entry, not at the clean picture
     tokens = 0 * C if stops[0] == 1 else C
     cond = LatentCond(tokens=tokens, maps=maps())
     without = {
@@ -54,90 +52,18 @@ def finished(predicts: str, sampler: str, rule: str, guidance: dict[str, float],
 
 
 WALKS = {
-    (
-        "eps",
-        "dpmpp",
-        "inner",
-        "r4",
-        True,
-    ): "0.705274 7.936979 6.48750 12.70441 5.66427 0.00044 1.44213",
-    (
-        "eps",
-        "dpmpp",
-        "karras",
-        "r4",
-        True,
-    ): "1.491630 17.068421 11.36974 10.88803 41.20955 7.38817 9.50603",
-    (
-        "eps",
-        "dpmpp",
-        "karras",
-        "r4",
-        False,
-    ): "1.489709 17.037813 11.33084 10.83383 41.15881 7.36397 9.50323",
-    (
-        "eps",
-        "euler",
-        "uniform",
-        "",
-        False,
-    ): "1.453489 17.063434 10.82426 9.62774 39.79789 5.61762 9.72906",
-    (
-        "eps",
-        "ddim",
-        "leading",
-        "r4 s2",
-        True,
-    ): "0.586502 6.460472 5.24482 8.54436 7.78887 0.70547 1.60493",
-    (
-        "eps",
-        "ddim",
-        "leading",
-        "s2",
-        True,
-    ): "0.549480 6.083599 4.60664 5.11238 11.68156 1.72727 2.67151",
-    (
-        "eps",
-        "lms",
-        "leading",
-        "r4",
-        True,
-    ): "0.621852 7.075290 5.69253 11.74852 4.06235 0.17665 1.11256",
-    (
-        "eps",
-        "pndm",
-        "leading",
-        "r4",
-        True,
-    ): "0.584196 6.888833 5.45160 7.47028 9.03780 -0.18381 1.59556",
-    (
-        "v",
-        "dpmpp",
-        "inner",
-        "r4",
-        True,
-    ): "0.130635 1.672236 1.07328 2.43967 -0.58110 -0.46414 0.33238",
-    (
-        "v",
-        "dpmpp",
-        "karras",
-        "r4",
-        True,
-    ): "0.127569 1.420542 0.73437 0.25672 3.22452 0.46296 0.81156",
-    (
-        "v",
-        "dpmpp",
-        "karras",
-        "r4",
-        False,
-    ): "0.127601 1.418606 0.73558 0.25693 3.24040 0.47278 0.80352",
-    (
-        "v",
-        "euler",
-        "uniform",
-        "",
-        False,
-    ): "0.099143 1.070078 0.38643 -0.21489 2.43086 0.20233 0.61921",
+    ("eps", "dpmpp", "inner", "r4", True): "0.705274 7.936979 6.48750 12.70441 5.66427 0.00044 1.44213",
+    ("eps", "dpmpp", "karras", "r4", True): "1.491630 17.068421 11.36974 10.88803 41.20955 7.38817 9.50603",
+    ("eps", "dpmpp", "karras", "r4", False): "1.489709 17.037813 11.33084 10.83383 41.15881 7.36397 9.50323",
+    ("eps", "euler", "uniform", "", False): "1.453489 17.063434 10.82426 9.62774 39.79789 5.61762 9.72906",
+    ("eps", "ddim", "leading", "r4 s2", True): "0.586502 6.460472 5.24482 8.54436 7.78887 0.70547 1.60493",
+    ("eps", "ddim", "leading", "s2", True): "0.549480 6.083599 4.60664 5.11238 11.68156 1.72727 2.67151",
+    ("eps", "lms", "leading", "r4", True): "0.621852 7.075290 5.69253 11.74852 4.06235 0.17665 1.11256",
+    ("eps", "pndm", "leading", "r4", True): "0.584196 6.888833 5.45160 7.47028 9.03780 -0.18381 1.59556",
+    ("v", "dpmpp", "inner", "r4", True): "0.130635 1.672236 1.07328 2.43967 -0.58110 -0.46414 0.33238",
+    ("v", "dpmpp", "karras", "r4", True): "0.127569 1.420542 0.73437 0.25672 3.22452 0.46296 0.81156",
+    ("v", "dpmpp", "karras", "r4", False): "0.127601 1.418606 0.73558 0.25693 3.24040 0.47278 0.80352",
+    ("v", "euler", "uniform", "", False): "0.099143 1.070078 0.38643 -0.21489 2.43086 0.20233 0.61921",
 }
 GUIDANCE = {"r": "reference", "s": "line"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from colorize.pictures.ground import whiten
+from colorize.images.background import whiten
 
 ALL = torch.ones(1)
 

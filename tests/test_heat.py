@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from colorize.colorize_diffusion.region_map import ABREAST, COVER, GAP, MOST, NARROWEST, REGIONS, TITLE, heat
+from colorize.colorize_diffusion.text_edits import encode
+from colorize.colorize_diffusion.tokenizer import Prompt, parse
 from colorize.errors import ColorizeError
-from colorize.networks.latent.edits import encode
-from colorize.networks.latent.prompts import Prompt, parse
-from colorize.painter.heat import ABREAST, COVER, GAP, MOST, NARROWEST, REGIONS, TITLE, heat
-from colorize.pictures.picture import Picture
+from colorize.images.image import Picture
 
 LEVELS = (0.2, 0.4, 0.6, 0.8)
 
@@ -92,12 +92,7 @@ def test_titles_and_legend_are_written():
     assert (below == 0).all(1).sum() > 5 * 4 * 17  # more than the frames of the boxes
 
 
-SIZES = {
-    (4096, 2048): (1024, 512),
-    (64, 128): (256, 512),
-    (700, 600): (700, 600),
-    (3, 900): (3, 900),
-}
+SIZES = {(4096, 2048): (1024, 512), (64, 128): (256, 512), (700, 600): (700, 600), (3, 900): (3, 900)}
 
 
 @pytest.mark.parametrize("size", SIZES)

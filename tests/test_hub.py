@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hub_server import NEW, OLD, Hub, serving
 
-from colorize.checkpoint import hub
-from colorize.checkpoint.hub import Address, address, fetch
+from colorize.checkpoints import hub
+from colorize.checkpoints.hub import Address, fetch, parse_address
 from colorize.errors import ColorizeError
 
 
@@ -27,41 +27,27 @@ MODEL = Address("owner/name")
 
 @pytest.mark.parametrize("name", ["owner/name", "0/1", "A-b.c_d/e" + "f" * 95])
 def test_a_name_on_the_hub_is_understood(name: str) -> None:
-    assert address(name) == Address(name)
+    assert parse_address(name) == Address(name)
 
 
 @pytest.mark.parametrize("revision", ["v1.0", "main", "refs/pr/4", NEW])
 def test_a_revision_follows_the_at_sign(revision: str) -> None:
-    assert address(f"owner/name@{revision}") == Address("owner/name", revision)
+    assert parse_address(f"owner/name@{revision}") == Address("owner/name", revision)
 
 
-HOSTILE = [
-    "name",
-    "a/b/c",
-    "../b",
-    "a/..",
-    "a..b/c",
-    "./b",
-    "/a/b",
-    "a/",
-    "a/b c",
-    "a/b\n",
-    "a/b?x=1",
-]
+HOSTILE = ["name", "a/b/c", "../b", "a/..", "a..b/c", "./b", "/a/b", "a/", "a/b c", "a/b\n", "a/b?x=1"]
 HOSTILE += ["é/b", "a\\b/c", "a/" + "b" * 97, "https://huggingface.co/a/b", "-a/b", "a/b%2e", ""]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_no_name(name: str) -> None:
-    assert address(name) is None
+    assert parse_address(name) is None
 
 
-@pytest.mark.parametrize(
-    "revision", ["", "../../x", "a..b", "/etc", "a b", "v1\n", "-x", "x" * 300]
-)
+@pytest.mark.parametrize("revision", ["", "../../x", "a..b", "/etc", "a b", "v1\n", "-x", "x" * 300])
 def test_a_hostile_revision_is_refused(revision: str) -> None:
     with pytest.raises(ColorizeError, match="cannot be a revision of `owner/name`"):
-        address(f"owner/name@{revision}")
+        parse_address(f"owner/name@{revision}")
 
 
 # Fetching

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hub_server import NEW, OLD, Hub, serving
 
-from colorize.checkpoint import known
-from colorize.checkpoint.hub import Address, fetch
+from colorize.checkpoints import hub
+from colorize.checkpoints.hub import Address, fetch
 from colorize.errors import ColorizeError
 
 MODEL = Address("owner/name")
@@ -45,8 +45,7 @@ def test_damaged_weights_are_refused_and_removed(server: Hub, tmp_path: Path) ->
     server.sums["model.safetensors"] = "0" * 64
     error = refusal()
     assert error.message == (
-        f"`owner/name/model.safetensors` arrived damaged: its sha256 is {SUM[:12]}... and not"
-        " 000000000000..."
+        f"`owner/name/model.safetensors` arrived damaged: its sha256 is {SUM[:12]}... and not 000000000000..."
     )
     assert "give the same command again" in error.hint
     assert kept(tmp_path) == []
@@ -65,9 +64,7 @@ def test_a_damaged_rest_is_found(server: Hub, tmp_path: Path) -> None:
     assert fetch(MODEL).path.read_bytes() == DATA
 
 
-def test_weights_are_checked_only_when_they_arrive(
-    server: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_are_checked_only_when_they_arrive(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     # Guards against ten seconds for 4 GB on each run.
     fetch(MODEL)
     monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("it was read again"))
@@ -90,25 +87,20 @@ def test_a_known_file_of_another_checksum_is_not_even_downloaded(server: Hub) ->
     server.name, server.files[NEW, FILE] = V1, DATA
     error = refusal(Address(V1, "", FILE))
     assert error.message == (
-        f"`{V1}/{FILE}` is not the file known by this name: its sha256 is {SUM[:12]}... and not"
-        " 53c09691c571..."
+        f"`{V1}/{FILE}` is not the file known by this name: its sha256 is {SUM[:12]}... and not 53c09691c571..."
     )
     assert server.sent == []
 
 
-def test_a_known_file_is_checked_where_the_hub_tells_no_checksum(
-    server: Hub, tmp_path: Path
-) -> None:
+def test_a_known_file_is_checked_where_the_hub_tells_no_checksum(server: Hub, tmp_path: Path) -> None:
     server.name, server.files[NEW, FILE], server.sums[FILE] = V1, DATA, "untold"
     assert "is not the file known by this name" in refusal(Address(V1, "", FILE)).message
     assert kept(tmp_path) == []
 
 
 def test_known_files_have_checksums_under_both_names() -> None:
-    old = [
-        known.sha256("tellurion/colorizer", f"mult-{kind}.safetensors") for kind in ("ft", "newft")
-    ]
-    new = [known.sha256(V1, f"mult-eps-{kind}.safetensors") for kind in ("ft", "newft")]
+    old = [hub.known_sha256("tellurion/colorizer", f"mult-{kind}.safetensors") for kind in ("ft", "newft")]
+    new = [hub.known_sha256(V1, f"mult-eps-{kind}.safetensors") for kind in ("ft", "newft")]
     assert old == new
     assert {len(each) for each in old} == {64}
-    assert known.sha256("owner/name", FILE) == ""
+    assert hub.known_sha256("owner/name", FILE) == ""

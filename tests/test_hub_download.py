@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from hub_server import NEW, OLD, Hub, serving
 
-from colorize.checkpoint.hub import Address, fetch, part
+from colorize.checkpoints.hub import Address, fetch, part
 from colorize.errors import ColorizeError
 
 MODEL = Address("owner/name")
@@ -47,10 +47,7 @@ def test_a_broken_download_goes_on_where_it_broke_off(server: Hub, tmp_path: Pat
     server.line = 600
     error = refusal()
     assert error.message.startswith("the connection broke while `owner/name` was fetched: ")
-    assert (error.hint, error.code) == (
-        "give the same command again; it goes on where it broke off",
-        1,
-    )
+    assert (error.hint, error.code) == ("give the same command again; it goes on where it broke off", 1)
     assert not list(tmp_path.rglob("snapshots/*/*.safetensors"))
     server.line = None
     del server.sent[:]
@@ -130,9 +127,7 @@ def test_two_at_once_download_once(server: Hub) -> None:
 # Room, links, tokens
 
 
-def test_a_disk_without_room_is_told_before_the_download(
-    server: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_without_room_is_told_before_the_download(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=500))
     error = refusal()
     assert error.message.startswith("`owner/name/model.safetensors` needs 0.0 MB more in the cache")
@@ -140,9 +135,7 @@ def test_a_disk_without_room_is_told_before_the_download(
     assert server.sent == []
 
 
-def test_a_disk_that_fills_up_meanwhile_is_a_sentence(
-    server: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_fills_up_meanwhile_is_a_sentence(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -174,9 +167,7 @@ def test_the_token_stays_with_the_hub(server: Hub, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("content", ["../../../escaped", "a/b", "x" * 300])
-def test_content_that_would_leave_the_cache_is_refused(
-    server: Hub, tmp_path: Path, content: str
-) -> None:
+def test_content_that_would_leave_the_cache_is_refused(server: Hub, tmp_path: Path, content: str) -> None:
     server.sums["model.safetensors"] = content
     assert "cannot be fetched" in refusal().message
     assert not list(tmp_path.rglob("escaped*"))

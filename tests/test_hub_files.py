@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hub_server import NEW, OLD, Hub, serving
 
-from colorize.checkpoint import hub, known
-from colorize.checkpoint.hub import Address, address, fetch
+from colorize.checkpoints import hub
+from colorize.checkpoints.hub import Address, fetch, parse_address
 from colorize.errors import ColorizeError
 
 V1 = "tellurion/ColorizeDiffusion"
@@ -37,50 +37,35 @@ def refusal(model: Address, offline: bool = False) -> ColorizeError:
 # Names
 
 
-@pytest.mark.parametrize(
-    "file", ["x.safetensors", "model.safetensors", "a/b-c/v1.5_x=2.safetensors"]
-)
+@pytest.mark.parametrize("file", ["x.safetensors", "model.safetensors", "a/b-c/v1.5_x=2.safetensors"])
 def test_a_file_follows_the_name(file: str) -> None:
-    assert address(f"owner/name/{file}") == Address("owner/name", "", file)
+    assert parse_address(f"owner/name/{file}") == Address("owner/name", "", file)
 
 
 def test_a_revision_follows_the_file() -> None:
-    found = address("owner/name/x.safetensors@refs/pr/4")
+    found = parse_address("owner/name/x.safetensors@refs/pr/4")
     assert found == Address("owner/name", "refs/pr/4", "x.safetensors")
 
 
-@pytest.mark.parametrize(
-    "text", ["owner/name/x.safetensors@v1", "owner/name/x.safetensors", "o/n@v1"]
-)
+@pytest.mark.parametrize("text", ["owner/name/x.safetensors@v1", "owner/name/x.safetensors", "o/n@v1"])
 def test_an_address_is_written_as_it_is_read(text: str) -> None:
-    assert str(address(text)) == text
+    assert str(parse_address(text)) == text
 
 
 HOSTILE = ["../x.safetensors", "a/../x.safetensors", "/x.safetensors", "a//x.safetensors", "x.ckpt"]
 HOSTILE += ["x.safetensors/", ".x.safetensors", "-x.safetensors", "a\\x.safetensors", "x", "x.pt"]
-HOSTILE += [
-    "x.safetensors\n",
-    "é.safetensors",
-    "x y.safetensors",
-    "%2e%2e/x.safetensors",
-    ".safetensors",
-]
-HOSTILE += [
-    "a..safetensors",
-    "a/" * 8 + "x.safetensors",
-    "x" * 200 + ".safetensors",
-    "x.safetensors?y",
-]
+HOSTILE += ["x.safetensors\n", "é.safetensors", "x y.safetensors", "%2e%2e/x.safetensors", ".safetensors"]
+HOSTILE += ["a..safetensors", "a/" * 8 + "x.safetensors", "x" * 200 + ".safetensors", "x.safetensors?y"]
 
 
 @pytest.mark.parametrize("file", HOSTILE)
 def test_a_hostile_file_is_no_file_of_a_model(file: str) -> None:
-    assert address(f"owner/name/{file}") is None
+    assert parse_address(f"owner/name/{file}") is None
 
 
 def test_a_file_behind_the_revision_is_refused_with_the_right_order() -> None:
     with pytest.raises(ColorizeError, match=r"OWNER/NAME/FILE\.safetensors@REVISION"):
-        address("owner/name@v1/x.safetensors")
+        parse_address("owner/name@v1/x.safetensors")
 
 
 # Named files
@@ -102,7 +87,7 @@ def test_config_json_beside_a_file_comes_along(server: Hub) -> None:
 def test_the_source_of_a_fetched_file_fetches_it_again(server: Hub) -> None:
     server.revisions[NEW[:12]] = NEW
     found = fetch(Address("owner/name", "", "first.safetensors"))
-    again = address(found.source)
+    again = parse_address(found.source)
     assert again is not None
     assert fetch(again).path == found.path
     before = len(server.asked)
@@ -153,7 +138,7 @@ def test_the_only_file_at_the_top_is_taken(server: Hub) -> None:
 def test_of_a_known_model_the_usual_file_is_taken(
     server: Hub, monkeypatch: pytest.MonkeyPatch, name: str, files: list[str]
 ) -> None:
-    monkeypatch.setattr(known, "sha256", lambda *_: "")
+    monkeypatch.setattr(hub, "known_sha256", lambda *_: "")
     hold(server, *(f"{file}.safetensors" for file in files), name=name)
     taken = fetch(Address(name)).path
     assert taken.name in ("mult-eps-ft.safetensors", "mult-ft.safetensors")
@@ -201,9 +186,7 @@ def test_the_list_and_the_file_are_of_one_commit(server: Hub) -> None:
     assert f"HEAD /owner/name/resolve/{OLD}/first.safetensors" in server.asked
 
 
-def test_a_list_that_makes_no_sense_is_a_sentence(
-    server: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_that_makes_no_sense_is_a_sentence(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub_server.Handler.tell", lambda self, _: self.answer(200, b"<html>", {}))
     assert refusal(Address("owner/name")).message.startswith("`owner/name` cannot be fetched")
 

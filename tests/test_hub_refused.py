@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hub_server import NEW, OLD, Handler, Hub, serving
 
-from colorize.checkpoint.hub import Address, fetch
+from colorize.checkpoints.hub import Address, fetch
 from colorize.errors import ColorizeError
 
 
@@ -104,16 +104,12 @@ def test_a_gated_model_tells_where_to_ask(server: Hub) -> None:
 
 
 def test_no_network_is_a_sentence(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    nobody = (
-        "http://127.0.0.1:9/{repo_id}/{revision}/{filename}"  # the discard port: nobody listens
-    )
+    nobody = "http://127.0.0.1:9/{repo_id}/{revision}/{filename}"  # the discard port: nobody listens
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", nobody)
     assert refusal().message == "`owner/name` cannot be fetched: the Hub does not answer"
 
 
-def test_a_server_that_is_no_hub_is_a_sentence(
-    server: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_is_no_hub_is_a_sentence(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Handler, "send_header", lambda *_: None)
     assert "`owner/name`" in refusal().message
 

@@ -12,9 +12,9 @@ from drawings import MINI, run, sketch
 from hub_server import NEW, Hub, serving
 from typer.testing import CliRunner, Result
 
-from colorize import checkpoint
-from colorize.cli import app
-from colorize.pictures import files
+from colorize.checkpoints import model_files
+from colorize.cli.app import app
+from colorize.images import files
 
 CARD = b"---\nlicense: cc-by-nc-4.0\n---\n# A model\n"
 
@@ -26,7 +26,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
     monkeypatch.delenv("COLORIZE_MODEL", raising=False)
     files.write(sketch(), Path("sketch.png"))
-    checkpoint.save(MINI.colorizer, MINI.recipe, Path("tiny.safetensors"))
+    model_files.save(MINI.colorizer, MINI.recipe, Path("tiny.safetensors"))
     with serving(monkeypatch, tmp_path) as held:
         monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 4096)
         weights = Path("tiny.safetensors").read_bytes()
@@ -80,7 +80,7 @@ def test_a_picture_of_weights_without_a_license_tells_none(server: Hub) -> None:
 
 
 def test_a_license_as_long_as_a_book_is_cut(server: Hub) -> None:
-    checkpoint.save(MINI.colorizer, MINI.recipe, Path("own.safetensors"), {"license": "x" * 10_000})
+    model_files.save(MINI.colorizer, MINI.recipe, Path("own.safetensors"), {"license": "x" * 10_000})
     run("sketch.png", "--model", "own.safetensors")
     assert told("sketch_color.png")["weights_license"] == "x" * 200
 
@@ -120,8 +120,8 @@ def test_training_from_a_model_says_its_license(server: Hub) -> None:
 
 
 def test_a_finetuned_model_keeps_the_license_and_the_origin(server: Hub, tmp_path: Path) -> None:
-    loaded = checkpoint.load("owner/name")
-    checkpoint.save_folder(loaded.colorizer, tiny("walker"), tmp_path / "mine", loaded.facts)
-    again = checkpoint.load(tmp_path / "mine").facts
+    loaded = model_files.load("owner/name")
+    model_files.save_folder(loaded.colorizer, tiny("walker"), tmp_path / "mine", loaded.facts)
+    again = model_files.load(tmp_path / "mine").facts
     assert again == {"license": "cc-by-nc-4.0", "base": f"owner/name/tiny.safetensors@{NEW}"}
     assert 'license: "cc-by-nc-4.0"' in (tmp_path / "mine/README.md").read_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from colorize.pictures.inky import off_ink
+from colorize.images.color_hints import off_ink
 
 GRAY, RED = (-0.2, -0.2, -0.1), (0.9, -0.8, -0.8)
 

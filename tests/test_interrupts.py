@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from colorize import interrupts
-from colorize.cli import failures
+from colorize.cli import messages
 from colorize.errors import ColorizeError
 
 ROOT = Path(__file__).parents[1]
@@ -27,9 +27,7 @@ def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     there = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     command = [sys.executable, *arguments]
     heard = {"preexec_fn": hearing} if os.name == "posix" else {}
-    return subprocess.run(
-        command, text=True, timeout=60, env=there, cwd=folder, capture_output=True, **heard
-    )
+    return subprocess.run(command, text=True, timeout=60, env=there, cwd=folder, capture_output=True, **heard)
 
 
 def hearing() -> None:
@@ -52,12 +50,7 @@ def test_a_loop_around_it_ends_too(tmp_path):
     loop = f"for n in 1 2; do '{sys.executable}' -m colorize; echo went on; done"
     there = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     done = subprocess.run(
-        ["bash", "-c", loop],
-        env=there,
-        text=True,
-        capture_output=True,
-        start_new_session=True,
-        preexec_fn=hearing,
+        ["bash", "-c", loop], env=there, text=True, capture_output=True, start_new_session=True, preexec_fn=hearing
     )
     assert (done.stdout, done.stderr) == ("", "error: interrupted\n")
     code = f"from colorize import interrupts\ninterrupts.leave({interrupts.CODE})"
@@ -95,8 +88,8 @@ def test_a_program_that_is_to_ignore_interrupts_goes_on(tmp_path):
 
 def test_after_an_interrupt_any_failure_is_one(monkeypatch, capsys):
     monkeypatch.setattr(interrupts._State, "pressed", True)
-    assert failures.tell(ValueError("could not determine the shape")) == 130
-    assert failures.tell(ColorizeError("`a.png` is damaged")) == 130
+    assert messages.tell(ValueError("could not determine the shape")) == 130
+    assert messages.tell(ColorizeError("`a.png` is damaged")) == 130
     assert capsys.readouterr().err == "error: interrupted\n" * 2
-    assert failures.tell(ColorizeError("stopped at step 3", "go on", 130)) == 130
+    assert messages.tell(ColorizeError("stopped at step 3", "go on", 130)) == 130
     assert "step 3" in capsys.readouterr().err

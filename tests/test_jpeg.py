@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from colorize.pictures.jpeg import wear
+from colorize.images.augment import wear
 
 
 def drawing(height: int = 48, width: int = 64) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from colorize.pictures.kinds import kind
+from colorize.images.kinds import kind
 
 Array = npt.NDArray[np.float32]
 SIZE = 160

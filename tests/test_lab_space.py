@@ -7,9 +7,9 @@ import torch
 from conftest import tiny
 
 from colorize.hints import Hints
-from colorize.networks.pyramid import Pyramid
+from colorize.images.color import delta_e, lab_to_rgb, lightness, luminance, rgb_to_lab
+from colorize.networks.encoders import Pyramid
 from colorize.networks.spaces import Lab
-from colorize.pictures.color import delta_e, lab_to_rgb, lightness, luminance, rgb_to_lab
 
 
 def picture(height: int = 32, width: int = 32) -> torch.Tensor:
@@ -53,11 +53,7 @@ def test_chroma_is_standardized() -> None:
 def test_the_pyramid_has_a_map_of_every_level_of_the_network() -> None:
     cond = Pyramid(patch=4).build((8, 16, 24))(Hints(gray=torch.zeros(2, 1, 70, 50)))
     # 70 x 50 pixels are padded to multiples of 16.
-    assert [tuple(one.shape) for one in cond.maps] == [
-        (2, 8, 20, 16),
-        (2, 16, 10, 8),
-        (2, 24, 5, 4),
-    ]
+    assert [tuple(one.shape) for one in cond.maps] == [(2, 8, 20, 16), (2, 16, 10, 8), (2, 24, 5, 4)]
 
 
 def test_every_map_changes_the_answer() -> None:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from golden import R, fill, filled
 
+from colorize.colorize_diffusion.condition import Injection, LatentCond, Split, Window, joined, weights
+from colorize.colorize_diffusion.unet import LatentUNet, LatentUNetSpec, spread, table_index
+from colorize.colorize_diffusion.unet_blocks import Sizes
 from colorize.errors import ColorizeError
-from colorize.networks.latent.blocks import Sizes
-from colorize.networks.latent.cond import Injection, LatentCond, Split, Window, joined, weights
-from colorize.networks.latent.unet import LatentUNet, LatentUNetSpec, spread, table_index
 from colorize.networks.unet import Cond
 
 X, C = fill(1, (1, 4, 8, 8), R), fill(2, (1, 6, 24), R)
@@ -34,9 +34,7 @@ def test_the_houses_cond_is_understood():
 
 
 def test_times_meet_the_published_indices():
-    assert table_index(torch.tensor([0.001, 0.5, 1.0])).tolist() == pytest.approx(
-        [0, 499, 999], abs=1e-4
-    )
+    assert table_index(torch.tensor([0.001, 0.5, 1.0])).tolist() == pytest.approx([0, 499, 999], abs=1e-4)
 
 
 def test_a_whole_network_rounds_the_time_it_is_asked_at():
@@ -127,9 +125,7 @@ def test_before_its_start_another_picture_is_not_looked_at():
     early, late = torch.tensor([0.9]), torch.tensor([0.1])
     assert torch.equal(net()(X, early, cond), net()(X, early, LatentCond(tokens=C)))
     assert torch.equal(net()(X, late, cond), net()(X, late, injection()))
-    both = net()(
-        X.repeat(2, 1, 1, 1), torch.cat([early, late]), replace(cond, tokens=C.repeat(2, 1, 1))
-    )
+    both = net()(X.repeat(2, 1, 1, 1), torch.cat([early, late]), replace(cond, tokens=C.repeat(2, 1, 1)))
     same(both, torch.cat([net()(X, early, cond), net()(X, late, cond)]))
 
 
@@ -169,10 +165,7 @@ def test_a_lightened_network_answers_nearly_the_same_in_full_numbers():
 def test_joined_conditions_answer_as_each_does_alone():
     mask = fill(5, (1, 1, 8, 8), 1)
     base = LatentCond(
-        tokens=C,
-        maps=(fill(6, (1, 32, 8, 8), 1),),
-        split=Split(mask, 0.1),
-        injection=Injection(lambda index: OTHER),
+        tokens=C, maps=(fill(6, (1, 32, 8, 8), 1),), split=Split(mask, 0.1), injection=Injection(lambda index: OTHER)
     )
     own = torch.full((1, 1, 1), 0.5)
     without = replace(base, tokens=0 * C, injection=replace(base.injection, own=own))

@@ -8,11 +8,10 @@ import pytest
 import torch
 from latents import random, recipe
 
-from colorize.colorizer import Colorizer
+from colorize.colorize_diffusion.condition import Echo, Halves, LatentCond, Levels, Manner, Window
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.networks.latent.cond import LatentCond, Window
-from colorize.networks.latent.manner import Echo, Halves, Levels, Manner
+from colorize.model import Colorizer
 
 
 def system(version: str = "v1") -> Colorizer:
@@ -26,9 +25,7 @@ def given(references: int = 1, batch: int = 1, **more: torch.Tensor) -> Hints:
     return Hints(line=line, reference=reference, **more)
 
 
-def told(
-    model: Colorizer, hints: Hints, manner: Manner | None = None, drop: str = ""
-) -> LatentCond:
+def told(model: Colorizer, hints: Hints, manner: Manner | None = None, drop: str = "") -> LatentCond:
     rows = {drop: torch.ones(hints.batch, dtype=torch.bool)} if drop else {}
     cond = model.told(hints, rows, {}, manner or Manner())
     assert isinstance(cond, LatentCond)
@@ -79,9 +76,7 @@ def test_levels_become_weights_of_the_places() -> None:
     assert told(model, given(), Manner(levels=Levels(places=own))).places == own
 
 
-def calls(
-    model: Colorizer, hints: Hints, manner: Manner | None = None, **guidance: float
-) -> list[int]:
+def calls(model: Colorizer, hints: Hints, manner: Manner | None = None, **guidance: float) -> list[int]:
     """The rows of each call of the network in a walk of two steps."""
     rows: list[int] = []
     hook = model.denoiser.net.register_forward_hook(lambda _, args, __: rows.append(len(args[0])))

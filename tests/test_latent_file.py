@@ -10,7 +10,10 @@ import torch
 from latents import clip_file, latent_system, published_folder, random, recipe
 from safetensors.torch import load_file, save_file
 
-from colorize.checkpoint import Wants, latent, load, mapped, published, save
+from colorize.checkpoints import weights_io
+from colorize.checkpoints.model_files import load, save
+from colorize.colorize_diffusion import published
+from colorize.colorize_diffusion.published import Wants
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 
@@ -20,8 +23,7 @@ VERSIONS = ("v1", "v1.5", "v2")
 def given() -> Hints:
     rng = torch.Generator().manual_seed(5)
     return Hints(
-        line=torch.rand(1, 1, 32, 48, generator=rng) * 2 - 1,
-        reference=torch.rand(1, 3, 40, 24, generator=rng) * 2 - 1,
+        line=torch.rand(1, 1, 32, 48, generator=rng) * 2 - 1, reference=torch.rand(1, 3, 40, 24, generator=rng) * 2 - 1
     )
 
 
@@ -38,9 +40,7 @@ def test_a_published_file_loads_strictly_and_colors(version: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_is_saved_has_the_published_names_and_loads_again(
-    version: str, tmp_path: Path
-) -> None:
+def test_what_is_saved_has_the_published_names_and_loads_again(version: str, tmp_path: Path) -> None:
     first = load(published_folder(tmp_path / "a", version))
     path = tmp_path / "b" / "model.safetensors"
     path.parent.mkdir()
@@ -85,7 +85,7 @@ def test_clip_stays_in_its_file_and_reads_a_reference_once_for_all_drawings(
     doors = loaded.colorizer.condition
     doors.vision.register_forward_hook(lambda *_: calls.append(1))
     lent = {value.data_ptr() for value in doors.vision.parameters()}
-    monkeypatch.setattr(mapped, "WINDOW", 0)  # each tensor from a mapping of its own
+    monkeypatch.setattr(weights_io, "WINDOW", 0)  # each tensor from a mapping of its own
     guidance = {"reference": 2.0, "line": 1.5}
     with torch.inference_mode():
         first = loaded.colorizer.sample(given(), loaded.recipe.sampling, [0], guidance)
@@ -131,9 +131,7 @@ def test_another_encoder_may_be_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("cast", [False, True])
-def test_a_lighter_ladder_colors_nearly_alike_under_autocast_or_not(
-    version: str, cast: bool, tmp_path: Path
-) -> None:
+def test_a_lighter_ladder_colors_nearly_alike_under_autocast_or_not(version: str, cast: bool, tmp_path: Path) -> None:
     folder, results = published_folder(tmp_path, version), []
     for dtype in (None, torch.bfloat16):
         loaded = load(folder, wants=Wants(dtype=dtype))
@@ -155,13 +153,11 @@ def test_nothing_else_can_be_predicted() -> None:
         Wants(predicts="x0")  # type: ignore[arg-type]
 
 
-def test_a_file_that_says_nothing_is_asked_what_it_predicts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_says_nothing_is_asked_what_it_predicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = published_folder(tmp_path, told=False)
     small = recipe("v1", str(folder / "clip.safetensors"))
-    monkeypatch.setattr(latent, "VERSIONS", dict.fromkeys(VERSIONS, latent.spec(small)))
-    monkeypatch.setattr(latent.recipes, "find", lambda name: small)
+    monkeypatch.setattr(published, "VERSIONS", dict.fromkeys(VERSIONS, published.spec(small)))
+    monkeypatch.setattr(published.recipes, "find", lambda name: small)
     assert load(folder).recipe.denoiser.predicts == "v"  # random weights do not return their input
 
 
@@ -187,9 +183,7 @@ def spoiled(folder: Path, **changes: torch.Tensor | None) -> Path:
         ({"zero_layer__0__bias": torch.full((32,), torch.nan)}, "finite"),
     ],
 )
-def test_a_spoiled_file_is_refused_by_name(
-    changes: dict[str, torch.Tensor | None], words: str, tmp_path: Path
-) -> None:
+def test_a_spoiled_file_is_refused_by_name(changes: dict[str, torch.Tensor | None], words: str, tmp_path: Path) -> None:
     with pytest.raises(ColorizeError, match=words):
         load(spoiled(published_folder(tmp_path), **changes))
 
@@ -214,7 +208,7 @@ def test_the_layout_of_the_recipes_is_the_published_one() -> None:
     from colorize import recipes
 
     for version, name in zip(VERSIONS, ("", ":v1.5", ":v2"), strict=True):
-        found = latent.spec(recipes.find(f"colorize-diffusion{name}"))
+        found = published.spec(recipes.find(f"colorize-diffusion{name}"))
         shapes = {k: tuple(v.shape) for k, v in published.hollow(found).state_dict().items()}
         assert shapes == published.layout(version)  # type: ignore[arg-type]
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from sources import colored, drawing, run, save, side_by_side, stories
 
-from colorize.pictures.folder import read_folder
-from colorize.training.layouts import group_of, survey
+from colorize.datasets.folders import group_of, survey
+from colorize.images.dataset_folder import read_folder
 
 
 @pytest.fixture
@@ -60,20 +60,14 @@ def test_pairs_are_joined_by_name_and_the_rest_is_reported(tmp_path):
     save(colored(2), source / "reference/alone.png")
     summary = run(source, tmp_path / "data")
     assert sum(summary.counts.values()) == 1
-    assert summary.skipped == (
-        ("reference/alone.png", "`reference/alone.png` has no drawing of its name"),
-    )
+    assert summary.skipped == (("reference/alone.png", "`reference/alone.png` has no drawing of its name"),)
 
 
 def test_folders_named_after_splits_are_the_splits(tmp_path):
     for number in range(8):
         folder = tmp_path / "source" / ("train" if number < 6 else "val")
         save(colored(number), folder / f"{number}.png")
-    assert run(tmp_path / "source", tmp_path / "data").counts == {
-        "train": 6,
-        "validation": 2,
-        "test": 0,
-    }
+    assert run(tmp_path / "source", tmp_path / "data").counts == {"train": 6, "validation": 2, "test": 0}
 
 
 def test_a_lone_train_folder_is_split_like_any_other(source, tmp_path):

@@ -1,4 +1,4 @@
-"""Claims about colorize.pictures.lines."""
+"""Claims about colorize.images.lines."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from colorize.errors import ColorizeError
-from colorize.pictures import lines
+from colorize.images import lines
+from colorize.images.color import luminance
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -33,11 +34,8 @@ def pen() -> torch.Tensor:
 
 @pytest.mark.parametrize("sigma", [0.3, 0.4, 0.5])
 def test_xdog_is_anime_diffusions(sigma):
-    gray = (lines.luminance(noise(1))[0, 0].numpy() + 1) / 2
-    blurs = [
-        cv2.GaussianBlur(gray, (0, 0), s, borderType=cv2.BORDER_REFLECT_101)
-        for s in (sigma, 3.5 * sigma)
-    ]
+    gray = (luminance(noise(1))[0, 0].numpy() + 1) / 2
+    blurs = [cv2.GaussianBlur(gray, (0, 0), s, borderType=cv2.BORDER_REFLECT_101) for s in (sigma, 3.5 * sigma)]
     response = gray * (11 * blurs[0] - 10 * blurs[1])
     ours = lines.xdog(noise(1), sigma)[0, 0].numpy() > 0
     clear = np.abs(response - 0.01) > 1e-5  # nearer to the threshold, rounding decides
@@ -71,7 +69,7 @@ def test_every_style_draws_the_outline(style):
 
 @pytest.mark.parametrize("style", lines.STYLES)
 def test_every_style_takes_gray_pictures(style):
-    gray = lines.luminance(square())
+    gray = luminance(square())
     assert torch.equal(lines.extract(gray, style), lines.extract(square(), style))
 
 

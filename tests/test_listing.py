@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colorize.errors import ColorizeError
-from colorize.pictures.listing import PICTURE_SUFFIXES, Source, find, natural
+from colorize.images.listing import PICTURE_SUFFIXES, Source, find, natural
 
 
 @pytest.fixture

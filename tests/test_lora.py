@@ -13,11 +13,11 @@ from golden import R, fill, filled
 from saved import NET
 from torch import Generator, Tensor, nn
 
+from colorize.colorize_diffusion.attention import Changed
+from colorize.colorize_diffusion.condition import LatentCond, Split
+from colorize.colorize_diffusion.unet import LatentUNetSpec
 from colorize.errors import ColorizeError
 from colorize.networks import lora
-from colorize.networks.latent.attention import Changed
-from colorize.networks.latent.cond import LatentCond, Split
-from colorize.networks.latent.unet import LatentUNetSpec
 from colorize.networks.unet import Cond
 
 Call = Callable[[nn.Module], Tensor]
@@ -47,7 +47,7 @@ EVERY = pytest.mark.parametrize(("make", "call"), CASES.values(), ids=CASES)
 def learnt(net: nn.Module, rank: int = 2, seed: int = 0) -> dict[str, Tensor]:
     """Tensors of an adapter as if it had been trained."""
     rng, found = Generator().manual_seed(seed), {}
-    for name, layer in lora.layers(net).items():
+    for name, layer in lora.adaptable_layers(net).items():
         for part, shape in zip(("down", "up"), lora.shapes(layer, rank), strict=True):
             found[f"{name}.{part}"] = torch.randn(shape, generator=rng) / shape[1] ** 0.5
     return found
@@ -71,7 +71,7 @@ def test_only_the_adapter_is_trained_and_it_learns(make, call):
     net = make().requires_grad_(True)
     lora.begin(net, 2, Generator().manual_seed(0))
     trained = {name: p for name, p in net.named_parameters() if p.requires_grad}
-    assert len(trained) == 2 * len(lora.layers(net))
+    assert len(trained) == 2 * len(lora.adaptable_layers(net))
     assert all(".lora.0." in name for name in trained)
     for _ in range(2):  # in the first step `up` is zero, so that `down` does not move
         gradients = torch.autograd.grad(call(net).square().mean(), [*trained.values()])
@@ -111,7 +111,7 @@ def test_removed_it_never_was(make, call):
 def test_several_adapters_add_up_by_their_weights(make, call):
     net, expected = make(), make()
     first, second = learnt(net), learnt(net, 3, seed=1)
-    for name, layer in lora.layers(expected).items():
+    for name, layer in lora.adaptable_layers(expected).items():
         one, two = (given[f"{name}.up"] @ given[f"{name}.down"] for given in (first, second))
         layer.weight.data += (0.7 * one + 0.2 * two).reshape(layer.weight.shape)
     lora.stack(net, first, 0.7)
@@ -139,14 +139,10 @@ def test_halves_keep_the_changes_that_were_published():
 
 def test_the_layers_of_the_house_are_the_projections_of_its_transformers():
     inside = {"enter", "out", "feed_forward.enter", "feed_forward.out"}
-    inside |= {
-        f"{kind}_attention.{part}"
-        for kind in ("self", "cross")
-        for part in ("query", "key", "value", "out")
-    }
-    found = {name.rpartition("transformer.")[2] for name in lora.layers(house())}
+    inside |= {f"{kind}_attention.{part}" for kind in ("self", "cross") for part in ("query", "key", "value", "out")}
+    found = {name.rpartition("transformer.")[2] for name in lora.adaptable_layers(house())}
     assert found == inside
-    assert {name.partition(".transformer.")[0] for name in lora.layers(house())} == {
+    assert {name.partition(".transformer.")[0] for name in lora.adaptable_layers(house())} == {
         *("encoder.2", "middle.0", "decoder.0", "decoder.1")
     }
 
@@ -154,7 +150,7 @@ def test_the_layers_of_the_house_are_the_projections_of_its_transformers():
 def test_the_layers_of_the_latent_network_are_too():
     inside = {"proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"}
     inside |= {f"attn{k}.to_{part}" for k in (1, 2) for part in ("q", "k", "v", "out.0")}
-    names = [re.sub(r".*\.1\.(transformer_blocks\.0\.)?", "", n) for n in lora.layers(latent())]
+    names = [re.sub(r".*\.1\.(transformer_blocks\.0\.)?", "", n) for n in lora.adaptable_layers(latent())]
     assert set(names) == inside
     assert len(names) == 12 * 7  # transformers: two on the way down, one in the middle, four up
 
@@ -206,7 +202,7 @@ def test_a_network_of_halves_takes_an_adapter_and_merges_it():
     light = call(net)
     assert (light - exact).abs().mean() < 0.05 * exact.abs().mean()
     lora.merge(net)
-    assert lora.layers(net)["middle_block.1.proj_in"].weight.dtype is torch.bfloat16
+    assert lora.adaptable_layers(net)["middle_block.1.proj_in"].weight.dtype is torch.bfloat16
     assert (call(net) - exact).abs().mean() < 0.05 * exact.abs().mean()
 
 

@@ -13,12 +13,13 @@ from safetensors.torch import save_file
 from saved import NET, TINY, changed, randomized
 from torch import Generator, Tensor
 
-from colorize import checkpoint
-from colorize.checkpoint import Loaded, adapters
+from colorize.checkpoints import adapters, model_files
+from colorize.checkpoints.model_files import Loaded
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.networks import lora
-from colorize.networks.conditions import Drawing, HintMap, ReferenceTokens, Together
+from colorize.networks.conditions import Drawing, HintMap, Together
+from colorize.networks.encoders import ReferenceTokens
 from colorize.recipes.recipe import DenoiserSpec, Recipe
 
 LINE = Hints(line=torch.rand(1, 1, 16, 16, generator=Generator().manual_seed(1)))
@@ -26,7 +27,7 @@ LINE = Hints(line=torch.rand(1, 1, 16, 16, generator=Generator().manual_seed(1))
 
 def made(file: Path, path: Path, rank: int = 2, seed: int = 0) -> Path:
     """The file of an adapter for a model, of numbers as if it had been trained."""
-    loaded = checkpoint.load(file)
+    loaded = model_files.load(file)
     about = adapters.blank(loaded, rank)
     lora.begin(loaded.colorizer.denoiser.net, rank, Generator().manual_seed(seed))
     found = lora.tensors_of(loaded.colorizer.denoiser.net)
@@ -48,7 +49,7 @@ def answer(loaded: Loaded) -> Tensor:
 
 def refusal(file: Path, given: Path, weight: float = 1.0) -> ColorizeError:
     with pytest.raises(ColorizeError) as caught:
-        checkpoint.load(file, lora=[(given, weight)])
+        model_files.load(file, lora=[(given, weight)])
     return caught.value
 
 
@@ -68,15 +69,15 @@ def test_a_folder_means_the_adapter_in_it(file, adapter, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     shutil.copy(adapter, folder / "adapter.safetensors")
-    loaded = checkpoint.load(file, lora=folder)
+    loaded = model_files.load(file, lora=folder)
     assert [one.text for one in loaded.adapters] == ["run"]
-    assert torch.equal(answer(loaded), answer(checkpoint.load(file, lora=str(adapter))))
+    assert torch.equal(answer(loaded), answer(model_files.load(file, lora=str(adapter))))
 
 
 def test_adapters_on_a_model_leave_its_own_weights_alone(file, adapter, tmp_path):
     other = made(file, tmp_path / "other.safetensors", rank=3, seed=1)
-    plain = checkpoint.load(file)
-    loaded = checkpoint.load(file, lora=[(adapter, 0.5), (str(other), 1)])
+    plain = model_files.load(file)
+    loaded = model_files.load(file, lora=[(adapter, 0.5), (str(other), 1)])
     own = lora.plain(loaded.colorizer.state_dict())
     assert all(torch.equal(own[n], value) for n, value in plain.colorizer.state_dict().items())
     assert not torch.allclose(answer(loaded), answer(plain), atol=1e-3)
@@ -85,19 +86,19 @@ def test_adapters_on_a_model_leave_its_own_weights_alone(file, adapter, tmp_path
 
 
 def test_the_file_of_a_merged_model_is_that_of_a_model(file, adapter, tmp_path):
-    loaded = adapters.merged(checkpoint.load(file), adapter, 0.5)
-    checkpoint.save(loaded.colorizer, loaded.recipe, tmp_path / "both.safetensors", loaded.facts)
-    back = checkpoint.load(tmp_path / "both.safetensors")
+    loaded = adapters.merged(model_files.load(file), adapter, 0.5)
+    model_files.save(loaded.colorizer, loaded.recipe, tmp_path / "both.safetensors", loaded.facts)
+    back = model_files.load(tmp_path / "both.safetensors")
     assert back.facts == {"license": "CC0-1.0", "merged": "series=0.5"}
     assert back.adapters == ()
-    stacked = checkpoint.load(file, lora=[(adapter, 0.5)])
+    stacked = model_files.load(file, lora=[(adapter, 0.5)])
     torch.testing.assert_close(answer(back), answer(stacked), atol=1e-5, rtol=0)
 
 
 def test_a_model_with_adapters_on_is_not_saved_as_one_without(file, adapter, tmp_path):
-    loaded = checkpoint.load(file, lora=adapter)
+    loaded = model_files.load(file, lora=adapter)
     with pytest.raises(ColorizeError, match="cannot be saved"):
-        checkpoint.save(loaded.colorizer, TINY, tmp_path / "both.safetensors")
+        model_files.save(loaded.colorizer, TINY, tmp_path / "both.safetensors")
     assert not (tmp_path / "both.safetensors").exists()
 
 
@@ -115,7 +116,7 @@ def test_an_adapter_of_numbers_that_are_none_is_not_written(file, adapter):
 
 def other(recipe: Recipe, tmp_path: Path) -> Path:
     path = tmp_path / "another.safetensors"
-    checkpoint.save(randomized(recipe), recipe, path)
+    model_files.save(randomized(recipe), recipe, path)
     return path
 
 
@@ -145,7 +146,7 @@ def test_an_adapter_for_another_model_is_refused_by_what_differs(why, adapter, t
 
 
 def test_if_one_adapter_is_refused_none_is_put_on(file, adapter):
-    loaded = checkpoint.load(file)
+    loaded = model_files.load(file)
     with pytest.raises(ColorizeError, match="is a whole model"):
         adapters.stacked(loaded, [(adapter, 1.0), (file, 1.0)])
     assert not any(".lora." in name for name in loaded.colorizer.state_dict())
@@ -165,15 +166,13 @@ def test_a_model_given_as_adapter_is_told_apart(file):
 
 
 def test_an_adapter_given_as_model_is_told_apart(adapter, tmp_path):
-    with pytest.raises(
-        ColorizeError, match=r"is an adapter, not a whole model.*--lora.*model.safe"
-    ):
-        checkpoint.load(adapter)
+    with pytest.raises(ColorizeError, match=r"is an adapter, not a whole model.*--lora.*model.safe"):
+        model_files.load(adapter)
     adapter.rename(tmp_path / "adapter.safetensors")
     for left in tmp_path.glob("model*"):
         left.unlink()
     with pytest.raises(ColorizeError, match="it holds an adapter; give it with --lora"):
-        checkpoint.load(tmp_path)
+        model_files.load(tmp_path)
 
 
 def test_what_is_not_there_is_refused(file, tmp_path):

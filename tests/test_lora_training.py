@@ -12,14 +12,14 @@ from drawings import MINI, furnish, series
 from safetensors.torch import load_file
 from torch import Generator, Tensor
 
-from colorize import checkpoint
-from colorize.checkpoint import adapters
+from colorize.checkpoints import adapters, model_files
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.networks import lora
 from colorize.training import log, run
-from colorize.training.objectives import Denoising
-from colorize.training.order import Order, override, settings
+from colorize.training.job import Order, override, settings
+from colorize.training.objectives import DenoisingLoss
+from colorize.training.resume import check
 
 CHANGES = ("size=32", "batch=5", "lr=0.05", "mix.hue=0", "warmup=0", "ema=0.8")
 
@@ -45,16 +45,16 @@ def same(one: str, other: str, file: str) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def mean_loss(loaded: checkpoint.Loaded, training: run.Training) -> float:
+def mean_loss(loaded: model_files.Loaded, training: run.Training) -> float:
     """The loss over all pictures, by the same noise at every call."""
-    objective, rng = Denoising(pure=0.75, robust=0.3), Generator().manual_seed(0)
+    objective, rng = DenoisingLoss(pure=0.75, robust=0.3), Generator().manual_seed(0)
     batches = [training.pictures.batch(step) for step in range(4)]
     with torch.no_grad():
         losses = [next(objective(loaded.colorizer, batch, rng)) for batch in batches]
     return float(torch.stack(losses).mean())
 
 
-def answer(loaded: checkpoint.Loaded) -> Tensor:
+def answer(loaded: model_files.Loaded) -> Tensor:
     line = Hints(line=torch.rand(1, 1, 16, 16, generator=Generator().manual_seed(1)))
     with torch.no_grad():
         return loaded.colorizer.sample(line, MINI.recipe.sampling, [0])
@@ -62,13 +62,11 @@ def answer(loaded: checkpoint.Loaded) -> Tensor:
 
 def test_training_lowers_the_loss_and_leaves_the_base_alone():
     training = run.Training(order("a", steps=20))
-    base = checkpoint.load("tiny.safetensors")
+    base = model_files.load("tiny.safetensors")
     before = mean_loss(base, training)
     assert len(list(training.steps())) == 20
-    tuned = checkpoint.load("tiny.safetensors", lora="a")
-    assert (
-        mean_loss(tuned, training) < 0.97 * before
-    )  # 0.94 here; the rest is not attention's to mend
+    tuned = model_files.load("tiny.safetensors", lora="a")
+    assert mean_loss(tuned, training) < 0.97 * before  # 0.94 here; the rest is not attention's to mend
     assert (answer(tuned) - answer(base)).abs().max() > 0.01
     left = lora.plain(training.model.state_dict())
     assert all(torch.equal(left[n], value) for n, value in base.colorizer.state_dict().items())
@@ -111,11 +109,7 @@ def test_what_is_saved_is_the_average():
         layer, _, part = name.rpartition(".")
         inside = f"denoiser.net.{layer}.lora.0.{part}"
         assert torch.equal(value, state[f"average/{inside}"])
-    assert any(
-        not torch.equal(state[f"weight/{n[8:]}"], v)
-        for n, v in state.items()
-        if n[:8] == "average/"
-    )
+    assert any(not torch.equal(state[f"weight/{n[8:]}"], v) for n, v in state.items() if n[:8] == "average/")
 
 
 def test_the_adapter_says_what_it_is():
@@ -129,7 +123,7 @@ def test_a_run_does_not_go_on_with_another_base():
     for _ in run.Training(order("a")).steps():
         break
     torch.manual_seed(1)
-    checkpoint.save(MINI.recipe.build(), MINI.recipe, Path("tiny.safetensors"))
+    model_files.save(MINI.recipe.build(), MINI.recipe, Path("tiny.safetensors"))
     with pytest.raises(ColorizeError, match="other weights than when the run in `a` began"):
         run.Training(order("a"))
     run.Training(order("a"), restart=True)._leave()
@@ -147,6 +141,6 @@ def test_a_run_of_before_there_were_adapters_was_one_without():
     values = json.loads(Path("a/recipe.json").read_text())
     del values["lora"]
     Path("a/recipe.json").write_text(json.dumps(values))
-    run.check(order("a", 1, 0))
+    check(order("a", 1, 0))
     with pytest.raises(ColorizeError, match="is a run with lora = 0, not 2"):
-        run.check(order("a", 1, 2))
+        check(order("a", 1, 2))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from colorize.errors import ColorizeError
-from colorize.networks import machine
+from colorize.networks import devices
 
 CPU = torch.device("cpu")
 
@@ -12,58 +12,58 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("instruction", ["avx512_bf16", "amx_bf16"])
 def test_processors_with_bf16_instructions_compute_in_bf16(monkeypatch, instruction):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instruction: True})
-    assert machine.precision("auto", CPU) is torch.bfloat16
+    assert devices.precision("auto", CPU) is torch.bfloat16
 
 
 def test_avx512_alone_is_no_reason_for_bf16(monkeypatch):
     # oneDNN would accept it and be 2.6 times slower
     has = {"avx512_f": True, "avx2": True, "avx512_bf16": False, "amx_bf16": False}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
-    assert machine.precision("auto", CPU) is None
+    assert devices.precision("auto", CPU) is None
 
 
 def test_a_processor_that_says_nothing_computes_in_fp32(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert machine.precision("auto", CPU) is None
+    assert devices.precision("auto", CPU) is None
 
 
 def test_bf16_that_was_asked_for_is_given_without_looking(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    assert machine.precision("bf16", CPU) is torch.bfloat16
+    assert devices.precision("bf16", CPU) is torch.bfloat16
 
 
 def test_cards_that_emulate_bf16_compute_in_fp32(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
-    assert machine.precision("auto", torch.device("cuda")) is None
+    assert devices.precision("auto", torch.device("cuda")) is None
 
 
 def test_fp16_on_a_processor_is_refused():
     with pytest.raises(ColorizeError, match="graphics cards"):
-        machine.precision("fp16", CPU)
+        devices.precision("fp16", CPU)
 
 
 def test_a_misspelt_precision_names_the_right_one():
     with pytest.raises(ColorizeError, match="did you mean `bf16`"):
-        machine.precision("bf61", CPU)
+        devices.precision("bf61", CPU)
 
 
 def test_a_misspelt_device_names_the_right_one():
     with pytest.raises(ColorizeError, match="did you mean `cuda`"):
-        machine.device("cuad:1")
+        devices.device("cuad:1")
 
 
 def test_a_card_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ColorizeError, match=r"`cuda:1`.*finds 1 "):
-        machine.device("cuda:1")
+        devices.device("cuda:1")
 
 
 def test_auto_takes_the_card_if_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert machine.device("auto").type == "cuda"
+    assert devices.device("auto").type == "cuda"
 
 
 def test_auto_takes_the_processor_if_there_is_nothing_else(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert machine.device("auto") == CPU
+    assert devices.device("auto") == CPU

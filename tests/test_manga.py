@@ -12,12 +12,14 @@ import volumes
 from drawings import MINI, colored, model, one, pixels, ref, refused, run
 from PIL import Image
 
-from colorize.painter import Job, Options, Outcome, Step, work
-from colorize.painter.framing import Colored
-from colorize.pictures import files
-from colorize.pictures.color import rgb_to_lab
-from colorize.pictures.marks import parse
-from colorize.pictures.picture import Picture
+from colorize.coloring.batch import Step
+from colorize.coloring.inputs import Colored
+from colorize.coloring.options import Job, Options
+from colorize.coloring.paint import Outcome, work
+from colorize.images import files
+from colorize.images.color import rgb_to_lab
+from colorize.images.color_hints import parse_dots
+from colorize.images.image import Picture
 
 SMALL = (1000, 700)
 MADE = volumes.page(10, 1, SMALL, "grid")
@@ -94,7 +96,7 @@ def test_hints_count_in_pixels_of_the_page_and_stay_in_their_panel() -> None:
         for x in range(low[0] + 9, high[0])
         if free[y - 5 : y + 6, x - 5 : x + 6].all()
     )
-    job = Job("p", PAGE, dots=(parse(f"{x},{y},4=#ff0000"),))
+    job = Job("p", PAGE, dots=(parse_dots(f"{x},{y},4=#ff0000"),))
     strong = {"strength": {"hints": 1.0}, "guidance": {"hints": 1.5}}
     given, plain = pixels(one(job, kind="line", **strong)), pixels(one(Job("p", PAGE), kind="line"))
     assert given[y, x, 0] - given[y, x, 1].astype(int) > 100
@@ -182,9 +184,7 @@ def test_the_command_line_colors_pages(tmp_path: Path, monkeypatch: pytest.Monke
     files.write(PAGE, Path("page.png"))
     files.write(Picture(colored().pixels), Path("ref.png"))
     for mode in ("auto", "off"):
-        result = run(
-            "page.png", "--ref", "ref.png", "--panels", mode, "--out", f"{mode}.png", "--steps", "1"
-        )
+        result = run("page.png", "--ref", "ref.png", "--panels", mode, "--out", f"{mode}.png", "--steps", "1")
         assert result.exit_code == 0, result.output
     told = [json.loads(Image.open(f"{mode}.png").text["colorize"]) for mode in ("auto", "off")]
     assert [one.get("panels") for one in told] == [len(MADE.panels), None]
@@ -193,7 +193,7 @@ def test_the_command_line_colors_pages(tmp_path: Path, monkeypatch: pytest.Monke
 def test_hints_on_pages_are_exact_even_dark_ones() -> None:
     (left, top), (right, bottom) = MADE.panels[0].min(0), MADE.panels[0].max(0)
     x, y = int(left + right) // 2, int(top + bottom) // 2
-    outcome = one(Job("p", PAGE, dots=(parse(f"{x},{y},6=navy"),)), kind="line")
+    outcome = one(Job("p", PAGE, dots=(parse_dots(f"{x},{y},6=navy"),)), kind="line")
     paper = PAGE.pixels[y - 3 : y + 3, x - 3 : x + 3, 0] > 250
     found = pixels(outcome)[y - 3 : y + 3, x - 3 : x + 3][paper]
     assert np.abs(found.astype(int) - (0, 0, 128)).max(initial=0) <= 2
@@ -201,7 +201,7 @@ def test_hints_on_pages_are_exact_even_dark_ones() -> None:
 
 
 def test_hints_that_color_nothing_are_told() -> None:
-    dots = (parse("2,2=red"), parse("2,900=red"))
+    dots = (parse_dots("2,2=red"), parse_dots("2,900=red"))
     assert any("2 hints lie" in note for note in one(Job("p", PAGE, dots=dots)).painted[0].notes)
 
 
@@ -237,7 +237,7 @@ def test_a_page_that_is_mostly_gray_is_gray() -> None:
 
 
 def test_a_model_that_chooses_sees_panels_without_their_frames() -> None:
-    from colorize.painter import pages
+    from colorize.coloring import pages
 
     sheet = np.full((100, 80, 1), 255, np.uint8)
     sheet[10:90, 10:70] = 0

@@ -12,17 +12,17 @@ from conftest import SMALL_STAGE
 from drawings import gray, run, sketch
 from torch import Tensor
 
-from colorize import checkpoint, recipes
+from colorize import recipes
+from colorize.checkpoints import model_files
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.networks.manga.ffdnet import FFDNet
-from colorize.networks.manga.second import UNUSED, SecondSpec
-from colorize.pictures import files
-from colorize.pictures.color import rgb_to_lab
+from colorize.images import files
+from colorize.images.color import rgb_to_lab
+from colorize.manga.colorization_v2 import UNUSED, FFDNet, SecondSpec
+from colorize.recipes.overrides import override
 from colorize.recipes.recipe import DenoiserSpec
-from colorize.recipes.values import override
 from colorize.training import run as training
-from colorize.training.order import Order, settings
+from colorize.training.job import Order, settings
 
 SMALL = SecondSpec(16, (1, 2, 1), (2, 1, 1, 1))
 
@@ -51,16 +51,14 @@ def zipped(found: dict[str, Tensor], name: str = "generator.zip") -> Path:
 
 def refusal(found: dict[str, Tensor]) -> str:
     with pytest.raises(ColorizeError) as caught:
-        checkpoint.load(zipped(found))
+        model_files.load(zipped(found))
     return caught.value.message
 
 
 def test_its_tensors_arrive_under_their_names_and_sizes() -> None:
     found = state()
-    loaded = checkpoint.load(str(zipped(found)))
-    assert loaded.recipe == replace(
-        recipes.find("manga-gan:v2"), denoiser=DenoiserSpec(net=SMALL, predicts="x0")
-    )
+    loaded = model_files.load(str(zipped(found)))
+    assert loaded.recipe == replace(recipes.find("manga-gan:v2"), denoiser=DenoiserSpec(net=SMALL, predicts="x0"))
     held = loaded.colorizer.denoiser.net.state_dict()
     assert held.keys() == found.keys()
     assert all(torch.equal(value, found[name]) for name, value in held.items())
@@ -73,9 +71,7 @@ def test_a_missing_tensor_is_named() -> None:
 
 
 def test_a_tensor_of_another_system_is_named() -> None:
-    assert "holds `more`, which the recipe does not have" in refusal(
-        state() | {"more": torch.ones(1)}
-    )
+    assert "holds `more`, which the recipe does not have" in refusal(state() | {"more": torch.ones(1)})
 
 
 def test_a_tensor_of_another_shape_is_named() -> None:
@@ -102,7 +98,7 @@ def test_a_zip_that_pytorch_did_not_write_is_called_that() -> None:
     with zipfile.ZipFile("generator.zip", "w") as archive:
         archive.writestr("a.png", b"")
     with pytest.raises(ColorizeError, match=r"not one that `torch\.save` wrote"):
-        checkpoint.load("generator.zip")
+        model_files.load("generator.zip")
 
 
 def test_it_colors_a_page_and_a_hint_changes_the_result() -> None:
@@ -141,9 +137,9 @@ def test_more_than_one_step_is_refused() -> None:
 
 
 def test_saved_again_it_is_a_model_like_any_other() -> None:
-    first = checkpoint.load(zipped(state()))
-    checkpoint.save(first.colorizer, first.recipe, Path("model.safetensors"))
-    again = checkpoint.load("model.safetensors")
+    first = model_files.load(zipped(state()))
+    model_files.save(first.colorizer, first.recipe, Path("model.safetensors"))
+    again = model_files.load("model.safetensors")
     assert again.recipe == first.recipe
     for name, value in first.colorizer.state_dict().items():
         assert torch.equal(value, again.colorizer.state_dict()[name])
@@ -165,7 +161,7 @@ def noise_file() -> None:
 def test_a_denoiser_beside_it_cleans_what_it_sees() -> None:
     zipped(state())
     noise_file()
-    loaded = checkpoint.load("generator.zip")
+    loaded = model_files.load("generator.zip")
     assert sum(v.numel() for v in loaded.colorizer.condition.parameters()) == 854_688
     page = torch.rand(1, 1, 33, 50) * 2 - 1
     seen = loaded.colorizer.condition(Hints(gray=page)).stack[:, :1]
@@ -178,18 +174,18 @@ def test_a_denoiser_of_something_else_is_refused() -> None:
     zipped(state())
     torch.save({"a": torch.ones(1)}, "net_rgb.pth")
     with pytest.raises(ColorizeError, match=r"`net_rgb\.pth` lacks the tensor"):
-        checkpoint.load("generator.zip")
+        model_files.load("generator.zip")
 
 
 def test_it_is_finetuned_on_pictures_but_for_what_it_never_runs(folder: Path) -> None:
     zipped(state())
-    recipe = checkpoint.load("generator.zip").recipe
+    recipe = model_files.load("generator.zip").recipe
     sets = [f"finetune.{text}" for text in (*SMALL_STAGE, "objective.critic=[8,8,8,8]")]
     recipe = override(recipe, *sets)
     numbers = replace(settings(recipe.finetune), device="cpu", precision="fp32")
     place = folder, Path("tuned"), numbers, "generator.zip"
     list(training.Training(Order(recipe, "finetune", *place)).steps())
-    before, after = state(), checkpoint.load("tuned").colorizer.denoiser.net.state_dict()
+    before, after = state(), model_files.load("tuned").colorizer.denoiser.net.state_dict()
     for name, value in before.items():
         still = name.startswith(UNUSED) or "running_" in name or "num_batches" in name
         assert torch.equal(value, after[name]) == still, name

@@ -14,18 +14,13 @@ from torch import Generator
 
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.networks.manga.frozen import VGG, TaggerSpec
-from colorize.recipes.values import override
-from colorize.training import helpers, run
-from colorize.training.order import Order, settings
+from colorize.manga.frozen import VGG, TaggerSpec
+from colorize.recipes.overrides import override
+from colorize.training import frozen_networks, run
+from colorize.training.job import Order, settings
 
 RECIPE = tiny("manga-gan")
-TOLD = override(
-    RECIPE,
-    "condition.extractor=true",
-    "condition.body.layers=[1,1,1,1]",
-    "condition.body.size=32",
-)
+TOLD = override(RECIPE, "condition.extractor=true", "condition.body.layers=[1,1,1,1]", "condition.body.size=32")
 
 
 def order(data: Path, out: Path, recipe=RECIPE, **changes) -> Order:
@@ -45,16 +40,14 @@ def tagger_file(path: Path) -> Path:
     torch.manual_seed(2)
     own = TaggerSpec((1, 1, 1, 1)).build().state_dict()
     names = {name.replace("body.", "0.").replace("head.", "1."): name for name in own}
-    torch.save(
-        {new: own[old] for new, old in names.items()} | {"1.8.bias": torch.zeros(6000)}, path
-    )
+    torch.save({new: own[old] for new, old in names.items()} | {"1.8.bias": torch.zeros(6000)}, path)
     return path
 
 
 def test_vgg_is_read_from_a_file(tmp_path):
     path = vgg_file(tmp_path / "vgg16.safetensors")
     objective = override(RECIPE, f"pretrain.objective.vgg={path}").pretrain.objective
-    eyes = helpers.eyes(objective)
+    eyes = frozen_networks.eyes(objective)
     assert torch.equal(eyes.vgg.features[14].weight, load_file(path)["features.14.weight"])
     assert not any(value.requires_grad for value in eyes.parameters())
 
@@ -63,12 +56,12 @@ def test_a_file_of_something_else_is_refused_by_what_it_lacks(tmp_path):
     save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
     objective = replace(RECIPE.pretrain.objective, vgg=str(tmp_path / "a.safetensors"))
     with pytest.raises(ColorizeError, match=r"does not hold VGG16: it lacks `features\.0\.weight`"):
-        helpers.eyes(objective)
+        frozen_networks.eyes(objective)
 
 
 def test_a_helper_that_is_not_there_is_refused():
     with pytest.raises(ColorizeError, match=r"there is no file `vgg\.pth`"):
-        helpers.located("vgg.pth")
+        frozen_networks.located("vgg.pth")
 
 
 def test_an_extractor_without_weights_is_refused_with_the_way_out(tmp_path, folder):
@@ -84,7 +77,7 @@ def test_an_extractor_keeps_the_weights_of_its_file_while_others_learn(tmp_path,
     recipe = override(TOLD, f"condition.tagger={path}")
     list(run.Training(order(folder, tmp_path / "run", recipe)).steps())
     found = load_file(tmp_path / "run/model.safetensors")
-    theirs = helpers.read(path)
+    theirs = frozen_networks.read(path)
     assert torch.equal(found["condition.tagger.body.0.weight"], theirs["0.0.weight"])
     assert torch.equal(found["condition.tagger.head.4.bias"], theirs["1.4.bias"])
     assert torch.equal(found["condition.tagger.head.2.running_mean"], theirs["1.2.running_mean"])

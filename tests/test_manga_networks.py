@@ -6,15 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from colorize import checkpoint, recipes
-from colorize.checkpoint import tensors
+from colorize import recipes
+from colorize.checkpoints import model_files, weights_io
 from colorize.errors import ColorizeError
-from colorize.networks.manga.critic import PatchCritic
-from colorize.networks.manga.frozen import VGG, Perceptual, TaggerSpec, scaled
-from colorize.networks.manga.generator import Generator, GeneratorSpec, SelfAttention
-from colorize.networks.manga.second import UNUSED, SecondSpec
-from colorize.networks.recompute import recomputing
+from colorize.manga.colorization_v2 import UNUSED, SecondSpec
+from colorize.manga.frozen import VGG, Perceptual, TaggerSpec, scaled
+from colorize.manga.generators import Generator, GeneratorSpec, PatchCritic, SelfAttention
 from colorize.networks.unet import Cond
+from colorize.training.gradient_checkpointing import recomputing
 
 SMALL = GeneratorSpec((8, 8, 16, 16, 16, 16, 16, 16), dropout=0.5)
 TAGGER = TaggerSpec((1, 1, 1, 1), 48)
@@ -27,9 +26,7 @@ def generator(spec: GeneratorSpec = SMALL, tokens: int = 0) -> Generator:
 
 def colored(net: nn.Module, page: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
-        return net(
-            page.new_zeros(len(page), 3, *page.shape[-2:]), torch.ones(len(page)), Cond(page)
-        )
+        return net(page.new_zeros(len(page), 3, *page.shape[-2:]), torch.ones(len(page)), Cond(page))
 
 
 def count(module: nn.Module, trained: bool = True) -> int:
@@ -51,12 +48,12 @@ def count(module: nn.Module, trained: bool = True) -> int:
     ],
 )
 def test_the_four_generators_have_their_published_number_of_weights(variant, trained, frozen):
-    model = checkpoint.hollow(recipes.find(f"manga-gan:{variant}"))
+    model = model_files.hollow(recipes.find(f"manga-gan:{variant}"))
     assert (count(model), count(model, trained=False)) == (trained, frozen)
 
 
 def test_the_critic_has_its_published_number_of_weights_and_answers():
-    with torch.device("meta"), tensors.Hollow():
+    with torch.device("meta"), weights_io.Hollow():
         critic = PatchCritic()
         answers = critic(torch.empty(1, 1, 256, 256), torch.empty(1, 3, 256, 256))
     assert count(critic) == 2_767_553
@@ -64,14 +61,14 @@ def test_the_critic_has_its_published_number_of_weights_and_answers():
 
 
 def test_version_two_has_its_published_tensors():
-    with torch.device("meta"), tensors.Hollow():
+    with torch.device("meta"), weights_io.Hollow():
         net = SecondSpec().build(8, 3)
     assert (count(net) + count(net, trained=False), len(net.state_dict())) == (32_140_402, 645)
     assert count(net) == 30_711_515  # used at inference
 
 
 def test_the_default_is_for_laptops():
-    assert count(checkpoint.hollow(recipes.find("manga-gan"))) < 5e6
+    assert count(model_files.hollow(recipes.find("manga-gan"))) < 5e6
 
 
 # Any size
@@ -106,9 +103,7 @@ def test_widths_that_cannot_be_are_refused(widths):
 
 
 def test_small_pages_have_a_patch_to_be_judged():
-    assert PatchCritic(widths=(8, 8, 8, 8))(
-        torch.rand(1, 1, 20, 33), torch.rand(1, 3, 20, 33)
-    ).numel()
+    assert PatchCritic(widths=(8, 8, 8, 8))(torch.rand(1, 1, 20, 33), torch.rand(1, 3, 20, 33)).numel()
 
 
 # Attention
@@ -151,9 +146,7 @@ def test_frozen_networks_stay_in_evaluation_mode_and_still():
 def test_both_parts_of_the_perceptual_loss_carry_gradients(part):
     # Guards against a loss computed without them, as the original's "anime loss" was.
     torch.manual_seed(0)
-    eyes = Perceptual(
-        VGG() if part == "vgg" else None, TAGGER.build() if part == "tagger" else None
-    )
+    eyes = Perceptual(VGG() if part == "vgg" else None, TAGGER.build() if part == "tagger" else None)
     made = torch.rand(1, 3, 32, 32, requires_grad=True)
     eyes(made, torch.rand(1, 3, 32, 32)).backward()
     assert made.grad is not None

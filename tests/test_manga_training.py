@@ -13,14 +13,15 @@ from conftest import tiny
 from safetensors.torch import load_file
 from torch import Generator, nn
 
-from colorize import checkpoint, recipes
+from colorize import recipes
+from colorize.checkpoints import model_files
 from colorize.errors import ColorizeError
 from colorize.hints import Batch, Hints
-from colorize.networks.manga.frozen import VGG, Perceptual
-from colorize.recipes.values import override
-from colorize.training import adversarial, run
-from colorize.training.data import Pictures
-from colorize.training.order import Order, settings
+from colorize.manga.frozen import VGG, Perceptual
+from colorize.recipes.overrides import override
+from colorize.training import objectives, run
+from colorize.training.batches import Pictures
+from colorize.training.job import Order, settings
 
 RECIPE = tiny("manga-gan")
 
@@ -28,7 +29,7 @@ RECIPE = tiny("manga-gan")
 def ready(recipe=RECIPE):
     torch.manual_seed(0)
     model = recipe.build()
-    adversarial.equip(model, recipe.pretrain)
+    objectives.equip(model, recipe.pretrain)
     return model
 
 
@@ -39,7 +40,7 @@ def batch(seed: int = 0) -> Batch:
 
 
 def losses(model, objective=None):
-    objective = objective or adversarial.build(RECIPE.pretrain.objective, None)
+    objective = objective or objectives.build_adversarial(RECIPE.pretrain.objective, None)
     return objective(model, batch(), Generator().manual_seed(0))
 
 
@@ -75,7 +76,7 @@ def test_each_part_of_the_loss_has_its_weight():
     model = ready()
     with torch.no_grad():
         parts = [
-            float(next(losses(model, adversarial.Adversarial(*weights))))
+            float(next(losses(model, objectives.AdversarialLoss(*weights))))
             for weights in ((1, 0, 0), (0, 1, 0), (0.01, 1, 0))
         ]
     assert parts[2] == pytest.approx(0.01 * parts[0] + parts[1])
@@ -83,16 +84,16 @@ def test_each_part_of_the_loss_has_its_weight():
 
 def test_small_errors_count_as_their_square_and_large_ones_as_they_are():
     true, small, large = torch.zeros(1), torch.tensor([1e-2]), torch.tensor([100.0])
-    assert float(adversarial.distance(small, true, 0.3)) == pytest.approx(1e-4 / 0.6, rel=1e-2)
-    assert float(adversarial.distance(large, true, 0.3)) == pytest.approx(99.7, rel=1e-4)
-    assert float(adversarial.distance(large, true)) == 100
+    assert float(objectives.distance(small, true, 0.3)) == pytest.approx(1e-4 / 0.6, rel=1e-2)
+    assert float(objectives.distance(large, true, 0.3)) == pytest.approx(99.7, rel=1e-4)
+    assert float(objectives.distance(large, true)) == 100
 
 
 def test_frozen_eyes_add_to_the_loss_of_the_generator():
     model, eyes = ready(), Perceptual(VGG(), None)
     with torch.no_grad():
-        plain = float(next(losses(model, adversarial.Adversarial())))
-        seen = float(next(losses(model, adversarial.Adversarial(eyes=eyes))))
+        plain = float(next(losses(model, objectives.AdversarialLoss())))
+        seen = float(next(losses(model, objectives.AdversarialLoss(eyes=eyes))))
     assert seen > plain
 
 
@@ -115,9 +116,7 @@ def test_a_system_that_walks_is_refused():
     walker = override(tiny("diffusart"), "pretrain.objective=Adversarial")
     with pytest.raises(ColorizeError, match="`diffusart` walks from noise"):
         run.objective(walker.pretrain, walker)
-    with pytest.raises(
-        ColorizeError, match="`mini` cannot be trained by the objective Adversarial"
-    ):
+    with pytest.raises(ColorizeError, match="`mini` cannot be trained by the objective Adversarial"):
         run.objective(walker.pretrain, tiny("mini"))
 
 
@@ -142,7 +141,7 @@ def test_a_run_that_was_cut_goes_on_to_the_same_curve_and_weights(tmp_path, fold
 def test_the_critic_is_no_part_of_the_model_s_file(tmp_path, folder):
     list(run.Training(order(folder, tmp_path / "run")).steps())
     assert not any("critic" in name for name in load_file(tmp_path / "run/model.safetensors"))
-    assert checkpoint.load(tmp_path / "run").colorizer.critic is None
+    assert model_files.load(tmp_path / "run").colorizer.critic is None
 
 
 def test_training_without_frozen_eyes_says_so(tmp_path, folder):
@@ -164,7 +163,7 @@ def test_grays_are_printed_as_screentone_for_their_share(folder):
 
 @pytest.mark.parametrize("variant", ["", *recipes.variants("manga-gan")])
 def test_every_setting_of_every_variant_survives_its_own_text(variant):
-    from colorize.recipes.values import from_dict, leaves, to_dict
+    from colorize.recipes.overrides import from_dict, leaves, to_dict
 
     recipe = recipes.find(f"manga-gan:{variant}".removesuffix(":"))
     assert from_dict(recipes.find("manga-gan"), to_dict(recipe)) == recipe

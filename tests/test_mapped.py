@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from colorize.checkpoint import mapped, tensors
-from colorize.checkpoint.mapped import Chosen, Mapped, below
+from colorize.checkpoints import weights_io
+from colorize.checkpoints.weights_io import Chosen, Mapped, below
 from colorize.errors import ColorizeError
 
 MEGABYTE = 2**20
@@ -22,7 +22,7 @@ ROWS = 16  # tensors of a megabyte each
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of many windows."""
-    monkeypatch.setattr(mapped, "WINDOW", 2 * MEGABYTE)
+    monkeypatch.setattr(weights_io, "WINDOW", 2 * MEGABYTE)
     rng = torch.Generator().manual_seed(0)
     values = {f"part.{i}": torch.rand(MEGABYTE // 4, generator=rng) for i in range(ROWS)}
     save_file({**values, "one": torch.tensor(1.0), "none": torch.zeros(0, 3)}, tmp_path / "a")
@@ -32,9 +32,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def in_memory(path: Path) -> int:
     """Bytes of a mapped file that count as memory of this process."""
     maps = Path("/proc/self/smaps").read_text()
-    own = re.findall(
-        rf"^[0-9a-f]+-[0-9a-f]+ .*{re.escape(str(path))}\n(?:.*\n)*?Rss: +(\d+)", maps, re.M
-    )
+    own = re.findall(rf"^[0-9a-f]+-[0-9a-f]+ .*{re.escape(str(path))}\n(?:.*\n)*?Rss: +(\d+)", maps, re.M)
     return 1024 * sum(map(int, own))
 
 
@@ -97,7 +95,7 @@ def test_a_module_is_filled_in_the_numbers_it_asks_for_whatever_the_file_holds()
     value = torch.randn(3, 2, 3, 3)
     for kept, wanted in ((torch.float16, torch.float32), (torch.float32, torch.bfloat16)):
         layer = nn.Conv2d(2, 3, 3, bias=False, device="meta", dtype=wanted)
-        tensors.fill("a", layer, {"weight": value.to(kept)})
+        weights_io.fill("a", layer, {"weight": value.to(kept)})
         assert layer.weight.dtype == wanted
         assert layer.weight.is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(layer.weight, value.to(kept).to(wanted))
@@ -105,16 +103,14 @@ def test_a_module_is_filled_in_the_numbers_it_asks_for_whatever_the_file_holds()
 
 @pytest.mark.parametrize("wrong", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_one_number_that_is_none_is_found_in_any_layout(
-    wrong: float, layout: torch.memory_format
-) -> None:
+def test_one_number_that_is_none_is_found_in_any_layout(wrong: float, layout: torch.memory_format) -> None:
     value = torch.zeros(4, 3, 3, 3)
     value[2, 1, 0, 2] = wrong
     with pytest.raises(ColorizeError, match="finite"):
-        tensors.check_finite("a", "weight", value.to(memory_format=layout))
+        weights_io.check_finite("a", "weight", value.to(memory_format=layout))
 
 
 def test_numbers_too_large_for_the_kind_asked_for_are_refused() -> None:
     layer = nn.Linear(1, 1, bias=False, device="meta", dtype=torch.float16)
     with pytest.raises(ColorizeError, match="finite"):
-        tensors.fill("a", layer, {"weight": torch.full((1, 1), 1e6)})
+        weights_io.fill("a", layer, {"weight": torch.full((1, 1), 1e6)})

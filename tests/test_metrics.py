@@ -62,9 +62,7 @@ def test_ssim_refuses_pictures_smaller_than_its_window():
 
 def test_ms_ssim_is_one_for_equal_pictures_of_any_size():
     for side in (11, 30, 180):  # one, two and five scales
-        assert metrics.ms_ssim(noise(0, side, side), noise(0, side, side)).item() == pytest.approx(
-            1
-        )
+        assert metrics.ms_ssim(noise(0, side, side), noise(0, side, side)).item() == pytest.approx(1)
 
 
 def test_ms_ssim_of_one_scale_is_ssim():
@@ -141,10 +139,7 @@ def library(monkeypatch, network: type) -> None:
     """Stand in for torchmetrics, whose two classes are `network`."""
     for name in ("torchmetrics", "torchmetrics.image"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    for name, title in (
-        ("lpip", "LearnedPerceptualImagePatchSimilarity"),
-        ("fid", "FrechetInceptionDistance"),
-    ):
+    for name, title in (("lpip", "LearnedPerceptualImagePatchSimilarity"), ("fid", "FrechetInceptionDistance")):
         module = types.ModuleType(f"torchmetrics.image.{name}")
         setattr(module, title, network)
         monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -191,10 +186,7 @@ def test_lpips_scores_each_picture_of_a_batch(monkeypatch):
 def test_fid_knows_results_from_true_pictures(monkeypatch):
     library(monkeypatch, Fake)
     perceptual.fid().add(WHITE, plain(-1, -1, -1))
-    assert [(p.float().mean().item(), real) for p, real in Fake.last.seen] == [
-        (255, False),
-        (0, True),
-    ]
+    assert [(p.float().mean().item(), real) for p, real in Fake.last.seen] == [(255, False), (0, True)]
 
 
 def test_fid_of_one_picture_is_refused(monkeypatch):

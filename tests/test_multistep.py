@@ -8,7 +8,7 @@ from closed_form import MILD, ZERO, start
 from torch import Tensor
 
 from colorize.diffusion.samplers import walk
-from colorize.diffusion.schedule import Schedule, expand, times
+from colorize.diffusion.schedules import Schedule, expand, times
 
 STOPS = torch.tensor([0.8, 0.71, 0.6, 0.52, 0.4, 0.33, 0.3])
 
@@ -98,9 +98,7 @@ def test_dpmpp_with_eta_one_is_the_sde_formula_of_its_paper():
     # Lu et al. 2022 (arXiv 2211.01095), SDE-DPM-Solver++(2M), written out for the second step.
     answers, noises = start(2, 1, 1, 2, 2, dtype=torch.float64), start(2, 4, dtype=torch.float64)
     x, asked = start(1, 1, 2, 2, seed=3, dtype=torch.float64), iter(answers)
-    first, second = walk(
-        lambda x, t: next(asked), x, STOPS[:3], MILD, "dpmpp", 1.0, lambda i: noises[i].view_as(x)
-    )
+    first, second = walk(lambda x, t: next(asked), x, STOPS[:3], MILD, "dpmpp", 1.0, lambda i: noises[i].view_as(x))
     alpha, sigma = levels(STOPS[:3])
     h = (alpha / sigma).log().diff()
     r = h[0] / h[1]

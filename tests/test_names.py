@@ -3,12 +3,12 @@
 import pytest
 from typer.testing import CliRunner
 
-from colorize.cli import app
-from colorize.colorizer import Sampling
+from colorize.cli.app import app
 from colorize.diffusion import names
 from colorize.diffusion.samplers import STEPS
-from colorize.diffusion.schedule import ScaledLinear, times
+from colorize.diffusion.schedules import ScaledLinear, times
 from colorize.errors import ColorizeError
+from colorize.model import Sampling
 
 
 def helped(command: str) -> str:

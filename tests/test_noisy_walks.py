@@ -9,7 +9,7 @@ from torch import Tensor
 
 from colorize.diffusion import names
 from colorize.diffusion.samplers import walk
-from colorize.diffusion.schedule import Schedule, expand, times
+from colorize.diffusion.schedules import Schedule, expand, times
 from colorize.errors import ColorizeError
 
 NOISY = [(name, eta) for name in names.FREE for eta in (0.5, 1.0)] + [("dpmpp-sde", 1.0)]
@@ -55,8 +55,7 @@ def test_eta_changes_the_walk_and_its_noise_is_that_of_ddim(sampler):
     # One step with x0 = 0 all the way: what stays of x and what comes in are the shares of `blend`.
     x, noise = start(1, 1, 2, 2, dtype=torch.float64), start(1, 1, 2, 2, seed=1).double()
     ends = [
-        end(lambda x, t: 0 * x, x, STOPS, MILD, name, eta=0.6, noise=lambda i: noise).x
-        for name in (sampler, "ddim")
+        end(lambda x, t: 0 * x, x, STOPS, MILD, name, eta=0.6, noise=lambda i: noise).x for name in (sampler, "ddim")
     ]
     still = end(lambda x, t: 0 * x, x, STOPS, MILD, sampler).x
     assert torch.allclose(*ends)
@@ -141,9 +140,7 @@ def test_noise_is_asked_for_every_step_but_the_last(sampler):
 def test_a_noisy_walk_from_pure_noise_finds_a_picture(sampler):
     pictures, x = start(8, 3, 2, 2, seed=7).clamp(-1, 1), start(6, 3, 2, 2)
     noises = start(200, 6, 3, 2, 2, seed=9)
-    last = end(
-        ideal(pictures, ZERO), x, times(ZERO, 50), ZERO, sampler, eta=1.0, noise=noises.__getitem__
-    )
+    last = end(ideal(pictures, ZERO), x, times(ZERO, 50), ZERO, sampler, eta=1.0, noise=noises.__getitem__)
     assert torch.cdist(last.x.flatten(1), pictures.flatten(1)).min(1).values.max() < 1e-3
 
 

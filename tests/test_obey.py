@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from colorize.hints import Hints
+from colorize.images import finish
+from colorize.images.color import luminance
 from colorize.networks.spaces import RGB, Field
-from colorize.pictures import obey
-from colorize.pictures.color import luminance
 
 HUE = torch.tensor([0.5, -0.5, 0.25])
 
@@ -31,7 +31,7 @@ def walled(side: int = 16, at: int = 8) -> Tensor:
 
 
 def test_an_area_that_a_hint_reaches_follows_it_and_the_others_stay() -> None:
-    result = obey.along_lines(torch.zeros(1, 3, 16, 16), hints(16, (4, 3, HUE)), walled())
+    result = finish.along_lines(torch.zeros(1, 3, 16, 16), hints(16, (4, 3, HUE)), walled())
     torch.testing.assert_close(result[0, :, 12, 5], HUE)
     assert (result[..., 9:] == 0).all()
 
@@ -39,14 +39,14 @@ def test_an_area_that_a_hint_reaches_follows_it_and_the_others_stay() -> None:
 def test_the_hint_itself_has_its_very_color_in_an_uneven_field() -> None:
     field = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.3
     given = hints(16, (4, 3, HUE), (12, 6, -HUE))
-    result = obey.along_lines(field, given, walled())
+    result = finish.along_lines(field, given, walled())
     torch.testing.assert_close(result[0, :, 4, 3], HUE)
     torch.testing.assert_close(result[0, :, 12, 6], -HUE)
 
 
 def test_a_colored_stroke_across_a_line_colors_both_sides() -> None:
     given = hints(16, *((4, x, HUE) for x in range(6, 11)))
-    result = obey.along_lines(torch.zeros(1, 3, 16, 16), given, walled())
+    result = finish.along_lines(torch.zeros(1, 3, 16, 16), given, walled())
     assert (result[0, 0, :12, :8] > 0.2).all()
     assert (result[0, 0, :12, 9:] > 0.2).all()
 
@@ -56,7 +56,7 @@ def test_shades_that_are_alike_take_the_color_of_their_hint() -> None:
     gray[..., 8:] = -0.6
     chroma = HUE - luminance(HUE.view(1, 3, 1, 1))[0, 0, 0, 0]
     given = hints(16, (4, 7, HUE), (12, 8, -HUE))
-    result = obey.along_shades(gray.expand(1, 3, 16, 16), given, gray)
+    result = finish.along_shades(gray.expand(1, 3, 16, 16), given, gray)
     found = result - luminance(result)
     torch.testing.assert_close(found[0, :, 4, 7], chroma, atol=0.02, rtol=0)
     assert ((found[0, :, :, :8] - chroma[:, None, None]).abs() < 0.25).all()
@@ -68,7 +68,7 @@ def test_shades_keep_their_luma_and_pictures_without_hints_stay() -> None:
     color = torch.rand(2, 3, 12, 12, generator=rng) - 0.5
     gray = torch.rand(2, 1, 12, 12, generator=rng)
     given = torch.cat((hints(12, (3, 3, HUE)), hints(12)))
-    result = obey.along_shades(color, given, gray)
+    result = finish.along_shades(color, given, gray)
     torch.testing.assert_close(luminance(result), luminance(color))
     assert torch.equal(result[1], color[1])
 
@@ -76,9 +76,9 @@ def test_shades_keep_their_luma_and_pictures_without_hints_stay() -> None:
 def test_many_hinted_cells_are_thinned_evenly(monkeypatch) -> None:
     gray = torch.zeros(1, 1, 16, 16)
     given = torch.cat((HUE.view(1, 3, 1, 1).expand(1, 3, 16, 16), torch.ones(1, 1, 16, 16)), 1)
-    whole = obey.along_shades(gray.expand(1, 3, 16, 16), given, gray)
-    monkeypatch.setattr(obey, "MOST", 10)
-    thinned = obey.along_shades(gray.expand(1, 3, 16, 16), given, gray)
+    whole = finish.along_shades(gray.expand(1, 3, 16, 16), given, gray)
+    monkeypatch.setattr(finish, "MOST", 10)
+    thinned = finish.along_shades(gray.expand(1, 3, 16, 16), given, gray)
     torch.testing.assert_close(thinned, whole, atol=0.15, rtol=0)
 
 
@@ -118,7 +118,5 @@ def test_hints_are_obeyed_by_their_strength_in_every_space(space: RGB | Field) -
 
 
 def test_a_hint_reaches_the_far_corner_of_an_empty_sheet() -> None:
-    result = obey.along_lines(
-        torch.zeros(1, 3, 16, 16), hints(16, (0, 0, HUE)), torch.ones(1, 1, 16, 16)
-    )
+    result = finish.along_lines(torch.zeros(1, 3, 16, 16), hints(16, (0, 0, HUE)), torch.ones(1, 1, 16, 16))
     torch.testing.assert_close(result[0, :, 15, 15], HUE)

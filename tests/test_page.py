@@ -15,12 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
-from colorize.cli.reporting import write_page
+from colorize.cli.evaluate_run import write_page
 from colorize.errors import ColorizeError
-from colorize.evaluation import charts, curve, shots
-from colorize.evaluation.evaluate import Mean, Row
-from colorize.evaluation.page import Chapter, page
-from colorize.evaluation.samples import Store, samples
+from colorize.evaluation import charts, sheets
+from colorize.evaluation.html import Chapter, page
+from colorize.evaluation.pictures import Store
+from colorize.evaluation.samples import samples
+from colorize.evaluation.score import Mean, Row
 
 VOID = {"meta", "img", "br", "circle", "polygon", "polyline", "line"}
 
@@ -81,21 +82,18 @@ def test_every_picture_can_be_decoded_and_is_small(tags):
     for source in found:
         with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as picture:
             picture.load()
-            assert max(picture.size) <= shots.SIDE
+            assert max(picture.size) <= sheets.SIDE
 
 
 def test_large_pictures_are_shrunk():
-    data = shots.thumbnail(torch.zeros(1, 1, 256, 256))
+    data = sheets.thumbnail(torch.zeros(1, 1, 256, 256))
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.size == (192, 192)
 
 
 def test_there_is_a_curve_of_two_metrics_over_two_shares(tags):
     curves = [values for tag, values in tags if tag == "svg" and values["class"] == "curve"]
-    assert [values["aria-label"] for values in curves] == [
-        "PSNR by share of hints",
-        "ΔE by share of hints",
-    ]
+    assert [values["aria-label"] for values in curves] == ["PSNR by share of hints", "ΔE by share of hints"]
     lines = [values["points"] for tag, values in tags if tag == "polyline"]
     assert [len(points.split()) for points in lines] == [2] * 6  # three ways of coloring
 
@@ -107,10 +105,7 @@ def test_pictures_stand_in_the_order_of_their_places(text):
 
 def test_a_chapter_of_two_protocols_is_refused(tmp_path):
     store = Store(pages.furnish(tmp_path))
-    few, many = (
-        pages.chapter(samples(store, "hints", 48, share=share), small=False)
-        for share in (0.01, 0.05)
-    )
+    few, many = (pages.chapter(samples(store, "hints", 48, share=share), small=False) for share in (0.01, 0.05))
     with pytest.raises(ColorizeError, match="hint_share"):
         page("m", {}, [Chapter(few.entries + many.entries)])
 
@@ -120,13 +115,13 @@ def test_a_curve_through_other_pictures_is_refused(tmp_path):
     few = pages.chapter(samples(store, "hints", 48, share=0.01), small=False)
     many = pages.chapter(samples(store, "hints", 48, share=0.05, limit=2), small=False)
     with pytest.raises(ColorizeError, match="data"):
-        curve.curve([few.entries, many.entries], "psnr")
+        charts.curve([few.entries, many.entries], "psnr")
 
 
 def test_one_share_is_no_curve(tmp_path):
     one = pages.chapter(samples(pages.furnish(tmp_path), "hints", 48), small=False)
-    assert curve.curve([one.entries], "psnr") == {}
-    assert curve.curve_table([one.entries]) is None
+    assert charts.curve([one.entries], "psnr") == {}
+    assert charts.curve_table([one.entries]) is None
 
 
 def rows(*values: float) -> list[Row]:
@@ -134,7 +129,7 @@ def rows(*values: float) -> list[Row]:
 
 
 def test_best_median_and_worst_are_three_each_of_many():
-    found = shots.places(rows(*range(11)))
+    found = sheets.places(rows(*range(11)))
     assert [(place, row.file) for place, row in found] == [
         *(("best", name) for name in "012"),
         *(("median", name) for name in "456"),
@@ -144,7 +139,7 @@ def test_best_median_and_worst_are_three_each_of_many():
 
 @pytest.mark.parametrize("count", range(1, 9))
 def test_of_few_pictures_none_is_shown_twice(count):
-    files = [row.file for _, row in shots.places(rows(*range(count)))]
+    files = [row.file for _, row in sheets.places(rows(*range(count)))]
     assert len(files) == len(set(files)) == {1: 1, 2: 2}.get(count, count // 3 * 3)
 
 

@@ -12,23 +12,15 @@ from drawings import DOT, MINI, colored, gray, model, one, pixels, ref, sketch
 from PIL import Image
 
 import colorize
-from colorize.checkpoint import Loaded
+from colorize.checkpoints.model_files import Loaded
+from colorize.coloring import album, color_hints, inputs
+from colorize.coloring.batch import seed_of
+from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.paint import Outcome, paint_all, work
 from colorize.errors import ColorizeError
-from colorize.painter import (
-    Job,
-    Named,
-    Options,
-    Outcome,
-    album,
-    framing,
-    hinting,
-    paint_all,
-    work,
-)
-from colorize.painter.easel import seed_of
-from colorize.pictures import files
-from colorize.pictures.picture import Picture
-from colorize.recipes.values import override
+from colorize.images import files
+from colorize.images.image import Picture
+from colorize.recipes.overrides import override
 
 
 @pytest.mark.parametrize("size", [(96, 64), (33, 131), (300, 100)])
@@ -60,9 +52,7 @@ def test_neither_batch_nor_order_nor_name_changes_a_picture() -> None:
 
 
 def test_drawings_of_several_sizes_and_kinds_keep_their_order() -> None:
-    jobs = [
-        Job(str(at), made) for at, made in enumerate([sketch(), gray(), sketch(64, 96), gray()])
-    ]
+    jobs = [Job(str(at), made) for at, made in enumerate([sketch(), gray(), sketch(64, 96), gray()])]
     done = list(paint_all(MINI, jobs, Options(batch=4)))
     assert [outcome.job.name for outcome in done] == ["0", "1", "2", "3"]
     assert [outcome.painted[0].kind for outcome in done] == ["line", "gray", "line", "gray"]
@@ -82,23 +72,21 @@ def test_seeds_depend_on_pixels_and_variation() -> None:
 
 
 def test_references_change_the_result_and_may_be_several() -> None:
-    none, red, both = (
-        pixels(one(Job("a", sketch(), given))) for given in ((), ref(1), ref(1) + ref(2))
-    )
+    none, red, both = (pixels(one(Job("a", sketch(), given))) for given in ((), ref(1), ref(1) + ref(2)))
     assert (none != red).any()
     assert (red != both).any()
 
 
 def test_references_stand_on_white_squares_of_one_size() -> None:
     wide = Named("wide", Picture(colored(1, 96).pixels[:48]))
-    both = framing.references((wide, *ref(2)))
+    both = inputs.references((wide, *ref(2)))
     assert both is not None
     assert both.shape == (1, 6, 96, 96)
     assert (both[:, :3, :20] == 1).all()
 
 
 def test_json_hints_count_in_pixels_of_the_drawing() -> None:
-    hints, notes = hinting.hint_map(DOT, (), sketch())
+    hints, notes = color_hints.hint_map(DOT, (), sketch())
     rows, columns = torch.nonzero(hints[0, 3] > 0).float().mean(0).tolist()
     assert rows > 28
     assert columns > 18
@@ -181,7 +169,7 @@ def test_a_grid_shows_all_pictures() -> None:
 def test_the_inner_size_is_even_and_keeps_proportions(
     size: tuple[int, int], wanted: int, inner: tuple[int, int]
 ) -> None:
-    assert framing.inner_size(size, wanted) == inner
+    assert inputs.inner_size(size, wanted) == inner
 
 
 def test_thin_lines_stay_dark_when_a_drawing_is_shrunk() -> None:
@@ -190,7 +178,7 @@ def test_thin_lines_stay_dark_when_a_drawing_is_shrunk() -> None:
     for at in range(100, 900, 100):
         drawing.pixels[at : at + 4, 100:900] = 0
     recipe = override(MINI.recipe, "size=128")
-    fitted = framing.frame(Named("a", drawing), recipe, Options())
+    fitted = inputs.frame(Named("a", drawing), recipe, Options())
     assert fitted.hints["line"].min() < -0.4  # 0 without: 4 of 8 pixels are ink
     assert fitted.hints["line"].max() == 1
 

@@ -12,10 +12,12 @@ import pytest
 import torch
 from drawings import DOT, MINI, colored, gray, model, one, ref, refused, sketch
 
-from colorize.colorizer import Noise
+from colorize.coloring import inputs, options
+from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.paint import paint_all
 from colorize.errors import ColorizeError
-from colorize.painter import Job, Named, Options, framing, options, paint_all
-from colorize.pictures.picture import Picture
+from colorize.images.image import Picture
+from colorize.model import Noise
 
 
 def test_a_gray_reference_is_refused_by_name() -> None:
@@ -31,14 +33,14 @@ def test_a_hint_layer_of_another_size_is_scaled_with_a_note() -> None:
 
 
 def test_a_drawing_in_color_is_left_alone_unless_forced() -> None:
-    assert isinstance(refused(Job("cover.png", colored())), framing.Colored)
+    assert isinstance(refused(Job("cover.png", colored())), inputs.Colored)
     assert one(Job("cover.png", colored()), force=True).painted[0].kind == "gray"
 
 
 def test_a_result_is_not_colored_again() -> None:
     result = one(Job("a", sketch())).painted[0].picture
     look_alike = replace(sketch(), text=result.text)
-    assert isinstance(refused(Job("a", look_alike)), framing.Colored)
+    assert isinstance(refused(Job("a", look_alike)), inputs.Colored)
 
 
 @pytest.mark.parametrize(
@@ -91,12 +93,9 @@ def test_a_hint_that_the_model_needs_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"sampler": "dppm"}, {"guidance": {"refernce": 2.0}}, {"sampler": "unipc", "eta": 0.5}],
+    "wrong", [{"sampler": "dppm"}, {"guidance": {"refernce": 2.0}}, {"sampler": "unipc", "eta": 0.5}]
 )
-def test_options_that_no_drawing_could_have_are_refused_before_the_first(
-    wrong: dict[str, object],
-) -> None:
+def test_options_that_no_drawing_could_have_are_refused_before_the_first(wrong: dict[str, object]) -> None:
     def jobs() -> Iterator[Job]:
         pytest.fail("a drawing was asked for")
         yield Job("a", sketch())

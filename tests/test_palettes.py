@@ -7,7 +7,7 @@ import torch
 from conftest import figure
 
 from colorize.errors import ColorizeError
-from colorize.pictures import palettes
+from colorize.images import palettes
 
 RED, BLUE = torch.tensor([1.0, -1.0, -1.0]), torch.tensor([-1.0, -1.0, 1.0])
 

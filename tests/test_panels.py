@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import volumes
 
-from colorize.pictures.pages import Panel, find_bubbles, find_panels
-from colorize.pictures.pages.kept import kept
+from colorize.images.manga_pages.bubbles import find_bubbles
+from colorize.images.manga_pages.panels import Panel, find_panels, kept
 
 SMALL = (1000, 700)
 
@@ -33,8 +33,7 @@ def overlap(made: volumes.Made, found: tuple[Panel, ...]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("layout", "least"),
-    [("grid", 0.95), ("slanted", 0.85), ("bleed", 0.88), ("black", 0.98), ("borderless", 0.85)],
+    ("layout", "least"), [("grid", 0.95), ("slanted", 0.85), ("bleed", 0.88), ("black", 0.98), ("borderless", 0.85)]
 )
 def test_panels_are_found(layout: str, least: float) -> None:
     made = [volumes.page(number, 1, SMALL, layout) for number in range(10, 13)]
@@ -44,9 +43,7 @@ def test_panels_are_found(layout: str, least: float) -> None:
 
 @pytest.mark.parametrize("edges", [(12, 10, 18, 5), (0, 0, 20, 0), (25, 0, 0, 0)])
 @pytest.mark.parametrize("layout", ["grid", "slanted", "black"])
-def test_black_edges_of_a_scanner_are_no_black_gutters(
-    layout: str, edges: tuple[int, int, int, int]
-) -> None:
+def test_black_edges_of_a_scanner_are_no_black_gutters(layout: str, edges: tuple[int, int, int, int]) -> None:
     top, bottom, left, right = edges
     made = volumes.page(10, 1, SMALL, layout)
     gray = np.pad(made.gray, ((top, bottom), (left, right)), constant_values=12)

@@ -14,11 +14,11 @@ from PIL import Image
 from sources import SMALL, colored, contents, run, save
 from tables import BLOB, SIDE, encoded, published, row, scribbled, sketch, table
 
+from colorize.datasets.crop import cut
+from colorize.datasets.prepare import Prepare, prepare
 from colorize.errors import ColorizeError
-from colorize.pictures import files, merged
-from colorize.pictures.folder import read_folder
-from colorize.training.cut import cut
-from colorize.training.prepare import Prepare, prepare
+from colorize.images import files, hint_files
+from colorize.images.dataset_folder import read_folder
 
 FULL = {"size": SIDE}
 
@@ -63,7 +63,7 @@ def test_a_stopped_run_reads_only_what_is_missing(source, tmp_path, monkeypatch)
     done = len(list(islice(halted, 5)))
     halted.close()
     made = []
-    monkeypatch.setattr("colorize.training.pool.cut", lambda job: made.append(job) or cut(job))
+    monkeypatch.setattr("colorize.datasets.prepare.cut", lambda job: made.append(job) or cut(job))
     run(source, tmp_path / "halted")
     assert len(made) == 12 - done
     assert contents(tmp_path / "halted") == contents(tmp_path / "whole")
@@ -72,7 +72,7 @@ def test_a_stopped_run_reads_only_what_is_missing(source, tmp_path, monkeypatch)
 def test_rows_are_read_as_they_are_needed(tmp_path, monkeypatch):
     """A data set of 13 GB must not be in memory at once, though a row group may hold all of it."""
     table(tmp_path / "one.parquet", [row(seed) for seed in range(40)], group=40)
-    monkeypatch.setattr("colorize.training.parquet.AT_ONCE", 2)
+    monkeypatch.setattr("colorize.datasets.parquet.AT_ONCE", 2)
     events = prepare(tmp_path / "one.parquet", tmp_path / "data", Prepare(**SMALL))
     read, plain = [], pq.ParquetFile.iter_batches
 
@@ -111,9 +111,7 @@ def test_what_follows_a_damaged_place_is_left_out(tmp_path):
     data[start - 60 : start] = b"\xff" * 60  # the header of the page
     path.write_bytes(data)
     summary = run(path, tmp_path / "data")
-    assert [name for name, _ in summary.skipped] == [
-        f"train.parquet:{n}:full_colour" for n in range(2, 6)
-    ]
+    assert [name for name, _ in summary.skipped] == [f"train.parquet:{n}:full_colour" for n in range(2, 6)]
 
 
 def test_binary_columns_of_other_names_will_do(tmp_path):
@@ -137,14 +135,8 @@ def test_prepared_data_is_read_by_datasets(source, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     from datasets import load_dataset
 
-    found = load_dataset(
-        "imagefolder", data_dir=str(tmp_path / "data"), cache_dir=str(tmp_path / "cache")
-    )
-    assert {name: len(part) for name, part in found.items()} == {
-        "train": 8,
-        "validation": 2,
-        "test": 2,
-    }
+    found = load_dataset("imagefolder", data_dir=str(tmp_path / "data"), cache_dir=str(tmp_path / "cache"))
+    assert {name: len(part) for name, part in found.items()} == {"train": 8, "validation": 2, "test": 2}
     assert found["test"][0]["hint"].mode == "RGBA"
 
 
@@ -159,7 +151,7 @@ def test_missing_columns_are_named(tmp_path):
 
 
 def test_the_missing_package_is_named(source, tmp_path, monkeypatch):
-    monkeypatch.setattr("colorize.training.parquet.find_spec", lambda name: None)
+    monkeypatch.setattr("colorize.datasets.parquet.find_spec", lambda name: None)
     with pytest.raises(ColorizeError, match="datasets") as error:
         run(source, tmp_path / "data")
     assert 'pip install "colorize[parquet]"' in error.value.hint
@@ -196,11 +188,8 @@ def tensor(pixels: np.ndarray) -> torch.Tensor:
 def test_the_noise_of_jpeg_is_no_hint(quality):
     """Drawing and merged picture were stored each for itself, and lines ring."""
     left, top, right, bottom = BLOB
-    drawing, both = (
-        files.read(encoded(pixels, "JPEG", quality)).tensor()
-        for pixels in (sketch(1), scribbled(1))
-    )
-    mask = merged.hints(both, drawing)[0, 3].numpy() > 0
+    drawing, both = (files.read(encoded(pixels, "JPEG", quality)).tensor() for pixels in (sketch(1), scribbled(1)))
+    mask = hint_files.hints(both, drawing)[0, 3].numpy() > 0
     near = np.zeros_like(mask)
     near[top - 16 : bottom + 16, left - 16 : right + 16] = True  # blocks of 16 x 16 pixels
     assert mask[top + 4 : bottom - 4, left + 4 : right - 4].mean() > 0.8
@@ -208,7 +197,7 @@ def test_the_noise_of_jpeg_is_no_hint(quality):
 
 
 def test_hints_keep_their_texture():
-    found = merged.hints(tensor(scribbled(2)), tensor(sketch(2)))
+    found = hint_files.hints(tensor(scribbled(2)), tensor(sketch(2)))
     mask = found[0, 3] > 0
     assert torch.equal(found[0, :3, mask], tensor(scribbled(2))[0, :, mask])
     assert len(torch.unique(found[0, :3, mask], dim=1).T) > 4

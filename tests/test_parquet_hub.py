@@ -10,8 +10,8 @@ from hub_server import NEW, OLD, Hub, serving
 from sources import contents, run
 from tables import published, row, table
 
+from colorize.datasets.sources import local
 from colorize.errors import ColorizeError
-from colorize.training.sources import local
 
 NAME = "hub:owner/name"
 
@@ -68,10 +68,7 @@ def test_a_half_fetched_data_set_is_not_taken_for_the_whole(server, monkeypatch)
         local(NAME)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["owner", "../..", "a/b/c", "a/b/c.safetensors", "owner/name?x", "", "/etc/passwd"],
-)
+@pytest.mark.parametrize("name", ["owner", "../..", "a/b/c", "a/b/c.safetensors", "owner/name?x", "", "/etc/passwd"])
 def test_what_is_no_name_on_the_hub_is_wrong_usage(name):
     with pytest.raises(ColorizeError, match="names no data set on the Hub") as error:
         local(f"hub:{name}")

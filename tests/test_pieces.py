@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from colorize.networks.regions import pieces
+from colorize.region_diffusion import pieces
 
 
 def flag() -> torch.Tensor:

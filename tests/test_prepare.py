@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from sources import SMALL, colored, contents, run, save, stories
 
-from colorize.pictures.folder import read_folder, splits
-from colorize.training.cut import cut
-from colorize.training.dedupe import difference_hash, twins
-from colorize.training.prepare import Prepare, prepare
+from colorize.datasets.crop import cut
+from colorize.datasets.duplicates import difference_hash, twins
+from colorize.datasets.prepare import Prepare, prepare
+from colorize.images.dataset_folder import read_folder, splits
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_stopped_run_goes_on_to_the_same_result(source, tmp_path, monkeypatch)
         journal.write(b'{"key": "12')
     (tmp_path / "halted/train/color/.0123456789abcdef.png").write_bytes(b"half")
     made = []
-    monkeypatch.setattr("colorize.training.pool.cut", lambda job: made.append(job) or cut(job))
+    monkeypatch.setattr("colorize.datasets.prepare.cut", lambda job: made.append(job) or cut(job))
     for _ in range(2):  # the second time there is nothing left to do
         run(source, tmp_path / "halted")
     assert len(made) == 12 - done
@@ -86,10 +86,7 @@ def test_what_occurs_in_two_splits_leaves_train(tmp_path):
     Image.fromarray(colored(2, 96)).save(tmp_path / "source/train/again.jpg", quality=80)
     save(colored(2), tmp_path / "source/val/copy.png")
     summary = run(tmp_path / "source", tmp_path / "data")
-    assert summary.duplicates == (
-        ("train/2.png", "val/copy.png"),
-        ("train/again.jpg", "val/copy.png"),
-    )
+    assert summary.duplicates == (("train/2.png", "val/copy.png"), ("train/again.jpg", "val/copy.png"))
     kept = {path.stem for path in (tmp_path / "data/train/color").iterdir()}
     assert kept == {"0", "1", "3"}
 

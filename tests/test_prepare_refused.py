@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sources import PAPER, SMALL, colored, drawing, run, save, stories
 
+from colorize.datasets.prepare import Prepare, prepare
 from colorize.errors import ColorizeError
-from colorize.pictures.folder import read_folder
-from colorize.training.prepare import Prepare, prepare
+from colorize.images.dataset_folder import read_folder
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from drawings import MINI, gray, one, sketch
 
-from colorize.painter import Job
-from colorize.pictures.picture import Picture
-from colorize.pictures.printed import printed
+from colorize.coloring.options import Job
+from colorize.images.image import Picture
+from colorize.images.kinds import printed
 
 
 def toned(pitch: int, share: float = 0.5, size: int = 512) -> np.ndarray:

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from colorize.colorize_diffusion.text_edits import Edit, encode
+from colorize.colorize_diffusion.tokenizer import Prompt, made, parse
 from colorize.errors import ColorizeError
-from colorize.networks.latent.edits import Edit, encode
-from colorize.networks.latent.prompts import Prompt, made, parse
 
 LINE = (
     "[target] the girl's blonde hair; [anchor] the girl's brown hair; [control] the girl's brown hair;"
@@ -21,9 +21,7 @@ HAIR = "hair"
 SHORT = {
     "hair: blonde": Prompt("blonde hair", HAIR, HAIR),
     " Hair :  ash   blonde ": Prompt("ash blonde Hair", "Hair", "Hair"),
-    "the girl's hair: blonde": Prompt(
-        "the girl's blonde hair", "the girl's hair", "the girl's hair"
-    ),
+    "the girl's hair: blonde": Prompt("the girl's blonde hair", "the girl's hair", "the girl's hair"),
     "the school uniform: red": Prompt("the red school uniform", *["the school uniform"] * 2),
     "school uniform: red": Prompt("red school uniform", *["school uniform"] * 2),
     "hair: a blonde wig of hair": Prompt("a blonde wig of hair", HAIR, HAIR),
@@ -52,9 +50,7 @@ def test_a_line_of_the_published_program_is_read():
     hair = "the girl's brown hair"
     assert parse(LINE) == Prompt("the girl's blonde hair", hair, hair)
     assert parse(LINE.replace("False", "True")).enhance
-    assert parse("[target] a; [anchor] none; [ts3] 0.9") == Prompt(
-        "a", thresholds=(0.5, 0.55, 0.65, 0.9)
-    )
+    assert parse("[target] a; [anchor] none; [ts3] 0.9") == Prompt("a", thresholds=(0.5, 0.55, 0.65, 0.9))
 
 
 WHERE = {
@@ -132,7 +128,7 @@ def test_prompts_made_in_python_are_checked_as_well():
 
 
 def test_parsing_does_not_wait_for_torch():
-    code = "import sys, colorize.networks.latent.prompts; sys.exit('torch' in sys.modules)"
+    code = "import sys, colorize.colorize_diffusion.tokenizer; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -148,11 +144,7 @@ def test_each_text_is_asked_for_once_and_the_order_stays():
     edits = encode([one, two, three], say)
     assert asked == [["blonde hair", "brown hair", "red hat"]]
     blonde, brown, red = torch.eye(5)[:3]
-    want = [
-        Edit(blonde, brown, brown, 3.0),
-        Edit(red, brown),
-        Edit(blonde, enhance=True, thresholds=(0, 0, 1, 1)),
-    ]
+    want = [Edit(blonde, brown, brown, 3.0), Edit(red, brown), Edit(blonde, enhance=True, thresholds=(0, 0, 1, 1))]
     assert [told(edit) for edit in edits] == [told(edit) for edit in want]
 
 

@@ -13,20 +13,17 @@ import torch
 from golden import filled
 from safetensors.torch import save_file
 
-from colorize.checkpoint.published import check, layout, load, recognize
-from colorize.diffusion.schedule import ScaledLinear
+from colorize.colorize_diffusion.latent_space import SketchSpec
+from colorize.colorize_diffusion.published import check, layout, load, recognize
+from colorize.colorize_diffusion.system import VERSIONS, ClusterSpec, SystemSpec, ThresholdSpec, buffers, probed
+from colorize.colorize_diffusion.unet import LatentUNetSpec
+from colorize.colorize_diffusion.unet_blocks import SideSpec
+from colorize.colorize_diffusion.vae import VAESpec
+from colorize.diffusion.schedules import ScaledLinear
 from colorize.errors import ColorizeError
-from colorize.networks.latent.clusters import ClusterSpec, ThresholdSpec
-from colorize.networks.latent.sides import SideSpec
-from colorize.networks.latent.sketch import SketchSpec
-from colorize.networks.latent.system import VERSIONS, SystemSpec, buffers, probed
-from colorize.networks.latent.unet import LatentUNetSpec
-from colorize.networks.latent.vae import VAESpec
 
 WIDTHS = (32, 64, 128, 128)
-V1 = SystemSpec(
-    LatentUNetSpec(WIDTHS, head=16), SketchSpec(WIDTHS), VAESpec((32, 32, 32, 32), 1), 24
-)
+V1 = SystemSpec(LatentUNetSpec(WIDTHS, head=16), SketchSpec(WIDTHS), VAESpec((32, 32, 32, 32), 1), 24)
 TINY = {
     "v1": V1,
     "v1.5": replace(
@@ -46,11 +43,7 @@ TINY = {
 
 FILES = {
     "v1": (988, 1_013_547_547, "edf5aeb0999c33e8cdeda802d79cdf51e359b15218c4a380621e440401803cdf"),
-    "v1.5": (
-        1263,
-        1_125_033_499,
-        "2cbaa487009443941a92a6f48c3b16d98c6d38f19429bb92182604f77040d0e0",
-    ),
+    "v1.5": (1263, 1_125_033_499, "2cbaa487009443941a92a6f48c3b16d98c6d38f19429bb92182604f77040d0e0"),
     "v2": (1884, 1_747_630_363, "1493c11cc9341ef0e1d39e9b4ca788a4569796192f2e49561ad6f6a286676ac6"),
 }
 BYTES = {"v1": 3_887_014_350, "v1.5": 4_332_998_606, "v2": 6_823_462_918}
@@ -100,11 +93,7 @@ def test_a_file_of_them_has_the_published_size(version):
         start = end
         end += math.prod(shapes[name]) * (2 if half(name) else 4)
         kind = "F16" if half(name) else "F32"
-        header[name] = {
-            "dtype": kind,
-            "shape": list(shapes[name]),
-            "data_offsets": [start, end],
-        }
+        header[name] = {"dtype": kind, "shape": list(shapes[name]), "data_offsets": [start, end]}
     length = len(json.dumps(header, separators=(",", ":")))
     assert 8 + length + -length % 8 + end == BYTES[version]
 
@@ -208,16 +197,11 @@ OTHER = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
 def test_published_versions_predict_noise_but_the_second():
-    assert {v: spec.predicts for v, spec in VERSIONS.items()} == {
-        "v1": "eps",
-        "v1.5": "eps",
-        "v2": "v",
-    }
+    assert {v: spec.predicts for v, spec in VERSIONS.items()} == {"v1": "eps", "v1.5": "eps", "v2": "v"}
 
 
 @pytest.mark.parametrize(
-    ("answer", "predicts"),
-    [(NOISE + 0.1 * OTHER, "eps"), (OTHER, "v"), (-NOISE, "v"), (0.5 * NOISE + OTHER, "v")],
+    ("answer", "predicts"), [(NOISE + 0.1 * OTHER, "eps"), (OTHER, "v"), (-NOISE, "v"), (0.5 * NOISE + OTHER, "v")]
 )
 def test_a_probe_tells_what_a_network_predicts(answer, predicts):
     assert probed(lambda x, t, cond: answer, NOISE, torch.zeros(1, 4, 24)) == predicts

@@ -10,12 +10,12 @@ import torch
 from conftest import figure, tiny
 
 from colorize import recipes
-from colorize.colorizer import Colorizer
+from colorize.colorize_diffusion.latent_space import Latent
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.networks.latent.space import Latent
+from colorize.model import Colorizer
+from colorize.recipes.overrides import from_dict, leaves, override, to_dict
 from colorize.recipes.recipe import Recipe
-from colorize.recipes.values import from_dict, leaves, override, to_dict
 
 NAMES = recipes.names()
 
@@ -53,8 +53,9 @@ def sample(model: Colorizer, recipe: Recipe, hints: Hints, seeds: list[int]) -> 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("phase", ["pretrain", "finetune"])
 def test_five_steps_move_every_weight(name: str, phase: str, folder: Path) -> None:
-    from colorize.training.adversarial import equip
-    from colorize.training.run import Order, batches, objective
+    from colorize.training.job import Order
+    from colorize.training.objectives import equip
+    from colorize.training.run import batches, objective
     from colorize.training.settings import Fit
 
     recipe = tiny(name)

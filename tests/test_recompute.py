@@ -12,14 +12,15 @@ from conftest import tiny
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from colorize.cli import app
-from colorize.networks.latent.cond import LatentCond
-from colorize.networks.latent.sketch import SketchSpec
-from colorize.networks.latent.unet import LatentUNetSpec
-from colorize.networks.recompute import recomputing
+from colorize.cli.app import app
+from colorize.colorize_diffusion.condition import LatentCond
+from colorize.colorize_diffusion.latent_space import SketchSpec
+from colorize.colorize_diffusion.unet import LatentUNetSpec
 from colorize.networks.unet import Cond, UNetSpec
 from colorize.training import run
-from colorize.training.objectives import Denoising
+from colorize.training.gradient_checkpointing import recomputing
+from colorize.training.job import Order
+from colorize.training.objectives import DenoisingLoss
 
 SPEC = UNetSpec((8, 16), (1, 1), attention=(1,), heads=2, groups=4, dropout=0.2)
 LATENT = LatentUNetSpec((32, 64), (1, 1), attention=(1,), head=32)
@@ -87,9 +88,7 @@ def test_gradients_are_the_same_and_less_is_kept_for_them(build):
 def test_blocks_are_computed_twice_even_if_it_is_asked_for_twice(build, monkeypatch):
     calls = []
     inner = torch.nn.functional.group_norm
-    monkeypatch.setattr(
-        torch.nn.functional, "group_norm", lambda *a, **k: calls.append(0) or inner(*a, **k)
-    )
+    monkeypatch.setattr(torch.nn.functional, "group_norm", lambda *a, **k: calls.append(0) or inner(*a, **k))
     learnt(woken(build))
     once = len(calls)
     network = woken(build)
@@ -132,7 +131,7 @@ def test_a_run_ends_with_the_same_weights(folder, tmp_path):
     for again in (False, True):
         recipe = tiny("walker")
         fit = small.settings(steps=2, gradient_checkpointing=again)
-        order = run.Order(recipe, "pretrain", folder, tmp_path / str(again), fit)
+        order = Order(recipe, "pretrain", folder, tmp_path / str(again), fit)
         training = run.Training(order)
         list(training.steps())
         ends.append(training.model)
@@ -141,8 +140,8 @@ def test_a_run_ends_with_the_same_weights(folder, tmp_path):
 
 
 def test_a_model_without_blocks_trains_as_ever(tmp_path):
-    model, _ = small.train(tmp_path / "a", Denoising(), steps=1, gradient_checkpointing=True)
-    small.same(model, small.train(tmp_path / "b", Denoising(), steps=1)[0])
+    model, _ = small.train(tmp_path / "a", DenoisingLoss(), steps=1, gradient_checkpointing=True)
+    small.same(model, small.train(tmp_path / "b", DenoisingLoss(), steps=1)[0])
 
 
 @pytest.mark.parametrize("command", ["train", "finetune"])

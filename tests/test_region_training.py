@@ -11,11 +11,12 @@ import torch
 from conftest import tiny
 from PIL import Image
 
-from colorize import checkpoint
+from colorize.checkpoints import model_files
 from colorize.errors import ColorizeError
-from colorize.region_colorizer import RegionColorizer
-from colorize.training import picture_store, remember, run
-from colorize.training.run import Order
+from colorize.region_diffusion.system import RegionColorizer
+from colorize.training import region_store, remember, run
+from colorize.training.job import Order
+from colorize.training.resume import WEIGHTS
 from colorize.training.settings import Fit
 
 RECIPE = tiny("mini")
@@ -28,10 +29,7 @@ def cast(tmp_path: Path) -> Path:
     train = tmp_path / "cast" / "train"
     train.mkdir(parents=True)
     rows = []
-    for name, colors in (
-        ("a", ((200, 30, 30), (30, 30, 200))),
-        ("b", ((20, 160, 40), (240, 200, 0))),
-    ):
+    for name, colors in (("a", ((200, 30, 30), (30, 30, 200))), ("b", ((20, 160, 40), (240, 200, 0)))):
         for pose in range(3):
             picture = Image.new("RGB", (64, 64), "white")
             for at, color in enumerate(colors):
@@ -47,9 +45,7 @@ def cast(tmp_path: Path) -> Path:
 
 
 def order(data: Path, out: Path, **numbers: object) -> Order:
-    fit = Fit(
-        **{"steps": 4, "warmup": 1, "lr": 1e-3, "device": "cpu", "precision": "fp32", **numbers}
-    )
+    fit = Fit(**{"steps": 4, "warmup": 1, "lr": 1e-3, "device": "cpu", "precision": "fp32", **numbers})
     return Order(RECIPE, "pretrain", data, out, fit)
 
 
@@ -70,38 +66,34 @@ def test_three_pictures_of_a_batch_are_of_one_character(cast: Path, tmp_path: Pa
 
 
 def test_a_store_is_made_once_and_anew_when_the_pictures_change(cast: Path) -> None:
-    first = picture_store.opened(cast, ())
-    folders = set(picture_store.cache().iterdir())
-    assert torch.equal(first.color, picture_store.opened(cast, ()).color)
-    assert set(picture_store.cache().iterdir()) == folders
+    first = region_store.opened(cast, ())
+    folders = set(region_store.cache().iterdir())
+    assert torch.equal(first.color, region_store.opened(cast, ()).color)
+    assert set(region_store.cache().iterdir()) == folders
     Image.new("RGB", (50, 50), "red").save(cast / "train" / "c.png")
-    changed = picture_store.opened(cast, ())
+    changed = region_store.opened(cast, ())
     assert not torch.equal(first.color, changed.color)
-    assert len(set(picture_store.cache().iterdir())) == len(folders)  # the old one is gone
+    assert len(set(region_store.cache().iterdir())) == len(folders)  # the old one is gone
 
 
 def test_a_picture_that_cannot_be_read_is_never_drawn(cast: Path) -> None:
     (cast / "train" / "a1.png").write_bytes(b"no picture")
-    store = picture_store.opened(cast, ())
+    store = region_store.opened(cast, ())
     assert store.skipped == ["a1.png"]
     assert store.weights[1] == 0
     assert all(1 not in mates for mates in store.mates)
 
 
-def test_a_full_disk_is_told_before_anything_is_written(
-    cast: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_told_before_anything_is_written(cast: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (cast / "train" / "new.png").write_bytes((cast / "train" / "a0.png").read_bytes())
-    usage = picture_store.shutil.disk_usage(cast)
-    monkeypatch.setattr(picture_store.shutil, "disk_usage", lambda _: usage._replace(free=10_000))
+    usage = region_store.shutil.disk_usage(cast)
+    monkeypatch.setattr(region_store.shutil, "disk_usage", lambda _: usage._replace(free=10_000))
     (cast / "train" / "metadata.jsonl").unlink()
     with pytest.raises(ColorizeError, match="has no room for"):
-        picture_store.opened(cast, ())
+        region_store.opened(cast, ())
 
 
-def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
-    cast: Path, tmp_path: Path
-) -> None:
+def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(cast: Path, tmp_path: Path) -> None:
     whole = run.Training(order(cast, tmp_path / "whole"))
     list(whole.steps())
     begun = run.Training(order(cast, tmp_path / "parts"))
@@ -111,20 +103,17 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
     rest = run.Training(order(cast, tmp_path / "parts"))
     assert rest.step == 2
     list(rest.steps())
-    one, other = (
-        checkpoint.load(tmp_path / name / run.WEIGHTS).colorizer.state_dict()
-        for name in ("whole", "parts")
-    )
+    one, other = (model_files.load(tmp_path / name / WEIGHTS).colorizer.state_dict() for name in ("whole", "parts"))
     learnt = [name for name in one if name.startswith("net.")]
     assert all(torch.equal(one[name], other[name]) for name in learnt)
 
 
 def test_what_training_saves_remembers_pictures_of_its_own_data(cast: Path, tmp_path: Path) -> None:
     list(run.Training(order(cast, tmp_path / "run")).steps())
-    model = checkpoint.load(tmp_path / "run" / run.WEIGHTS).colorizer
+    model = model_files.load(tmp_path / "run" / WEIGHTS).colorizer
     assert isinstance(model, RegionColorizer)
     assert len(model.memory) == 2  # one of each character that has several colors
-    store = picture_store.opened(cast, ())
+    store = region_store.opened(cast, ())
     remember.keep(model, store, [0, 3])
     assert len(model.memory) == 2
     offer = model.memory.offer(model.network, torch.tensor([1]))
@@ -136,9 +125,9 @@ def test_what_training_saves_remembers_pictures_of_its_own_data(cast: Path, tmp_
 def test_memory_survives_its_file(cast: Path, tmp_path: Path) -> None:
     model = RECIPE.build()
     assert isinstance(model, RegionColorizer)
-    remember.keep(model, picture_store.opened(cast, ()), [0, 3])
-    checkpoint.save(model, RECIPE, tmp_path / "m.safetensors", half=True)
-    again = checkpoint.load(tmp_path / "m.safetensors").colorizer
+    remember.keep(model, region_store.opened(cast, ()), [0, 3])
+    model_files.save(model, RECIPE, tmp_path / "m.safetensors", half=True)
+    again = model_files.load(tmp_path / "m.safetensors").colorizer
     for name, value in model.memory.state_dict().items():
         kept = again.state_dict()[f"memory.{name}"]
         assert torch.allclose(kept.float(), value.float(), atol=2e-3), name

@@ -11,17 +11,19 @@ from comics import pack
 from drawings import MINI, colored, run
 from volumes import page
 
-from colorize.cli import rehearsal
-from colorize.painter import Job, Options, outlook, paint_all
-from colorize.painter.framing import Colored
-from colorize.pictures import files
-from colorize.pictures.picture import Picture
+from colorize.cli import dry_run
+from colorize.coloring import forecast
+from colorize.coloring.inputs import Colored
+from colorize.coloring.options import Job, Options
+from colorize.coloring.paint import paint_all
+from colorize.images.encode import encode
+from colorize.images.image import Picture
 
 pytestmark = pytest.mark.usefixtures("desk")
 
 BROKEN = b"\x89PNG\r\n\x1a\nbroken"
-COVER = files.encode(colored(), ".png")
-BLANK = files.encode(Picture(np.full((96, 64, 1), 255, np.uint8), format="PNG"), ".png")
+COVER = encode(colored(), ".png")
+BLANK = encode(Picture(np.full((96, 64, 1), 255, np.uint8), format="PNG"), ".png")
 
 
 def plan(*arguments: str) -> dict[str, object]:
@@ -71,7 +73,7 @@ def test_the_only_picture_would_fail_where_one_of_many_is_left_alone() -> None:
 
 
 def test_of_very_many_pictures_some_are_looked_at_and_that_is_said(monkeypatch) -> None:
-    monkeypatch.setattr(rehearsal, "LOOKED", 4)
+    monkeypatch.setattr(dry_run, "LOOKED", 4)
     pack(pages=6, cover__png=COVER, z__png=COVER)
     result = run("book.cbz", "--dry-run")
     assert "of 8 pictures 4 were looked at: about 6 pictures to color, 2 to le" in result.stderr
@@ -100,6 +102,6 @@ def test_a_page_with_gray_panels_is_foreseen_as_it_is_colored(gray: int) -> None
         sheet[where] = made.gray[where][..., None]
     job, options = Job("a page", Picture(sheet)), Options(steps=1)
     (outcome,) = paint_all(MINI, [job], options)
-    foreseen = outlook.refusal(job, MINI.recipe, options)
+    foreseen = forecast.refusal(job, MINI.recipe, options)
     assert (foreseen is None) == (outcome.error is None) == (gray == 9)
     assert foreseen is None or isinstance(foreseen, Colored)

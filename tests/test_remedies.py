@@ -10,15 +10,16 @@ import torch
 from conftest import tiny
 from torch import Generator
 
-from colorize.diffusion.schedule import Linear
+from colorize.colorize_diffusion.condition import LatentCond
+from colorize.diffusion.schedules import Linear
 from colorize.errors import ColorizeError
 from colorize.hints import Batch, Hints
-from colorize.networks.latent.cond import LatentCond
+from colorize.images import lines
 from colorize.networks.unet import Cond
-from colorize.pictures import margins
 from colorize.recipes import recipe
+from colorize.recipes.objective import Denoising
 from colorize.training import objectives, run
-from colorize.training.data import Pictures
+from colorize.training.batches import Pictures
 
 SCHEDULE = Linear()
 ALL = torch.ones(3, dtype=torch.bool)
@@ -65,13 +66,11 @@ def seen_tokens(monkeypatch: pytest.MonkeyPatch, noisy: float, drop: list[bool])
     torch.manual_seed(0)
     model, seen = tiny("walker").build(), []
     inner = model.denoiser.net.forward
-    monkeypatch.setattr(
-        model.denoiser.net, "forward", lambda x, t, cond: seen.append(cond) or inner(x, t, cond)
-    )
+    monkeypatch.setattr(model.denoiser.net, "forward", lambda x, t, cond: seen.append(cond) or inner(x, t, cond))
     line, color = torch.ones(4, 1, 32, 32), torch.rand(4, 3, 32, 32)
     left_out = {"reference": torch.tensor(drop), "hints": torch.tensor(drop)}
     batch = Batch(color, Hints(line=line, reference=color), left_out)
-    next(objectives.Denoising(noisy=noisy)(model, batch, Generator().manual_seed(1)))
+    next(objectives.DenoisingLoss(noisy=noisy)(model, batch, Generator().manual_seed(1)))
     return seen[0].tokens.detach()
 
 
@@ -88,13 +87,13 @@ def test_rows_without_a_reference_stay_as_they_are(monkeypatch):
 
 
 def test_offset_and_noisy_reach_the_objective_from_the_recipe():
-    stage = recipe.Stage(objective=recipe.Denoising(pure=0.1, offset=0.05, noisy=0.5, robust=0.2))
+    stage = recipe.Stage(objective=Denoising(pure=0.1, offset=0.05, noisy=0.5, robust=0.2))
     made = run.objective(stage, tiny("walker"))
-    assert made == objectives.Denoising(offset=0.05, pure=0.1, robust=0.2, noisy=0.5)
+    assert made == objectives.DenoisingLoss(offset=0.05, pure=0.1, robust=0.2, noisy=0.5)
 
 
 def test_noisy_tokens_are_refused_where_there_are_none():
-    stage = recipe.Stage(objective=recipe.Denoising(noisy=0.5))
+    stage = recipe.Stage(objective=Denoising(noisy=0.5))
     with pytest.raises(ColorizeError, match=r"noisy is 0\.5, but `anime-diffusion` has no tokens"):
         run.objective(stage, tiny("anime-diffusion"))
 
@@ -102,7 +101,7 @@ def test_noisy_tokens_are_refused_where_there_are_none():
 @pytest.mark.parametrize("wrong", [{"noisy": 1.5}, {"offset": -0.1}])
 def test_shares_and_strengths_out_of_range_are_refused(wrong):
     with pytest.raises(ColorizeError, match=rf"objective.{next(iter(wrong))} is"):
-        recipe.Denoising(**wrong)
+        Denoising(**wrong)
 
 
 def pictures(folder: Path, **mix: float) -> Pictures:
@@ -130,7 +129,7 @@ def test_margins_whiten_borders_of_the_line_alone_and_leave_the_middle(folder):
 def test_a_margin_is_as_wide_on_one_side_as_on_the_other():
     line = torch.full((64, 1, 40, 60), -1.0)
     chosen = torch.arange(64) % 2 == 0
-    white = margins.whiten(line, chosen, Generator().manual_seed(0)) == 1
+    white = lines.whiten(line, chosen, Generator().manual_seed(0)) == 1
     assert torch.equal(white, white.flip(2))
     assert torch.equal(white, white.flip(3))
     assert not white[~chosen].any()

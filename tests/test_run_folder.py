@@ -12,12 +12,13 @@ import torch
 from conftest import tiny
 from safetensors.torch import load_file
 
-from colorize.checkpoint import tensors
+from colorize.checkpoints import weights_io
 from colorize.errors import ColorizeError
 from colorize.training import run
+from colorize.training.distributed import Ranks
+from colorize.training.job import Order, settings
 from colorize.training.lock import NAME, Lock
-from colorize.training.order import Order, settings
-from colorize.training.ranks import Ranks
+from colorize.training.resume import STATE, WEIGHTS
 
 LEFT = ".0123456789abcdef.safetensors"
 
@@ -34,13 +35,13 @@ def test_a_second_run_in_a_folder_is_refused_even_if_it_would_restart(order):
     for progress in run.Training(order).steps():
         if progress.step == 2:
             break
-    before = (order.out / run.STATE).read_bytes()
+    before = (order.out / STATE).read_bytes()
     held = Lock(order.out)
     for restart in (False, True):
         with pytest.raises(ColorizeError, match="another training run"):
             run.Training(order, restart)
     held.free()
-    assert (order.out / run.STATE).read_bytes() == before
+    assert (order.out / STATE).read_bytes() == before
 
 
 def test_a_run_holds_its_folder_from_its_beginning_to_its_end(order):
@@ -54,10 +55,10 @@ def test_a_run_holds_its_folder_from_its_beginning_to_its_end(order):
 
 def test_a_refused_run_does_not_hold_the_folder(order):
     order.out.mkdir()
-    (order.out / run.WEIGHTS).write_bytes(b"of something else")
+    (order.out / WEIGHTS).write_bytes(b"of something else")
     with pytest.raises(ColorizeError, match="is of no run") as caught:
         run.Training(order)
-    assert [path.name for path in order.out.iterdir()] == [run.WEIGHTS]
+    assert [path.name for path in order.out.iterdir()] == [WEIGHTS]
     assert caught.tb is not None  # which keeps the refused object alive
     Lock(order.out).free()
 
@@ -65,7 +66,7 @@ def test_a_refused_run_does_not_hold_the_folder(order):
 def test_of_several_processes_of_one_run_only_the_first_takes_the_folder(order, monkeypatch):
     run.Training(order)._leave()
     held = Lock(order.out)
-    monkeypatch.setattr(run.ranks, "join", lambda name: (Ranks(1, 1), name))
+    monkeypatch.setattr(run.distributed, "join", lambda name: (Ranks(1, 1), name))
     assert run.Training(order).lock is None
     held.free()
 
@@ -112,16 +113,15 @@ def test_bytes_reach_the_disk_before_the_name_and_the_name_before_the_end(tmp_pa
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "replace", renamed)
-    tensors.write(tmp_path / "a.safetensors", {"a": torch.ones(2)}, {})
+    weights_io.write(tmp_path / "a.safetensors", {"a": torch.ones(2)}, {})
     assert done == ["file", "name", "folder"]
 
 
 def test_a_state_is_written_that_way(tmp_path, monkeypatch):
     written: list[str] = []
-    write = tensors.write
+    write = weights_io.write
     monkeypatch.setattr(
-        "colorize.training.state.write",
-        lambda path, *more: (written.append(path.name), write(path, *more)),
+        "colorize.training.state.write", lambda path, *more: (written.append(path.name), write(path, *more))
     )
     small.train(tmp_path, small.mean_color, steps=1)
     assert written == ["state.safetensors"]
@@ -141,9 +141,9 @@ def test_the_library_reads_what_we_write(dtype, tmp_path):
         "none": torch.empty(0, 3).to(dtype),
         "odd": torch.ones(3, dtype=torch.uint8),  # three bytes, which must not push others
     }
-    tensors.write(tmp_path / "a.safetensors", values, {"é": "ü\n"})
+    weights_io.write(tmp_path / "a.safetensors", values, {"é": "ü\n"})
     back = load_file(tmp_path / "a.safetensors")
     assert back.keys() == values.keys()
     assert all(back[name].dtype == values[name].dtype for name in values)
     assert all(torch.equal(back[name], values[name]) for name in values)
-    assert tensors.read(tmp_path / "a.safetensors")[0] == {"é": "ü\n"}
+    assert weights_io.read(tmp_path / "a.safetensors")[0] == {"é": "ü\n"}

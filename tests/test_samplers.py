@@ -11,7 +11,7 @@ from closed_form import MEAN, MILD, SPREAD, ZERO, end, fresh, gaussian, ideal, s
 from colorize.diffusion.denoiser import Static
 from colorize.diffusion.names import SAMPLERS
 from colorize.diffusion.samplers import walk
-from colorize.diffusion.schedule import times
+from colorize.diffusion.schedules import times
 from colorize.errors import ColorizeError
 
 PICTURES = start(8, 3, 2, 2, seed=7).clamp(-1, 1)
@@ -50,9 +50,7 @@ def test_samples_have_the_mean_and_spread_of_the_data(eta):
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_a_walk_ends_exactly_at_its_expected_picture(sampler, schedule, steps):
     x = start(2, 3, 2, 2)
-    last = end(
-        ideal(PICTURES, schedule), x, times(schedule, steps), schedule, sampler, noise=fresh(x)
-    )
+    last = end(ideal(PICTURES, schedule), x, times(schedule, steps), schedule, sampler, noise=fresh(x))
     assert last.t == 0
     assert torch.allclose(last.x, last.x0, atol=1e-6)
 
@@ -85,9 +83,7 @@ def test_gradients_flow_through_the_whole_walk(sampler):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_threshold_bounds_the_last_picture(sampler):
     x = start(2, 1, 2, 2)
-    last = end(
-        lambda x, t: 3 * x, x, times(ZERO, 5), ZERO, sampler, noise=fresh(x), threshold=Static(1.0)
-    )
+    last = end(lambda x, t: 3 * x, x, times(ZERO, 5), ZERO, sampler, noise=fresh(x), threshold=Static(1.0))
     assert last.x.abs().max() <= 1 + 1e-6
 
 

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from colorize.errors import ColorizeError
-from colorize.evaluation.samples import Store, samples
-from colorize.pictures import files, palettes
+from colorize.evaluation.pictures import Store
+from colorize.evaluation.samples import samples
+from colorize.images import files, palettes
 
 SHARES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 ROWS = (  # name, set, group: `tree` spans two sets
@@ -49,9 +50,7 @@ def test_a_stranger_is_of_another_set_and_group(data):
     known = {name: (collection, group) for name, collection, group in ROWS}
     for seed in range(20):
         for name, other in partners(data, seed).items():
-            assert all(
-                mine != theirs for mine, theirs in zip(known[name], known[other], strict=True)
-            )
+            assert all(mine != theirs for mine, theirs in zip(known[name], known[other], strict=True))
 
 
 def test_the_same_seed_gives_the_same_strangers_and_another_seed_others(data):
@@ -114,11 +113,8 @@ def test_modes_that_share_a_store_read_every_file_once(data, monkeypatch):
 
 
 def test_pictures_that_do_not_fit_into_memory_are_read_again(data, monkeypatch):
-    monkeypatch.setattr("colorize.evaluation.store.ROOM", 2 * 3 * 64 * 64 * 4)
-    kept, fresh = (
-        samples(Store(data), "none", 64, kind="gray"),
-        samples(data, "none", 64, kind="gray"),
-    )
+    monkeypatch.setattr("colorize.evaluation.pictures.ROOM", 2 * 3 * 64 * 64 * 4)
+    kept, fresh = (samples(Store(data), "none", 64, kind="gray"), samples(data, "none", 64, kind="gray"))
     for _ in range(2):
         for one, other in zip(kept, fresh, strict=True):
             assert torch.equal(one.truth, other.truth)
@@ -126,10 +122,7 @@ def test_pictures_that_do_not_fit_into_memory_are_read_again(data, monkeypatch):
 
 def test_partners_may_be_asked_to_share_colors(data):
     (data / "validation" / "metadata.jsonl").write_text(
-        "\n".join(
-            json.dumps({"file_name": f"{name}.png", "set": "one", "group": "all"})
-            for name, _, _ in ROWS
-        )
+        "\n".join(json.dumps({"file_name": f"{name}.png", "set": "one", "group": "all"}) for name, _, _ in ROWS)
     )
     (data / "validation" / "e.png").write_bytes((data / "validation" / "a.png").read_bytes())
     plain = samples(data, "cross", 64)

@@ -8,17 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colorize.diffusion.denoiser import Denoiser
-from colorize.diffusion.schedule import (
-    Cosine,
-    Linear,
-    ScaledLinear,
-    Schedule,
-    draw,
-    log_snr,
-    noised,
-    times,
-)
-from colorize.diffusion.spacing import RULES
+from colorize.diffusion.schedules import RULES, Cosine, Linear, ScaledLinear, Schedule, draw, log_snr, noised, times
 from colorize.errors import ColorizeError
 
 ANIME = Linear(1e-6, 1e-2)  # AnimeDiffusion
@@ -76,9 +66,7 @@ def test_time_zero_is_exactly_clean(schedule):
     assert (alpha.item(), sigma.item()) == (1.0, 0.0)
 
 
-@pytest.mark.parametrize(
-    "schedule", [Linear(zero_snr=True), ScaledLinear(zero_snr=True), Cosine(zero_snr=True)]
-)
+@pytest.mark.parametrize("schedule", [Linear(zero_snr=True), ScaledLinear(zero_snr=True), Cosine(zero_snr=True)])
 def test_zero_snr_ends_in_exactly_pure_noise(schedule):
     alpha, sigma = schedule(torch.ones(()))
     assert (alpha.item(), sigma.item()) == (0.0, 1.0)
@@ -129,17 +117,12 @@ def test_a_schedule_first_used_while_building_on_the_meta_device_has_numbers():
 
 def test_noised_weighs_picture_and_noise_per_row():
     alpha, sigma = Linear()(torch.tensor([0.2, 0.9]))
-    x = noised(
-        Linear(), torch.ones(2, 1, 1, 1), 2 * torch.ones(2, 1, 1, 1), torch.tensor([0.2, 0.9])
-    )
+    x = noised(Linear(), torch.ones(2, 1, 1, 1), 2 * torch.ones(2, 1, 1, 1), torch.tensor([0.2, 0.9]))
     assert torch.equal(x.flatten(), alpha + 2 * sigma)
 
 
 def test_log_snr_is_infinite_at_both_ends_of_zero_snr():
-    assert log_snr(Cosine(zero_snr=True), torch.tensor([0.0, 1.0])).tolist() == [
-        math.inf,
-        -math.inf,
-    ]
+    assert log_snr(Cosine(zero_snr=True), torch.tensor([0.0, 1.0])).tolist() == [math.inf, -math.inf]
 
 
 def test_log_snr_is_zero_where_picture_and_noise_weigh_the_same():
@@ -177,9 +160,7 @@ def test_the_same_seed_draws_the_same_times():
 
 def indices(rule: str, steps: int, schedule: Schedule = ANIME, begin: float = 1.0) -> list[int]:
     """The walk's stops as papers count, without the final clean one."""
-    return [round(t * schedule.steps) - 1 for t in times(schedule, steps, begin, rule).tolist()][
-        :-1
-    ]
+    return [round(t * schedule.steps) - 1 for t in times(schedule, steps, begin, rule).tolist()][:-1]
 
 
 def test_linspace_is_the_list_of_the_coloring_assistant():

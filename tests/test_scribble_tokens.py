@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from colorize.hints import Hints
-from colorize.networks.scribbles import ScribbleTokens, places
+from colorize.networks.conditions import ScribbleTokens, places
 
 SPEC = ScribbleTokens((8, 8, 16, 16), waves=3, patch=2)
 

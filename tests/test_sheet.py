@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from colorize.evaluation import sheet
+from colorize.evaluation import sheets
 
 SIDE = 32
 
 
 def test_the_sheet_lays_pictures_side_by_side():
     black = torch.full((1, 1, SIDE, SIDE), -1.0)
-    made = sheet.contact_sheet([[black, -black], [-black, black]], ["drawing", "result"])
-    pixels = made.pixels[sheet.CAPTION :]
-    step = SIDE + sheet.GUTTER
+    made = sheets.contact_sheet([[black, -black], [-black, black]], ["drawing", "result"])
+    pixels = made.pixels[sheets.CAPTION :]
+    step = SIDE + sheets.GUTTER
     assert pixels.shape[1] == step + SIDE
     assert pixels[5, 5].max() == 0
     assert pixels[5, step + 5].min() == 255
@@ -22,18 +22,18 @@ def test_the_sheet_lays_pictures_side_by_side():
 
 def test_many_rows_stand_in_blocks_of_small_pictures():
     rows = [[torch.full((1, 3, 256, 256), at / 24 - 1)] for at in range(48)]
-    pixels = sheet.contact_sheet(rows, ["result"]).pixels
-    step, block = sheet.CELL + sheet.GUTTER, sheet.CELL + 3 * sheet.GUTTER
-    assert pixels.shape[:2] == (sheet.CAPTION + 12 * step, 4 * block - 3 * sheet.GUTTER)
-    first_of_second = pixels[sheet.CAPTION + 5, block + 5, 0]
+    pixels = sheets.contact_sheet(rows, ["result"]).pixels
+    step, block = sheets.CELL + sheets.GUTTER, sheets.CELL + 3 * sheets.GUTTER
+    assert pixels.shape[:2] == (sheets.CAPTION + 12 * step, 4 * block - 3 * sheets.GUTTER)
+    first_of_second = pixels[sheets.CAPTION + 5, block + 5, 0]
     assert first_of_second == round((12 / 24) * 127.5)
 
 
 def test_twelve_rows_keep_their_size():
     rows = [[torch.zeros(1, 3, 128, 128)]] * 12
-    assert sheet.contact_sheet(rows, ["result"]).pixels.shape[1] == 128
+    assert sheets.contact_sheet(rows, ["result"]).pixels.shape[1] == 128
 
 
 def test_squares_of_a_palette_stay_sharp_on_a_sheet():
     two = torch.cat((torch.full((1, 3, 4, 2), -1.0), torch.ones(1, 3, 4, 2)), 3)
-    assert sheet.resized(two, 32).unique().tolist() == [-1, 1]
+    assert sheets.resized(two, 32).unique().tolist() == [-1, 1]

@@ -2,8 +2,7 @@
 
 import pytest
 
-from colorize.diffusion.schedule import Linear, times
-from colorize.diffusion.spacing import RULES
+from colorize.diffusion.schedules import RULES, Linear, times
 from colorize.errors import ColorizeError
 
 ANIME = Linear(1e-6, 1e-2)  # AnimeDiffusion

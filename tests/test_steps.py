@@ -6,7 +6,7 @@ from closed_form import MEAN, MILD, SPREAD, ZERO, end, gaussian, start
 
 from colorize.diffusion.denoiser import Static
 from colorize.diffusion.samplers import ddim_step, walk
-from colorize.diffusion.schedule import Schedule, times
+from colorize.diffusion.schedules import Schedule, times
 
 
 @pytest.mark.parametrize(("t", "t_next"), [(1.0, 0.9), (0.5, 0.499), (0.01, 0.001)])
@@ -117,9 +117,7 @@ TWICE = ("heun", "dpm2", "dpmpp-2s")  # calls a step
 SECOND = ("dpmpp", "unipc", "pndm", *TWICE)
 
 
-def error(
-    sampler: str, calls: int, schedule: Schedule = MILD, rule: str = "karras", skip: bool = False
-) -> float:
+def error(sampler: str, calls: int, schedule: Schedule = MILD, rule: str = "karras", skip: bool = False) -> float:
     """Largest distance from the exact end of the probability-flow line."""
     x = start(4, 1, 2, 2, dtype=torch.float64)
     alpha, sigma = (part.double() for part in schedule(torch.ones(())))

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from drawings import run, sketch
 
-from colorize.pictures import files
-from colorize.pictures.texts import MARK
+from colorize.images import files
+from colorize.images.decode import labels
+from colorize.images.exif_text import MARK
 
 pytestmark = pytest.mark.usefixtures("desk")
 
@@ -52,7 +53,7 @@ def test_a_folder_says_how_to_make_results_anew() -> None:
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])
 def test_every_format_tells_its_drawing(suffix: str) -> None:
     run("sketch.png", "-o", f"made.{suffix}")
-    told = json.loads(files.labels(Path(f"made.{suffix}").read_bytes())[MARK])
+    told = json.loads(labels(Path(f"made.{suffix}").read_bytes())[MARK])
     assert told["drawing"] == files.fingerprint(Path("sketch.png"))
     files.write(sketch(64, 48), Path("sketch.png"))
     result = run("sketch.png", "-o", f"made.{suffix}")
@@ -61,4 +62,4 @@ def test_every_format_tells_its_drawing(suffix: str) -> None:
 
 
 def test_labels_of_no_picture_are_none() -> None:
-    assert files.labels(b"") == files.labels(b"\x89PNG\r\n\x1a\n" + bytes(99)) == {}
+    assert labels(b"") == labels(b"\x89PNG\r\n\x1a\n" + bytes(99)) == {}

@@ -1,4 +1,4 @@
-"""Claims about colorize.pictures.strokes and what users hand in through scribbles."""
+"""Claims about colorize.images.simulated_hints and what users hand in through scribbles."""
 
 import json
 
@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from colorize.errors import ColorizeError
-from colorize.pictures import strokes
+from colorize.images import simulated_hints
+from colorize.images.hint_files import blank, parse, resize
 
 RED, BLUE = ((0.8, -0.6, -0.6), (-0.6, -0.6, 0.8))
 
@@ -34,121 +35,117 @@ def point(**changes: object) -> str:
 
 
 def test_more_hints_can_be_asked_for() -> None:
-    few, many = (
-        (strokes.simulate(halves(64), rng(), count)[:, 3] > 0).float().mean() for count in (3, 30)
-    )
+    few, many = ((simulated_hints.simulate(halves(64), rng(), count)[:, 3] > 0).float().mean() for count in (3, 30))
     assert 5 * few < many < 15 * few  # of 64 pictures
 
 
 def test_pixels_without_hint_are_zero():
-    hints = strokes.simulate(halves(), rng())
+    hints = simulated_hints.simulate(halves(), rng())
     assert (hints[:, :3].abs().sum(1)[hints[:, 3] < 0] == 0).all()
 
 
 def test_the_mask_is_minus_one_or_one():
-    assert set(strokes.simulate(halves(), rng())[:, 3].unique().tolist()) == {-1.0, 1.0}
+    assert set(simulated_hints.simulate(halves(), rng())[:, 3].unique().tolist()) == {-1.0, 1.0}
 
 
 def test_hints_have_colors_of_areas_and_no_mixtures():
     """A mean across an edge would teach the network muddy hints; ink is no hint."""
-    apart = torch.cdist(hinted(strokes.simulate(halves(64), rng())), torch.tensor((RED, BLUE)))
+    apart = torch.cdist(hinted(simulated_hints.simulate(halves(64), rng())), torch.tensor((RED, BLUE)))
     assert (apart.amin(1) < 1e-3).float().mean() > 0.99
 
 
 def test_a_hint_is_flat_where_the_picture_is_not():
     grain = torch.rand(4, 3, 64, 64, generator=rng()) * 0.2
-    colors = hinted(strokes.simulate(grain, rng()))
+    colors = hinted(simulated_hints.simulate(grain, rng()))
     assert 0 < len(colors.unique(dim=0)) < len(colors) / 2
 
 
 def test_most_pictures_have_few_hints_and_some_have_none():
     counts = torch.bincount(
-        strokes._draw(torch.zeros(2000, 3, 8, 8), rng(), strokes.USUAL).row, minlength=2000
+        simulated_hints._draw(torch.zeros(2000, 3, 8, 8), rng(), simulated_hints.USUAL).row, minlength=2000
     )
-    assert counts.max() <= strokes.MOST * strokes.USUAL
+    assert counts.max() <= simulated_hints.MOST * simulated_hints.USUAL
     assert 3 < counts.float().median() < 6
     assert (counts == 0).any()
 
 
 def test_dots_grow_with_the_picture():
-    small, large = (strokes.simulate(halves(64, size), rng())[:, 3] > 0 for size in (64, 128))
+    small, large = (simulated_hints.simulate(halves(64, size), rng())[:, 3] > 0 for size in (64, 128))
     assert large.float().mean() == pytest.approx(small.float().mean().item(), rel=0.25)
 
 
 def test_rows_do_not_take_colors_of_other_rows():
     color = torch.cat((halves(1), -torch.ones(1, 3, 64, 64)))
-    assert (hinted(strokes.simulate(color, rng())[1:]) == -1).all()
+    assert (hinted(simulated_hints.simulate(color, rng())[1:]) == -1).all()
 
 
 def test_equal_generators_make_equal_hints():
-    assert torch.equal(strokes.simulate(halves(), rng(1)), strokes.simulate(halves(), rng(1)))
+    assert torch.equal(simulated_hints.simulate(halves(), rng(1)), simulated_hints.simulate(halves(), rng(1)))
 
 
 def test_scattered_hints_cover_the_share_asked_for():
-    hints = strokes.scatter(halves(1, 256), 0.005, seed=0)
+    hints = simulated_hints.scatter(halves(1, 256), 0.005, seed=0)
     assert (hints[:, 3] > 0).float().mean().item() == pytest.approx(0.005, rel=0.02)
 
 
 def test_scattered_hints_depend_on_their_seed_only():
-    first, second, other = (strokes.scatter(halves(1), 0.02, seed) for seed in (1, 1, 2))
+    first, second, other = (simulated_hints.scatter(halves(1), 0.02, seed) for seed in (1, 1, 2))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
 
 
 def test_scattered_hints_lie_at_the_same_places_in_every_row():
-    mask = strokes.scatter(halves(2), 0.02, seed=0)[:, 3]
+    mask = simulated_hints.scatter(halves(2), 0.02, seed=0)[:, 3]
     assert torch.equal(mask[0], mask[1])
 
 
 def test_a_share_of_zero_gives_no_hint():
-    assert (strokes.scatter(halves(1), 0.0, seed=0)[:, 3] == -1).all()
+    assert (simulated_hints.scatter(halves(1), 0.0, seed=0)[:, 3] == -1).all()
 
 
 def test_one_hinted_pixel_survives_shrinking_with_its_color():
-    hints = strokes.blank(torch.zeros(1, 3, 64, 64))
+    hints = blank(torch.zeros(1, 3, 64, 64))
     hints[0, :, 10, 10] = torch.tensor((*RED, 1.0))
-    small = strokes.resize(hints, (4, 4))
+    small = resize(hints, (4, 4))
     torch.testing.assert_close(hinted(small), torch.tensor([RED]))
 
 
 def test_shrinking_does_not_spread_hints_to_cells_they_barely_touch():
-    hints = strokes.blank(torch.zeros(1, 3, 128, 128))
+    hints = blank(torch.zeros(1, 3, 128, 128))
     hints[0, 3, 32:65, 32:65] = 1  # four cells of 16 px, and one row and column more
-    assert (strokes.resize(hints, (8, 8))[:, 3] > 0).sum() == 4
+    assert (resize(hints, (8, 8))[:, 3] > 0).sum() == 4
 
 
 def test_enlarging_mixes_no_colors():
-    large = strokes.resize(strokes.scatter(halves(1), 0.05, seed=0), (150, 170))
+    large = resize(simulated_hints.scatter(halves(1), 0.05, seed=0), (150, 170))
     assert len(hinted(large).unique(dim=0)) <= 3
 
 
 def test_a_json_point_becomes_a_dot_of_its_color():
-    hints = strokes.parse(point(), (8, 8))
+    hints = parse(point(), (8, 8))
     assert hints[0, :, 2, 4].tolist() == [1, -1, -1, 1]
     assert 1 < (hints[:, 3] > 0).sum() < 10
 
 
 def test_a_json_stroke_joins_its_points():
     text = '{"strokes": [{"points": [[1, 4], [14, 4]], "color": "#0000ff", "width": 1}]}'
-    assert (strokes.parse(text, (16, 16))[0, 3, 4, 1:15] == 1).all()
+    assert (parse(text, (16, 16))[0, 3, 4, 1:15] == 1).all()
 
 
 def test_a_json_stroke_may_have_a_radius() -> None:
     text = '{"strokes": [{"points": [[1, 8], [14, 8]], "color": "#0000ff", "radius": 2}]}'
-    assert (strokes.parse(text, (16, 16))[0, 3, :, 8] > 0).sum() == 5
+    assert (parse(text, (16, 16))[0, 3, :, 8] > 0).sum() == 5
 
 
 def test_later_hints_lie_on_top():
     dots = [{"x": 4, "y": 4, "color": c, "radius": 1} for c in ("#ff0000", "#0000ff")]
-    hints = strokes.parse(json.dumps({"points": dots}), (8, 8))
+    hints = parse(json.dumps({"points": dots}), (8, 8))
     assert hints[0, :3, 4, 4].tolist() == [-1, -1, 1]
 
 
 def test_json_colors_may_be_names():
     named, hexed = (
-        strokes.parse(
-            f'{{"points": [{{"x": 4, "y": 2, "color": "{color}", "radius": 1}}]}}', (8, 8)
-        )
+        parse(f'{{"points": [{{"x": 4, "y": 2, "color": "{color}", "radius": 1}}]}}', (8, 8))
         for color in ("red", "#ff0000")
     )
     assert torch.equal(named, hexed)
@@ -175,13 +172,13 @@ def test_json_colors_may_be_names():
 )
 def test_json_mistakes_get_a_sentence(text, sentence):
     with pytest.raises(ColorizeError, match=sentence):
-        strokes.parse(text, (8, 8))
+        parse(text, (8, 8))
 
 
 def test_opaque_pixels_of_a_picture_are_hints():
     rgba = np.zeros((8, 8, 4), np.uint8)
     rgba[2, 4] = (255, 0, 0, 255)
-    hints = strokes.parse(rgba, (8, 8))
+    hints = parse(rgba, (8, 8))
     assert hints[0, :, 2, 4].tolist() == [1, -1, -1, 1]
     assert (hints[:, 3] > 0).sum() == 1
 
@@ -190,7 +187,7 @@ def test_pictures_of_16_bit_have_the_same_colors():
     rgba = np.zeros((8, 8, 4), np.uint8)
     rgba[2, 4] = (200, 100, 0, 255)
     deep = rgba.astype(np.uint16) * 257
-    torch.testing.assert_close(strokes.parse(deep, (8, 8)), strokes.parse(rgba, (8, 8)))
+    torch.testing.assert_close(parse(deep, (8, 8)), parse(rgba, (8, 8)))
 
 
 @pytest.mark.parametrize(
@@ -204,4 +201,4 @@ def test_pictures_of_16_bit_have_the_same_colors():
 )
 def test_picture_mistakes_get_a_sentence(rgba, sentence):
     with pytest.raises(ColorizeError, match=sentence):
-        strokes.parse(rgba, (8, 8))
+        parse(rgba, (8, 8))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from colorize.errors import ColorizeError
-from colorize.evaluation.evaluate import Row, summary
+from colorize.evaluation.score import Row, summary
 
 
 def test_the_interval_is_that_of_the_normal_law_for_many_pictures():
@@ -20,15 +20,8 @@ def test_the_interval_is_that_of_the_normal_law_for_many_pictures():
 
 
 def test_sets_are_averaged_apart():
-    rows = [
-        Row("1", "x", {"psnr": 10}, 1),
-        Row("2", "x", {"psnr": 20}, 1),
-        Row("3", "y", {"psnr": 30}, 1),
-    ]
-    assert {n: (p.pictures, p.scores["psnr"]) for n, p in summary(rows).sets.items()} == {
-        "x": (2, 15),
-        "y": (1, 30),
-    }
+    rows = [Row("1", "x", {"psnr": 10}, 1), Row("2", "x", {"psnr": 20}, 1), Row("3", "y", {"psnr": 30}, 1)]
+    assert {n: (p.pictures, p.scores["psnr"]) for n, p in summary(rows).sets.items()} == {"x": (2, 15), "y": (1, 30)}
 
 
 def test_no_rows_are_refused():

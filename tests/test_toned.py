@@ -14,10 +14,10 @@ from skimage import data
 from sources import run, save
 from torch import Tensor
 
-from colorize.painter import Job
-from colorize.pictures import files
-from colorize.pictures.kinds import kind
-from colorize.pictures.toned import toned
+from colorize.coloring.options import Job
+from colorize.images import files
+from colorize.images.image import from_tensor
+from colorize.images.kinds import kind, toned
 
 TONES = {  # colors from black to white
     "sepia": [(0, 0, 0), (173, 154, 120), (255, 240, 208)],
@@ -114,13 +114,11 @@ def test_toned_photographs_are_left_out_of_training_data(tmp_path):
     assert sum(summary.counts.values()) == len(PHOTOS)
     reasons = dict(summary.skipped)
     assert reasons.pop("gray.jpg") == "`gray.jpg` has no color"
-    assert reasons == {
-        f"old-{name}.jpg": f"`old-{name}.jpg` is gray with a tint, like sepia" for name in PHOTOS
-    }
+    assert reasons == {f"old-{name}.jpg": f"`old-{name}.jpg` is gray with a tint, like sepia" for name in PHOTOS}
 
 
 def test_a_toned_photograph_is_colored_and_the_user_is_told():
-    picture = files.from_tensor(stored(tinted(photo("chelsea"), "cyanotype")))
+    picture = from_tensor(stored(tinted(photo("chelsea"), "cyanotype")))
     painted = one(Job("cat", picture)).painted[0]
     assert painted.kind == "gray"
     assert any("place of its tint" in note for note in painted.notes)
@@ -128,5 +126,5 @@ def test_a_toned_photograph_is_colored_and_the_user_is_told():
 
 def test_a_gray_photograph_needs_no_note():
     pixels = gray(photo("chelsea"))[..., None].repeat(3, 2)
-    painted = one(Job("cat", files.from_tensor(stored(pixels)))).painted[0]
+    painted = one(Job("cat", from_tensor(stored(pixels)))).painted[0]
     assert not any("tint" in note for note in painted.notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from colorize.pictures import tones
+from colorize.images import lines
 
 ROWS = 24
 
@@ -14,7 +14,7 @@ def toned() -> tuple[torch.Tensor, torch.Tensor]:
     color = torch.ones(ROWS, 3, 48, 48)
     color[..., :24] = -0.4
     rng = torch.Generator().manual_seed(0)
-    return tones.screen(torch.ones(ROWS, 1, 48, 48), color, rng), color
+    return lines.screen(torch.ones(ROWS, 1, 48, 48), color, rng), color
 
 
 def test_dark_areas_get_tones_and_white_ones_stay_paper() -> None:
@@ -31,16 +31,14 @@ def test_tones_are_patterns_or_flat() -> None:
 
 def test_darker_areas_get_more_ink() -> None:
     color = torch.linspace(-1, 1, 64).expand(ROWS, 3, 64, 64)
-    page = tones.screen(torch.ones(ROWS, 1, 64, 64), color, torch.Generator().manual_seed(1))
-    dark, middle, bright = (
-        page[..., at].mean() for at in (slice(0, 8), slice(28, 36), slice(62, 64))
-    )
+    page = lines.screen(torch.ones(ROWS, 1, 64, 64), color, torch.Generator().manual_seed(1))
+    dark, middle, bright = (page[..., at].mean() for at in (slice(0, 8), slice(28, 36), slice(62, 64)))
     assert dark < middle < bright == 1
 
 
 def test_lines_stay() -> None:
     line = torch.ones(ROWS, 1, 32, 32)
     line[..., 10, :] = -1
-    page = tones.screen(line, torch.zeros(ROWS, 3, 32, 32), torch.Generator().manual_seed(0))
+    page = lines.screen(line, torch.zeros(ROWS, 3, 32, 32), torch.Generator().manual_seed(0))
     assert (page[..., 10, :] == -1).all()
     assert (page <= line).all()

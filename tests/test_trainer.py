@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from colorize.errors import ColorizeError
-from colorize.training import trainer
-from colorize.training.trainer import fit
+from colorize.training import loop
+from colorize.training.loop import fit
 
 
 def poisoned(at):
@@ -98,7 +98,7 @@ def test_skipped_losses_are_left_out_of_the_log(tmp_path):
 
 
 def test_a_hopeless_run_ends_with_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "HOPELESS", 3)
+    monkeypatch.setattr(loop, "HOPELESS", 3)
     with pytest.raises(ColorizeError, match="not finite since 3 updates, at step 4"):
         tiny.train(tmp_path, poisoned(range(1, 100)), steps=100)
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from colorize.errors import ColorizeError
-from colorize.training.ranks import Ranks
-from colorize.training.update import HIGHEST_SCALE, Update
+from colorize.training.distributed import Ranks
+from colorize.training.optimizer import HIGHEST_SCALE, Update
 
 
 def updated(gradient, half=False, **changes):
@@ -46,9 +46,7 @@ def test_the_average_soon_forgets_the_random_start():
     torch.testing.assert_close(update.ema.average[0], torch.tensor([1 - 0.1 * 9 / 11]))
 
 
-@pytest.mark.parametrize(
-    ("step", "rate"), [(0, 0.25), (3, 1.0), (4, 1.0), (8, 0.55), (12, 0.1), (99, 0.1)]
-)
+@pytest.mark.parametrize(("step", "rate"), [(0, 0.25), (3, 1.0), (4, 1.0), (8, 0.55), (12, 0.1), (99, 0.1)])
 def test_the_rate_warms_up_and_falls_along_half_a_cosine(step, rate):
     settings = tiny.settings(lr=1.0, warmup=4, steps=12, final=0.1)
     assert settings.rate(step, 0.0) == pytest.approx(rate)
@@ -75,9 +73,7 @@ def test_the_largest_seed_trains(tmp_path):
     assert tiny.train(tmp_path, tiny.mean_color, steps=1, seed=2**63 - 1)[1][-1].step == 1
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"lr": -1.0}, {"lr": float("nan")}, {"ema": 1.5}, {"clip": -1.0}, {"prefetch": -1}]
-)
+@pytest.mark.parametrize("wrong", [{"lr": -1.0}, {"lr": float("nan")}, {"ema": 1.5}, {"clip": -1.0}, {"prefetch": -1}])
 def test_numbers_that_mean_nothing_are_refused_by_name(wrong):
     with pytest.raises(ColorizeError, match=next(iter(wrong))):
         tiny.settings(**wrong)

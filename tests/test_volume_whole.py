@@ -19,9 +19,9 @@ from comics import content
 from PIL import Image
 from volumes import Made, volume
 
-from colorize.cli import books
-from colorize.pictures import files
-from colorize.pictures.color import luminance
+from colorize.cli import volumes
+from colorize.images import files
+from colorize.images.color import luminance
 
 pytestmark = pytest.mark.slow
 ROOT, PAGES, KILLS = Path(__file__).parents[1], 40, 10
@@ -54,9 +54,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "COLORIZE_DEVICE": "cpu"}
 
 
-def test_bubbles_and_gutters_stay_bit_for_bit_and_lettering_keeps_its_lightness(
-    made: list[Made], calm: Path
-) -> None:
+def test_bubbles_and_gutters_stay_bit_for_bit_and_lettering_keeps_its_lightness(made: list[Made], calm: Path) -> None:
     before, after = content(calm / "calm.cbz"), content(calm / "calm_color.cbz")
     assert list(after) == list(before)
     assert after["ComicInfo.xml"] == b"<ComicInfo/>"
@@ -75,7 +73,7 @@ def test_bubbles_and_gutters_stay_bit_for_bit_and_lettering_keeps_its_lightness(
 
 def test_killed_at_ten_pages_it_ends_as_if_it_had_never_been(calm: Path) -> None:
     (calm / "killed.cbz").write_bytes((calm / "calm.cbz").read_bytes())
-    ledger = books.waiting(calm / "killed_color.cbz") / books.LIST
+    ledger = volumes.waiting(calm / "killed_color.cbz") / volumes.LIST
     for stop in sorted(random.Random(1).sample(range(1, PAGES - 1), KILLS)):
         process = subprocess.Popen(command("killed.cbz"), cwd=calm, env=environment())
         until = time.monotonic() + 300

@@ -1,10 +1,10 @@
-"""Claims about colorize.pictures.warp."""
+"""Claims about colorize.images.augment."""
 
 import pytest
 import torch
 
-from colorize.pictures import warp
-from colorize.pictures.warp import ANIME_DIFFUSION, COLORING_ASSISTANT, Scattered
+from colorize.images import augment
+from colorize.images.augment import ANIME_DIFFUSION, COLORING_ASSISTANT, Scattered
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -16,57 +16,55 @@ def noise(batch: int = 2, height: int = 16, width: int = 16) -> torch.Tensor:
 
 
 def test_strength_zero_returns_the_picture():
-    assert torch.equal(warp.warp(noise(), 0, rng()), noise())
+    assert torch.equal(augment.warp(noise(), 0, rng()), noise())
 
 
 def test_no_displacement_samples_every_pixel_at_its_place():
     shift = torch.zeros(2, 2, 33, 33)  # guards against half a pixel of shift
-    sampled = warp._sample(noise(2, 17, 30), shift, None)
+    sampled = augment._sample(noise(2, 17, 30), shift, None)
     torch.testing.assert_close(sampled, noise(2, 17, 30), atol=1e-4, rtol=0)
 
 
 def test_a_displacement_of_one_pixel_moves_by_one_pixel():
     shift = torch.zeros(2, 2, 33, 33)
     shift[:, 0] = 1 / 16  # x, as a fraction of the side
-    moved = warp._sample(noise(), shift, None)
+    moved = augment._sample(noise(), shift, None)
     torch.testing.assert_close(moved[..., :-1], noise()[..., 1:], atol=1e-4, rtol=0)
 
 
 def test_the_spline_meets_its_control_points():
     start, target = torch.tensor([[[0.45, 0.55]]]), torch.tensor([[[0.5, 0.5]]])
-    shift = warp._spline(start.double(), target.double(), smoothing=0)
+    shift = augment._spline(start.double(), target.double(), smoothing=0)
     expected = torch.tensor((-0.05, 0.05), dtype=torch.float64)
     torch.testing.assert_close(shift[0, :, 16, 16], expected, atol=1e-6, rtol=0)
 
 
 def test_the_corners_stay():
-    shift = warp.displacement(COLORING_ASSISTANT, 4, rng())
+    shift = augment.displacement(COLORING_ASSISTANT, 4, rng())
     assert shift[..., ::32, ::32].abs().max() < 0.005  # published smoothing misses by this much
 
 
 @pytest.mark.parametrize("points", [Scattered(10, 0.3), ANIME_DIFFUSION])
 def test_no_warp_folds(points):
-    shift = warp.displacement(points, 32, rng()).double()
+    shift = augment.displacement(points, 32, rng()).double()
     dx, dy = shift.diff(dim=3)[:, :, :-1] * 32, shift.diff(dim=2)[..., :-1] * 32
     jacobian = (1 + dx[:, 0]) * (1 + dy[:, 1]) - dx[:, 1] * dy[:, 0]
     assert jacobian.min() > 0.09  # ROOM, less rounding
 
 
 def test_weak_warps_are_not_weakened():
-    shift = warp._spline(*Scattered(10, 0.001).draw(8, rng()), smoothing=1e-3)
-    assert (warp._fold_free(shift) == 1).all()
+    shift = augment._spline(*Scattered(10, 0.001).draw(8, rng()), smoothing=1e-3)
+    assert (augment._fold_free(shift) == 1).all()
 
 
 def test_coloring_assistant_moves_pixels_as_far_as_published():
-    shift = warp._spline(*COLORING_ASSISTANT.draw(200, rng()), COLORING_ASSISTANT.smoothing)
+    shift = augment._spline(*COLORING_ASSISTANT.draw(200, rng()), COLORING_ASSISTANT.smoothing)
     assert shift.norm(dim=1).mean().item() == pytest.approx(0.055, abs=0.01)  # of the side
 
 
 def test_anime_diffusion_moves_pixels_as_far_as_published():
-    shift = warp._spline(*ANIME_DIFFUSION.draw(300, rng()), ANIME_DIFFUSION.smoothing)
-    assert shift.abs().amax((1, 2, 3)).median().item() == pytest.approx(
-        0.2, abs=0.02
-    )  # of the side
+    shift = augment._spline(*ANIME_DIFFUSION.draw(300, rng()), ANIME_DIFFUSION.smoothing)
+    assert shift.abs().amax((1, 2, 3)).median().item() == pytest.approx(0.2, abs=0.02)  # of the side
 
 
 def test_anime_diffusion_never_draws_coinciding_points():
@@ -80,19 +78,19 @@ def test_anime_diffusion_rounds_to_hundredths():
     assert (hundredths - hundredths.round()).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("make", [lambda p, r: warp.warp(p, 0.2, r), warp.reference])
+@pytest.mark.parametrize("make", [lambda p, r: augment.warp(p, 0.2, r), augment.reference])
 def test_white_pictures_get_no_dark_border(make):
     assert make(torch.ones(8, 3, 16, 16), rng()).min() > 0.999
 
 
 def test_every_row_is_bent_in_its_own_way():
     same = noise(1).repeat(2, 1, 1, 1)
-    first, second = warp.warp(same, 0.1, rng())
+    first, second = augment.warp(same, 0.1, rng())
     assert (first - second).abs().max() > 0.1
 
 
 def test_equal_generators_make_equal_references():
-    assert torch.equal(warp.reference(noise(), rng(1)), warp.reference(noise(), rng(1)))
+    assert torch.equal(augment.reference(noise(), rng(1)), augment.reference(noise(), rng(1)))
 
 
 def test_references_of_wide_pictures_keep_circles_round():
@@ -100,32 +98,32 @@ def test_references_of_wide_pictures_keep_circles_round():
     y, x = torch.meshgrid(torch.arange(40) - 19.5, torch.arange(80) - 39.5, indexing="ij")
     disc = torch.where(torch.hypot(x, y) < 10, 1.0, -1.0).expand(1, 1, 40, 80)
     turn = torch.tensor([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]])
-    turned = warp._sample(disc, torch.zeros(1, 2, 33, 33), turn)
+    turned = augment._sample(disc, torch.zeros(1, 2, 33, 33), turn)
     assert (turned - disc)[..., 20:60].abs().mean() < 0.01  # beyond lie mirrored discs
 
 
 def test_shuffled_pictures_keep_all_their_pixels():
-    shuffled = warp.shuffle(noise(), 4, rng())
+    shuffled = augment.shuffle(noise(), 4, rng())
     assert torch.equal(shuffled.flatten(2).sort(2).values, noise().flatten(2).sort(2).values)
 
 
 def test_shuffled_patches_stay_whole():
     blocks = torch.arange(16.0).view(1, 1, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
-    shuffled = warp.shuffle(blocks, 4, rng()).view(1, 1, 4, 4, 4, 4)
+    shuffled = augment.shuffle(blocks, 4, rng()).view(1, 1, 4, 4, 4, 4)
     assert torch.equal(shuffled, shuffled[:, :, :, :1, :, :1].expand_as(shuffled))
 
 
 def test_shuffled_patches_change_place():
-    assert not torch.equal(warp.shuffle(noise(), 4, rng()), noise())
+    assert not torch.equal(augment.shuffle(noise(), 4, rng()), noise())
 
 
 def test_sides_that_do_not_divide_keep_their_size():
-    assert warp.shuffle(noise(1, 15, 13), 4, rng()).shape == (1, 3, 15, 13)
+    assert augment.shuffle(noise(1, 15, 13), 4, rng()).shape == (1, 3, 15, 13)
 
 
 def test_turning_leaves_the_other_rows_alone():
     chosen = torch.tensor([True, False])
-    turned = warp.turn(noise(), chosen, rng())
+    turned = augment.turn(noise(), chosen, rng())
     assert torch.equal(turned[1], noise()[1])
     assert not torch.allclose(turned[0], noise()[0], atol=0.05)
 
@@ -133,7 +131,7 @@ def test_turning_leaves_the_other_rows_alone():
 def test_turning_keeps_the_middle_and_invents_no_color():
     spot = -torch.ones(8, 1, 33, 33)
     spot[..., 14:19, 14:19] = 1
-    turned = warp.turn(spot, torch.ones(8, dtype=torch.bool), rng())
+    turned = augment.turn(spot, torch.ones(8, dtype=torch.bool), rng())
     assert (turned[..., 16, 16] > 0.9).all()
     assert turned.min() >= -1
     assert turned.max() <= 1

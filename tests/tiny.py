@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from colorize.colorizer import Colorizer
 from colorize.diffusion.denoiser import Denoiser
-from colorize.diffusion.schedule import Linear
+from colorize.diffusion.schedules import Linear
 from colorize.hints import Batch, Hints
+from colorize.model import Colorizer
 from colorize.networks.spaces import RGB
+from colorize.training.loop import fit
 from colorize.training.settings import Fit, Progress
-from colorize.training.trainer import fit
 
 
 class Door(nn.Module):
@@ -69,9 +69,7 @@ def settings(**changes: object) -> Fit:
 def train(run: Path, objective: object, batches: object = None, **changes: object):
     """Train a new model to the end; return it and what the run said."""
     colorizer = model()
-    said: list[Progress] = list(
-        fit(colorizer, objective, batches or Flat(), settings(**changes), run)
-    )
+    said: list[Progress] = list(fit(colorizer, objective, batches or Flat(), settings(**changes), run))
     return colorizer, said
 
 

@@ -11,18 +11,7 @@ import numpy as np
 from numpy.random import Generator
 
 LAYOUTS = ("grid", "slanted", "borderless", "bleed", "black", "splash")
-USUAL = (
-    "grid",
-    "grid",
-    "slanted",
-    "grid",
-    "bleed",
-    "grid",
-    "borderless",
-    "slanted",
-    "black",
-    "splash",
-)
+USUAL = ("grid", "grid", "slanted", "grid", "bleed", "grid", "borderless", "slanted", "black", "splash")
 GUTTER, MARGIN = 0.016, 0.045  # shares of the page's height
 PEN = 600  # a pen line is this part of the page's height: 3 pixels of 2000
 
@@ -92,9 +81,7 @@ def worn(gray: np.ndarray, seed: int = 0, paper: int = 236, quality: int = 60) -
     rng = np.random.default_rng(seed)
     shadow = np.linspace(0.97, 1, gray.shape[1])[None]
     dull = (18 + gray / 255 * (paper - 18)) * shadow + rng.normal(0, 3, gray.shape)
-    packed = cv2.imencode(
-        ".jpg", dull.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality]
-    )[1]
+    packed = cv2.imencode(".jpg", dull.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE))
 
 
@@ -114,9 +101,7 @@ def _panels(layout: str, size: tuple[int, int], rng: Generator) -> list[np.ndarr
     return list(_cut(sheet, int(rng.integers(2, 8)), GUTTER * height, slant, rng))
 
 
-def _cut(
-    quad: np.ndarray, count: int, gutter: float, slant: float, rng: Generator
-) -> Iterator[np.ndarray]:
+def _cut(quad: np.ndarray, count: int, gutter: float, slant: float, rng: Generator) -> Iterator[np.ndarray]:
     """Cut an outline (4, 2), from its upper left corner with the clock, into `count` panels in reading order."""
     if count == 1:
         yield quad
@@ -130,9 +115,7 @@ def _cut(
     yield from _cut(parts[1], count - first, gutter, slant, rng)
 
 
-def _halves(
-    quad: np.ndarray, share: float, lean: float, gutter: float, upright: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _halves(quad: np.ndarray, share: float, lean: float, gutter: float, upright: bool) -> tuple[np.ndarray, np.ndarray]:
     """Upper and lower, or right and left part of an outline, a gutter apart."""
     a, b, c, d = quad if upright else np.roll(quad, -1, 0)  # the cut joins the sides a-d and b-c
 
@@ -146,22 +129,13 @@ def _halves(
 
 
 def _drawn(
-    sheet: np.ndarray,
-    panel: np.ndarray,
-    rng: Generator,
-    unit: int,
-    how: tuple[bool, bool],
-    given: np.ndarray | None,
+    sheet: np.ndarray, panel: np.ndarray, rng: Generator, unit: int, how: tuple[bool, bool], given: np.ndarray | None
 ) -> np.ndarray:
     """Draw a panel; returns where it is, (H, W) bool. how: in color, and with a frame."""
     colored, framed = how
     low, high = np.floor(panel.min(0)).astype(int), np.ceil(panel.max(0)).astype(int)
     wide, tall = (high - low).tolist()
-    content = (
-        inked.scene((tall, wide), rng, unit, colored)
-        if given is None
-        else _filling(given, (tall, wide))
-    )
+    content = inked.scene((tall, wide), rng, unit, colored) if given is None else _filling(given, (tall, wide))
     mask = np.zeros(sheet.shape[:2], np.uint8)
     outline = [np.rint(panel).astype(np.int32)]
     cv2.fillPoly(mask, outline, 1)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from colorize import interrupts
-from colorize.cli import common
+from colorize.cli import messages
 from colorize.errors import ColorizeError
 
 
@@ -22,10 +22,9 @@ def evaluate(
         ),
     ] = "mini",
     data: Annotated[
-        Path,
-        typer.Argument(metavar="DATA", help="Color the validation/ of this folder, or all of it"),
+        Path, typer.Argument(metavar="DATA", help="Color the validation/ of this folder, or all of it")
     ] = Path("data"),
-    lora: common.Loras = None,
+    lora: messages.Loras = None,
     mode: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,14 +37,12 @@ def evaluate(
     hint_share: Annotated[
         list[float] | None,
         typer.Option(
-            metavar="PERCENT",
-            help="Tell so many of the pixels in the mode hints; repeatable  [default: 0.5]",
+            metavar="PERCENT", help="Tell so many of the pixels in the mode hints; repeatable  [default: 0.5]"
         ),
     ] = None,
-    hint_mode: common.HintMode = "hard",
+    hint_mode: messages.HintMode = "hard",
     curve: Annotated[
-        bool,
-        typer.Option("--curve", help="Score hints of 0.05, 0.1, 0.2, 0.5, 1, 2 and 5 percent"),
+        bool, typer.Option("--curve", help="Score hints of 0.05, 0.1, 0.2, 0.5, 1, 2 and 5 percent")
     ] = False,
     alike: Annotated[
         float,
@@ -58,16 +55,11 @@ def evaluate(
     ] = 0.0,
     kind: Annotated[
         Literal["line", "gray"] | None,
-        typer.Option(
-            metavar="KIND", help="Draw as: line, gray  [default: what the model is made for]"
-        ),
+        typer.Option(metavar="KIND", help="Draw as: line, gray  [default: what the model is made for]"),
     ] = None,
-    size: Annotated[
-        int, typer.Option(min=32, metavar="PIXELS", help="Fit pictures into squares of this side")
-    ] = 256,
+    size: Annotated[int, typer.Option(min=32, metavar="PIXELS", help="Fit pictures into squares of this side")] = 256,
     limit: Annotated[
-        int,
-        typer.Option(min=0, metavar="NUMBER", help="Use so many pictures, spread evenly; 0 is all"),
+        int, typer.Option(min=0, metavar="NUMBER", help="Use so many pictures, spread evenly; 0 is all")
     ] = 0,
     against: Annotated[
         list[str] | None,
@@ -78,42 +70,26 @@ def evaluate(
         ),
     ] = None,
     steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="NUMBER", help="Take so many denoising steps  [default: the recipe's]"
-        ),
+        int | None, typer.Option(min=1, metavar="NUMBER", help="Take so many denoising steps  [default: the recipe's]")
     ] = None,
-    sampler: common.Sampler = None,
-    seed: Annotated[
-        int, typer.Option(metavar="NUMBER", help="Draw noise, warps, dots and partners by it")
-    ] = 0,
-    device: common.Device = "auto",
-    precision: common.Precision = "auto",
+    sampler: messages.Sampler = None,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw noise, warps, dots and partners by it")] = 0,
+    device: messages.Device = "auto",
+    precision: messages.Precision = "auto",
     perceptual: Annotated[
         bool, typer.Option("--perceptual", help="Add LPIPS and FID; needs the extra `metrics`")
     ] = False,
     sheet: Annotated[
-        Path | None,
-        typer.Option(metavar="PICTURE", help="Write drawings, results and truths side by side"),
+        Path | None, typer.Option(metavar="PICTURE", help="Write drawings, results and truths side by side")
     ] = None,
     shown: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="NUMBER", help="Show so many pictures of each mode there, spread evenly"
-        ),
+        int, typer.Option(min=1, metavar="NUMBER", help="Show so many pictures of each mode there, spread evenly")
     ] = 6,
     html: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PAGE", help="Write tables, charts, best and worst pictures as one HTML file"
-        ),
+        Path | None, typer.Option(metavar="PAGE", help="Write tables, charts, best and worst pictures as one HTML file")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON list, one object per mode, to stdout")
-    ] = False,
-    as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the tables as Markdown")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object per mode, to stdout")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown")] = False,
 ) -> None:
     """Score a model over a folder, beside baselines that learnt nothing.
 
@@ -125,33 +101,33 @@ def evaluate(
     """
     if as_json and as_markdown:
         raise ColorizeError("--json and --markdown are both given", "choose one", code=2)
-    from colorize import checkpoint
-    from colorize.cli import choices, reporting, scoring
-    from colorize.networks import machine
-    from colorize.painter.options import Options
-    from colorize.pictures.files import FORMATS
+    from colorize.checkpoints import model_files
+    from colorize.cli import evaluate_run
+    from colorize.coloring.options import Options
+    from colorize.images.encode import FORMATS
+    from colorize.networks import devices
 
     interrupts.begin()
-    reporting.check_place("--sheet", sheet, tuple(FORMATS))
-    reporting.check_place("--html", html, reporting.PAGES)
+    evaluate_run.check_place("--sheet", sheet, tuple(FORMATS))
+    evaluate_run.check_place("--html", html, evaluate_run.PAGES)
     modes = mode or []
-    shares = choices.shares(hint_share or [], curve, modes)
-    worn = common.adapters(lora)
-    loaded = checkpoint.load(model, device=machine.device(device), lora=worn)
-    common.fetched(loaded.notice)
-    drawn = choices.drawn(loaded.recipe, kind)
+    shares = evaluate_run.shares(hint_share or [], curve, modes)
+    worn = messages.adapters(lora)
+    loaded = model_files.load(model, device=devices.device(device), lora=worn)
+    messages.fetched(loaded.notice)
+    drawn = evaluate_run.drawn(loaded.recipe, kind)
     walk = {"kind": drawn, "steps": steps, "sampler": sampler, "seed": seed}
     settings: dict[str, Any] = {**walk, "precision": precision, "hint_mode": hint_mode}
     options = Options(**settings, force=True)
-    how = choices.How(size, seed, drawn, limit, shares, alike / 100)
-    tasks = choices.tasks(loaded.recipe, data, modes, how)
-    chosen = choices.baselines(against or ["all"], [task.protocol.mode for task in tasks])
-    scorer = scoring.Scorer(loaded, choices.name(model, loaded), options, chosen, perceptual)
-    chapters = scorer.run(tasks, scoring.Keep(shown if sheet else 0, html is not None))
+    how = evaluate_run.How(size, seed, drawn, limit, shares, alike / 100)
+    tasks = evaluate_run.tasks(loaded.recipe, data, modes, how)
+    chosen = evaluate_run.baselines(against or ["all"], [task.protocol.mode for task in tasks])
+    scorer = evaluate_run.Scorer(loaded, evaluate_run.name(model, loaded), options, chosen, perceptual)
+    chapters = scorer.run(tasks, evaluate_run.Keep(shown if sheet else 0, html is not None))
     if sheet is not None:
-        reporting.write_sheet(scorer.shown, scorer.name, sheet)
+        evaluate_run.write_sheet(scorer.shown, scorer.name, sheet)
     if html is not None:
-        facts = reporting.facts(loaded.recipe, options, tasks[0].protocol)
-        reporting.write_page(scorer.name, facts, chapters, scorer.scores, html)
+        facts = evaluate_run.facts(loaded.recipe, options, tasks[0].protocol)
+        evaluate_run.write_page(scorer.name, facts, chapters, scorer.scores, html)
     tables = [chapter.entries for chapter in chapters]
-    reporting.tell(tables, scorer.scores, as_json, as_markdown)
+    evaluate_run.tell(tables, scorer.scores, as_json, as_markdown)

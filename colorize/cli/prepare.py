@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from colorize import interrupts
-from colorize.cli import common
+from colorize.cli import messages
 
 if TYPE_CHECKING:
-    from colorize.training.prepare import Prepare, Summary
+    from colorize.datasets.prepare import Prepare, Summary
 
 
 def prepare(
@@ -21,17 +21,13 @@ def prepare(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="Take pictures from this folder, Parquet file, zip archive, or"
-            " hub:OWNER/NAME[@REVISION]",
+            help="Take pictures from this folder, Parquet file, zip archive, or hub:OWNER/NAME[@REVISION]",
         ),
     ],
     data: Annotated[
-        Path,
-        typer.Argument(metavar="DATA", help="Make train/, validation/ and test/ in this folder"),
+        Path, typer.Argument(metavar="DATA", help="Make train/, validation/ and test/ in this folder")
     ] = Path("data"),
-    size: Annotated[
-        int, typer.Option(metavar="PIXELS", help="Scale the longer side to this")
-    ] = 256,
+    size: Annotated[int, typer.Option(metavar="PIXELS", help="Scale the longer side to this")] = 256,
     layout: Annotated[
         Literal["auto", "pictures", "side-by-side", "pairs", "parquet", "zip", "celeba"],
         typer.Option(
@@ -45,43 +41,28 @@ def prepare(
         typer.Option(metavar="ORDER", help="Order of the halves: auto, color-line, line-color"),
     ] = "auto",
     styles: Annotated[
-        str,
-        typer.Option(
-            metavar="STYLE,...", help="Extract lines in these styles, by turns: mix, xdog, dog ..."
-        ),
+        str, typer.Option(metavar="STYLE,...", help="Extract lines in these styles, by turns: mix, xdog, dog ...")
     ] = "mix",
     crop: Annotated[
         Literal["fit", "square", "subject"],
-        typer.Option(
-            metavar="CROP", help="Keep: fit (all), square (middle), subject (square on it)"
-        ),
+        typer.Option(metavar="CROP", help="Keep: fit (all), square (middle), subject (square on it)"),
     ] = "fit",
     validation: Annotated[
         float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, to measure by")
     ] = 0.05,
-    test: Annotated[
-        float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, for the very end")
-    ] = 0.05,
-    seed: Annotated[
-        int, typer.Option(metavar="NUMBER", help="Draw splits and line styles by it")
-    ] = 0,
+    test: Annotated[float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, for the very end")] = 0.05,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw splits and line styles by it")] = 0,
     group: Annotated[
         Literal["folder", "name", "none"],
-        typer.Option(
-            metavar="GROUP",
-            help="Keep in one split what shares its: folder, name (up to the number), none",
-        ),
+        typer.Option(metavar="GROUP", help="Keep in one split what shares its: folder, name (up to the number), none"),
     ] = "folder",
     workers: Annotated[
-        int,
-        typer.Option(min=0, metavar="NUMBER", help="Cut so many pictures at once; 0 is by cores"),
+        int, typer.Option(min=0, metavar="NUMBER", help="Cut so many pictures at once; 0 is by cores")
     ] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Remove what an earlier run made, and begin again")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the report to stdout as one JSON object")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report to stdout as one JSON object")] = False,
 ) -> None:
     """Prepare color pictures for training.
 
@@ -92,23 +73,11 @@ def prepare(
         colorize prepare-data scans/ data/ --size 512 --layout pairs --crop subject
         colorize prepare-data hub:OWNER/NAME data/
     """
-    from colorize.training.prepare import Prepare
+    from colorize.datasets.prepare import Prepare
 
     interrupts.begin()
     names = tuple(style.strip() for style in styles.split(",") if style.strip())
-    settings = Prepare(
-        size,
-        layout,
-        order,
-        names,
-        crop,
-        validation,
-        test,
-        seed,
-        workers,
-        group,
-        overwrite=overwrite,
-    )
+    settings = Prepare(size, layout, order, names, crop, validation, test, seed, workers, group, overwrite=overwrite)
     summary = _follow(source, data, settings)
     if as_json:
         typer.echo(json.dumps(asdict(summary), indent=2))
@@ -118,9 +87,9 @@ def prepare(
 
 def _follow(source: str, data: Path, settings: Prepare) -> Summary:
     """Prepare, with a bar; return the summary."""
-    from colorize.training.prepare import prepare as prepared
+    from colorize.datasets.prepare import prepare as prepared
 
-    with common.bar() as bar:
+    with messages.bar() as bar:
         task = bar.add_task("preparing", total=None)
         for event in prepared(source, data, settings):
             interrupts.check()
@@ -132,13 +101,13 @@ def _follow(source: str, data: Path, settings: Prepare) -> Summary:
 def _report(summary: Summary, data: Path) -> None:
     """Say what was made, what was left out and why, and what to type next."""
     counts = ", ".join(f"{count} {split}" for split, count in summary.counts.items())
-    common.say(
+    messages.say(
         f"`{data}` holds {counts} pictures of {summary.groups} groups; read as {summary.layout},"
-        f" {common.duration(summary.seconds)}"
+        f" {messages.duration(summary.seconds)}"
     )
     repeats = [f"{file} repeats {other} of another split" for file, other in summary.duplicates]
-    common.listed("dropped", "duplicate", repeats)
-    common.listed("skipped", "picture", [f"{file}: {why}" for file, why in summary.skipped])
+    messages.listed("dropped", "duplicate", repeats)
+    messages.listed("skipped", "picture", [f"{file}: {why}" for file, why in summary.skipped])
     for note in summary.notes:
-        common.say(f"note: {note}")
-    common.say(f"next: colorize train anime-diffusion {data}")
+        messages.say(f"note: {note}")
+    messages.say(f"next: colorize train anime-diffusion {data}")

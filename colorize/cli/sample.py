@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from colorize.cli import common, knobs, latently
-from colorize.cli.coloring import Form, Given, Model, Voice, color
+from colorize.cli import messages, sample_inputs
+from colorize.cli.sample_inputs import Given
+from colorize.cli.sample_plan import Form, Model, Voice
+from colorize.cli.sample_run import color
 from colorize.diffusion import names
 
 
@@ -16,22 +18,15 @@ def sample(
     pictures: Annotated[
         list[str],
         typer.Argument(
-            metavar="PICTURE",
-            help="Color these files, folders, volumes (CBZ, ZIP) or patterns; - is stdin",
+            metavar="PICTURE", help="Color these files, folders, volumes (CBZ, ZIP) or patterns; - is stdin"
         ),
     ],
     ref: Annotated[
         list[str] | None,
-        typer.Option(
-            "--ref", metavar="PICTURE", help="Take colors from this picture or folder; repeatable"
-        ),
+        typer.Option("--ref", metavar="PICTURE", help="Take colors from this picture or folder; repeatable"),
     ] = None,
     palette: Annotated[
-        str,
-        typer.Option(
-            metavar="COLORS",
-            help='Use these colors, such as "#3b5fa0,#f2c6a0", or those of a picture',
-        ),
+        str, typer.Option(metavar="COLORS", help='Use these colors, such as "#3b5fa0,#f2c6a0", or those of a picture')
     ] = "",
     hints: Annotated[
         Path | None,
@@ -49,7 +44,7 @@ def sample(
             " 10,10-80,40=orange is a stroke; repeatable",
         ),
     ] = None,
-    hint_mode: common.HintMode = "hard",
+    hint_mode: messages.HintMode = "hard",
     model: Annotated[
         str,
         typer.Option(
@@ -58,7 +53,7 @@ def sample(
             help="Use this model: a recipe, a file, a folder, or OWNER/NAME[/FILE] on the Hub",
         ),
     ] = "mini",
-    lora: common.Loras = None,
+    lora: messages.Loras = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -76,12 +71,10 @@ def sample(
     steps: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            metavar="NUMBER",
-            help="Take so many denoising steps; more is slower  [default: the recipe's]",
+            min=1, metavar="NUMBER", help="Take so many denoising steps; more is slower  [default: the recipe's]"
         ),
     ] = None,
-    sampler: common.Sampler = None,
+    sampler: messages.Sampler = None,
     spacing: Annotated[
         str | None,
         typer.Option(
@@ -98,59 +91,39 @@ def sample(
             "  [default: the recipe's]",
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(metavar="NUMBER", help="Draw this noise; same seed, same picture")
-    ] = 0,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw this noise; same seed, same picture")] = 0,
     guidance: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="HINT=NUMBER", help="Exaggerate a hint's effect; 1 is none; repeatable"
-        ),
+        list[str] | None, typer.Option(metavar="HINT=NUMBER", help="Exaggerate a hint's effect; 1 is none; repeatable")
     ] = None,
     strength: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="HINT=NUMBER",
-            help="Weaken a hint, 0 to 1, or more with some models; repeatable",
-        ),
+        typer.Option(metavar="HINT=NUMBER", help="Weaken a hint, 0 to 1, or more with some models; repeatable"),
     ] = None,
-    text: latently.Text = None,
-    edits: latently.Edits = None,
-    visualize: latently.Visualize = None,
-    background: latently.Background = None,
-    mask: latently.Mask = "",
-    ref_mask: latently.ReferenceMask = None,
-    knob: latently.Knobs = None,
-    encoder: latently.Encoder = "",
-    predicts: latently.Predicts = "",
-    variations: Annotated[
-        int, typer.Option(min=1, metavar="NUMBER", help="Make so many pictures of each drawing")
-    ] = 1,
+    text: Text = None,
+    edits: Edits = None,
+    visualize: Visualize = None,
+    background: Background = None,
+    mask: Mask = "",
+    ref_mask: ReferenceMask = None,
+    knob: Knobs = None,
+    encoder: Encoder = "",
+    predicts: Predicts = "",
+    variations: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Make so many pictures of each drawing")] = 1,
     grid: Annotated[
-        bool,
-        typer.Option(
-            "--grid", help="Write one picture of drawing, references and results side by side"
-        ),
+        bool, typer.Option("--grid", help="Write one picture of drawing, references and results side by side")
     ] = False,
     film: Annotated[
-        Path | None,
-        typer.Option(metavar="GIF", help="Write the walk from noise to picture as a film, too"),
+        Path | None, typer.Option(metavar="GIF", help="Write the walk from noise to picture as a film, too")
     ] = None,
-    flat: Annotated[
-        bool, typer.Option("--flat", help="Fill each region of line art with one flat color")
-    ] = False,
+    flat: Annotated[bool, typer.Option("--flat", help="Fill each region of line art with one flat color")] = False,
     panels: Annotated[
         Literal["auto", "on", "off"],
-        typer.Option(
-            metavar="MODE",
-            help="Color manga pages panel by panel: auto (if it looks like a page), on, off",
-        ),
+        typer.Option(metavar="MODE", help="Color manga pages panel by panel: auto (if it looks like a page), on, off"),
     ] = "auto",
     layers: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="Write layers, too, as .ora or .psd: line, shade, flats, paper; line art only",
+            metavar="FILE", help="Write layers, too, as .ora or .psd: line, shade, flats, paper; line art only"
         ),
     ] = None,
     size: Annotated[
@@ -160,33 +133,19 @@ def sample(
             help="Work at this longer side inside; results keep the drawing's  [default: the recipe's]",
         ),
     ] = None,
-    device: common.Device = "auto",
-    precision: common.Precision = "auto",
+    device: messages.Device = "auto",
+    precision: messages.Precision = "auto",
     batch: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="NUMBER", help="Color so many at once  [default: 8 on CUDA, else 1]"
-        ),
+        int | None, typer.Option(min=1, metavar="NUMBER", help="Color so many at once  [default: 8 on CUDA, else 1]")
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Color pictures that are in color, or blank, already")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make results again that are there already")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Color pictures that are in color, or blank, already")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results again that are there already")] = False,
     dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Tell what would be colored, in what time and memory; write nothing"
-        ),
+        bool, typer.Option("--dry-run", help="Tell what would be colored, in what time and memory; write nothing")
     ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Use no network")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per result to stdout")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print errors only, beside the results")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per result to stdout")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, beside the results")] = False,
 ) -> None:
     """Color line art, manga pages, volumes (CBZ) and gray pictures.
 
@@ -199,17 +158,57 @@ def sample(
     """
     settings: dict[str, object] = {
         **{"kind": kind, "steps": steps, "sampler": sampler, "eta": eta, "seed": seed},
-        **{
-            "guidance": common.weights("--guidance", guidance),
-            "strength": common.weights("--strength", strength),
-        },
+        **{"guidance": messages.weights("--guidance", guidance), "strength": messages.weights("--strength", strength)},
         **{"variations": variations, "size": size, "precision": precision, "batch": batch},
         **{"force": force, "film": film is not None, "hint_mode": hint_mode, "panels": panels},
         **{"flat": flat, "layers": layers is not None, "spacing": spacing},
-        **{"manner": knobs.manner(knob or (), text or (), edits)},
+        **{"manner": sample_inputs.manner(knob or (), text or (), edits)},
     }
     form = Form(out, variations, grid, film, layers, overwrite, visualize, dry_run)
-    aside = knobs.Aside(background, mask, ref_mask)
+    aside = sample_inputs.Aside(background, mask, ref_mask)
     given = Given(tuple(ref or ()), palette, hints, tuple(hint or ()), aside)
-    chosen = Model(model, device, offline, encoder, predicts, common.adapters(lora))
+    chosen = Model(model, device, offline, encoder, predicts, messages.adapters(lora))
     color(pictures, form, given, chosen, settings, Voice(quiet, as_json))
+
+
+Text = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="EDIT",
+        help='Change the reference by words, such as "hair: blonde"; colorize-diffusion only; repeatable',
+    ),
+]
+Edits = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Change the reference by the edits of a TOML, JSON or text file")
+]
+Visualize = Annotated[
+    Path | None, typer.Option(metavar="PICTURE", help="Draw where on the reference the edits act, too")
+]
+Background = Annotated[
+    Path | None,
+    typer.Option(metavar="PICTURE", help="Color what surrounds the figure like this picture; colorize-diffusion only"),
+]
+Mask = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH",
+        help="Tell figure (light) and surroundings (dark) apart by this picture, a folder with one per"
+        " drawing, or auto; colorize-diffusion only",
+    ),
+]
+ReferenceMask = Annotated[
+    Path | None, typer.Option(metavar="PICTURE", help="The same of the reference; colorize-diffusion only")
+]
+Knobs = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Turn a knob of colorize-diffusion, such as margin=1.5; repeatable"),
+]
+Encoder = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE", help="Take the weights of CLIP from here, or OWNER/NAME/FILE; colorize-diffusion only"
+    ),
+]
+Predicts = Annotated[
+    str, typer.Option(metavar="NAME", help="Say what a file of colorize-diffusion predicts, eps or v  [default: asked]")
+]

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from colorize.diffusion.schedule import Schedule, expand
+from colorize.diffusion.schedules import Schedule, expand
 from colorize.errors import ColorizeError, nearest
 
 Predicts = Literal["eps", "v", "x0"]
@@ -34,17 +34,11 @@ class Denoiser(nn.Module):
     """
 
     def __init__(
-        self,
-        net: nn.Module,
-        schedule: Schedule,
-        predicts: Predicts = "v",
-        min_snr: float | None = None,
+        self, net: nn.Module, schedule: Schedule, predicts: Predicts = "v", min_snr: float | None = None
     ) -> None:
         super().__init__()
         if predicts not in get_args(Predicts):
-            raise ColorizeError(
-                f"a network cannot predict `{predicts}`", nearest(predicts, get_args(Predicts))
-            )
+            raise ColorizeError(f"a network cannot predict `{predicts}`", nearest(predicts, get_args(Predicts)))
         if predicts == "eps" and schedule(torch.ones((), device="cpu"))[0] == 0:
             raise ColorizeError(
                 "a network that predicts noise (`eps`) cannot start from pure noise, "
@@ -102,9 +96,7 @@ class Denoiser(nn.Module):
 
     def _predict(self, x: Tensor, t: Tensor, cond: object) -> Tensor:
         out: Tensor = self.net(x, t, cond)
-        return out.to(
-            x.dtype
-        )  # autocast may hand back bfloat16, too coarse for the arithmetic here
+        return out.to(x.dtype)  # autocast may hand back bfloat16, too coarse for the arithmetic here
 
     def _importance(self, t: Tensor) -> Tensor:
         """Return min(SNR, gamma), the weight of an x0 error, carried over to what is predicted."""

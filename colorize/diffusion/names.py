@@ -22,14 +22,7 @@ Sampler = Literal[
     "dpmpp-sde",
 ]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
-FREE = (
-    "ddim",
-    "dpmpp",
-    "dpm2",
-    "dpmpp-2s",
-    "dpmpp-3m",
-    "dpmpp-heun",
-)  # eta may be anything from 0 to 1
+FREE = ("ddim", "dpmpp", "dpm2", "dpmpp-2s", "dpmpp-3m", "dpmpp-heun")  # eta may be anything from 0 to 1
 NOISY = ("ddpm", "dpmpp-sde")  # eta is 1, whatever is asked
 SHORT = ("dpm2", "dpmpp-3m")  # the last noisy stop is left out, as `times(skip=True)` does
 

@@ -11,24 +11,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from colorize.diffusion import multistep, names, steps
+from colorize.diffusion import names, solvers
 from colorize.diffusion.denoiser import Denoise, Threshold
-from colorize.diffusion.schedule import Schedule, expand, time_of
+from colorize.diffusion.schedules import Schedule, expand, time_of
 
-STEPS: dict[str, steps.Step] = {
-    "ddim": steps.ddim,
-    "ddpm": steps.ddim,  # eta = 1
-    "dpmpp": multistep.dpmpp,
-    "unipc": multistep.unipc,
-    "euler": steps.ddim,  # eta = 0, whatever the spacing
-    "heun": steps.heun,
-    "lms": multistep.lms,
-    "pndm": multistep.pndm,
-    "dpm2": steps.dpm2,
-    "dpmpp-2s": steps.dpmpp_2s,
-    "dpmpp-3m": multistep.dpmpp_3m,
-    "dpmpp-heun": multistep.dpmpp_heun,
-    "dpmpp-sde": steps.dpmpp_sde,  # eta = 1
+STEPS: dict[str, solvers.Step] = {
+    "ddim": solvers.ddim,
+    "ddpm": solvers.ddim,  # eta = 1
+    "dpmpp": solvers.dpmpp,
+    "unipc": solvers.unipc,
+    "euler": solvers.ddim,  # eta = 0, whatever the spacing
+    "heun": solvers.heun,
+    "lms": solvers.lms,
+    "pndm": solvers.pndm,
+    "dpm2": solvers.dpm2,
+    "dpmpp-2s": solvers.dpmpp_2s,
+    "dpmpp-3m": solvers.dpmpp_3m,
+    "dpmpp-heun": solvers.dpmpp_heun,
+    "dpmpp-sde": solvers.dpmpp_sde,  # eta = 1
 }
 
 
@@ -53,7 +53,7 @@ def walk(
     schedule: Schedule,
     sampler: str = "ddim",
     eta: float = 0.0,
-    noise: steps.Noise | None = None,
+    noise: solvers.Noise | None = None,
     threshold: Threshold | None = None,
 ) -> Iterator[State]:
     """Yield the state after every step from times[0] to times[-1]; at time 0, x is x0.
@@ -79,35 +79,29 @@ def walk(
         x0 = denoise(x, torch.full((len(x),), t, dtype=torch.float32, device=x.device))
         return threshold(x0) if threshold else x0
 
-    def at(t: float) -> steps.Level:
+    def at(t: float) -> solvers.Level:
         return _levels(schedule, torch.tensor([t], device="cpu"))[0]
 
-    def having(ratio: float) -> steps.Level:
+    def having(ratio: float) -> solvers.Level:
         return at(time_of(schedule, ratio))
 
-    run = steps.Run(ask, _levels(schedule, times), eta, noise, at, having)
+    run = solvers.Run(ask, _levels(schedule, times), eta, noise, at, having)
     return _stroll(run, x, STEPS[sampler])
 
 
-def _levels(schedule: Schedule, times: Tensor) -> list[steps.Level]:
+def _levels(schedule: Schedule, times: Tensor) -> list[solvers.Level]:
     parts = torch.stack([times, *schedule(times)], 1).tolist()  # (times, 3)
-    return [steps.Level(*part) for part in parts]
+    return [solvers.Level(*part) for part in parts]
 
 
-def _stroll(run: steps.Run, x: Tensor, step: steps.Step) -> Iterator[State]:
+def _stroll(run: solvers.Run, x: Tensor, step: solvers.Step) -> Iterator[State]:
     for i, level in enumerate(run.levels[1:]):
         x, x0 = step(run, x, i)
         yield State(x, x0, level.t, i)
 
 
 def ddim_step(
-    x: Tensor,
-    x0: Tensor,
-    t: Tensor,
-    t_next: Tensor,
-    schedule: Schedule,
-    eta: float = 0.0,
-    noise: Tensor | None = None,
+    x: Tensor, x0: Tensor, t: Tensor, t_next: Tensor, schedule: Schedule, eta: float = 0.0, noise: Tensor | None = None
 ) -> Tensor:
     """Return x at t_next, given x at t and the clean picture x0 expected there.
 
@@ -118,4 +112,4 @@ def ddim_step(
     if eta and noise is None:
         raise TypeError(f"eta = {eta:g} needs `noise`")
     now, after = ([expand(part, x) for part in schedule(time)] for time in (t, t_next))
-    return steps.blend(x, x0, (now[0], now[1]), (after[0], after[1]), eta, noise if eta else None)
+    return solvers.blend(x, x0, (now[0], now[1]), (after[0], after[1]), eta, noise if eta else None)

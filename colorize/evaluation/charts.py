@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 
-from colorize.evaluation.curve import Point
-from colorize.evaluation.evaluate import Mean
+from rich import box
+from rich.table import Table
+
+from colorize.evaluation.report import Entry, heading, one_protocol
+from colorize.evaluation.score import METRICS, Mean, Metric, summary
 
 ROW = 22  # pixels per line of a dot chart
-WIDTH, NAMES, VALUES = (
-    340,
-    128,
-    46,
-)  # pixels: a dot chart, its names at the left, values at the right
+WIDTH, NAMES, VALUES = (340, 128, 46)  # pixels: a dot chart, its names at the left, values at the right
 BROAD, HIGH = 560, 300  # pixels of a line chart
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 40  # pixels around the plot of a line chart
 LOOKS = 7  # colors and marks in the style sheet; further ways of coloring share them
 
 
-def dots(
-    values: Sequence[tuple[str, Mean]], looks: Mapping[str, int], label: str, digits: int
-) -> str:
+def dots(values: Sequence[tuple[str, Mean]], looks: Mapping[str, int], label: str, digits: int) -> str:
     """Return a chart of one line per name: its mean as a mark, its 95 % interval as a bar.
 
     values: names and scores, from top to bottom. looks: a number per name, which gives color and
@@ -56,10 +54,7 @@ def curves(ways: Mapping[str, Sequence[Point]], looks: Mapping[str, int], label:
     points = [point for some in ways.values() for point in some]
     shares = sorted({point.share for point in points})
     marks = ticks(min(p.score.low for p in points), max(p.score.high for p in points), 5)
-    low, high = (
-        min(marks[0], *(p.score.low for p in points)),
-        max(marks[-1], *(p.score.high for p in points)),
-    )
+    low, high = (min(marks[0], *(p.score.low for p in points)), max(marks[-1], *(p.score.high for p in points)))
 
     def x(share: float, aside: float = 0.0) -> float:
         whole = math.log(shares[-1] / shares[0]) or 1.0
@@ -74,10 +69,7 @@ def curves(ways: Mapping[str, Sequence[Point]], looks: Mapping[str, int], label:
     middle = (LEFT + BROAD - RIGHT) / 2
     parts.append(_text("name", middle, HIGH - 6, "hinted pixels, %", "middle"))
     for at, (name, some) in enumerate(ways.items()):
-        look, aside = (
-            f"w{looks[name] % LOOKS}",
-            5.0 * (at - (len(ways) - 1) / 2),
-        )  # bars side by side
+        look, aside = (f"w{looks[name] % LOOKS}", 5.0 * (at - (len(ways) - 1) / 2))  # bars side by side
         places = " ".join(f"{x(p.share, aside):.1f},{y(p.score.mean):.1f}" for p in some)
         parts.append(f'<polyline class="{look}" points="{places}"/>')
         for p in some:
@@ -139,3 +131,61 @@ def _text(look: str, x: float, y: float, text: str, anchor: str) -> str:
 
 def _cut(name: str, most: int) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
+
+
+SHARES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # of the pixels, about evenly on a log axis
+SHOWN = ("psnr", "delta_e")  # metrics that are worth a curve
+
+
+@dataclass(frozen=True)
+class Point:
+    """A score at one share of hints, 0 to 1."""
+
+    share: float
+    score: Mean
+
+
+def curve(tables: Sequence[Sequence[Entry]], metric: str) -> dict[str, list[Point]]:
+    """Return the points of every model and baseline, by rising share; empty for fewer than two.
+
+    tables: of any modes; only those of hints count. Raises ColorizeError if these differ in more
+    than their share, since no curve goes through scores of different pictures.
+    """
+    hinted = [list(entries) for entries in tables if entries and entries[0].protocol.hint_share > 0]
+    if len({one_protocol(entries).hint_share for entries in hinted}) < 2:
+        return {}
+    one_protocol([_anyhow(entry) for entries in hinted for entry in entries])
+    found: dict[str, list[Point]] = {}
+    for entries in sorted(hinted, key=lambda entries: entries[0].protocol.hint_share):
+        for entry in entries:
+            scores = summary(entry.rows).scores
+            if metric in scores:
+                point = Point(entry.protocol.hint_share, scores[metric])
+                found.setdefault(entry.name, []).append(point)
+    return found
+
+
+def curve_table(tables: Sequence[Sequence[Entry]], scores: Mapping[str, Metric] = METRICS) -> Table | None:
+    """Return one line per share of hints and one column per way of coloring, or None."""
+    curves = {name: curve(tables, name) for name in SHOWN if name in scores}
+    if not any(curves.values()):
+        return None
+    grid = Table(box=box.SIMPLE_HEAD, padding=0, title="by share of hints")
+    grid.title_justify = "left"
+    grid.add_column("%", justify="right")
+    columns = [(scores[m], points) for m, ways in curves.items() for points in ways.values()]
+    for name, ways in curves.items():
+        for way in ways:
+            head = f"{heading(scores[name].title, scores[name].higher)}\n{way}"
+            grid.add_column(head, justify="right", overflow="fold", max_width=14)
+    for share in sorted({point.share for _, points in columns for point in points}):
+        cells = []
+        for metric, points in columns:
+            here = [point.score.mean for point in points if point.share == share]
+            cells.append(f"{here[0]:.{metric.digits}f}" if here else "-")
+        grid.add_row(f"{share * 100:g}", *cells)
+    return grid
+
+
+def _anyhow(entry: Entry) -> Entry:
+    return replace(entry, protocol=replace(entry.protocol, hint_share=0.0))

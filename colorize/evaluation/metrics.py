@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorize.pictures import color, palettes
+from colorize.images import color, palettes
 
 PSNR_CAP = 100.0  # dB; identical pictures would be infinitely good and spoil every mean
 WINDOW, SIGMA = 11, 1.5  # pixels; the Gaussian window of Wang 2004
@@ -122,9 +122,7 @@ def colors_used(result: Tensor, given: Tensor) -> float | None:
     """
     found = palettes.dominant(_plain(given), MAIN)
     lab = color.rgb_to_lab(found.T[None, :, :, None])[0, :, :, 0].T
-    lab = lab[
-        (lab[:, 0] > INK_LIGHT) & ~((lab[:, 0] > PAPER_LIGHT) & (lab[:, 1:].norm(dim=1) < GRAY))
-    ]
+    lab = lab[(lab[:, 0] > INK_LIGHT) & ~((lab[:, 0] > PAPER_LIGHT) & (lab[:, 1:].norm(dim=1) < GRAY))]
     if not len(lab):
         return None
     pixels = color.rgb_to_lab(_plain(result))[0].flatten(1).T

@@ -92,8 +92,7 @@ def _explained(name: str, packages: str = '"colorize[metrics]"') -> Iterator[Non
     except ImportError as error:
         missing = f"; `{error.name}` is missing" if error.name else ""
         raise ColorizeError(
-            f"{name} needs packages that are not installed{missing}",
-            f"install them with pip install {packages}",
+            f"{name} needs packages that are not installed{missing}", f"install them with pip install {packages}"
         ) from error
     except (OSError, RuntimeError, EOFError) as error:  # no network, wrong hash, cut off file
         raise ColorizeError(

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from colorize.errors import ColorizeError
-from colorize.evaluation.evaluate import METRICS, Metric, Row, Summary, summary
 from colorize.evaluation.samples import MODES, Protocol
+from colorize.evaluation.score import METRICS, Metric, Row, Summary, summary
 
 SCHEMA = "colorize-eval/1"  # raised when a key changes its name or meaning
 
@@ -49,10 +49,7 @@ def table(entries: Sequence[Entry], scores: Mapping[str, Metric] = METRICS) -> T
         grid.add_column(_stacked(name.upper(), False), justify="right", no_wrap=True)
     grid.add_column("s", justify="right", no_wrap=True)
     for at, (entry, one) in enumerate(zip(entries, summaries, strict=True)):
-        cells = [
-            _cell(one, name, metric, at in best(summaries, name, metric))
-            for name, metric in columns.items()
-        ]
+        cells = [_cell(one, name, metric, at in best(summaries, name, metric)) for name, metric in columns.items()]
         cells += [_extra_cell(entry, name, entries) for name in crowds]
         grid.add_row(entry.name, *cells, f"{one.seconds:.2f}")
     return grid
@@ -75,8 +72,7 @@ def sets_table(entry: Entry, scores: Mapping[str, Metric] = METRICS) -> Table:
         grid.add_column(_stacked(metric.title, metric.higher), justify="right", no_wrap=True)
     for name, part in one.sets.items():
         values = [
-            f"{part.scores[key]:.{metric.digits}f}" if key in part.scores else "-"
-            for key, metric in columns.items()
+            f"{part.scores[key]:.{metric.digits}f}" if key in part.scores else "-" for key, metric in columns.items()
         ]
         grid.add_row(name or "-", str(part.pictures), *values)
     return grid
@@ -169,11 +165,7 @@ def extras(entries: Sequence[Entry]) -> list[str]:
 
 def best(summaries: Sequence[Summary], name: str, metric: Metric) -> set[int]:
     """Return the entries whose value is best as printed; ties are all best. One alone is not."""
-    values = {
-        at: round(one.scores[name].mean, metric.digits)
-        for at, one in enumerate(summaries)
-        if name in one.scores
-    }
+    values = {at: round(one.scores[name].mean, metric.digits) for at, one in enumerate(summaries) if name in one.scores}
     if len(summaries) < 2 or not values:
         return set()
     top = max(values.values()) if metric.higher else min(values.values())

@@ -6,7 +6,9 @@ Knows nothing of scores, models or baselines.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +16,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError, nearest
-from colorize.evaluation.partners import Task as Task
-from colorize.evaluation.partners import crossed, seed_of, shuffled
-from colorize.evaluation.store import Kind as Kind
-from colorize.evaluation.store import Store as Store
-from colorize.evaluation.store import fit as fit
-from colorize.pictures import palettes, strokes, warp
+from colorize.evaluation.pictures import Kind, Store
+from colorize.images import augment, dataset_folder, palettes, simulated_hints
 
 MODES: dict[str, str] = {  # name -> what is given beside the drawing
     "same": "the true picture, warped, as reference",
@@ -45,15 +43,9 @@ LONELY = {  # mode -> why no picture of a folder can have it, and how to go on
         "no picture of `{}` has a picture of another set and group to be misled by",
         "add the columns `set` and `group`, or use another mode",
     ),
-    "stored": (
-        "no picture of `{}` has hints of its own",
-        "add the column `hint_file_name`, or use the mode hints",
-    ),
+    "stored": ("no picture of `{}` has hints of its own", "add the column `hint_file_name`, or use the mode hints"),
 }
-ALIKE = (
-    "no picture of `{}` has one of its group that shares so many colors",
-    "ask for less with --alike",
-)
+ALIKE = ("no picture of `{}` has one of its group that shares so many colors", "ask for less with --alike")
 
 
 @dataclass(frozen=True)
@@ -142,9 +134,7 @@ def samples(
     if mode not in MODES:
         raise ColorizeError(f"there is no mode `{mode}`", nearest(mode, MODES), code=2)
     if not 0 < share <= 1:
-        raise ColorizeError(
-            f"hints cannot tell {share * 100:g} % of the pixels", "take 0.05 to 100 %", code=2
-        )
+        raise ColorizeError(f"hints cannot tell {share * 100:g} % of the pixels", "take 0.05 to 100 %", code=2)
     store = source if isinstance(source, Store) else Store(source)
     tasks = [Task(store.name(row), row) for row in store.rows]
     if mode in LONELY:
@@ -185,7 +175,7 @@ def _sample(task: Task, protocol: Protocol, store: Store) -> Sample:
     if task.reference is not None:
         reference = store.truth(task.reference, size)
     elif mode == "same":
-        reference = warp.warp(truth, WARP, Generator().manual_seed(seed))
+        reference = augment.warp(truth, WARP, Generator().manual_seed(seed))
     elif mode == "palette":
         reference = palettes.swatches(palettes.dominant(truth))
     elif mode == "flip":
@@ -193,15 +183,13 @@ def _sample(task: Task, protocol: Protocol, store: Store) -> Sample:
     elif mode == "stored":
         hints = store.hints(task.row, size)
     elif mode == "hints":
-        hints = strokes.scatter(truth, protocol.hint_share, seed)
-    return Sample(
-        task.name, task.row.set, protocol.kind, truth, drawing, reference, hints, protocol.mode
-    )
+        hints = simulated_hints.scatter(truth, protocol.hint_share, seed)
+    return Sample(task.name, task.row.set, protocol.kind, truth, drawing, reference, hints, protocol.mode)
 
 
 def _flipped(truth: Tensor, seed: int) -> Tensor:
     """Another view of a picture (1, 3, S, S): turned, bent, zoomed, mirrored, and less of it."""
-    bent = warp.reference(truth, Generator().manual_seed(seed), FLIPPED_WARP).flip(3)
+    bent = augment.reference(truth, Generator().manual_seed(seed), FLIPPED_WARP).flip(3)
     size, edge = truth.shape[-1], round(CROPPED * truth.shape[-1])
     inner = bent[..., edge : size - edge, edge : size - edge]
     return F.interpolate(inner, (size, size), mode="bilinear", antialias=True).clamp(-1, 1)
@@ -216,3 +204,56 @@ def _fingerprint(tasks: list[Task], store: Store, mode: str) -> str:
         for path in (task.row.file, task.row.line, task.reference, *([told] if told else [])):
             digest.update(store.digest(path))
     return digest.hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Task:
+    """The files behind one sample; `reference` is another picture, in modes `cross` and `shuffled`."""
+
+    name: str
+    row: dataset_folder.Row
+    reference: Path | None = None
+
+
+def crossed(tasks: list[Task], seed: int, fits: Callable[[Task, Path], bool] | None = None) -> list[Task]:
+    """Give every task the picture it must take its colors from; drop those that have none.
+
+    fits: says which pictures may serve; None lets all of the group.
+    """
+    groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for task in tasks:
+        groups[task.row.set, task.row.group].append(task.row.file)
+    found = []
+    for task in tasks:
+        own = task.row.file.resolve()
+        stored = [path for path in task.row.references if path.resolve() != own]
+        mates = sorted({path for path in groups[task.row.set, task.row.group] if path.resolve() != own})
+        first = seed_of(seed, task.name) % max(1, len(mates))
+        choice = stored or mates[first:] + mates[:first]
+        other = next((path for path in choice if fits is None or fits(task, path)), None)
+        if other is not None:
+            found.append(Task(task.name, task.row, other))
+    return found
+
+
+def shuffled(tasks: list[Task], seed: int) -> list[Task]:
+    """Give every task a picture of another set and group; drop those that have none."""
+    order = sorted(tasks, key=lambda task: (task.row.set, task.name))
+    sets = [task.row.set for task in order]
+    found = []
+    for task in tasks:
+        start, end = bisect_left(sets, task.row.set), bisect_right(sets, task.row.set)
+        strangers = len(order) - (end - start)
+        first = seed_of(seed, task.name) % max(1, strangers)
+        for turn in range(strangers):  # the first one will do, unless the group spans sets
+            at = (first + turn) % strangers
+            other = order[at if at < start else at + end - start].row
+            if other.group != task.row.group:
+                found.append(Task(task.name, task.row, other.file))
+                break
+    return found
+
+
+def seed_of(seed: int, name: str) -> int:
+    """Return a seed for one picture, which depends neither on its place nor on its neighbors."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()[:7], "big")

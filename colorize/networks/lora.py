@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from colorize.colorize_diffusion import attention
 from colorize.errors import ColorizeError, within
-from colorize.networks import blocks
-from colorize.networks.latent import attention
-from colorize.networks.regions.net import Block
+from colorize.networks import layers
+from colorize.region_diffusion.network import Block
 
 RANKS = (1, 256)
 HELD = "lora"  # the name under which a layer holds its changes
@@ -58,7 +58,7 @@ class Changes(nn.ModuleList):
         self.handle = handle
 
 
-def layers(net: nn.Module) -> dict[str, Layer]:
+def adaptable_layers(net: nn.Module) -> dict[str, Layer]:
     """Return the layers that can be changed, by name: every projection in a network's transformers.
 
     These are linear layers and 1x1 convolutions: query, key, value and output of the attention, the
@@ -66,7 +66,7 @@ def layers(net: nn.Module) -> dict[str, Layer]:
     """
     found: dict[str, Layer] = {}
     for place, part in net.named_modules():
-        if isinstance(part, blocks.Transformer | attention.Transformer | Block):
+        if isinstance(part, layers.Transformer | attention.Transformer | Block):
             for name, layer in part.named_modules(prefix=place):
                 inside = name.rpartition(".")[0] in found  # as the low-rank parts of `Changed` are
                 if not inside and _projects(layer):
@@ -95,7 +95,7 @@ def begin(net: nn.Module, rank: int, rng: Generator) -> None:
     (wrong usage) for a rank out of range, and for a network without transformers.
     """
     within("the rank of an adapter", rank, *RANKS)
-    found = layers(net)
+    found = adaptable_layers(net)
     if not found:
         raise ColorizeError(
             "an adapter changes the attention of a network, and this one has none",
@@ -114,7 +114,7 @@ def stack(net: nn.Module, tensors: Mapping[str, Tensor], scale: float) -> None:
 
     scale: alpha / rank, times the adapter's weight. The tensors must fit, and are not trained further.
     """
-    known = layers(net)
+    known = adaptable_layers(net)
     for name in (key.removesuffix(".up") for key in tensors if key.endswith(".up")):
         layer = known[name]
         down, up = (tensors[f"{name}.{part}"].to(layer.weight.device) for part in ("down", "up"))
@@ -124,18 +124,16 @@ def stack(net: nn.Module, tensors: Mapping[str, Tensor], scale: float) -> None:
 
 def tensors_of(net: nn.Module) -> dict[str, Tensor]:
     """Return the adapter added last: `down` and `up` of every changed layer, by the layer's name."""
-    found = {name: held for name, layer in layers(net).items() if (held := _held(layer))}
+    found = {name: held for name, layer in adaptable_layers(net).items() if (held := _held(layer))}
     return {
-        f"{name}.{part}": getattr(held[-1], part).detach()
-        for name, held in found.items()
-        for part in ("down", "up")
+        f"{name}.{part}": getattr(held[-1], part).detach() for name, held in found.items() for part in ("down", "up")
     }
 
 
 @torch.no_grad()
 def merge(net: nn.Module) -> None:
     """Put all changes into the weights of their layers, and leave the layers as if there had been none."""
-    for layer in layers(net).values():
+    for layer in adaptable_layers(net).values():
         for change in _changes(layer):
             exact = layer.weight.float() + change.matrix().reshape(layer.weight.shape)
             layer.weight.copy_(exact)  # rounded once, if the weights are halves
@@ -144,7 +142,7 @@ def merge(net: nn.Module) -> None:
 
 def remove(net: nn.Module) -> None:
     """Take all changes away."""
-    for layer in layers(net).values():
+    for layer in adaptable_layers(net).values():
         if held := _held(layer):
             held.handle.remove()
             delattr(layer, HELD)

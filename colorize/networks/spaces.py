@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.hints import Hints
+from colorize.images import finish
+from colorize.images.background import whiten
+from colorize.images.color import lab_to_rgb, rgb_to_lab
+from colorize.images.hint_files import resize
+from colorize.images.under_ink import even, fill, paper_white
 from colorize.networks.unet import pad
-from colorize.pictures import obey
-from colorize.pictures.color import lab_to_rgb, rgb_to_lab
-from colorize.pictures.field import even, fill, paper_white
-from colorize.pictures.ground import whiten
-from colorize.pictures.strokes import resize
 
 
 @dataclass(frozen=True)
@@ -173,9 +173,7 @@ class Regions:
         return x[:, :3]
 
 
-def obeyed(
-    color: Tensor, hints: Hints, strength: float = 1.0, patch: int = 1, inked: bool = False
-) -> Tensor:
+def obeyed(color: Tensor, hints: Hints, strength: float = 1.0, patch: int = 1, inked: bool = False) -> Tensor:
     """Draw color towards the user's hints: up to the lines of line art, or along the shades of a gray picture.
 
     color: (B, 3, h, w) in [-1, 1], one cell for `patch` x `patch` pixels of the drawing; inked: with its
@@ -188,13 +186,13 @@ def obeyed(
     given = resize(dots, (color.shape[-2], color.shape[-1]))
     if line is None:
         gray = F.avg_pool2d(pad(hints["gray"], patch), patch)
-        return torch.lerp(color, obey.along_shades(color, given, gray), strength).clamp(-1, 1)
+        return torch.lerp(color, finish.along_shades(color, given, gray), strength).clamp(-1, 1)
     paper = _paper(line, patch)
     if not inked:
-        return torch.lerp(color, obey.along_lines(color, given, paper), strength).clamp(-1, 1)
+        return torch.lerp(color, finish.along_lines(color, given, paper), strength).clamp(-1, 1)
     under = fill(color, line)
     share = F.avg_pool2d(pad((line + 1) / 2, patch), patch)
-    drawn = obey.along_lines(under, given, paper) - under
+    drawn = finish.along_lines(under, given, paper) - under
     return (color + strength * share * drawn).clamp(-1, 1)
 
 

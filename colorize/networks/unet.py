@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorize.errors import ColorizeError
-from colorize.networks.blocks import Down, Residual, Transformer, Up, time_features, zero
+from colorize.networks.layers import Down, Residual, Transformer, Up, time_features, zero
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,7 @@ class Level(nn.Module):
         width, time = spec.widths[level], 4 * spec.widths[0]
         self.residual = Residual(inputs, width, time, spec.groups, spec.dropout)
         self.transformer = (
-            Transformer(width, tokens, spec.heads, spec.feed_forward, spec.groups)
-            if level in spec.attention
-            else None
+            Transformer(width, tokens, spec.heads, spec.feed_forward, spec.groups) if level in spec.attention else None
         )
 
     def forward(self, x: Tensor, time: Tensor, cond: Cond) -> Tensor:

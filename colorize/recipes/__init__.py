@@ -11,7 +11,7 @@ from colorize.recipes.recipe import Recipe
 
 __all__ = ["Recipe", "find", "names", "variants"]
 
-PARTS = ("objective", "recipe", "values")  # the files here that are not systems
+PARTS = ("objective", "recipe", "overrides")  # the files here that are not systems
 
 
 def names() -> tuple[str, ...]:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from colorize.colorizer import Sampling
-from colorize.diffusion.schedule import Cosine, Linear
+from colorize.diffusion.schedules import Cosine, Linear
+from colorize.model import Sampling
 from colorize.networks.conditions import Stack
 from colorize.networks.spaces import RGB
 from colorize.networks.unet import UNetSpec
-from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage, Trajectory
+from colorize.recipes.objective import Denoising, Trajectory
+from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
 
 RECIPE = Recipe(
     name="anime-diffusion",
@@ -30,33 +31,19 @@ RECIPE = Recipe(
     space=RGB(),
     condition=Stack(("line", "reference")),
     denoiser=DenoiserSpec(
-        net=UNetSpec(
-            widths=(32, 64, 128, 192), blocks=(1, 1, 1, 1), attention=(3,), heads=4, groups=16
-        ),
-        predicts="v",
+        net=UNetSpec(widths=(32, 64, 128, 192), blocks=(1, 1, 1, 1), attention=(3,), heads=4, groups=16), predicts="v"
     ),
     schedule=Cosine(zero_snr=True),
     sampling=Sampling(steps=10, sampler="ddim"),
-    pretrain=Stage(
-        objective=Denoising(), mix=Mix(reference=0.9), size=128, batch=8, lr=2e-4, warmup=50
-    ),
-    finetune=Stage(
-        objective=Trajectory(),
-        mix=Mix(reference=0.9),
-        size=128,
-        batch=4,
-        steps=10_000,
-        lr=1e-5,
-        warmup=50,
-    ),
+    pretrain=Stage(objective=Denoising(), mix=Mix(reference=0.9), size=128, batch=8, lr=2e-4, warmup=50),
+    finetune=Stage(objective=Trajectory(), mix=Mix(reference=0.9), size=128, batch=4, steps=10_000, lr=1e-5, warmup=50),
 )
 
 OFFICIAL = replace(
     RECIPE,
     size=256,
     denoiser=DenoiserSpec(
-        net=UNetSpec(widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), attention=(3,), heads=4),
-        predicts="eps",
+        net=UNetSpec(widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), attention=(3,), heads=4), predicts="eps"
     ),
     schedule=Linear(start=1e-6, end=1e-2),
     sampling=Sampling(steps=10, sampler="ddim", eta=1.0, spacing="leading"),
@@ -68,8 +55,7 @@ ASSISTANT = replace(
     RECIPE,
     size=128,
     denoiser=DenoiserSpec(
-        net=UNetSpec(widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), attention=(3,), heads=4),
-        predicts="eps",
+        net=UNetSpec(widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), attention=(3,), heads=4), predicts="eps"
     ),
     schedule=Linear(start=1e-4, end=2e-2),
     sampling=Sampling(steps=25, sampler="ddim", spacing="linspace", start="noised-reference"),

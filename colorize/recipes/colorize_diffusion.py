@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from colorize.colorizer import Sampling
-from colorize.diffusion.schedule import ScaledLinear
-from colorize.networks.latent.doors import SketchAndReference
-from colorize.networks.latent.space import Latent
-from colorize.networks.latent.system import VERSIONS, Version
-from colorize.networks.latent.unet import LatentUNetSpec
-from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
+from colorize.colorize_diffusion.controls import SketchAndReference
+from colorize.colorize_diffusion.latent_space import Latent
+from colorize.colorize_diffusion.system import VERSIONS, Version
+from colorize.colorize_diffusion.unet import LatentUNetSpec
+from colorize.diffusion.schedules import ScaledLinear
+from colorize.model import Sampling
+from colorize.recipes.objective import Denoising
+from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
 
 MIX = Mix(reference=0.9, other=0.0, warp=0.0, restyle=0.5, margins=0.2, crop=0.8)
 STAGE = Stage(
@@ -42,21 +43,10 @@ RECIPE = Recipe(
     condition=SketchAndReference(),
     denoiser=DenoiserSpec(net=LatentUNetSpec(), predicts="eps"),
     schedule=ScaledLinear(steps=1000),
-    sampling=Sampling(
-        steps=20,
-        sampler="dpmpp",
-        spacing="karras",
-        threshold=None,
-        guidance=(("reference", 5.0),),
-    ),
+    sampling=Sampling(steps=20, sampler="dpmpp", spacing="karras", threshold=None, guidance=(("reference", 5.0),)),
     pretrain=STAGE,
     # The authors then drop half of the references, since in training these always match the sketch.
-    finetune=replace(
-        STAGE,
-        objective=Denoising(offset=0.05),
-        mix=replace(MIX, reference=0.5),
-        steps=60_000,
-    ),
+    finetune=replace(STAGE, objective=Denoising(offset=0.05), mix=replace(MIX, reference=0.5), steps=60_000),
 )
 
 
@@ -64,9 +54,7 @@ def _version(number: Version) -> Recipe:
     spec = VERSIONS[number]
     return replace(
         RECIPE,
-        condition=SketchAndReference(
-            threshold=spec.threshold, clusters=spec.clusters, sides=spec.sides
-        ),
+        condition=SketchAndReference(threshold=spec.threshold, clusters=spec.clusters, sides=spec.sides),
         denoiser=DenoiserSpec(net=spec.net, predicts=spec.predicts),
     )
 

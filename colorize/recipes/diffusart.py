@@ -17,35 +17,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from colorize.colorizer import Sampling
-from colorize.diffusion.schedule import Cosine, Linear
-from colorize.networks.colors import HintMap
-from colorize.networks.conditions import Drawing, Stack, Together
-from colorize.networks.scribbles import ScribbleTokens
+from colorize.diffusion.schedules import Cosine, Linear
+from colorize.model import Sampling
+from colorize.networks.conditions import Drawing, HintMap, ScribbleTokens, Stack, Together
 from colorize.networks.spaces import RGB, Field
 from colorize.networks.unet import UNetSpec
-from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
+from colorize.recipes.objective import Denoising
+from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
 
-MIX = Mix(
-    reference=0.0,
-    hints=0.9,
-    marks=20.0,
-    hue=0.5,
-    restyle=0.3,
-    degrade=0.4,
-    jpeg=0.1,
-    crop=0.7,
-    turn=0.2,
-)
+MIX = Mix(reference=0.0, hints=0.9, marks=20.0, hue=0.5, restyle=0.3, degrade=0.4, jpeg=0.1, crop=0.7, turn=0.2)
 
 _STAGE = Stage(
-    objective=Denoising(pure=0.6, robust=0.3),
-    mix=MIX,
-    size=128,
-    batch=8,
-    steps=100_000,
-    lr=5e-4,
-    warmup=100,
+    objective=Denoising(pure=0.6, robust=0.3), mix=MIX, size=128, batch=8, steps=100_000, lr=5e-4, warmup=100
 )
 
 RECIPE = Recipe(
@@ -58,12 +41,7 @@ RECIPE = Recipe(
     condition=Together((Drawing(2), HintMap(2), ScribbleTokens((16, 48, 96, 128), patch=2))),
     denoiser=DenoiserSpec(
         net=UNetSpec(
-            widths=(32, 64, 96, 160),
-            blocks=(1, 1, 2, 1),
-            attention=(2, 3),
-            heads=4,
-            feed_forward=1,
-            groups=8,
+            widths=(32, 64, 96, 160), blocks=(1, 1, 2, 1), attention=(2, 3), heads=4, feed_forward=1, groups=8
         ),
         predicts="v",
     ),
@@ -81,13 +59,7 @@ OFFICIAL = replace(
     space=RGB(),
     condition=Together((Stack(("line",)), ScribbleTokens((128, 256, 512, 512), waves=0))),
     denoiser=DenoiserSpec(
-        net=UNetSpec(
-            widths=(128, 256, 512, 512),
-            blocks=(1, 1, 1, 1),
-            attention=(3,),
-            heads=4,
-            feed_forward=1,
-        ),
+        net=UNetSpec(widths=(128, 256, 512, 512), blocks=(1, 1, 1, 1), attention=(3,), heads=4, feed_forward=1),
         predicts="eps",
     ),
     schedule=Linear(start=1e-4, end=2e-2),
@@ -101,20 +73,12 @@ COMMUNITY = replace(
     size=128,
     condition=Together((Stack(("line",)), ScribbleTokens((128, 256, 512, 768), waves=0))),
     denoiser=DenoiserSpec(
-        net=UNetSpec(
-            widths=(128, 256, 512, 768),
-            blocks=(1, 1, 1, 1),
-            attention=(3,),
-            heads=4,
-            feed_forward=1,
-        ),
+        net=UNetSpec(widths=(128, 256, 512, 768), blocks=(1, 1, 1, 1), attention=(3,), heads=4, feed_forward=1),
         predicts="eps",
     ),
     schedule=Cosine(steps=4000),
     sampling=Sampling(steps=100, sampler="ddpm", eta=1.0, spacing="leading"),
-    pretrain=Stage(
-        mix=_PUBLISHED, size=128, batch=4, steps=1_000_000, lr=2e-4, warmup=5000, clip=0.1
-    ),
+    pretrain=Stage(mix=_PUBLISHED, size=128, batch=4, steps=1_000_000, lr=2e-4, warmup=5000, clip=0.1),
     finetune=Stage(mix=_PUBLISHED, size=128, batch=4, steps=20_000, lr=2e-5, warmup=200, clip=0.1),
 )
 

@@ -15,25 +15,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from colorize.colorizer import Sampling
 from colorize.diffusion.denoiser import Dynamic
-from colorize.diffusion.schedule import Cosine, Linear
+from colorize.diffusion.schedules import Cosine, Linear
+from colorize.model import Sampling
 from colorize.networks.conditions import Drawing, Stack, Together
-from colorize.networks.pyramid import Pyramid
+from colorize.networks.encoders import Pyramid
 from colorize.networks.spaces import Lab
 from colorize.networks.unet import UNetSpec
-from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
+from colorize.recipes.objective import Denoising
+from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
 
 MIX = Mix(gray=1.0, reference=0.0, crop=0.6)
 
 _STAGE = Stage(
-    objective=Denoising(pure=0.6, robust=0.3),
-    mix=MIX,
-    size=128,
-    batch=8,
-    steps=100_000,
-    lr=5e-4,
-    warmup=100,
+    objective=Denoising(pure=0.6, robust=0.3), mix=MIX, size=128, batch=8, steps=100_000, lr=5e-4, warmup=100
 )
 
 RECIPE = Recipe(
@@ -45,14 +40,7 @@ RECIPE = Recipe(
     space=Lab(patch=4),
     condition=Together((Drawing(4), Pyramid(patch=4))),
     denoiser=DenoiserSpec(
-        net=UNetSpec(
-            widths=(48, 96, 144),
-            blocks=(1, 2, 2),
-            attention=(1, 2),
-            heads=4,
-            feed_forward=1,
-            groups=8,
-        ),
+        net=UNetSpec(widths=(48, 96, 144), blocks=(1, 2, 2), attention=(1, 2), heads=4, feed_forward=1, groups=8),
         predicts="v",
     ),
     schedule=Cosine(zero_snr=True),
@@ -61,9 +49,7 @@ RECIPE = Recipe(
     finetune=replace(_STAGE, size=256, steps=20_000, lr=1e-4, warmup=30),
 )
 
-_PUBLISHED = Stage(
-    mix=replace(MIX, crop=1.0), size=64, batch=36, steps=26_000, weight_decay=0.028, ema=0.9999
-)
+_PUBLISHED = Stage(mix=replace(MIX, crop=1.0), size=64, batch=36, steps=26_000, weight_decay=0.028, ema=0.9999)
 
 PUBLISHED = replace(
     RECIPE,
@@ -83,9 +69,7 @@ PUBLISHED = replace(
         predicts="eps",
     ),
     schedule=Linear(start=1e-4, end=2e-2, steps=350),
-    sampling=Sampling(
-        steps=350, sampler="ddpm", eta=1.0, spacing="leading", threshold=Dynamic(0.8, 1.0)
-    ),
+    sampling=Sampling(steps=350, sampler="ddpm", eta=1.0, spacing="leading", threshold=Dynamic(0.8, 1.0)),
     pretrain=_PUBLISHED,
     finetune=replace(_PUBLISHED, lr=1e-6),
 )

@@ -21,13 +21,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from colorize.colorizer import Sampling
-from colorize.diffusion.schedule import Cosine
-from colorize.networks.manga.generator import GeneratorSpec
-from colorize.networks.manga.page import Page
-from colorize.networks.manga.second import SecondSpec
+from colorize.diffusion.schedules import Cosine
+from colorize.manga.colorization_v2 import SecondSpec
+from colorize.manga.condition import Page
+from colorize.manga.generators import GeneratorSpec
+from colorize.model import Sampling
 from colorize.networks.spaces import RGB
-from colorize.recipes.recipe import Adversarial, DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.objective import Adversarial
+from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
 
 MIX = Mix(
     gray=0.6,
@@ -62,8 +63,7 @@ RECIPE = Recipe(
     space=RGB(),
     condition=Page(hints=True),
     denoiser=DenoiserSpec(
-        net=GeneratorSpec(widths=(32, 64, 128, 192, 192, 192), dropout=0.0, added=True),
-        predicts="x0",
+        net=GeneratorSpec(widths=(32, 64, 128, 192, 192, 192), dropout=0.0, added=True), predicts="x0"
     ),
     schedule=Cosine(zero_snr=True),  # whose end, where nothing is known, is all that one call sees
     sampling=Sampling(steps=1, sampler="ddim"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from colorize.errors import ColorizeError
-from colorize.networks.manga.critic import WIDTHS
+from colorize.manga.generators import WIDTHS
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,7 @@ class Trajectory:
     which compares the still noisy next state and so unlearns the noise scale.
     """
 
-    start: Literal[
-        "sampling", "noise", "noised-reference", "inverted-reference", "inverted-target"
-    ] = "sampling"
+    start: Literal["sampling", "noise", "noised-reference", "inverted-reference", "inverted-target"] = "sampling"
     every: int = 1
     target: Literal["x0", "next"] = "x0"
 

@@ -6,25 +6,22 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from colorize.colorizer import Colorizer, Sampling
+from colorize.colorize_diffusion.controls import SketchAndReference
+from colorize.colorize_diffusion.latent_space import Latent
+from colorize.colorize_diffusion.unet import LatentUNetSpec
 from colorize.diffusion.denoiser import Denoiser
-from colorize.diffusion.schedule import Cosine, Linear, ScaledLinear
+from colorize.diffusion.schedules import Cosine, Linear, ScaledLinear
 from colorize.errors import ColorizeError, within
+from colorize.manga.colorization_v2 import SecondSpec
+from colorize.manga.condition import Page
+from colorize.manga.generators import GeneratorSpec
+from colorize.model import Colorizer, Sampling
 from colorize.networks.conditions import Stack, Together
-from colorize.networks.latent.doors import SketchAndReference
-from colorize.networks.latent.space import Latent
-from colorize.networks.latent.unet import LatentUNetSpec
-from colorize.networks.manga.generator import GeneratorSpec
-from colorize.networks.manga.page import Page
-from colorize.networks.manga.second import SecondSpec
-from colorize.networks.regions.net import RegionNetSpec
 from colorize.networks.spaces import RGB, Field, Lab, Regions
 from colorize.networks.unet import UNetSpec
-from colorize.recipes.objective import Adversarial as Adversarial
-from colorize.recipes.objective import Choosing as Choosing
-from colorize.recipes.objective import Denoising as Denoising
-from colorize.recipes.objective import Trajectory as Trajectory
-from colorize.region_colorizer import RegionColorizer
+from colorize.recipes.objective import Adversarial, Choosing, Denoising, Trajectory
+from colorize.region_diffusion.network import RegionNetSpec
+from colorize.region_diffusion.system import RegionColorizer
 
 LONG = 4  # times as long as wide is the longest training picture
 ASPECT = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
@@ -78,9 +75,7 @@ class Mix:
     def __post_init__(self) -> None:
         for name in (entry.name for entry in fields(self) if entry.name not in REACHING):
             if not 0 <= getattr(self, name) <= 1:
-                raise ColorizeError(
-                    f"mix.{name} is {getattr(self, name):g}", "it is a share from 0 to 1", code=2
-                )
+                raise ColorizeError(f"mix.{name} is {getattr(self, name):g}", "it is a share from 0 to 1", code=2)
         within("mix.marks", self.marks, 0.1, 200, "6 are a few dots, 40 cover a drawing")
         within("mix.warp", self.warp, 0, 0.5, "0.05 of the side is usual")
 
@@ -168,18 +163,12 @@ class Recipe:
     def build(self) -> Colorizer:
         """Make the system with fresh weights."""
         if isinstance(self.denoiser.net, RegionNetSpec):
-            assert isinstance(self.space, Regions), (
-                "regions choose colors, and x is what they chose"
-            )
+            assert isinstance(self.space, Regions), "regions choose colors, and x is what they chose"
             return RegionColorizer(self.denoiser.net, self.space.remembered)
         channels = self.space.channels
-        net = self.denoiser.net.build(
-            channels + self.condition.stacked, channels, self.condition.tokens
-        )
+        net = self.denoiser.net.build(channels + self.condition.stacked, channels, self.condition.tokens)
         denoiser = Denoiser(net, self.schedule, self.denoiser.predicts)
-        return Colorizer(
-            self.space.build(), self.condition.build(self.denoiser.net.widths), denoiser
-        )
+        return Colorizer(self.space.build(), self.condition.build(self.denoiser.net.widths), denoiser)
 
     @property
     def chooses(self) -> bool:

@@ -1,99 +1,110 @@
-"""What to make of one item, and the pictures to make it of. Knows nothing of what becomes of them."""
+"""Say what is to be trained, on what and where to, and change its values. Knows nothing of files or loops."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, Literal
 
-from torch import Tensor
-from torch.nn import functional
+from colorize.checkpoints import model_files
+from colorize.coloring.options import SIZES
+from colorize.errors import ColorizeError, nearest, within
+from colorize.networks.lora import RANKS
+from colorize.recipes import overrides
+from colorize.recipes.recipe import Recipe, Stage
+from colorize.training.settings import Fit
 
-from colorize.pictures import merged, strokes
-from colorize.pictures.files import read, shown
-from colorize.training.layouts import Item
-
-SMALLEST = 32  # pixels of the shorter side, before and after scaling
-SHAPE = 0.02  # a drawing may differ from its picture by so much in width over height
+Phase = Literal["pretrain", "finetune"]
+BATCHES = (1, 10_000)  # pictures per step; more fit into no memory
+STEPS = (1, 10**9)  # of a run; three years at 10 a second
 
 
 @dataclass(frozen=True)
-class Job:
-    """What to make of one item. color, line, hint: files to write. size: pixels of the longer side.
+class Order:
+    """What to train, on what, and where to.
 
-    pictures: by path, the bytes of what does not lie in files below the source.
+    data: a prepared folder, or any folder of color pictures. out: the run folder. start: the model
+    whose weights to begin with, or "" for fresh ones. lora: the rank of an adapter to train in place of
+    these weights; 0 trains them themselves.
     """
 
-    source: Path
-    item: Item
-    color: Path
-    line: Path
-    hint: Path
-    size: int
-    crop: str
-    style: str
-    seed: int
-    pictures: Mapping[str, bytes] | None = None
+    recipe: Recipe
+    phase: Phase
+    data: Path
+    out: Path
+    fit: Fit
+    start: str = ""
+    lora: int = 0
+
+    def __post_init__(self) -> None:
+        within("size", self.stage.size, *SIZES, _pixels("a training picture"))
+        within("recipe.size", self.recipe.size, *SIZES, _pixels("a picture inside the model"))
+        within("batch", self.stage.batch, *BATCHES)
+        within("steps", self.stage.steps, *STEPS)
+        if self.lora:
+            assert self.start, "an adapter needs a model to begin with"
+            within("the rank of an adapter", self.lora, *RANKS)
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that is trained."""
+        return self.recipe.stage(self.phase)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the result depends on, JSON-able: two calls of one run must agree in it."""
+        anneal = self.fit.budget if self.fit.decay == "budget" else None
+        return {
+            "recipe": overrides.to_dict(self.recipe),
+            "phase": self.phase,
+            "data": str(self.data),
+            "from": self.start,
+            "lora": self.lora,
+            "seed": self.fit.seed,
+            "anneal": anneal,
+        }
 
 
-class Unfit(Exception):
-    """Why a picture that could be read is of no use."""
+def override(recipe: Recipe, phase: Phase, changes: Sequence[str]) -> Recipe:
+    """Change values by `name=value`; names that begin with a field of a stage mean the chosen one.
 
-
-def load(job: Job) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return color (1, 3, H, W), its drawing or None if it must be extracted, its hint map or None.
-
-    All are of the same height and width. Raises ColorizeError for a picture that cannot be read, and
-    Unfit for pictures that are tiny or do not belong together.
+    So `lr=1e-4` is `pretrain.lr=1e-4`, and `size` that of the training pictures; `recipe.size` is
+    the recipe's. Raises ColorizeError (wrong usage) for misspelt names, and for values of which no
+    network can be built.
     """
-    color = _read(job, job.item.color)
-    if min(color.shape[-2:]) < SMALLEST:
-        height, width = color.shape[-2:]
-        raise Unfit(f"is {width} x {height} pixels; {SMALLEST} x {SMALLEST} are needed")
-    if job.item.half:
-        return *_halves(color, job.item.half), None
-    if not job.item.line:
-        return color, None, None
-    line = _read(job, job.item.line)
-    _same_shape(line, color, job.item.line)
-    height, width = color.shape[-2:]
-    if not job.item.merged:
-        return color, fitted(line, (height, width)), None
-    both = _read(job, job.item.merged)
-    _same_shape(both, color, job.item.merged)
-    tall, wide = line.shape[-2:]
-    given = merged.hints(fitted(both, (tall, wide)), line)  # before scaling blurs the lines
-    hinted = bool((given[:, 3] > 0).any())
-    hint = strokes.resize(given, (height, width)) if hinted else None
-    return color, fitted(line, (height, width)), hint
+    short = {field.name for field in fields(Stage)}
+    own = {field.name for field in fields(Recipe)} - {"name", "help"} | {"recipe"}
+    full = []
+    for text in (change.strip() for change in changes):
+        name = text.partition("=")[0].strip()
+        head = name.partition(".")[0]
+        if head not in short | own:
+            known = [leaf for leaf, _ in overrides.leaves(recipe.stage(phase))]
+            known += [leaf for leaf, _ in overrides.leaves(recipe) if leaf.partition(".")[0] in own]
+            raise ColorizeError(f"`{name}` is not a setting", nearest(name, known), code=2)
+        full.append(f"{phase}.{text}" if head in short else text.removeprefix("recipe."))
+    try:
+        changed = overrides.override(recipe, *full)
+    except ArithmeticError as error:  # of parts that compute with their values
+        told = ", ".join(f"`{change}`" for change in changes)
+        raise ColorizeError(f"the recipe cannot have {told}: {error}", code=2) from error
+    model_files.hollow(changed)
+    return changed
 
 
-def _read(job: Job, name: str) -> Tensor:
-    """A picture of the source, (1, 3, H, W)."""
-    if job.pictures is None:
-        return read(job.source / name, shown(name)).tensor()
-    if name not in job.pictures:
-        raise Unfit(f"cannot be read: `{shown(name)}` holds no picture")
-    return read(job.pictures[name], shown(name)).tensor()
+def _pixels(what: str) -> str:
+    return f"{what} has {SIZES[0]} to {SIZES[1]} pixels a side, such as 128"
 
 
-def _same_shape(drawing: Tensor, color: Tensor, name: str) -> None:
-    ratios = [picture.shape[-1] / picture.shape[-2] for picture in (color, drawing)]
-    if abs(ratios[0] / ratios[1] - 1) > SHAPE:
-        raise Unfit(f"has another shape than its drawing `{shown(name)}`")
-
-
-def fitted(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """Scale a picture to a height and width, without aliasing."""
-    if tuple(picture.shape[-2:]) == size:
-        return picture
-    scaled = functional.interpolate(picture, size, mode="bicubic", antialias=True)
-    return scaled.clamp(-1, 1)
-
-
-def _halves(both: Tensor, half: str) -> tuple[Tensor, Tensor]:
-    middle, odd = divmod(both.shape[-1], 2)
-    if odd or middle < SMALLEST:
-        raise Unfit(f"is {both.shape[-1]} pixels wide, which makes no two halves")
-    left, right = both[..., :middle], both[..., middle:]
-    return (left, right) if half == "left" else (right, left)
+def settings(stage: Stage) -> Fit:
+    """Return the numbers of a stage as those of a run; short runs warm up for a tenth of them."""
+    return Fit(
+        steps=stage.steps,
+        batch=stage.batch,
+        lr=stage.lr,
+        weight_decay=stage.weight_decay,
+        betas=stage.betas,
+        warmup=min(stage.warmup, stage.steps // 10),
+        clip=stage.clip,
+        ema=stage.ema,
+    )

@@ -69,8 +69,7 @@ def _opened(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise ColorizeError(
-            f"`{path.parent}` cannot be written: {error.strerror}",
-            "check its permissions, or choose another --out",
+            f"`{path.parent}` cannot be written: {error.strerror}", "check its permissions, or choose another --out"
         ) from error
 
 
@@ -113,6 +112,5 @@ def _release(file: int, path: Path) -> None:
 def _in_use(folder: Path, who: str, holder: str) -> ColorizeError:
     by = f", {holder}," if holder else ""
     return ColorizeError(
-        f"{who}{by} is writing into `{folder}`",
-        "wait until it ends, stop it, or choose another --out",
+        f"{who}{by} is writing into `{folder}`", "wait until it ends, stop it, or choose another --out"
     )

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colorize.pictures.files import atomic
+from colorize.images.files import atomic
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -11,23 +11,27 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import torch
-from torch import Generator, Tensor
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+from torch.func import functional_call
 
-from colorize.colorizer import Sampling
 from colorize.diffusion.samplers import ddim_step
-from colorize.diffusion.schedule import Schedule, draw, expand, times
+from colorize.diffusion.schedules import Schedule, draw, expand, times
 from colorize.errors import ColorizeError, nearest
+from colorize.manga.frozen import Perceptual
+from colorize.manga.generators import PatchCritic
+from colorize.model import Sampling
+from colorize.networks.encoders import shown
 from colorize.networks.unet import Cond
 from colorize.recipes import recipe
+from colorize.recipes.objective import Adversarial, Denoising, Trajectory
 
 if TYPE_CHECKING:
-    from colorize.colorizer import Colorizer
     from colorize.hints import Batch
+    from colorize.model import Colorizer
 
 Start = Literal["sampling", "noise", "noised-reference", "inverted-reference", "inverted-target"]
-ALMOST_CLEAN = (
-    1e-3  # the first entry of a table of 1000; where inversion asks about a clean picture
-)
+ALMOST_CLEAN = 1e-3  # the first entry of a table of 1000; where inversion asks about a clean picture
 CLEAR = 0.9  # time from which on tokens become clean again, as published
 
 
@@ -41,11 +45,11 @@ class Objective(Protocol):
         """Yield losses; rng: a CPU generator, the only source of chance."""
 
 
-def build(objective: recipe.Denoising | recipe.Trajectory, sampling: Sampling) -> Objective:
+def build(objective: Denoising | Trajectory, sampling: Sampling) -> Objective:
     """Make the objective a recipe's stage asks for; sampling: how its result will be used."""
-    if isinstance(objective, recipe.Denoising):
-        return Denoising(objective.offset, objective.pure, objective.robust, objective.noisy)
-    return Trajectory(sampling, objective.start, objective.every, objective.target)
+    if isinstance(objective, Denoising):
+        return DenoisingLoss(objective.offset, objective.pure, objective.robust, objective.noisy)
+    return TrajectoryLoss(sampling, objective.start, objective.every, objective.target)
 
 
 def gaussian(like: Tensor, rng: Generator) -> Tensor:
@@ -68,7 +72,7 @@ def truth(model: Colorizer, batch: Batch) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Denoising:
+class DenoisingLoss:
     """Learn to clean pictures of all noise levels: one loss per batch (Ho et al. 2020).
 
     offset: standard deviation of noise that is constant over a channel of a picture, added to the
@@ -125,7 +129,7 @@ def told(batch: Batch) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class TrajectoryLoss:
     """Learn along the walk itself: phase 2 of the Coloring Assistant and of AnimeDiffusion.
 
     sampling: the walk, made of DDIM steps with its `eta` (1 for `ddpm`) whatever its sampler.
@@ -175,9 +179,7 @@ class Trajectory:
             if (i + 1) % self.every == 0:
                 yield ((guess if self.target == "x0" else x) - x0).square().mean()
 
-    def _begin(
-        self, model: Colorizer, batch: Batch, x0: Tensor, stops: Tensor, rng: Generator
-    ) -> Tensor:
+    def _begin(self, model: Colorizer, batch: Batch, x0: Tensor, stops: Tensor, rng: Generator) -> Tensor:
         """Give x at the first stop."""
         noise = gaussian(x0, rng)
         if self.start == "sampling":
@@ -206,3 +208,69 @@ def _invert(model: Colorizer, batch: Batch, x: Tensor, stops: Tensor) -> Tensor:
             x = ddim_step(x, guess, t, after, model.denoiser.schedule)
     model.train(training)
     return x
+
+
+@dataclass(frozen=True)
+class AdversarialLoss:
+    """Learn to color in one call: a loss of the generator, then, after its step, one of the critic.
+
+    adversarial, direct, perceptual: weights of the critic's opinion, of the mean absolute error, and of
+    what `eyes` see; without eyes that part is left out. robust: see `distance`. The model must have a
+    critic, see `equip`. Isola et al. 2017 halve its loss, so that it learns no faster than the generator.
+    """
+
+    adversarial: float = 0.01
+    direct: float = 1.0
+    perceptual: float = 0.1
+    eyes: Perceptual | None = None
+    robust: float = 0.0
+
+    def __call__(self, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
+        """Yield two scalars; the generator's says nothing to the critic, nor the critic's to the generator."""
+        critic = model.critic
+        assert critic is not None
+        x0 = truth(model, batch)
+        page = shown(batch.hints, batch.drop)
+        cond = model.condition(batch.hints, batch.drop, None)
+        once = torch.ones(len(x0), device=x0.device)
+        made = model.denoiser(torch.zeros_like(x0), once, cond)
+        yield self._made(critic, page, made, x0)
+        judged = [critic(page, x0), critic(page, made.detach())]
+        yield (_towards(judged[0], 1.0) + _towards(judged[1], 0.0)) / 2
+
+    def _made(self, critic: nn.Module, page: Tensor, made: Tensor, true: Tensor) -> Tensor:
+        loss = self.direct * distance(made, true, self.robust)
+        if self.adversarial:
+            still = {name: value.detach() for name, value in critic.named_parameters()}
+            opinion = functional_call(critic, still, (page, made))
+            loss = loss + self.adversarial * _towards(opinion, 1.0)
+        if self.eyes is not None and self.perceptual:
+            loss = loss + self.perceptual * self.eyes.to(made.device)(made, true)
+        return loss
+
+
+def distance(made: Tensor, true: Tensor, robust: float = 0.0) -> Tensor:
+    """Return the mean of |e|, or of sqrt(e^2 + c^2) - c with c = robust > 0 (Charbonnier et al. 1997)."""
+    if not robust:
+        return F.l1_loss(made, true)
+    return (((made - true).square() + robust**2).sqrt() - robust).mean()
+
+
+def _towards(logits: Tensor, wanted: float) -> Tensor:
+    """Binary cross-entropy of logits that should all say the same."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, wanted))
+
+
+def build_adversarial(objective: Adversarial, eyes: Perceptual | None) -> AdversarialLoss:
+    """Make the objective a recipe's stage asks for. eyes: what `vgg` and `tagger` of it name."""
+    weights = objective.adversarial, objective.direct, objective.perceptual
+    return AdversarialLoss(*weights, eyes, objective.robust)
+
+
+def equip(model: Colorizer, stage: recipe.Stage) -> None:
+    """Give a model the critic that its stage needs, if it does: it is trained and resumed with the model.
+
+    It is no part of the model's file, see `checkpoint.save`.
+    """
+    if isinstance(stage.objective, Adversarial):
+        model.critic = PatchCritic(color=model.space.channels, widths=stage.objective.critic)

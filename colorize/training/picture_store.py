@@ -1,179 +1,141 @@
-"""All that training in threes draws from, made once and mapped: pictures, colors under the ink, lines, parts.
-
-The files lie in the user's cache, under a fingerprint of the folder's pictures; a second run maps them.
-"""
+"""The pictures of a training folder: all in one uint8 tensor, or read when asked for. Knows nothing of hints."""
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from colorize.errors import ColorizeError
-from colorize.networks.regions.pieces import PARTS, SIDE, main_colors, parts
-from colorize.pictures import lines
-from colorize.pictures.field import fill
-from colorize.pictures.folder import Row, read_folder
-from colorize.training.data import companions, row_weights
-from colorize.training.store import square
+from colorize.images import files
+from colorize.images.dataset_folder import Row
 
-PIXELS = 192  # a side of the stored pictures
-HANDS = 3  # line arts of each picture
-NONE = 255  # a cell that belongs to no part
-VERSION = 1  # of what the files hold; another one is made anew
-CHUNK = 64  # pictures that a worker makes at a time
-ARRAYS = {
-    "color": ((3, PIXELS, PIXELS), np.uint8),
-    "under": ((3, PIXELS, PIXELS), np.uint8),
-    "ink": ((HANDS, PIXELS, PIXELS), np.uint8),
-    "part": ((SIDE, SIDE), np.uint8),
-    "owner": ((PARTS,), np.int8),
-    "good": ((), np.bool_),
-}
+MEMORY = 6 * 2**30  # bytes of pictures kept in memory; 23,000 of 256 px with their lines
 
 
-@dataclass(frozen=True)
-class PictureStore:
-    """color, under: (N, 3, S, S) uint8, with ink and without. ink: (N, 3, S, S), three hands' line arts.
+Bytes = npt.NDArray[np.uint8]
 
-    part: (N, 64, 64) uint8, parts of equal color; owner: (N, P) int8, the main color of each. weights: (N,), how often
-    each is drawn. mates: the other pictures of the same character. names: folder and file of each picture.
+
+Box = tuple[int, int]  # height and width in pixels
+
+
+def square(path: Path, side: int, gray: bool) -> Bytes:
+    """Read a picture into a white square, (1 or 3, side, side) uint8, its longer side filling it."""
+    return framed(path, side, gray)[0]
+
+
+def framed(path: Path, side: int, gray: bool) -> tuple[Bytes, Box]:
+    """Read a picture into the middle of a white square; also return its height and width there."""
+    picture = files.read(path)
+    values = ((picture.tensor()[0] + 1) * 127.5).round().to(torch.uint8)
+    pixels: Bytes = values.permute(1, 2, 0).numpy()
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    pixels = np.asarray(cv2.resize(pixels, size, interpolation=shrink), np.uint8)
+    top, left = (side - size[1]) // 2, (side - size[0]) // 2
+    page = np.full((side, side, 3), 255, np.uint8)
+    page[top : top + size[1], left : left + size[0]] = pixels
+    if gray:
+        page = np.asarray(cv2.cvtColor(page, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
+    return np.ascontiguousarray(page.transpose(2, 0, 1)), (size[1], size[0])
+
+
+@dataclass
+class Store:
+    """The pictures themselves: in one tensor, or read from disk when asked for.
+
+    color: (N, 3, S, S) uint8 or None. line: (M, 1, S, S) uint8 or None; place[i] is row i's line, or -1.
+    box: (N, 2), height and width of each picture in the middle of its square; 0 until it was read.
     """
 
-    color: Tensor
-    under: Tensor
-    ink: Tensor
-    part: Tensor
-    owner: Tensor
-    weights: Tensor
-    mates: list[list[int]]
-    names: list[str]
-    skipped: list[str]
+    rows: list[Row]
+    side: int
+    place: Tensor
+    box: Tensor
+    color: Tensor | None = None
+    line: Tensor | None = None
 
-    def __len__(self) -> int:
-        return int((self.weights > 0).sum())
+    def colors(self, picks: Tensor) -> Tensor:
+        """Pictures by row number, (B, 3, S, S) uint8."""
+        if self.color is not None:
+            return self.color[picks.to(self.color.device)]
+        pages, boxes = _read([self.rows[i].file for i in picks.tolist()], self.side, gray=False)
+        self.box[picks] = boxes
+        return pages
 
+    def boxes(self, picks: Tensor) -> Tensor:
+        """Height and width of pictures by row number, (B, 2)."""
+        if bool((unread := self.box[picks, 0] == 0).any()):
+            self.colors(picks[unread])
+        return self.box[picks]
 
-def opened(root: Path, sets: Sequence[tuple[str, float]], first: bool = True) -> PictureStore:
-    """Map the store of a folder, after making it where there is none; not the `first` process waits for it.
-
-    Raises ColorizeError if no picture can be read, or the cache cannot be written.
-    """
-    rows = read_folder(root, "train")
-    owner = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
-    folder = cache() / f"{owner}-{_fingerprint(rows)}"
-    if first and not (folder / "good.npy").exists():
-        for old in folder.parent.glob(f"{owner}-*"):  # of this folder as it was before
-            shutil.rmtree(old, ignore_errors=True)
-        _make(rows, folder)
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-    found = {name: _mapped(folder / f"{name}.npy") for name in ARRAYS}
-    good = found.pop("good").clone()
-    if not bool(good.any()):
-        raise ColorizeError("none of the pictures can be read", f"look into `{root}`")
-    weights = row_weights(rows, sets) * good
-    mates = [[at for at in others if good[at]] for others in companions(rows)]
-    skipped = [row.file.name for row, fine in zip(rows, good.tolist(), strict=True) if not fine]
-    names = [f"{row.file.parent.name}/{row.file.name}" for row in rows]
-    return PictureStore(**found, weights=weights, mates=mates, names=names, skipped=skipped)
+    def lines(self, picks: Tensor) -> Tensor:
+        """Line art by row number, (B, 1, S, S) uint8; rows without one are paper."""
+        places = self.place[picks]
+        blank = torch.full((len(picks), 1, self.side, self.side), 255, dtype=torch.uint8)
+        if self.line is not None:
+            found = self.line[places.clamp(min=0).to(self.line.device)]
+            missing = (places < 0).to(found.device)[:, None, None, None]
+            return torch.where(missing, blank.to(found.device), found)
+        has = [i for i in range(len(picks)) if places[i] >= 0]
+        if has:
+            paths = [self.rows[int(picks[i])].line for i in has]
+            blank[has] = _read([path for path in paths if path], self.side, gray=True)[0]
+        return blank
 
 
-def cache() -> Path:
-    """Where stores are kept: below XDG_CACHE_HOME, or ~/.cache."""
-    return (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "colorize" / "training"
-    )
+def _read(paths: Sequence[Path], side: int, gray: bool) -> tuple[Tensor, Tensor]:
+    """Squares (B, 1 or 3, S, S) uint8 and boxes (B, 2)."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(lambda path: framed(path, side, gray), paths))
+    pages = torch.from_numpy(np.stack([page for page, _ in found]))
+    return pages, torch.tensor([box for _, box in found])
 
 
-def _fingerprint(rows: Sequence[Row]) -> str:
-    """Twelve signs that change with the pictures of a folder: their paths, sizes and times."""
-    digest = hashlib.sha256(f"{VERSION} {PIXELS}".encode())
-    for row in rows:
-        for path in (row.file, row.line):
-            told = path.stat() if path else None
-            digest.update(repr((str(path), told and (told.st_size, told.st_mtime_ns))).encode())
-    return digest.hexdigest()[:12]
+def load(rows: list[Row], side: int, device: torch.device) -> tuple[Store, list[str]]:
+    """Fill a store; returns it and a sentence for every row that had to be left out."""
+    kept: list[Row] = []
+    bad: list[str] = []
+    colors: list[Bytes] = []
+    boxes: list[Box] = []
+    inks: list[Bytes] = []
+    in_memory = len(rows) * side * side * 4 <= MEMORY
+    if not in_memory:
+        has = torch.tensor([index if row.line else -1 for index, row in enumerate(rows)])
+        return Store(rows, side, has, torch.zeros(len(rows), 2, dtype=torch.long)), []
 
-
-def _mapped(path: Path) -> Tensor:
-    array = np.load(
-        path, mmap_mode="c", allow_pickle=False
-    )  # copy on write: torch wants it writable
-    return torch.from_numpy(array)
-
-
-def _make(rows: Sequence[Row], folder: Path) -> None:
-    """Make the files of a store, whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    needed = len(rows) * sum(math.prod(shape) for shape, _ in ARRAYS.values())
-    if shutil.disk_usage(folder.parent).free < 1.05 * needed:
-        raise ColorizeError(
-            f"`{folder.parent}` has no room for {needed / 2**30:.1f} GiB of prepared pictures",
-            "free some space, or set XDG_CACHE_HOME to a folder on another disk",
-        )
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        for name, (shape, kind) in ARRAYS.items():
-            np.lib.format.open_memmap(work / f"{name}.npy", "w+", kind, (len(rows), *shape)).flush()
-        starts = range(0, len(rows), CHUNK)
-        jobs = [(work, start, list(rows[start : start + CHUNK])) for start in starts]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for done in [pool.submit(_chunk, *job) for job in jobs]:
-                done.result()
-        shutil.rmtree(folder, ignore_errors=True)
-        work.replace(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _chunk(folder: Path, start: int, rows: Sequence[Row]) -> None:
-    """Make some pictures' share of a store."""
-    found = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ARRAYS}
-    for at, row in enumerate(rows, start):
+    def one(row: Row) -> tuple[Bytes, Box, Bytes | None] | str:
         try:
-            made = _picture(row, at)
-        except ColorizeError:
-            continue
-        for name, value in made.items():
-            found[name][at] = value
-    for array in found.values():
-        array.flush()
+            page, box = framed(row.file, side, False)
+            return page, box, square(row.line, side, True) if row.line else None
+        except ColorizeError as error:
+            return f"{row.file.name}: {error.message}"
 
-
-def _picture(row: Row, seed: int) -> dict[str, np.ndarray | bool]:
-    """One picture's entries; raises ColorizeError if it cannot be read."""
-    rng = Generator().manual_seed(seed)
-    pixels = torch.from_numpy(square(row.file, PIXELS, False))[None]
-    color = pixels.float() / 127.5 - 1
-    drawn = [lines.mix(color, rng) for _ in range(2)]
-    if row.line is not None:
-        clean = torch.from_numpy(square(row.line, PIXELS, True))[None].float() / 127.5 - 1
-        hands = [clean, drawn[0], clean]
-    else:
-        hands = [drawn[0], drawn[1], lines.extract(color, "xdog")]
-        clean = torch.minimum(*drawn)
-    found = main_colors(color)
-    labels, owner = parts(found)
-    return {
-        "color": pixels[0].numpy(),
-        "under": _bytes(fill(color, clean))[0].numpy(),
-        "ink": _bytes(torch.cat(hands, 1))[0].numpy(),
-        "part": torch.where(labels[0] < 0, NONE, labels[0]).byte().numpy(),
-        "owner": owner[0].to(torch.int8).numpy(),
-        "good": True,
-    }
-
-
-def _bytes(picture: Tensor) -> Tensor:
-    return ((picture.clamp(-1, 1) + 1) * 127.5).round().byte()
+    place = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for row, result in zip(rows, pool.map(one, rows), strict=True):
+            if isinstance(result, str):
+                bad.append(result)
+                continue
+            kept.append(row)
+            page, box, ink = result
+            colors.append(page)
+            boxes.append(box)
+            place.append(-1 if ink is None else len(inks))
+            if ink is not None:
+                inks.append(ink)
+    if not kept:
+        raise ColorizeError("none of the pictures can be read", bad[0] if bad else "")
+    color = torch.from_numpy(np.stack(colors)).to(device)
+    line = torch.from_numpy(np.stack(inks)).to(device) if inks else None
+    return Store(kept, side, torch.tensor(place), torch.tensor(boxes), color, line), bad

@@ -12,16 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from colorize.checkpoint import Loaded
-from colorize.colorizer import Colorizer
+from colorize.checkpoints.model_files import Loaded
+from colorize.coloring.options import SIZES, Job, Named, Options
+from colorize.coloring.paint import paint_all
 from colorize.errors import ColorizeError
-from colorize.painter import paint_all
-from colorize.painter.options import SIZES, Job, Named, Options
-from colorize.pictures import files, lines, strokes, warp
-from colorize.pictures.color import luminance
-from colorize.pictures.folder import Row, read_folder, splits
-from colorize.recipes import Recipe
-from colorize.training.store import square
+from colorize.images import augment, files, lines, simulated_hints
+from colorize.images.color import luminance
+from colorize.images.dataset_folder import Row, read_folder, splits
+from colorize.images.image import from_tensor
+from colorize.model import Colorizer
+from colorize.recipes.recipe import Recipe
+from colorize.training.picture_store import square
 
 ROWS = 4  # pictures shown
 GAP = 4  # white pixels between them
@@ -63,14 +64,12 @@ class Preview:
                 break
         if not strips:
             return
-        grid = files.from_tensor(torch.cat(strips, 2))
+        grid = from_tensor(torch.cat(strips, 2))
         files.write(grid, self.folder / f"step-{step:08d}.png")
 
     def _painted(self, model: Colorizer, row: Shown) -> Tensor | None:
         """What `sample` would give, (1, 3, S, S); None if it would refuse."""
-        options = Options(
-            kind="gray" if row.gray else "line", size=self.side, force=True, precision="fp32"
-        )
+        options = Options(kind="gray" if row.gray else "line", size=self.side, force=True, precision="fp32")
         (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [_job(row)], options)
         return outcome.painted[0].picture.tensor() if outcome.painted else None
 
@@ -97,11 +96,11 @@ class Preview:
         drawing = luminance(truth) if gray else lines.xdog(truth) if stored is None else stored
         reference = hints = None
         if "hints" in takes and index % 2:
-            hints = strokes.scatter(truth, SHARE, index)
+            hints = simulated_hints.scatter(truth, SHARE, index)
         elif "reference" in takes and index % 2 and row.references:
             reference = _tensor(row.references[0], self.side, False)
         elif "reference" in takes:
-            reference = warp.warp(truth, WARP, Generator().manual_seed(index))
+            reference = augment.warp(truth, WARP, Generator().manual_seed(index))
         return Shown(truth, drawing, gray, reference, hints)
 
 
@@ -119,8 +118,8 @@ def _tensor(path: Path, side: int, gray: bool) -> Tensor:
 
 def _job(row: Shown) -> Job:
     given = row.reference
-    references = () if given is None else (Named("the reference", files.from_tensor(given)),)
-    return Job("the drawing", files.from_tensor(row.drawing), references, row.hints)
+    references = () if given is None else (Named("the reference", from_tensor(given)),)
+    return Job("the drawing", from_tensor(row.drawing), references, row.hints)
 
 
 def _strip(row: Shown, result: Tensor | None) -> Tensor:

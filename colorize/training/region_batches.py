@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.hints import Batch, Hints
-from colorize.networks.regions.pieces import PARTS, SIDE
-from colorize.pictures import cutting, lines, palettes, tones
-from colorize.pictures.color import luminance, permute_hues
+from colorize.images import lines, palettes, region_cutting
+from colorize.images.color import luminance, permute_hues
 from colorize.recipes.recipe import Stage
-from colorize.training.picture_store import PictureStore
+from colorize.region_diffusion.pieces import PARTS, SIDE
+from colorize.training.region_store import PictureStore
 
 SHOWN = 88  # regions of a drawing in training; smaller ones belong to their neighbors
 ZOOM, TURN, SHIFT, BEND = (0.68, 1.45), 0.28, 0.13, 0.08
@@ -70,15 +70,13 @@ class RegionBatches:
         pick = self._strangers(self.store.color[pick].float() / 127.5 - 1, pick)
         count = len(pick)
         luck = torch.rand(count, 4, generator=rng)
-        hand = torch.where(
-            luck[:, 0] < 1 - mix.restyle, 0, torch.where(luck[:, 0] < 1 - 0.4 * mix.restyle, 1, 2)
-        )
+        hand = torch.where(luck[:, 0] < 1 - mix.restyle, 0, torch.where(luck[:, 0] < 1 - 0.4 * mix.restyle, 1, 2))
         under, color, line, part = self._views(pick, hand, rng)
         under, color = self._recolored([under, color], rng)
         line = self._worn(line, color, luck[:, 1] < mix.tone, rng)
         gray, plain = luck[:, 2] < mix.gray, luminance(color)
         rows = gray[:, None, None, None]
-        labels = cutting.cut(torch.where(rows, cutting.walls(plain), line), SHOWN)
+        labels = region_cutting.cut(torch.where(rows, region_cutting.walls(plain), line), SHOWN)
         return Threes(
             color=color,
             hints=Hints(line=line),
@@ -118,14 +116,9 @@ class RegionBatches:
         grid = _grid(len(pick), size, rng)
         view = F.grid_sample(view - 1, grid, mode="bilinear", align_corners=False) + 1
         view = view.clamp(-1, 1)
-        coarse = F.interpolate(grid.permute(0, 3, 1, 2), (SIDE, SIDE), mode="bilinear").permute(
-            0, 2, 3, 1
-        )
+        coarse = F.interpolate(grid.permute(0, 3, 1, 2), (SIDE, SIDE), mode="bilinear").permute(0, 2, 3, 1)
         part = store.part[pick][:, None].float() + 1  # 255 is none, and so is what lies outside
-        part = (
-            F.grid_sample(part, coarse, mode="nearest", align_corners=False)[:, 0].round().long()
-            - 1
-        )
+        part = F.grid_sample(part, coarse, mode="nearest", align_corners=False)[:, 0].round().long() - 1
         return view[:, :3], view[:, 3:6], view[:, 6:], torch.where(part >= PARTS, -1, part)
 
     def _recolored(self, pictures: Sequence[Tensor], rng: Generator) -> list[Tensor]:
@@ -141,7 +134,7 @@ class RegionBatches:
         if float(torch.rand((), generator=rng)) < self.stage.mix.degrade:
             line = lines.degrade(line, rng, 0.35)
         if bool(toned.any()):
-            line = torch.where(toned[:, None, None, None], tones.screen(line, color, rng), line)
+            line = torch.where(toned[:, None, None, None], lines.screen(line, color, rng), line)
         return line.clamp(-1, 1)
 
 
@@ -157,9 +150,5 @@ def _grid(count: int, size: int, rng: Generator) -> Tensor:
     across, down = between(-SHIFT, SHIFT), between(-SHIFT, SHIFT)
     rows = torch.stack([cos * flip, -sin, across], -1), torch.stack([sin * flip, cos, down], -1)
     grid = F.affine_grid(torch.stack(rows, 1), [count, 1, size, size], align_corners=False)
-    field = (
-        torch.randn(count, 2, 4, 4, generator=rng)
-        * BEND
-        * torch.rand(count, 1, 1, 1, generator=rng)
-    )
+    field = torch.randn(count, 2, 4, 4, generator=rng) * BEND * torch.rand(count, 1, 1, 1, generator=rng)
     return grid + F.interpolate(field, (size, size), mode="bicubic").permute(0, 2, 3, 1)

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from colorize.networks.regions.net import Choices, RegionNet, joined
-from colorize.networks.regions.pieces import COLORS, LEAST, SIDE, lab_of, means
-from colorize.pictures.color import rgb_to_lab
+from colorize.images.color import rgb_to_lab
 from colorize.recipes import objective
+from colorize.region_diffusion.network import Choices, RegionNet, joined
+from colorize.region_diffusion.pieces import COLORS, LEAST, SIDE, lab_of, means
 from colorize.training.region_batches import Threes
 
 if TYPE_CHECKING:
-    from colorize.colorizer import Colorizer
     from colorize.hints import Batch
+    from colorize.model import Colorizer
 
 SOFT = 5.0  # CIE76; width of the soft labels: colors that differ by less are equally right
 FAR = 22.0  # CIE76 to the nearest color at hand, at which a place counts a third
@@ -33,7 +33,7 @@ BULK = 0.02  # of the area; a color of more than that counts less per pixel
 
 
 @dataclass(frozen=True)
-class Choosing:
+class ChoosingLoss:
     """Absorbing-state diffusion: some regions' colors are known, the others are to be found, all in one call.
 
     numbers: see the recipe's.
@@ -65,9 +65,7 @@ class Choosing:
 class _Seen:
     """Drawings that are encoded, and the truth about them."""
 
-    def __init__(
-        self, net: RegionNet, batch: Threes, queries: Tensor, features: Tensor, count: int
-    ) -> None:
+    def __init__(self, net: RegionNet, batch: Threes, queries: Tensor, features: Tensor, count: int) -> None:
         self.net, self.batch, self.count = net, batch, count
         self.queries, self.features = queries, features
         drawing, labels = batch.drawing, batch.labels
@@ -78,9 +76,7 @@ class _Seen:
         light = torch.where(gray, torch.ones_like(drawing), drawing)
         self.paper = F.avg_pool2d((light + 1) / 2, 2).clamp(0, 1)
         lab = rgb_to_lab(self.field).float()
-        moments, _ = means(
-            torch.cat([self.field, lab, lab.square()], 1), labels, count, 0.02 + self.paper[:, 0]
-        )
+        moments, _ = means(torch.cat([self.field, lab, lab.square()], 1), labels, count, 0.02 + self.paper[:, 0])
         self.mean = moments[..., :3]
         spread = (moments[..., 6:] - moments[..., 3:6].square()).clamp(min=0).sum(-1)
         self.pure = torch.exp(-spread / PURE**2)
@@ -93,9 +89,7 @@ class _Seen:
         """Cross-entropy of regions and cells for rows of the batch with what each is offered."""
         gray, regions = self.batch.gray[rows], self.regions.rows(rows)
         soft, weight, best = _targets(self.mean[rows], choices, gray)
-        known = torch.rand(len(rows), 1, generator=rng) * (
-            torch.rand(len(rows), 1, generator=rng) > UNTOLD
-        )
+        known = torch.rand(len(rows), 1, generator=rng) * (torch.rand(len(rows), 1, generator=rng) > UNTOLD)
         known = (torch.rand(len(rows), self.count, generator=rng) < known).float()
         hue = choices.colors.gather(1, best[..., None].expand(-1, -1, 3))
         votes, at_color = self.net(regions, self.contact[rows], choices, hue, known)
@@ -159,9 +153,7 @@ def _palette(net: RegionNet, batch: Threes, rng: Generator, sparse: float = 0.4)
     few = torch.rand(len(rgb), 1, generator=rng) < sparse
     kept = torch.where(few, torch.rand(len(rgb), 1, generator=rng), KEPT)
     keep = valid & (torch.rand(valid.shape, generator=rng) < kept) & (share > RARE)
-    return net.from_palette(
-        (rgb + NOISE * torch.randn(rgb.shape, generator=rng)).clamp(-1, 1), keep
-    )
+    return net.from_palette((rgb + NOISE * torch.randn(rgb.shape, generator=rng)).clamp(-1, 1), keep)
 
 
 def _either(offers: list[Choices], first: Tensor) -> Choices:

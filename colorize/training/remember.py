@@ -10,10 +10,10 @@ from importlib import resources
 import torch
 from torch import Generator, Tensor
 
-from colorize.networks.regions.net import Choices
-from colorize.networks.regions.pieces import lab_of, main_colors
-from colorize.region_colorizer import RegionColorizer
-from colorize.training.picture_store import PictureStore
+from colorize.region_diffusion.network import Choices
+from colorize.region_diffusion.pieces import lab_of, main_colors
+from colorize.region_diffusion.system import RegionColorizer
+from colorize.training.region_store import PictureStore
 
 CHOSEN = "memory.txt"  # in the package's folder of weights: folder and file of each picture
 LEAST = 4  # main colors that a picture worth remembering has

@@ -9,46 +9,28 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import distributed
+import torch.distributed
 
-from colorize import checkpoint
-from colorize.checkpoint import Loaded, adapters
-from colorize.checkpoint.adapters import Adapter
-from colorize.colorizer import Colorizer
+from colorize.checkpoints import adapters, model_files
+from colorize.checkpoints.adapters import Adapter
+from colorize.checkpoints.model_files import Loaded
 from colorize.errors import ColorizeError
-from colorize.networks import lora, machine
-from colorize.pictures.files import atomic
-from colorize.recipes import Recipe
-from colorize.recipes.recipe import Adversarial, Choosing, Stage
-from colorize.region_colorizer import RegionColorizer
-from colorize.training import (
-    adversarial,
-    helpers,
-    objectives,
-    picture_store,
-    ranks,
-    region_objective,
-    remember,
-    start,
-)
-from colorize.training.data import Pictures
+from colorize.images.files import atomic
+from colorize.model import Colorizer
+from colorize.networks import devices, lora
+from colorize.recipes.objective import Adversarial, Choosing
+from colorize.recipes.recipe import Recipe, Stage
+from colorize.region_diffusion.system import RegionColorizer
+from colorize.training import distributed, frozen_networks, objectives, region_objective, region_store, remember, resume
+from colorize.training.batches import Pictures
+from colorize.training.job import Order
 from colorize.training.lock import Lock
+from colorize.training.loop import fit
 from colorize.training.objectives import Objective
-from colorize.training.order import Order as Order
-from colorize.training.order import Phase as Phase
-from colorize.training.order import override as override
-from colorize.training.order import settings as settings
 from colorize.training.preview import Preview
 from colorize.training.region_batches import RegionBatches
+from colorize.training.resume import ADAPTER, MADE, STATE, VALUES, WEIGHTS, check, done
 from colorize.training.settings import Progress
-from colorize.training.standing import ADAPTER, MADE, VALUES
-from colorize.training.standing import STATE as STATE
-from colorize.training.standing import WEIGHTS as WEIGHTS
-from colorize.training.standing import check as check
-from colorize.training.standing import done as done
-from colorize.training.standing import finished as finished
-from colorize.training.standing import further as further
-from colorize.training.trainer import fit
 
 
 def objective(stage: Stage, recipe: Recipe) -> Objective:
@@ -56,22 +38,18 @@ def objective(stage: Stage, recipe: Recipe) -> Objective:
     noisy = getattr(stage.objective, "noisy", 0.0)
     if noisy and not recipe.condition.tokens:
         told = f"objective.noisy is {noisy:g}, but `{recipe.name}` has no tokens to make noisy"
-        raise ColorizeError(
-            told, "leave it at 0, or choose a recipe whose references are tokens", 2
-        )
+        raise ColorizeError(told, "leave it at 0, or choose a recipe whose references are tokens", 2)
     if isinstance(stage.objective, Choosing) != recipe.chooses:
-        told = (
-            f"`{recipe.name}` cannot be trained by the objective {type(stage.objective).__name__}"
-        )
+        told = f"`{recipe.name}` cannot be trained by the objective {type(stage.objective).__name__}"
         raise ColorizeError(told, "leave `objective` as the recipe has it", code=2)
     if isinstance(stage.objective, Choosing):
-        return region_objective.Choosing(stage.objective)
+        return region_objective.ChoosingLoss(stage.objective)
     if not isinstance(stage.objective, Adversarial):
         return objectives.build(stage.objective, recipe.sampling)
     if not recipe.once:
         told = f"`{recipe.name}` walks from noise, and a critic judges what is made in one call"
         raise ColorizeError(told, "choose objective=Denoising, or a recipe such as manga-gan", 2)
-    return adversarial.build(stage.objective, helpers.eyes(stage.objective))
+    return objectives.build_adversarial(stage.objective, frozen_networks.eyes(stage.objective))
 
 
 def batches(order: Order, device: torch.device, first: bool = True) -> Pictures | RegionBatches:
@@ -79,7 +57,7 @@ def batches(order: Order, device: torch.device, first: bool = True) -> Pictures 
     stage, seed = order.stage, order.fit.seed
     if not isinstance(stage.objective, Choosing):
         return Pictures(order.data, order.recipe, stage, seed, device)
-    store = picture_store.opened(order.data, stage.mix.sets, first)
+    store = region_store.opened(order.data, stage.mix.sets, first)
     return RegionBatches(store, stage, seed)
 
 
@@ -95,9 +73,9 @@ class Training:
         if order.recipe.chooses:  # its drawings are cut on the processor
             order = replace(order, fit=replace(order.fit, device="cpu"))
         self.order, begun = order, time.monotonic()
-        self.ranks, name = ranks.join(order.fit.device)
-        self.device = machine.device(name)
-        machine.precision(order.fit.precision, self.device)  # refused before the folder is made
+        self.ranks, name = distributed.join(order.fit.device)
+        self.device = devices.device(name)
+        devices.precision(order.fit.precision, self.device)  # refused before the folder is made
         self.lock: Lock | None = None
         self.refresh: remember.Refresh | None = None
         try:
@@ -118,17 +96,17 @@ class Training:
         if not restart:
             check(order)
         goes_on = not restart and (order.out / STATE).exists()
-        self.model = start.model(order, goes_on)
-        self.facts = {} if restart else start.facts(order.out / WEIGHTS)
+        self.model = resume.model(order, goes_on)
+        self.facts = {} if restart else resume.facts(order.out / WEIGHTS)
         self.adapter: Adapter | None = None
         if order.lora:
-            self.adapter = start.adapter(self.model, order, restart)
-        elif start.takes(self.model, order, goes_on):
-            facts = start.untold(start.take(self.model, order).facts)
+            self.adapter = resume.adapter(self.model, order, restart)
+        elif resume.takes(self.model, order, goes_on):
+            facts = resume.untold(resume.take(self.model, order).facts)
             self.facts = self.facts if goes_on else facts  # frozen weights are not in the state
         if not goes_on and not order.start:
-            helpers.see(self.model, order.recipe)
-        adversarial.equip(self.model, order.stage)
+            frozen_networks.see(self.model, order.recipe)
+        objectives.equip(self.model, order.stage)
         self.pictures = batches(order, self.device, self.ranks.first)
         self._settle(restart)
         self.step = done(order.out)[0]
@@ -142,12 +120,7 @@ class Training:
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how this is trained."""
         wanted = self.order.stage.objective
-        if (
-            not isinstance(wanted, Adversarial)
-            or wanted.vgg
-            or wanted.tagger
-            or not wanted.perceptual
-        ):
+        if not isinstance(wanted, Adversarial) or wanted.vgg or wanted.tagger or not wanted.perceptual:
             return ()
         how = "--set objective.vgg=FILE, objective.tagger=FILE or both add that"
         return (f"without frozen networks the loss has no perceptual part; {how}",)
@@ -174,8 +147,8 @@ class Training:
                 preview(self._result().colorizer, self.step)
         finally:
             self._leave()
-            if distributed.is_initialized():
-                distributed.destroy_process_group()
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
 
     def _ahead(self) -> int:
         """How many batches to make ahead: none where that takes from the network what it works on.
@@ -204,7 +177,7 @@ class Training:
             self.refresh = self.refresh or remember.Refresh(self.pictures.store)
             self.refresh(model)
         if self.adapter is None:
-            checkpoint.save(model, order.recipe, path, {**self.facts, "training": told})
+            model_files.save(model, order.recipe, path, {**self.facts, "training": told})
             return
         facts = {**self.adapter.facts, "training": told}
         found = lora.tensors_of(model.network)
@@ -214,8 +187,8 @@ class Training:
         """What the run has written, as others will load it."""
         out, begun = self.order.out, self.order.start
         if self.adapter is None:
-            return checkpoint.load(out / WEIGHTS, device=self.device)
-        return checkpoint.load(begun, device=self.device, lora=out / ADAPTER)
+            return model_files.load(out / WEIGHTS, device=self.device)
+        return model_files.load(begun, device=self.device, lora=out / ADAPTER)
 
     def _settle(self, restart: bool) -> None:
         """Make the folder this run's, before any process looks into it."""
@@ -231,4 +204,4 @@ class Training:
             with atomic(out / VALUES) as path:
                 path.write_text(json.dumps(self.order.identity(), indent=2) + "\n", "utf-8")
         if self.ranks.world > 1:
-            distributed.barrier()
+            torch.distributed.barrier()

@@ -25,9 +25,7 @@ class Fit:
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)  # 0.99: the second moment follows within 100 steps
     warmup: int = 500  # steps of linear growth of the learning rate
-    decay: Literal["steps", "budget"] = (
-        "steps"  # cosine over the steps, or trapezoid over the budget
-    )
+    decay: Literal["steps", "budget"] = "steps"  # cosine over the steps, or trapezoid over the budget
     final: float = 0.0  # share of lr that is left at the end
     clip: float = 1.0  # longest gradient; 0 switches clipping off
     ema: float = 0.999  # decay of the averaged weights, which are the ones saved and sampled

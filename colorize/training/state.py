@@ -13,21 +13,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from colorize.checkpoint.tensors import write
+from colorize.checkpoints.weights_io import write
 from colorize.errors import ColorizeError
-from colorize.training.update import Update
+from colorize.training.optimizer import Update
 
 KIND = "colorize training state 1"  # the number rises when older states can no longer be read
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # AdamW's own names
 
 
 def save(
-    path: Path,
-    model: nn.Module,
-    update: Update,
-    meter: Tensor,
-    numbers: dict[str, float],
-    keep_frozen: bool = True,
+    path: Path, model: nn.Module, update: Update, meter: Tensor, numbers: dict[str, float], keep_frozen: bool = True
 ) -> None:
     """Replace the state at `path` in one move, so that a crash or a power cut leaves a whole one.
 
@@ -116,9 +111,7 @@ def _moments(name: str, parameter: nn.Parameter, tensors: dict[str, Tensor]) -> 
     }
 
 
-def _check(
-    path: Path, model: nn.Module, held: dict[str, Tensor], tensors: dict[str, Tensor]
-) -> None:
+def _check(path: Path, model: nn.Module, held: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
     expected = {f"weight/{name}": value.shape for name, value in held.items()}
     expected |= {f"average/{name}": p.shape for name, p in trained(model).items()}
     for name, shape in expected.items():

@@ -1,0 +1,1 @@
+"""Model files: write, find, download, load."""

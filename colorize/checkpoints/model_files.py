@@ -1,0 +1,225 @@
+"""Write a trained system as one file, find it and load it again. Knows nothing of pictures, sampling or training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from colorize import __version__, recipes
+from colorize.checkpoints import adapters, cards, hub, weights_io
+from colorize.checkpoints.adapters import Given, Worn
+from colorize.checkpoints.find import EMBEDDED, INSIDE, Found, find
+from colorize.checkpoints.weights_io import AGAIN, refused
+from colorize.colorize_diffusion import published
+from colorize.colorize_diffusion.latent_space import LatentSpace
+from colorize.colorize_diffusion.published import Wants
+from colorize.errors import ColorizeError, within
+from colorize.images.files import atomic, shown
+from colorize.manga import checkpoint
+from colorize.model import Colorizer
+from colorize.recipes import overrides
+from colorize.recipes.recipe import Recipe
+
+RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
+CRITIC = "critic."  # before the names of weights that only training needs
+STEPS = 100_000  # of a schedule's table; 1000 is usual
+BLOCKS = 1000  # of a network, at most; 20 are usual
+# What nonsense in a description raises; RecursionError is a RuntimeError.
+MISTAKES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A system ready to color: evaluation mode, float32, channels-last.
+
+    source: where it came from, for people. facts: what was noted when it was saved, such as a license;
+    of a model on the Hub also `base`, its address there. adapters: what it has on, see
+    `adapters.stacked`. notice: the license of weights that were fetched only now, in a line for people.
+    """
+
+    recipe: Recipe
+    colorizer: Colorizer
+    source: str
+    facts: dict[str, str]
+    adapters: tuple[Worn, ...] = ()
+    notice: str = ""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is the model inside the package, found by its name."""
+        return self.source == INSIDE
+
+    def require(self, name: str) -> Loaded:
+        """Return this; raises ColorizeError if it is of another recipe."""
+        if self.recipe.name != name:
+            raise ColorizeError(
+                f"`{self.source}` is a model of the recipe `{self.recipe.name}`, not of `{name}`",
+                f"name a model of `{name}`, or leave the recipe `{name}` out",
+                code=2,
+            )
+        return self
+
+
+def save(
+    colorizer: Colorizer, recipe: Recipe, path: Path, facts: Mapping[str, str] | None = None, half: bool = False
+) -> None:
+    """Write weights, recipe and its values, and facts as one safetensors file, whole or not at all.
+
+    half: store float16, half the size; weights then have 11 bits. Raises ColorizeError if a weight
+    is not finite (or too large for float16), so that a good file is not replaced by a broken one,
+    if the path cannot be written, and for a model that has adapters on: `adapters.merged` first.
+    """
+    facts = facts or {}
+    assert not set(facts) & set(RESERVED), f"facts may not be named {RESERVED}"
+    adapters.refuse_worn(colorizer)
+    weights = {}
+    own_names = not isinstance(colorizer.space, LatentSpace)
+    found = colorizer.state_dict() if own_names else published.state(colorizer, recipe)
+    for name, value in found.items():
+        if name.startswith(CRITIC):
+            continue
+        stored = value.half() if half and value.is_floating_point() else value
+        weights[name] = stored.detach().cpu().contiguous()
+        weights_io.check_finite(path.name, name, weights[name])
+    config = json.dumps(overrides.to_dict(recipe))
+    own = {"format": "colorize", "version": __version__, "recipe": recipe.name, "config": config}
+    weights_io.write(path, weights, {**own, **facts})
+
+
+def save_folder(
+    colorizer: Colorizer, recipe: Recipe, folder: Path, facts: Mapping[str, str] | None = None, half: bool = False
+) -> None:
+    """Write a folder as the Hub shows it: model.safetensors, config.json and README.md, its card.
+
+    A card that is there already stays, since people write into it. Raises ColorizeError like `save`.
+    """
+    save(colorizer, recipe, folder / hub.WEIGHTS, facts, half)
+    with atomic(folder / hub.CONFIG) as temporary:
+        temporary.write_text(json.dumps(overrides.to_dict(recipe), indent=2) + "\n", "utf-8")
+    if not (folder / hub.CARD).exists():
+        with atomic(folder / hub.CARD) as temporary:
+            temporary.write_text(cards.card(recipe.name, recipe.help, facts or {}), "utf-8")
+
+
+def load(
+    model: str | Path = EMBEDDED,
+    *,
+    offline: bool = False,
+    device: torch.device | None = None,
+    wants: Wants | None = None,
+    lora: Given = (),
+) -> Loaded:
+    """Find a model, build the system it describes and fill it.
+
+    model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors
+    file, the `generator.zip` of manga-colorization-v2, a folder with a model.safetensors, or
+    OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a Path is always local. offline: use no network.
+    device: where to put it; None is the CPU. wants: what to know of a latent system. lora: the path of an
+    adapter, or pairs of path and weight, see `adapters.stacked`.
+
+    Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit
+    its recipe, or holds weights that are not finite.
+    """
+    found = find(model, offline)
+    with resources.as_file(found.file) as path:
+        header, usual, recipe, colorizer = _opened(path, found, wants or Wants(), offline)
+    own = {name: text for name, text in header.items() if name not in RESERVED}
+    placed = colorizer.to(device) if device else colorizer
+    loaded = Loaded(recipe, placed, found.source, {**usual, **found.facts, **own}, notice=found.notice)
+    return adapters.stacked(loaded, lora) if lora else loaded
+
+
+def _opened(
+    path: Path, found: Found, wants: Wants, offline: bool
+) -> tuple[Mapping[str, str], dict[str, str], Recipe, Colorizer]:
+    """The words of a file, what is usual of its kind, its recipe, and its system filled."""
+    if foreigner := checkpoint.published(path):
+        return {}, {}, *checkpoint.opened(path, foreigner)
+    header, weights = weights_io.read(path)
+    if not published.is_published(weights):
+        recipe = _recipe(path, header)
+        return header, {}, recipe, _filled(path.name, recipe, weights)
+    told = _recipe(path, header) if _describes(path, header) else None
+    if not wants.predicts and told is None:
+        wants = replace(wants, predicts=hub.predicts(found.sha256))
+    usual = {} if told else {"license": published.LICENSE}  # of all who publish such files
+    return header, usual, *published.opened(path, told, weights, wants, offline)
+
+
+def hollow(recipe: Recipe, most: int = BLOCKS) -> Colorizer:
+    """Build a system on the meta device: its weights have names and shapes, but take no memory.
+
+    most: blocks of its network. Raises ColorizeError (wrong usage) if no system can be built.
+    """
+    blocks, steps = sum(recipe.denoiser.net.blocks), recipe.schedule.steps
+    within("the number of blocks", blocks, 1, most)
+    within("schedule.steps", steps, 1, STEPS)
+    try:
+        with torch.device("meta"), weights_io.Hollow():
+            return recipe.build()
+    except MISTAKES as error:
+        raise ColorizeError(
+            f"no network can be built of these values: {error}",
+            "begin with the recipe's own values, and change one at a time",
+            code=2,
+        ) from error
+
+
+def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:
+    """Build the recipe that a file names, with the values that it names."""
+    data, version = _description(path, header), header.get("version", "unknown")
+    try:
+        return overrides.from_dict(recipes.find(data["name"]), data)
+    except ColorizeError as error:
+        raise refused(
+            path.name,
+            f"was saved by colorize {version}, and {__version__} does not understand it: {error.message}",
+            "install the version that saved it, or a newer one",
+        ) from error
+    except MISTAKES as error:
+        raise refused(path.name, "has a damaged description", AGAIN) from error
+
+
+def _describes(path: Path, header: Mapping[str, str]) -> bool:
+    """Whether a file of the published layout comes with a description that is ours."""
+    if "config" in header:
+        return True
+    try:
+        beside = json.loads(path.with_name(hub.CONFIG).read_text("utf-8"))
+    except (OSError, *MISTAKES):
+        return False
+    return isinstance(beside, dict) and beside.get("is") == "Recipe"
+
+
+def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
+    """Take the recipe's values from the header, or from config.json if another tool saved the weights."""
+    beside = path.with_name(hub.CONFIG)
+    if header.get("kind", "").startswith("colorize training state"):
+        raise refused(path.name, "is the state of a training run", f"name {hub.WEIGHTS} beside it")
+    if header.get("format") == adapters.FORMAT:
+        base = f"its model is {shown(header.get('base', 'unknown'))}"
+        raise refused(path.name, "is an adapter, not a whole model", f"give it with --lora; {base}")
+    if "config" not in header and not beside.is_file():
+        raise refused(path.name, "does not say what it is", f"put its {hub.CONFIG} beside it")
+    try:
+        data = json.loads(header["config"] if "config" in header else beside.read_text("utf-8"))
+    except (OSError, *MISTAKES) as error:
+        raise refused(path.name, "has a damaged description", AGAIN) from error
+    return dict(data) if isinstance(data, dict) else {}
+
+
+def _filled(file: str, recipe: Recipe, found: Mapping[str, Tensor]) -> Colorizer:
+    """Build a system without memory and give it the tensors, which must be exactly its own."""
+    try:
+        colorizer = hollow(recipe, len(found))
+    except ColorizeError as error:
+        raise refused(file, "describes a network that cannot be", AGAIN) from error
+    weights_io.fill(file, colorizer, found)
+    return colorizer.eval()

@@ -1,0 +1,240 @@
+"""Take the tensors out of a PyTorch checkpoint without running what is in it. Knows nothing of models or recipes."""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import pickletools
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from colorize.checkpoints.weights_io import AGAIN, refused, sniff, unreadable
+from colorize.errors import ColorizeError
+
+LIMIT = 16 * 2**30  # bytes, of all entries together and of all tensors together
+_INDEX = 16 * 2**20  # bytes of the pickle that names the tensors; 100,000 tensors need about this
+_NODES = 1_000_000  # dicts, lists and leaves in that pickle; far more is a bomb of nested references
+_NAME = 1000  # signs of a tensor's dotted name; a longer one runs in a circle
+_DTYPES = {
+    "BFloat16Storage": torch.bfloat16,
+    "BoolStorage": torch.bool,
+    "ByteStorage": torch.uint8,
+    "CharStorage": torch.int8,
+    "ComplexDoubleStorage": torch.complex128,
+    "ComplexFloatStorage": torch.complex64,
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "IntStorage": torch.int32,
+    "LongStorage": torch.int64,
+    "ShortStorage": torch.int16,
+}
+# No honest checkpoint mentions these. Nothing here would call them; the user should know all the same.
+_HARMFUL = {"os", "posix", "nt", "subprocess", "pty", "runpy", "socket", "ctypes"}
+_HARMFUL_BUILTINS = {"eval", "exec", "compile", "open", "__import__"}
+_BUILTINS = ("builtins", "__builtin__", "io", "_io")  # where those are found
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file that `torch.save` wrote, under their dotted names, in its order.
+
+    Only what a state dict is made of is understood: tensors in dicts, lists and tuples. All else is
+    left out, and no code of the file runs. Tensors may share memory, as they did.
+
+    Raises ColorizeError if the file is no such checkpoint, is damaged, holds no tensors, is laid out
+    to exhaust memory, or mentions functions that only harmful files mention.
+    """
+    try:
+        if (kind := sniff(path)) != "zip":
+            old = "it is a bare pickle, as PyTorch wrote before 1.6; save it again with a newer one"
+            hint = old if kind == "pickle" else "name a .pt, .pth, .ckpt or .bin file"
+            raise refused(path.name, "is not a checkpoint as PyTorch writes them", hint)
+        with zipfile.ZipFile(path) as archive:
+            return _Checkpoint(archive, path).tensors()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ColorizeError:
+        raise
+    except Exception as error:  # a file made to confuse can raise anything
+        raise refused(path.name, "is damaged: its tensors cannot be read", AGAIN) from error
+
+
+class _Storage(NamedTuple):
+    """Where the numbers of a tensor lie: an entry of the archive."""
+
+    dtype: torch.dtype
+    key: str
+    amount: int
+
+
+class _Saved(NamedTuple):
+    """A tensor that has not been read yet; what a file says of it may be nonsense."""
+
+    storage: _Storage
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """How many bytes the tensor takes by itself."""
+        return math.prod(self.size) * self.storage.dtype.itemsize
+
+    def check(self) -> None:
+        """Refuse what is not a tensor inside its storage."""
+        numbers = (self.offset, *self.size, *self.stride)
+        if not isinstance(self.storage, _Storage) or len(self.size) != len(self.stride):
+            raise ValueError("not a tensor")
+        if any(type(number) is not int or not 0 <= number < LIMIT for number in numbers):
+            raise ValueError("a size is not a count")
+        last = self.offset + sum((n - 1) * m for n, m in zip(self.size, self.stride, strict=True))
+        if 0 not in self.size and last >= self.storage.amount:
+            raise ValueError("the tensor ends outside its storage")
+
+
+class _Table(dict[object, object]):
+    """An ordered dict, without attributes such as the `_metadata` of a state dict."""
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+class _Inert:
+    """Stands for every class and function that is not known: it takes anything and does nothing."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+    def __setitem__(self, key: object, value: object) -> None:
+        pass
+
+    def append(self, item: object) -> None:
+        pass
+
+    def extend(self, items: object) -> None:
+        pass
+
+    def add(self, item: object) -> None:
+        pass
+
+
+def _tensor(storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> _Saved:
+    return _Saved(storage, offset, tuple(size), tuple(stride))
+
+
+_KNOWN: dict[tuple[str, str], object] = {
+    ("collections", "OrderedDict"): _Table,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds descriptions of tensors, and nothing that is named in the file itself."""
+
+    def find_class(self, module: str, name: str) -> object:
+        """Return one of our own stand-ins; nothing is ever imported."""
+        builtin = module in _BUILTINS and name in _HARMFUL_BUILTINS
+        if builtin or module.partition(".")[0] in _HARMFUL:
+            raise ColorizeError(
+                f"the file would run `{module}.{name}` if PyTorch opened it, as only harmful files do",
+                "delete it; nothing of it was run here",
+            )
+        if module == "torch" and name in _DTYPES:
+            return _DTYPES[name]
+        if module.startswith("torch._") and "rebuild" in name and (module, name) not in _KNOWN:
+            raise ColorizeError(
+                f"the file holds tensors of a kind that is not understood (`{name}`)",
+                "save it again as a plain state dict of dense float tensors",
+            )
+        return _KNOWN.get((module, name), _Inert)
+
+    def persistent_load(self, pid: object) -> _Storage:
+        """Describe a storage: ("storage", its class, its entry, its device, its count of numbers)."""
+        match pid:
+            case ("storage", torch.dtype() as dtype, str(key), str(), int(count), *_):
+                return _Storage(dtype, key, count)
+        raise ValueError("not a storage")
+
+
+class _Checkpoint:
+    """An open archive whose entries have been checked before any is read."""
+
+    def __init__(self, archive: zipfile.ZipFile, path: Path) -> None:
+        self.archive, self.name = archive, path.name
+        self.entries = {info.filename: info for info in archive.infolist()}
+        infos = archive.infolist()
+        total = sum(info.file_size for info in infos)
+        self._refuse(total > LIMIT, f"declares more than {LIMIT / 2**30:g} GiB")
+        packed = any(info.compress_type != zipfile.ZIP_STORED for info in infos)
+        self._refuse(packed, "is compressed, which PyTorch never does")
+        doubled = len(self.entries) != len(infos) or total > path.stat().st_size
+        self._refuse(doubled, "holds entries that overlap")
+        paths = [PurePosixPath(name) for name in self.entries]
+        strange = any(p.is_absolute() or ".." in p.parts or "\\" in str(p) for p in paths)
+        self._refuse(strange, "names entries outside itself")
+        indexes = [p for p in paths if p.name == "data.pkl" and len(p.parts) == 2]
+        self._refuse(len(indexes) != 1, "is a zip file, but not one that `torch.save` wrote")
+        self.root = indexes[0].parent
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Read every tensor that can be reached from the top."""
+        order = self.entries.get(f"{self.root}/byteorder")
+        big = order is not None and self.archive.read(order) == b"big"
+        self._refuse(big, "was written by a big-endian machine")
+        found = self._named(self._index())
+        self._refuse(not found, "holds no dict of tensors; it may be a whole model, as a pickle")
+        for saved in found.values():
+            saved.check()
+        huge = sum(saved.length for saved in found.values()) > LIMIT
+        self._refuse(huge, f"declares tensors of more than {LIMIT / 2**30:g} GiB")
+        flat = {storage: self._read(storage) for storage in {s.storage for s in found.values()}}
+        return {name: flat[s.storage].as_strided(s.size, s.stride, s.offset).contiguous() for name, s in found.items()}
+
+    def _index(self) -> object:
+        entry = f"{self.root}/data.pkl"
+        self._refuse(self.entries[entry].file_size > _INDEX, "has too long an index")
+        data = self.archive.read(entry)
+        for code, argument, _ in pickletools.genops(data):
+            wild = isinstance(argument, int) and "PUT" in code.name and argument > len(data)
+            self._refuse(wild, "is laid out to exhaust memory")  # by a table of that length
+        return _Unpickler(io.BytesIO(data)).load()
+
+    def _named(self, tree: object) -> dict[str, _Saved]:
+        """Walk dicts, lists and tuples in their order; the way to a tensor is its name."""
+        found: dict[str, _Saved] = {}
+        stack, seen = [("", tree)], 0
+        while stack:
+            name, node = stack.pop()
+            if isinstance(node, _Saved):
+                self._refuse(name in found, f"names two tensors `{name}`")
+                found[name] = node
+            elif isinstance(node, dict | list | tuple):
+                seen += len(node)
+                self._refuse(seen > _NODES, "has too many parts")
+                self._refuse(len(name) > _NAME, "is nested too deeply")
+                items = node.items() if isinstance(node, dict) else enumerate(node)
+                parts = [(f"{name}.{key}" if name else str(key), value) for key, value in items]
+                stack += reversed(parts)
+        return found
+
+    def _read(self, storage: _Storage) -> Tensor:
+        """Read the numbers of a storage: (count,)."""
+        info = self.entries[f"{self.root}/data/{storage.key}"]
+        differs = info.file_size != storage.amount * storage.dtype.itemsize
+        self._refuse(differs, f"is damaged: `{info.filename}` has another size")
+        if not storage.amount:
+            return torch.empty(0, dtype=storage.dtype)
+        return torch.frombuffer(bytearray(self.archive.read(info)), dtype=storage.dtype)
+
+    def _refuse(self, wrong: bool, why: str) -> None:
+        if wrong:
+            raise refused(self.name, why, "ask its author for a safetensors file")

@@ -1,0 +1,292 @@
+"""Read and write safetensors files, and fill a module. Knows nothing of recipes, or of where files come from."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from colorize.errors import ColorizeError
+from colorize.images.files import atomic, shown
+
+AGAIN = "fetch or save it again"
+_PICKLE = (
+    "is a PyTorch file (a pickle), which can hide a program that runs when it is opened; it was not opened",
+    "ask its author for a .safetensors file that colorize wrote, or train a model of your own: `colorize train`",
+)
+_NOT_WEIGHTS = {
+    "zip": _PICKLE,
+    "pickle": _PICKLE,
+    "empty": ("is empty", AGAIN),
+    "page": ("is a web page, not a model", "fetch the file itself, such as its `resolve` address"),
+    "pointer": ("is only a Git LFS pointer, not the weights", "run `git lfs pull` in its folder"),
+    "other": ("is not a safetensors file", "name a .safetensors file that colorize wrote"),
+}
+_KINDS = {  # what the format calls the numbers that weights and moments are made of
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+_FILLS = ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "xavier_uniform_")
+
+
+def sniff(path: Path) -> str:
+    """Tell by its first bytes what a file is.
+
+    One of safetensors, zip (what PyTorch writes), pickle, page (HTML), pointer (Git LFS), empty, other.
+    Raises OSError if it cannot be opened.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(64)
+    if not start:
+        return "empty"
+    if start[8:9] == b"{":  # after the length of the header, whose bytes may look like anything
+        return "safetensors"
+    if start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5"):
+        return "pickle"
+    signs = {b"PK\3\4": "zip", b"PK\5\6": "zip", b"<": "page", b"version https://git-lfs": "pointer"}
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return next((kind for sign, kind in signs.items() if text.startswith(sign)), "other")
+
+
+def read(path: Path) -> tuple[dict[str, str], Mapping[str, Tensor]]:
+    """Return the header's words and the tensors, which still lie in the file, see `Mapped`.
+
+    Raises ColorizeError if it cannot be read, is cut short, or is something else, such as a pickle.
+    """
+    try:
+        if (kind := sniff(path)) != "safetensors":
+            raise refused(path.name, *_NOT_WEIGHTS[kind])
+        found = Mapped(path)
+        return found.words, found
+    except SafetensorError as error:
+        raise refused(path.name, "is cut short or damaged", AGAIN) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> None:
+    """Write tensors and the header's words, whole or not at all, even if the power fails.
+
+    One tensor at a time is brought to the processor. The library's own writer would leave a file
+    that only its owner can read and, when it is killed, one under a name that nobody knows.
+    Raises ColorizeError if the path cannot be written.
+    """
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # aligned
+    header: dict[str, object] = {"__metadata__": dict(words)}
+    end = 0
+    for name in order:
+        value, begin = tensors[name], end
+        end += value.numel() * value.element_size()
+        kind, shape = _KINDS[value.dtype], list(value.shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        stream.write(struct.pack("<Q", len(text)) + text)
+        for name in order:
+            flat = tensors[name].detach().cpu().contiguous().reshape(-1)
+            stream.write(flat.view(torch.uint8).numpy().data)
+    _keep_name(path.parent)
+
+
+def _keep_name(folder: Path) -> None:
+    """Bring the new name to the disk, too; systems that cannot open folders do that themselves."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def fill(file: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a module on the meta device its weights: these tensors, copied one by one, and exactly these.
+
+    Numbers become those of the module (float32 if nothing else was asked of it), convolutions channels-last.
+    Raises ColorizeError for names, shapes and kinds of numbers that differ, and for weights that are not
+    finite.
+    """
+    _check(file, module, tensors)
+    own = {}
+    for name, like in module.state_dict().items():
+        own[name] = _own(tensors[name], like)
+        check_finite(file, name, own[name])
+    module.load_state_dict(own, assign=True)
+
+
+def lend(file: str, module: nn.Module, tensors: Mapping[str, Tensor], *, known: bool = False) -> None:
+    """Give a module the very tensors of a mapped file, of which memory holds only what is in use.
+
+    Those of other numbers than the module's, and convolutions, are copied. known: they were checked before.
+    Giving them again lets go of what was read. Raises ColorizeError as `fill` does.
+    """
+    if not known:
+        _check(file, module, tensors)
+        for name in module.state_dict():
+            check_finite(file, name, tensors[name])
+    own = {}
+    for name, like in module.state_dict().items():
+        value = tensors[name]
+        mapped = value.dtype == like.dtype and value.dim() != 4
+        own[name] = value if mapped else _own(value, like)
+    module.load_state_dict(own, assign=True)
+
+
+def _check(file: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse names, shapes and kinds of numbers other than a module's."""
+    wanted = module.state_dict()
+    way_out = "it was changed, or saved by another version of colorize"
+    for name, like in wanted.items():
+        if name not in tensors:
+            raise refused(file, f"lacks the tensor `{name}`", way_out)
+        found, needed = _described(tensors[name]), _described(like)
+        if found != needed:
+            raise refused(file, f"holds `{name}` as {found}; the recipe needs {needed}", way_out)
+    if extra := [name for name in tensors if name not in wanted]:
+        raise refused(file, f"holds `{extra[0]}`, which the recipe does not have", way_out)
+
+
+def check_finite(file: str, name: str, value: Tensor) -> None:
+    """Raise ColorizeError if a weight is infinite or not a number."""
+    if not value.is_floating_point() or not value.numel():
+        return
+    laid = value.movedim(1, -1) if value.dim() == 4 and not value.is_contiguous() else value
+    low, high = laid.aminmax()  # not a number if any is; much faster than to ask each
+    if not (low.isfinite() and high.isfinite()):
+        why = f"would be useless: not all of its weights `{name}` are finite numbers"
+        raise refused(file, why, "training failed (lower its lr), or float16 is too small for them")
+
+
+def refused(file: str, why: str, hint: str) -> ColorizeError:
+    """Return the error "`file` is ..."."""
+    return ColorizeError(f"`{shown(file)}` {why}", hint)
+
+
+def unreadable(path: Path, error: OSError) -> ColorizeError:
+    """Return the error of a file that the system does not give."""
+    why = f"cannot be read: {error.strerror or error}"
+    return refused(str(path), why, "check the path and its permissions")
+
+
+class Hollow(TorchFunctionMode):
+    """While this is on, new weights on the meta device get their shape, but nothing fills them.
+
+    There, random normal numbers would import much of torch.compile, which takes 1 s.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Replace what fills meta tensors by what leaves them alone; all else is as ever."""
+        named = kwargs or {}
+        target = args[0] if args else named.get("tensor")
+        fills = getattr(func, "__name__", "") in _FILLS
+        if fills and isinstance(target, Tensor) and target.is_meta:
+            return target
+        return func(*args, **named)
+
+
+def _described(value: Tensor) -> str:
+    """A shape and, if it is unusual, the kind of numbers."""
+    shape = " x ".join(map(str, value.shape)) or "a single number"
+    return shape if value.is_floating_point() else f"{shape} ({value.dtype})"
+
+
+def _own(value: Tensor, like: Tensor) -> Tensor:
+    """Copy a tensor out of the mapped file, which could change or vanish, in the layout we compute in."""
+    layout = torch.channels_last if value.dim() == 4 else torch.contiguous_format
+    return value.to(like.dtype, copy=True, memory_format=layout)
+
+
+WINDOW = 2**28  # bytes of tensors to give out before the file is mapped anew
+
+
+class Mapped(Mapping[str, Tensor]):
+    """The tensors of a safetensors file by name; each lies in the file, and is gone with it if it changes.
+
+    What was read of a mapped file counts as memory of this process for as long as the mapping lives. So
+    the file is mapped anew now and then, which lets go of tensors that nobody kept: copied one by one, a
+    file takes up what the copies do and hardly more.
+
+    Raises OSError and SafetensorError like the library, and ColorizeError where the file became another.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._map()
+        self._mark = self._marked()
+        self._names = dict.fromkeys(self._file.keys())
+        self.words: dict[str, str] = self._file.metadata() or {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a tensor that lies in the file."""
+        if name not in self._names:
+            raise KeyError(name)
+        if self._given > WINDOW:
+            self._map()
+            if self._marked() != self._mark:
+                raise ColorizeError(f"`{shown(self._path.name)}` changed while it was read", "try again")
+        value: Tensor = self._file.get_tensor(name)
+        self._given += value.nbytes
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def _map(self) -> None:
+        self._file: Any = safe_open(self._path, framework="pt")
+        self._given = 0
+
+    def _marked(self) -> tuple[int, ...]:
+        """What tells this file from another of its name."""
+        known = self._path.stat()
+        return known.st_ino, known.st_size, known.st_mtime_ns
+
+
+class Chosen(Mapping[str, Tensor]):
+    """Some tensors of others under names of their own, still not in memory before they are asked for.
+
+    names: those of the others by the new ones.
+    """
+
+    def __init__(self, others: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
+        self._others, self._names = others, names
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a tensor."""
+        return self._others[self._names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def below(found: Mapping[str, Tensor], prefix: str) -> Mapping[str, Tensor]:
+    """Return the tensors whose names begin so, without that beginning."""
+    names = {name.removeprefix(prefix): name for name in found if name.startswith(prefix)}
+    return Chosen(found, names)

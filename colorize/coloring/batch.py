@@ -1,0 +1,260 @@
+"""Walk drawings of one size from noise to color, and lay the colors on the originals. Knows nothing of files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from colorize.checkpoints.model_files import Loaded
+from colorize.coloring.inputs import Frame, Kind, shrunk
+from colorize.coloring.options import Job, Options, sampling
+from colorize.coloring.provenance import told
+from colorize.colorize_diffusion import job_inputs
+from colorize.diffusion.samplers import State
+from colorize.errors import ColorizeError
+from colorize.hints import Hints
+from colorize.images import finish, layers
+from colorize.images.exif_text import MARK
+from colorize.images.finish import Touch
+from colorize.images.image import Picture
+from colorize.images.layers import Layer
+from colorize.networks import devices
+
+FILM = 512  # pixels of the longer side of a film's frames; GIFs of more grow huge
+BATCH = {"cuda": 8}  # rows at once; elsewhere 1, as fast per picture and with the least memory
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A result, and how it was made.
+
+    picture: of the drawing's size, depth and alpha; its text "colorize" holds `meta` as JSON.
+    kind: what the drawing was taken for. seed, variation: they give this picture again. seconds:
+    its share of the time. calls: of the network. frames, layers: of the film and the picture, if wanted.
+    """
+
+    picture: Picture
+    kind: Kind
+    seed: int
+    variation: int
+    seconds: float
+    calls: int
+    notes: tuple[str, ...]
+    meta: dict[str, object]
+    frames: tuple[Picture, ...] = ()
+    layers: tuple[Layer, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the walk is done, which is this share of one drawing's work."""
+
+    share: float
+
+
+@dataclass
+class Task:
+    """A job under way, or a panel of one. guidance: by hint. seconds: since it was taken up, but for the walk.
+
+    share: of its job's work.
+    """
+
+    job: Job
+    frame: Frame
+    guidance: dict[str, float]
+    seconds: float
+    share: float = 1.0
+    done: list[Painted] = field(default_factory=list)
+    error: ColorizeError | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Tasks of equal keys fit into one batch: equal hints of equal sizes, guided alike."""
+        shapes = ((name, value.shape) for name, value in self.frame.hints.items())
+        return *shapes, *self.guidance.items()
+
+
+Row = tuple[Task, int]  # a task, and which of its variations
+
+
+def seed_of(seed: int, drawing: Picture, variation: int) -> int:
+    """Return the seed of a picture's noise: 63 bits of BLAKE2b over seed, variation and pixels.
+
+    So a picture depends neither on its name nor on the others of its batch, nor on their order.
+    """
+    shape = drawing.pixels.shape
+    digest = hashlib.blake2b(f"{seed} {variation} {shape}".encode(), digest_size=8)
+    for plane in (drawing.pixels, drawing.alpha):
+        if plane is not None:
+            digest.update(np.ascontiguousarray(plane).data)
+    return int.from_bytes(digest.digest(), "big") >> 1
+
+
+class Easel:
+    """A model, settled options, and where and how precisely it computes."""
+
+    def __init__(self, loaded: Loaded, options: Options) -> None:
+        self.model = loaded
+        self.colorizer = loaded.colorizer.eval()
+        self.options, self.sampling = options, sampling(loaded.recipe, options)
+        self.device = self.colorizer.device
+        self.dtype = devices.precision(options.precision, self.device)
+        self.batch = options.batch or BATCH.get(self.device.type, 1)
+
+    def paint(self, tasks: Sequence[Task]) -> Iterator[Step]:
+        """Fill in `done` or `error` of tasks of one key, `batch` rows at a time."""
+        rows = [(task, at) for task in tasks for at in range(self.options.variations)]
+        while rows:
+            chunk, rows = rows[: self.batch], rows[self.batch :]
+            yield from self._attempt([row for row in chunk if row[0].error is None])
+
+    def _attempt(self, rows: Sequence[Row]) -> Iterator[Step]:
+        """Paint rows at once or, if that fails, one by one: the error may concern one alone."""
+        if not rows:
+            return
+        try:
+            yield from self._walk(rows)
+            return
+        except ColorizeError as error:
+            trouble = error
+        except RuntimeError as error:  # of which running out of memory is one
+            if "memory" not in str(error):
+                raise
+            trouble = self._too_large(rows)
+        if len(rows) == 1:
+            rows[0][0].error = trouble
+            return
+        for row in rows:
+            yield from self._attempt([row])
+
+    def _too_large(self, rows: Sequence[Row]) -> ColorizeError:
+        """Take less at once from now on."""
+        self.batch = 1
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        height, width = rows[0][0].frame.hints.size
+        return ColorizeError(
+            f"the memory does not hold this picture, {width} x {height} pixels inside the model",
+            "give a smaller --size, or --device cpu",
+        )
+
+    def _walk(self, rows: Sequence[Row]) -> Iterator[Step]:
+        begin, options = time.perf_counter(), self.options
+        frames: list[list[Picture]] = [[] for _ in rows]
+        seeds = [self._seed(task.frame.original, at) for task, at in rows]
+        hints = _joined([task.frame.hints for task, _ in rows]).to(self.device)
+        strength = dict(options.strength)
+        if "hints" not in hints:
+            strength.pop("hints", None)  # they lie on other panels of the page
+        weights = rows[0][0].guidance, strength
+        walk = self.colorizer.walk(hints, self.sampling, seeds, *weights, options.manner)
+        with self._counted() as calls:
+            while state := self._next(walk):
+                last = state
+                if options.film:
+                    self._expose(frames, rows, state, hints)
+                work = sum(task.share for task, _ in rows)
+                yield Step(work / (self.sampling.steps * options.variations))
+        colors = self._decoded(last.x, hints)
+        share = (time.perf_counter() - begin) / len(rows)
+        for (task, at), color, film in zip(rows, colors, frames, strict=True):
+            self._settle(task, at, color, share, calls[0], tuple(film))
+
+    def _seed(self, drawing: Picture, variation: int) -> int:
+        """The seed of a row; 0 asks a system that can tell for the likeliest picture."""
+        if self.colorizer.likeliest and not (self.options.seed or variation):
+            return 0
+        seed = seed_of(self.options.seed, drawing, variation)
+        if not self.colorizer.likeliest:
+            return seed
+        # The lowest bits choose a remembered picture, the same one for all panels of a page.
+        return (seed & -8) | ((self.options.seed + variation) & 7)
+
+    def _next(self, walk: Iterator[State]) -> State | None:
+        """The next state; the modes must not stay on while a generator waits."""
+        dtype = self.dtype or torch.float32
+        on = self.dtype is not None and not self.colorizer.full_precision
+        with torch.inference_mode(), torch.autocast(self.device.type, dtype, enabled=on):
+            return next(walk, None)
+
+    def _decoded(self, x: Tensor, hints: Hints) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Shaded and flat color of every row, each (1, 3, h, w); where flats are not wanted the same twice."""
+        strength, obedient = self.options.strength, self.options.hint_mode == "hard"
+        with torch.inference_mode():
+            decode, flat = self.colorizer.decode, self.options.flat or self.options.layers
+            colors = decode(x.float(), hints, strength, obedient).cpu()
+            plain = decode(x.float(), hints, strength, obedient, flat=True).cpu() if flat else colors
+            return tuple((colors[at : at + 1], plain[at : at + 1]) for at in range(len(colors)))
+
+    @contextmanager
+    def _counted(self) -> Iterator[list[int]]:
+        """Count the calls of the network."""
+        calls = [0]
+
+        def count(*_: object) -> None:
+            calls[0] += 1
+
+        hook = self.colorizer.network.register_forward_hook(count)
+        try:
+            yield calls
+        finally:
+            hook.remove()
+
+    def _expose(self, frames: list[list[Picture]], rows: Sequence[Row], state: State, hints: Hints) -> None:
+        """Add what the model expects now, on a small original, to every row's film."""
+        for film, (task, _), (color, _) in zip(frames, rows, self._decoded(state.x0, hints), strict=True):
+            small, inked = shrunk(task.frame.original, FILM), self.colorizer.inked
+            film.append(laid(small, color, task.frame.kind, inked))
+
+    def _settle(
+        self, task: Task, at: int, color: tuple[Tensor, Tensor], seconds: float, calls: int, film: tuple[Picture, ...]
+    ) -> None:
+        begin, frame, options = time.perf_counter(), task.frame, self.options
+        shaded, flat = (job_inputs.cleared(one, frame.hints, options.manner) for one in color)
+        picture, layers = finished(frame, shaded, flat, self.colorizer.inked, options)
+        meta = told(self.model, options, self.sampling, task.job, frame, task.guidance, at)
+        text = {**picture.text, MARK: json.dumps(meta, ensure_ascii=False)}
+        seconds += task.seconds / options.variations + time.perf_counter() - begin
+        task.done.append(
+            Painted(
+                replace(picture, text=text),
+                *(frame.kind, options.seed, at, seconds, calls, frame.notes, meta),
+                *(film, layers),
+            )
+        )
+
+
+def _joined(hints: Sequence[Hints]) -> Hints:
+    """The hints of a batch."""
+    return Hints(**{name: torch.cat([one[name] for one in hints]) for name in hints[0]})
+
+
+def laid(original: Picture, color: Tensor, kind: Kind, inked: bool, touch: Touch | None = None) -> Picture:
+    """Return the original in color, see `finish.onto`."""
+    with torch.inference_mode():
+        return finish.onto(original, color, kind, inked, touch)
+
+
+def finished(
+    frame: Frame, color: Tensor, flat: Tensor, inked: bool, options: Options
+) -> tuple[Picture, tuple[Layer, ...]]:
+    """Return the finished picture, and its layers from top to bottom if they are wanted.
+
+    color, flat: (1, 3, h, w) in [-1, 1], with shade and without; inked: whether the drawing's ink is in it.
+    See `finish.onto`. Gray panels of a page are shaded also where its line art is to be flat.
+    """
+    if frame.kind == "gray" or not (options.flat or options.layers):
+        return laid(frame.original, color, frame.kind, inked, frame.touch), ()
+    with torch.inference_mode():
+        hints = frame.hints.get("hints") if frame.touch else None
+        sheet = layers.divide(frame.original, color, inked, hints, frame.touch, flat)
+        parts = layers.layers(sheet, options.flat) if options.layers else ()
+        return layers.merged(sheet, options.flat), parts

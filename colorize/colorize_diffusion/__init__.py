@@ -1,0 +1,1 @@
+"""ColorizeDiffusion (Yan et al. 2024, 2025): latent diffusion guided by a reference image."""

@@ -1,0 +1,309 @@
+"""What the latent U-Net is told beside x and t: the house's Cond and what ColorizeDiffusion adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import torch
+from torch import Tensor
+
+from colorize.colorize_diffusion.tokenizer import Prompt
+from colorize.errors import ColorizeError, within
+from colorize.networks.unet import Cond
+
+PLACES = 16  # transformers of the published U-Net: encoder 0-5, middle 6, decoder 7-15
+MIDDLE = (2, 3, 10, 11, 12)  # at half the latent's size: color, say the authors
+LOW = (4, 5, 7, 8, 9)  # at a quarter: semantics
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which half of the tokens a place reads: the first where the mask is above the threshold, else the second.
+
+    mask: (B, 1, h, w) at the latent's size, foreground 1. foreground, background: weights of the halves.
+    merge: share of the second half inside the foreground, 0 to 1. tuned: which halves use their low-rank
+    change of the weights (LoRA, Hu et al. 2022), foreground first, where the network has one.
+    """
+
+    mask: Tensor
+    threshold: float = 0.05
+    foreground: float = 1.0
+    background: float = 1.0
+    merge: float = 0.0
+    tuned: tuple[bool, bool] = (False, True)
+
+
+@dataclass(frozen=True)
+class Window:
+    """When tokens count, in shares of the way from noise (0) to picture (1): within start..end, outside the pause."""
+
+    start: float = 0.0
+    end: float = 1.0
+    pause: tuple[float, float] = (-0.05, -0.05)
+
+    def __call__(self, way: Tensor) -> Tensor:
+        """Return 1 where tokens count and 0 where not: shape of way, (B,)."""
+        inside = (way >= self.start) & (way <= self.end)
+        paused = (way >= self.pause[0]) & (way <= self.pause[1])
+        return (inside & ~paused).float()
+
+
+@dataclass(frozen=True)
+class Injection:
+    """Another picture whose self-attention the places also read (reference-only attention).
+
+    noised: whole index (B,), 0 to 999, into the noise table -> that picture's latent with so much noise,
+    (B or 1, C, h, w).
+    maps: its sketch maps. own: (B, 1, 1), the share of plain self-attention, None for none. start: from
+    which share of the way on, 0 to 1.
+    """
+
+    noised: Callable[[Tensor], Tensor]
+    maps: tuple[Tensor, ...] = ()
+    own: Tensor | None = None
+    start: float = 0.0
+
+
+@dataclass
+class Memory:
+    """What every place's self-attention looked at, (B, N, C) each: being written, or read again."""
+
+    states: list[Tensor] = field(default_factory=list)
+    writing: bool = True
+    own: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class LatentCond(Cond):
+    """A Cond for the latent U-Net: tokens (B, N, T) and the sketch's five maps; there is no stack.
+
+    places: one weight of the tokens per transformer: encoder, middle, decoder; empty is 1 each.
+    split: read two halves of the tokens by a mask. background, style: what version 2's encoders say, one
+    per output block, the coarsest first; background needs split. window: when tokens count.
+    """
+
+    places: tuple[float, ...] = ()
+    split: Split | None = None
+    background: tuple[Tensor, ...] = ()
+    style: tuple[Tensor, ...] = ()
+    window: Window | None = None
+    injection: Injection | None = None
+    memory: Memory | None = None
+
+    def __post_init__(self) -> None:
+        if self.places and len(self.places) != PLACES:
+            raise ColorizeError(
+                f"{len(self.places)} weights were given for the {PLACES} places where tokens are read",
+                f"give {PLACES} numbers, or none",
+                code=2,
+            )
+
+    @staticmethod
+    def of(cond: Cond) -> LatentCond:
+        """Return any Cond as one of these."""
+        if isinstance(cond, LatentCond):
+            return cond
+        return LatentCond(**{entry.name: getattr(cond, entry.name) for entry in fields(cond)})
+
+    def at(self, way: Tensor) -> LatentCond:
+        """Return what holds at a share (B,) of the way from noise to picture."""
+        if self.window is None:
+            return self
+        counts = self.window(way)[:, None, None]
+        return replace(self, token_scale=self.token_scale * counts, window=None)
+
+    def to(self, dtype: torch.dtype) -> LatentCond:
+        """Return the same in another kind of numbers; masks stay as they are."""
+        scale, other = self.token_scale, self.injection
+        if other is not None:
+            own = None if other.own is None else other.own.to(dtype)
+            other = replace(other, maps=_cast(other.maps, dtype), own=own)
+        return replace(
+            self,
+            tokens=None if self.tokens is None else self.tokens.to(dtype),
+            maps=_cast(self.maps, dtype),
+            token_scale=scale.to(dtype) if isinstance(scale, Tensor) else scale,
+            background=_cast(self.background, dtype),
+            style=_cast(self.style, dtype),
+            injection=other,
+        )
+
+    def scale(self, place: int) -> Tensor | float:
+        """Return how much the tokens count at a place: a number or (B, 1, 1)."""
+        return self.token_scale * self.places[place] if self.places else self.token_scale
+
+
+def _cast(values: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    return tuple(value.to(dtype) for value in values)
+
+
+def weights(
+    overall: float = 1.0, encoder: float = 1.0, middle: float = 1.0, low: float = 1.0, compat: bool = False
+) -> tuple[float, ...]:
+    """Return the weight of the tokens at each of the 16 places.
+
+    Places at half the latent's size follow `middle`, those at a quarter `low`, the two first `encoder`,
+    and all of them `overall`. compat: as published, where the coarsest place and the last three of the
+    decoder stay at 1 whatever is asked.
+    """
+    chosen = [overall] * PLACES
+    for places, weight in (((0, 1), encoder), (MIDDLE, middle), (LOW, low)):
+        for place in places:
+            chosen[place] = overall * weight
+    if compat:
+        for place in (6, 13, 14, 15):
+            chosen[place] = 1.0
+    return tuple(chosen)
+
+
+def joined(conds: Sequence[LatentCond], rows: int) -> LatentCond:
+    """Join conditions of `rows` pictures each into one of all their rows, so that one call answers them all.
+
+    All must be of the same kind: as many tokens and maps, the same split, window and injection but for
+    their rows. Raises ValueError for others.
+    """
+    first = conds[0]
+    scales = [torch.as_tensor(cond.token_scale).reshape(-1, 1, 1) for cond in conds]
+    like = next((cond.tokens for cond in conds if cond.tokens is not None), None)
+    full = [scale.to(like).expand(rows, 1, 1) if like is not None else scale for scale in scales]
+    return replace(
+        first,
+        tokens=_stacked([() if c.tokens is None else (c.tokens,) for c in conds], rows)[0]
+        if like is not None
+        else None,
+        maps=_stacked([cond.maps for cond in conds], rows),
+        token_scale=torch.cat(full) if like is not None else first.token_scale,
+        background=_stacked([cond.background for cond in conds], rows),
+        style=_stacked([cond.style for cond in conds], rows),
+        split=_split(conds, rows),
+        injection=_injection(conds, rows),
+    )
+
+
+def _stacked(parts: Sequence[tuple[Tensor, ...]], rows: int) -> tuple[Tensor, ...]:
+    """Join the k-th tensors of all, each brought to `rows` rows."""
+    return tuple(
+        torch.cat([value.expand(rows, *value.shape[1:]) for value in same]) for same in zip(*parts, strict=True)
+    )
+
+
+def _split(conds: Sequence[LatentCond], rows: int) -> Split | None:
+    splits = [cond.split for cond in conds if cond.split is not None]
+    if not splits:
+        return None
+    (masks,) = _stacked([(split.mask,) for split in splits], rows)
+    return replace(splits[0], mask=masks)
+
+
+def _injection(conds: Sequence[LatentCond], rows: int) -> Injection | None:
+    given = [cond.injection for cond in conds if cond.injection is not None]
+    if not given:
+        return None
+    own = [0.0 if one.own is None else one.own for one in given]
+    like = given[0].maps[0] if given[0].maps else torch.zeros(())
+    full = [torch.as_tensor(share).to(like).reshape(-1, 1, 1).expand(rows, 1, 1) for share in own]
+    maps = _stacked([one.maps for one in given], rows)
+    return replace(given[0], maps=maps, own=torch.cat(full))
+
+
+def _number(name: str, value: float, low: float, high: float) -> None:
+    within(name, value, low, high, f"it goes from {low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class Levels:
+    """How much the tokens count: overall, and in the places of the encoder, the middle sizes and the low ones.
+
+    places: all 16 at once, which replaces the others; see `cond.weights`.
+    """
+
+    overall: float = 1.0
+    encoder: float = 1.0
+    middle: float = 1.0
+    low: float = 1.0
+    places: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("overall", "encoder", "middle", "low"):
+            _number(f"the weight of the reference ({name})", getattr(self, name), 0, 2)
+        if self.places and len(self.places) != PLACES:
+            raise ColorizeError(
+                f"{len(self.places)} weights were given for {PLACES} places",
+                f"give {PLACES} numbers, in the order encoder, middle, decoder",
+                code=2,
+            )
+        for place, weight in enumerate(self.places):
+            _number(f"the weight of the reference at place {place}", weight, 0, 2)
+
+
+@dataclass(frozen=True)
+class Echo:
+    """Let self-attention look at the noised reference, too (reference-only attention).
+
+    start: from which share of the way on. lines, own: fidelity to the sketch and to the picture itself,
+    0 to 1, see section "Attention injection" of the guide.
+    """
+
+    start: float = 0.0
+    lines: float = 0.0
+    own: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("start", "lines", "own"):
+            _number(f"injection.{name}", getattr(self, name), 0, 1)
+
+
+@dataclass(frozen=True)
+class Halves:
+    """How figure and background are told apart, where masks or a background are given.
+
+    drawing, reference: what counts as figure, the threshold of each mask, 0 to 1. figure, background:
+    weights of the two. merge: share of the background's colors in the figure. factor: how strongly version
+    2's background encoder speaks. tuned: whether the figure's low-rank change is on, too. style: let
+    version 2's style encoder see the reference. clear: make what surrounds the figure white in the end.
+    """
+
+    drawing: float = 0.05
+    reference: float = 0.5
+    figure: float = 1.0
+    background: float = 1.0
+    merge: float = 0.0
+    factor: float = 1.0
+    tuned: bool = False
+    style: bool = False
+    clear: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("drawing", "reference", "merge"):
+            _number(f"halves.{name}", getattr(self, name), 0, 1)
+        for name in ("figure", "background", "factor"):
+            _number(f"halves.{name}", getattr(self, name), 0, 3)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """Every knob of a latent system; the defaults are what it was trained with.
+
+    margin: width of the white canvas that references lie on, in their own widths, 1 to 2. window: when
+    the reference counts. prompts: edits of the reference by words, in their order. skip: blocks of the text
+    tower to leave out. compat: keep the published program's own ways where they change results: four
+    places ignore their weight, thresholds are told to the figure's tokens, too, and texts skip a block.
+    """
+
+    levels: Levels = Levels()
+    margin: float = 1.0
+    window: Window | None = None
+    echo: Echo | None = None
+    halves: Halves = Halves()
+    prompts: tuple[Prompt, ...] = ()
+    skip: int = 0
+    compat: bool = False
+
+    def __post_init__(self) -> None:
+        _number("the margin of references", self.margin, 1, 2)
+        if self.skip not in (0, 1):
+            raise ColorizeError(f"{self.skip} text blocks cannot be left out", "0 or 1", code=2)
+        if self.window is not None:
+            _number("the start of the reference's window", self.window.start, 0, 1)
+            _number("the end of the reference's window", self.window.end, 0, 1)

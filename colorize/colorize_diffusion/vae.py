@@ -1,0 +1,195 @@
+"""The autoencoder between pictures and latents (Rombach et al. 2022), with the names of its published tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorize.networks.layers import Up
+
+SCALE = 0.18215  # latents are multiplied by it, so that they are about as wide as noise
+
+
+@dataclass(frozen=True)
+class VAESpec:
+    """The numbers of the autoencoder. widths: channels per level, finest first; each level but the last halves.
+
+    blocks: residual blocks a level on the way down; one more on the way up. channels: of a latent.
+    """
+
+    widths: tuple[int, ...] = (128, 256, 512, 512)
+    blocks: int = 2
+    channels: int = 4
+
+    def build(self) -> VAE:
+        """Make the autoencoder."""
+        return VAE(self)
+
+
+def _norm(width: int) -> nn.GroupNorm:
+    return nn.GroupNorm(32, width, eps=1e-6)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around a skip."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = _norm(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.norm2, self.conv2 = _norm(outputs), nn.Conv2d(outputs, outputs, 3, padding=1)
+        if inputs != outputs:
+            self.nin_shortcut = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        h = self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
+        out: Tensor = h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        return out
+
+
+class Attention(nn.Module):
+    """Self-attention of one head over all cells of a map."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = _norm(width)
+        self.q, self.k, self.v = (nn.Conv2d(width, width, 1) for _ in range(3))
+        self.proj_out = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same."""
+        h = self.norm(x)
+        q, k, v = (layer(h).flatten(2).mT[:, None] for layer in (self.q, self.k, self.v))
+        h = F.scaled_dot_product_attention(q, k, v)[:, 0].mT.reshape(x.shape)
+        out: Tensor = x + self.proj_out(h)
+        return out
+
+
+class Halve(nn.Module):
+    """A 3x3 convolution of stride 2 over a map with one more row below and column at the right."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H/2, W/2)."""
+        out: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
+        return out
+
+
+class Middle(nn.Module):
+    """Two residual blocks around self-attention."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.block_1, self.attn_1 = Residual(width, width), Attention(width)
+        self.block_2 = Residual(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same."""
+        out: Tensor = self.block_2(self.attn_1(self.block_1(x)))
+        return out
+
+
+class Level(nn.Module):
+    """Residual blocks at one size, and the change to the next size under its published name, if there is one."""
+
+    def __init__(self, inputs: int, outputs: int, blocks: int, change: str = "") -> None:
+        super().__init__()
+        widths = [inputs, *[outputs] * blocks]
+        self.block = nn.ModuleList([Residual(a, b) for a, b in pairwise(widths)])
+        self.change = change
+        if change:
+            self.add_module(change, (Halve if change == "downsample" else Up)(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pass a map."""
+        for block in self.block:
+            x = block(x)
+        out: Tensor = self.get_submodule(self.change)(x) if self.change else x
+        return out
+
+
+class Encoder(nn.Module):
+    """Pictures (B, 3, H, W) into (B, 2 * channels, h, w): means and log variances."""
+
+    def __init__(self, spec: VAESpec) -> None:
+        super().__init__()
+        widths, last = spec.widths, len(spec.widths) - 1
+        self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.down = nn.ModuleList()
+        for level, width in enumerate(widths):
+            before = widths[max(level - 1, 0)]
+            change = "downsample" if level < last else ""
+            self.down.append(Level(before, width, spec.blocks, change))
+        self.mid = Middle(widths[-1])
+        self.norm_out = _norm(widths[-1])
+        self.conv_out = nn.Conv2d(widths[-1], 2 * spec.channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode."""
+        x = self.conv_in(x)
+        for level in self.down:
+            x = level(x)
+        out: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        return out
+
+
+class Decoder(nn.Module):
+    """Latents (B, channels, h, w) into pictures (B, 3, H, W), not clamped."""
+
+    def __init__(self, spec: VAESpec) -> None:
+        super().__init__()
+        widths = spec.widths
+        self.conv_in = nn.Conv2d(spec.channels, widths[-1], 3, padding=1)
+        self.mid = Middle(widths[-1])
+        self.up = nn.ModuleList()  # the finest first, though it is walked from the coarsest
+        for level, width in enumerate(widths):
+            below = widths[min(level + 1, len(widths) - 1)]
+            self.up.append(Level(below, width, spec.blocks + 1, "upsample" if level else ""))
+        self.norm_out = _norm(widths[0])
+        self.conv_out = nn.Conv2d(widths[0], 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Decode."""
+        x = self.mid(self.conv_in(x))
+        for level in reversed(self.up):
+            x = level(x)
+        out: Tensor = self.conv_out(F.silu(self.norm_out(x)))
+        return out
+
+
+class VAE(nn.Module):
+    """Pictures to distributions of latents and back; without the factor SCALE, which is the space's business."""
+
+    def __init__(self, spec: VAESpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.encoder, self.decoder = Encoder(spec), Decoder(spec)
+        self.quant_conv = nn.Conv2d(2 * spec.channels, 2 * spec.channels, 1)
+        self.post_quant_conv = nn.Conv2d(spec.channels, spec.channels, 1)
+
+    @property
+    def stride(self) -> int:
+        """How many pixels share one cell of a latent."""
+        return int(2 ** (len(self.spec.widths) - 1))
+
+    def encode(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance of the latent, (B, channels, h, w) each, of (B, 3, H, W) in [-1, 1]."""
+        mean, spread = self.quant_conv(self.encoder(picture)).chunk(2, dim=1)
+        return mean, spread.clamp(-30, 20)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Return the picture of a latent, (B, 3, H, W) about [-1, 1]."""
+        out: Tensor = self.decoder(self.post_quant_conv(latent))
+        return out
+
+
+def drawn(mean: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
+    """Draw a latent from its distribution: mean, log variance and standard normal noise, all of one shape."""
+    return mean + torch.exp(spread / 2) * noise

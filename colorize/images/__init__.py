@@ -1,0 +1,1 @@
+"""Pictures: files, colors, lines, hints, pages."""

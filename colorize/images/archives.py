@@ -1,0 +1,281 @@
+"""Volumes: comics in zip archives (CBZ), read page by page and written anew. Knows nothing of coloring."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from colorize.errors import ColorizeError
+from colorize.images.files import atomic, shown
+from colorize.images.listing import natural, pictured
+
+OUTSIDE, NESTED = "points out of its archive", "is an archive in an archive"
+LINK, ENCRYPTED = "is a link", "is encrypted"
+ARCHIVES = (".zip", ".cbz", ".cbr", ".7z", ".rar", ".tar", ".tgz", ".gz")
+MOST = 1_000_000  # files of an archive
+LARGEST = 256 * 2**20  # bytes of a picture; it is read as a whole
+SWELLING = 200  # times its own size that an archive may unpack to, if that is more than ...
+HARMLESS = 2**30  # ... so many bytes
+DAMAGE = (BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error)
+
+
+class Reader:
+    """An open archive, or nothing if it cannot be opened any more."""
+
+    def __init__(self, path: Path) -> None:
+        self.infos: dict[str, ZipInfo] = {}
+        self.archive: ZipFile | None = None
+        try:
+            self.archive = ZipFile(path)
+            self.infos = {path: info for path, info, why in listed(self.archive) if not why}
+        except DAMAGE:
+            pass  # each picture of it says so
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.archive is not None:
+            self.archive.close()
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a picture; none if they are damaged, or no longer there."""
+        info = self.infos.get(path)
+        if self.archive is None or info is None:
+            return b""
+        try:
+            with self.archive.open(info) as stream:
+                return stream.read(info.file_size + 1)  # a number, or it unpacks without end
+        except DAMAGE:
+            return b""
+
+
+def opened(file: Path, name: str) -> list[tuple[str, ZipInfo, str]]:
+    """Return what an archive holds, as `listed` tells; ColorizeError for bombs and what is no archive."""
+    try:
+        with ZipFile(file) as archive:
+            check(archive.infolist(), file.stat().st_size, name)
+            return list(listed(archive))
+    except DAMAGE as error:
+        raise damaged(name, error) from error
+
+
+def damaged(name: str, error: Exception) -> ColorizeError:
+    """Return the error of what is no zip archive, or no whole one."""
+    return ColorizeError(
+        f"`{shown(name)}` cannot be read as a zip archive: {shown(str(error))}", "download or make it again"
+    )
+
+
+def check(infos: Sequence[ZipInfo], size: int, name: str) -> None:
+    """Raise ColorizeError for an archive, of so many bytes, that would unpack to far too much."""
+    if len(infos) > MOST:
+        told = f"`{shown(name)}` holds {len(infos)} files"
+        raise ColorizeError(told, f"at most {MOST} are read; make several archives of it")
+    total = sum(info.file_size for info in infos)
+    if total > max(HARMLESS, SWELLING * size):
+        told = f"`{shown(name)}` would unpack to {total >> 20} MiB, {total // size} times its size"
+        raise ColorizeError(told, "no archive of pictures does; do not open it")
+
+
+def listed(archive: ZipFile) -> Iterator[tuple[str, ZipInfo, str]]:
+    """Paths of the pictures in an archive, and why one cannot be used, or ""."""
+    seen: set[str] = set()
+    for info in archive.infolist():
+        path, reason = PurePosixPath(info.filename), refusal(info)
+        if info.is_dir() or not (pictured(path) or reason in (OUTSIDE, NESTED)):
+            continue
+        if not reason and path.as_posix() in seen:
+            reason = "is in its archive twice"
+        seen.add(path.as_posix())
+        yield path.as_posix(), info, reason
+
+
+def refusal(info: ZipInfo) -> str:
+    """Why a file of an archive is not read, or ""."""
+    windows = PureWindowsPath(info.filename)
+    reasons = {
+        OUTSIDE: bool(windows.anchor) or ".." in windows.parts,
+        NESTED: windows.suffix.lower() in ARCHIVES,
+        LINK: stat.S_ISLNK(info.external_attr >> 16),
+        ENCRYPTED: bool(info.flag_bits & 1),
+        "is compressed in a rare way; make the archive with plain zip": info.compress_type
+        not in (ZIP_STORED, ZIP_DEFLATED),  # others unpack without any limit
+        f"has {info.file_size >> 20} MiB, of at most {LARGEST >> 20}": info.file_size > LARGEST,
+    }
+    return next((reason for reason, true in reasons.items() if true), "")
+
+
+CHUNK = 2**20  # bytes of a file to copy at a time
+LONGEST = 2**31  # bytes above which a member needs the larger form of headers
+OTHERS = {  # what else is sold as a comic, by its first bytes
+    b"Rar!": "a RAR archive; unpack it, and zip its pages",
+    b"7z\xbc\xaf": "a 7-Zip archive; unpack it, and zip its pages",
+    b"%PDF": "a PDF; export its pages as pictures, and zip them",
+}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A comic in a zip archive, which is only read.
+
+    pages: the paths of its pictures inside, in reading order. print: tells it from others of other contents.
+    notes: what a user should know of it.
+    """
+
+    path: Path
+    pages: tuple[str, ...]
+    print: str
+    notes: tuple[str, ...] = ()
+
+    def read(self, page: str) -> bytes:
+        """Return the bytes of a page. Raises ColorizeError if they are damaged or cannot be read."""
+        try:
+            with ZipFile(self.path) as archive:
+                info = archive.getinfo(page)
+                if reason := refusal(info):
+                    raise ColorizeError(f"`{self.name(page)}` {reason}", "pack the volume anew")
+                with archive.open(info) as stream:
+                    data = stream.read(info.file_size + 1)
+        except (*DAMAGE, KeyError) as error:
+            raise ColorizeError(
+                f"`{self.name(page)}` is damaged inside its archive: {shown(str(error))}",
+                "download or make the archive again",
+            ) from error
+        if len(data) != info.file_size:
+            raise ColorizeError(f"`{self.name(page)}` has another size than its archive says", "")
+        return data
+
+    def name(self, page: str) -> str:
+        """What messages call a page."""
+        return shown(f"{self.path}/{page}")
+
+
+def open_volume(path: Path) -> Volume:
+    """Look into a volume without reading its pages.
+
+    Raises ColorizeError for what is no zip archive, without pages, protected by a password, or hostile:
+    files outside of it, links, two of one name, or far more content than its size.
+    """
+    try:
+        with path.open("rb") as stream:
+            _recognize(path, stream.read(8))
+        with ZipFile(path) as archive:
+            infos = archive.infolist()
+            check(infos, path.stat().st_size, str(path))
+    except DAMAGE as error:
+        raise damaged(str(path), error) from error
+    files = [info for info in infos if not info.is_dir()]
+    _trust(path, files)
+    pages = [info.filename for info in files if pictured(PurePosixPath(info.filename))]
+    nested = [info.filename for info in files if refusal(info) == NESTED]
+    if not pages:
+        inside = f"; it holds the archive `{shown(nested[0])}`, unpack it first" if nested else ""
+        raise ColorizeError(f"the archive `{shown(path)}` holds no pictures{inside}", "put the pages into it")
+    notes = [f"`{shown(f'{path}/{name}')}` is an archive; it stays as it is" for name in nested[:1]]
+    told = "".join(f"{info.filename}\0{info.CRC}\0{info.file_size}\0" for info in files)
+    mark = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+    pages.sort(key=lambda name: natural(Path(name)))
+    return Volume(path, tuple(pages), mark, tuple(notes))
+
+
+def write_volume(volume: Volume, results: Mapping[str, Path], target: Path) -> list[str]:
+    """Write a volume with other files for some pages, whole or not at all; return what was damaged.
+
+    results: files by the paths of their pages. Pages keep their place, time and, but for the suffix, name;
+    everything else is copied byte for byte. Of a damaged file stays what can be read.
+
+    Raises ColorizeError if it cannot be written, or the volume changed meanwhile.
+    """
+    damaged: list[str] = []
+    if open_volume(volume.path).print != volume.print:
+        raise ColorizeError(f"`{shown(volume.path)}` changed meanwhile", "give the command again")
+    with atomic(target) as temporary, ZipFile(volume.path) as old, ZipFile(temporary, "w") as new:
+        new.comment = old.comment
+        taken = {info.filename.casefold() for info in old.infolist()}
+        for info in old.infolist():
+            result = results.get(info.filename)
+            name = _renamed(info.filename, result, taken) if result else info.filename
+            fresh = _like(info, name)
+            if info.is_dir():
+                new.writestr(fresh, b"")
+                continue
+            large = (result.stat().st_size if result else info.file_size) > LONGEST
+            with new.open(fresh, "w", force_zip64=large) as sink:
+                if result:
+                    with result.open("rb") as stream:
+                        shutil.copyfileobj(stream, sink, CHUNK)
+                elif not _copied(old, info, sink):
+                    damaged.append(info.filename)
+    return damaged
+
+
+def _recognize(path: Path, start: bytes) -> None:
+    """Refuse the usual other containers by their own names."""
+    for sign, what in OTHERS.items():
+        if start.startswith(sign):
+            known, way_out = what.split("; ")
+            raise ColorizeError(f"`{shown(path)}` is {known}, not a zip archive", way_out)
+
+
+def _trust(path: Path, files: list[ZipInfo]) -> None:
+    """Refuse an archive that no honest program makes, or that needs a password."""
+    names = [info.filename for info in files]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ColorizeError(f"`{shown(path)}` holds `{shown(twice)}` twice", "unpack it, and pack it anew")
+    for info in files:
+        reason = refusal(info)
+        if reason == ENCRYPTED:
+            raise ColorizeError(
+                f"`{shown(path)}` is protected by a password", "unpack it with its password, and pack the pages anew"
+            )
+        if reason in (OUTSIDE, LINK):
+            raise ColorizeError(
+                f"`{shown(path)}` holds `{shown(info.filename)}`, which {reason}",
+                "this may be an attack; do not unpack it",
+            )
+
+
+def _renamed(name: str, result: Path, taken: set[str]) -> str:
+    """The name of a result: the page's own, with another suffix where its format is another."""
+    path = PurePosixPath(name)
+    if path.suffix.lower() == result.suffix.lower():
+        return name
+    new = str(path.with_suffix(result.suffix))
+    new = f"{name}{result.suffix}" if new.casefold() in taken else new  # unpacked on any disk
+    taken.add(new.casefold())
+    return new
+
+
+def _like(info: ZipInfo, name: str) -> ZipInfo:
+    """The head of a file in the new archive: as in the old one, but for what depends on its bytes."""
+    fresh = ZipInfo(name, info.date_time)
+    usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    fresh.compress_type = info.compress_type if usual else zipfile.ZIP_DEFLATED
+    fresh.external_attr, fresh.create_system = info.external_attr, info.create_system
+    fresh.comment = info.comment
+    return fresh
+
+
+def _copied(archive: ZipFile, info: ZipInfo, sink: IO[bytes]) -> bool:
+    """Copy a file as far as it can be read; tell whether it was whole."""
+    left, mark = info.file_size, 0
+    try:
+        with archive.open(info) as stream:
+            stream._expected_crc = None  # type: ignore[attr-defined] # or it would keep back the rest
+            while data := stream.read(min(CHUNK, left + 1))[:left]:
+                sink.write(data)
+                left, mark = left - len(data), zlib.crc32(data, mark)
+    except DAMAGE:
+        return False
+    return left == 0 and mark == info.CRC

@@ -1,0 +1,270 @@
+"""Bend, turn and cut up pictures, so that they keep their colors but not their shapes.
+
+Knows nothing of why: to a warp, a reference is a picture like any other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+CELLS = 32  # the spline is evaluated on 33 x 33 knots; between them the bend is bilinear
+ROOM = 0.1  # smallest Jacobian left: no area shrinks below a tenth
+CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """Control points anywhere, each moved by a normal random step.
+
+    points: how many. spread: standard deviation of a step, as a fraction of the side. smoothing:
+    how far the spline may miss its points (the ridge of Bookstein's system, unit square).
+    """
+
+    points: int = 10
+    spread: float = 0.05
+    smoothing: float = 1e-3  # two points close together need not tear the picture apart
+
+    def draw(self, batch: int, rng: Generator) -> tuple[Tensor, Tensor]:
+        """Random points (B, points, 2) in [0, 1] and where they go to."""
+        start = torch.rand(batch, self.points, 2, generator=rng, dtype=torch.float64)
+        step = torch.randn(batch, self.points, 2, generator=rng, dtype=torch.float64)
+        return start, start + self.spread * step
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """Two control points on the main diagonal, moved along it.
+
+    low, high: range of the points. reach: largest move, as a fraction of the side. All numbers are
+    rounded to `decimals`; drawn again where both points, or both targets, coincide.
+    """
+
+    low: float = 0.3
+    high: float = 0.7
+    reach: float = 0.25
+    decimals: int = 2
+    smoothing: float = 0.0
+
+    def draw(self, batch: int, rng: Generator) -> tuple[Tensor, Tensor]:
+        """Random points (B, 2, 2) in [0, 1] and where they go to."""
+        pairs = [self._pair(rng) for _ in range(batch)]
+        both = torch.stack(pairs)[..., None].expand(-1, -1, -1, 2)  # (B, start | target, 2, xy)
+        return both[:, 0], both[:, 1]
+
+    def _pair(self, rng: Generator) -> Tensor:
+        while True:
+            start = self.low + (self.high - self.low) * torch.rand(2, generator=rng).double()
+            move = self.reach * (2 * torch.rand(2, generator=rng).double() - 1)
+            start, move = start.round(decimals=self.decimals), move.round(decimals=self.decimals)
+            pair = torch.stack((start, start + move))
+            if bool(((pair[:, 0] - pair[:, 1]).abs() > 1e-9).all()):
+                return pair
+
+
+COLORING_ASSISTANT = Scattered(10, 0.05, smoothing=0.5 / 128**2)  # its 0.5 is in pixels of 128
+ANIME_DIFFUSION = Diagonal()
+
+
+def warp(picture: Tensor, strength: float, rng: Generator) -> Tensor:
+    """Bend each picture by a thin-plate spline of its own, without folds and without black borders.
+
+    picture: (B, C, H, W) in [-1, 1]. strength: standard deviation of the ten control points, as a
+    fraction of the side; 0 returns the picture itself. Uncovered pixels mirror the picture.
+    Bookstein 1989.
+    """
+    assert strength >= 0, f"a warp of strength {strength}: strength counts from 0"
+    return bend(picture, Scattered(10, strength), rng) if strength else picture
+
+
+def bend(picture: Tensor, points: Scattered | Diagonal, rng: Generator) -> Tensor:
+    """Bend each picture by control points drawn from `points`, the four corners pinned.
+
+    picture: (B, C, H, W) in [-1, 1]. Bends that would fold are weakened, picture by picture, until
+    every area keeps a tenth of its size: a deviation from both published programs, which fold.
+    """
+    shift = displacement(points, picture.shape[0], rng)
+    return _sample(picture, shift.to(picture), None)
+
+
+def reference(picture: Tensor, rng: Generator, strength: float = 0.05) -> Tensor:
+    """Make a reference out of the picture itself: bent, turned, mirrored, zoomed, row by row.
+
+    picture: (B, 3, H, W) in [-1, 1]. Turned by up to 15 degrees, shown 0.7 to 1.2 times as large
+    and moved by up to a tenth of the side; half of the rows are mirrored.
+    """
+    batch = picture.shape[0]
+    shift = displacement(Scattered(10, strength), batch, rng).to(picture)
+    angle, zoom, flip, right, down = torch.rand(5, batch, generator=rng)
+    angle = math.radians(15) * (2 * angle - 1)
+    zoom = 1 / (0.7 + 0.5 * zoom)
+    mirror = torch.where(flip < 0.5, 1.0, -1.0)
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    top = torch.stack((cos * mirror, -sin * mirror, 0.4 * right - 0.2), 1)
+    bottom = torch.stack((sin, cos, 0.4 * down - 0.2), 1)
+    return _sample(picture, shift, torch.stack((top, bottom), 1).to(picture))
+
+
+def turn(picture: Tensor, chosen: Tensor, rng: Generator) -> Tensor:
+    """Turn the chosen rows by up to 20 degrees and show them 0.8 to 1.25 times as large.
+
+    picture: (B, C, H, W) in [-1, 1]. chosen: (B,) bool. Uncovered pixels mirror the picture.
+    """
+    angle, zoom = torch.rand(2, picture.shape[0], generator=rng)
+    if not bool(chosen.any()):
+        return picture
+    angle, zoom = math.radians(20) * (2 * angle - 1), 1.25 ** (1 - 2 * zoom)
+    cos, sin, still = torch.cos(angle) * zoom, torch.sin(angle) * zoom, torch.zeros_like(angle)
+    affine = torch.stack((torch.stack((cos, -sin, still), 1), torch.stack((sin, cos, still), 1)), 1)
+    rows = picture[chosen.to(picture.device)]
+    shift = rows.new_zeros(len(rows), 2, 2, 2)
+    turned = _sample(rows, shift, affine[chosen].to(picture))
+    result = picture.clone()
+    result[chosen.to(picture.device)] = turned
+    return result
+
+
+def shuffle(picture: Tensor, patches: int, rng: Generator) -> Tensor:
+    """Cut each picture into patches x patches pieces and lay them in random order (MangaNinja).
+
+    picture: (B, C, H, W); sides that `patches` does not divide are extended by their last row
+    first and cut back afterwards.
+    """
+    batch, channels, height, width = picture.shape
+    tall, wide = -(-height // patches), -(-width // patches)
+    grown = F.pad(picture, (0, wide * patches - width, 0, tall * patches - height), "replicate")
+    pieces = grown.view(batch, channels, patches, tall, patches, wide)
+    pieces = pieces.permute(0, 2, 4, 1, 3, 5).reshape(batch, patches**2, channels, tall, wide)
+    order = torch.rand(batch, patches**2, generator=rng).argsort(1).to(picture.device)
+    pieces = pieces[torch.arange(batch, device=picture.device)[:, None], order]
+    pieces = pieces.view(batch, patches, patches, channels, tall, wide).permute(0, 3, 1, 4, 2, 5)
+    return pieces.reshape(batch, channels, tall * patches, wide * patches)[..., :height, :width]
+
+
+def displacement(points: Scattered | Diagonal, batch: int, rng: Generator) -> Tensor:
+    """Random fold-free displacements: (B, 2, 33, 33), x and y as fractions of the side."""
+    start, target = points.draw(batch, rng)
+    shift = _spline(start, target, points.smoothing)
+    return (shift * _fold_free(shift)).float()
+
+
+def _spline(start: Tensor, target: Tensor, smoothing: float) -> Tensor:
+    """Thin-plate spline (B, 2, 33, 33) that takes each target back to its start, corners pinned.
+
+    Bookstein 1989, kernel r^2 ln r; solved in float64, since near points make the system stiff.
+    """
+    batch = start.shape[0]
+    corners = torch.tensor(CORNERS, dtype=torch.float64).expand(batch, 4, 2)
+    knots = torch.cat((corners, target), 1)  # (B, N, 2)
+    values = torch.cat((torch.zeros_like(corners), start - target), 1)
+    count = knots.shape[1]
+    system = torch.zeros(batch, count + 3, count + 3, dtype=torch.float64)
+    system[:, :count, :count] = _kernel(knots, knots) + smoothing * torch.eye(count)
+    system[:, :count, count:] = torch.cat((torch.ones_like(knots[..., :1]), knots), 2)
+    system[:, count:, :count] = system[:, :count, count:].mT
+    answer: Tensor = torch.linalg.solve(system, F.pad(values, (0, 0, 0, 3)))  # (B, N + 3, 2)
+    side = torch.linspace(0, 1, CELLS + 1, dtype=torch.float64)
+    grid = torch.cartesian_prod(side, side).flip(1).expand(batch, -1, 2)  # x, y of each knot
+    shift = _kernel(grid, knots) @ answer[:, :count] + grid @ answer[:, -2:] + answer[:, -3:-2]
+    return shift.mT.reshape(batch, 2, CELLS + 1, CELLS + 1)
+
+
+def _kernel(first: Tensor, second: Tensor) -> Tensor:
+    """Bookstein's r^2 ln r between all pairs of points, 0 at r = 0."""
+    x, y = (first[:, :, None, i] - second[:, None, :, i] for i in (0, 1))
+    square = x * x + y * y
+    return 0.5 * square * square.clamp(min=1e-30).log()
+
+
+def _fold_free(shift: Tensor) -> Tensor:
+    """How much of a displacement (B, 2, G, G) may be applied without folds: (B, 1, 1, 1) up to 1.
+
+    A bilinear cell folds if the Jacobian at one of its corners is negative. With the share s of the
+    displacement it is 1 + s trace + s^2 det; the first s at which it falls to ROOM is a root.
+    """
+    cells = shift.shape[-1] - 1
+    along_x, along_y = shift.diff(dim=3) * cells, shift.diff(dim=2) * cells
+    smallest = torch.ones(shift.shape[0], dtype=shift.dtype)
+    for top in (slice(None, -1), slice(1, None)):
+        for left in (slice(None, -1), slice(1, None)):
+            dx, dy = along_x[:, :, top], along_y[:, :, :, left]  # (B, 2, cells, cells)
+            trace = dx[:, 0] + dy[:, 1]
+            det = dx[:, 0] * dy[:, 1] - dx[:, 1] * dy[:, 0]
+            inner = trace.square() - 4 * det * (1 - ROOM)
+            below = inner.clamp(min=0).sqrt() - trace
+            folds = (inner >= 0) & (below > 0)
+            root = torch.where(folds, 2 * (1 - ROOM) / below.clamp(min=1e-12), 1.0)
+            smallest = torch.minimum(smallest, root.flatten(1).amin(1))
+    return smallest.view(-1, 1, 1, 1)
+
+
+def _sample(picture: Tensor, shift: Tensor, affine: Tensor | None) -> Tensor:
+    """Look every pixel up at its displaced place, turned by `affine` (B, 2, 3) around the center.
+
+    Knots lie on the outer edges of the picture, as grid_sample counts without aligned corners.
+    """
+    height, width = picture.shape[-2:]
+    across, down = _hats(width, shift), _hats(height, shift)
+    home = torch.stack(torch.meshgrid(_centers(width), _centers(height), indexing="xy")).to(picture)
+    grid = (home + 2 * (down @ shift @ across.mT)).permute(0, 2, 3, 1)  # (B, H, W, 2)
+    if affine is not None:
+        aspect = torch.tensor((width, height)).to(picture) / min(height, width)
+        turned = (grid * aspect).flatten(1, 2) @ affine[:, :, :2].mT + affine[:, None, :, 2]
+        grid = turned.view_as(grid) / aspect
+    return F.grid_sample(picture, grid, padding_mode="reflection", align_corners=False)
+
+
+def _centers(pixels: int) -> Tensor:
+    """Middle of each pixel, where -1 and 1 are the outer edges."""
+    return (2 * torch.arange(pixels) + 1) / pixels - 1
+
+
+def _hats(pixels: int, shift: Tensor) -> Tensor:
+    """Weights (pixels, G) that interpolate G knots linearly at the middle of each pixel."""
+    knots = torch.arange(shift.shape[-1])
+    place = (_centers(pixels) + 1) / 2 * (shift.shape[-1] - 1)
+    return (1 - (place[:, None] - knots).abs()).clamp(min=0).to(shift)
+
+
+SIDE = 8  # pixels of a block
+# Luminance steps of ITU-T T.81 (1992), table K.1, at quality 50, for values of 0..255.
+STEPS = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+
+
+def wear(picture: Tensor, quality: Tensor) -> Tensor:
+    """Store each picture as a gray JPEG of its own quality, and read it back.
+
+    picture: (B, 1, H, W) in [-1, 1]. quality: (B,), 1 to 100, as the field's encoders count it.
+    """
+    height, width = picture.shape[-2:]
+    grown = F.pad(picture, (0, -width % SIDE, 0, -height % SIDE), "replicate")
+    tall, wide = grown.shape[-2] // SIDE, grown.shape[-1] // SIDE
+    blocks = grown.view(-1, tall, SIDE, wide, SIDE).transpose(2, 3) * 127.5
+    waves = _waves().to(picture)
+    scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
+    steps = (torch.tensor(STEPS) * scale.view(-1, 1, 1).cpu()).round().clamp(1, 255)
+    steps = steps.to(picture)[:, None, None]
+    kept = (waves @ blocks @ waves.mT / steps).round() * steps
+    back = (waves.mT @ kept @ waves / 127.5).transpose(2, 3).reshape(grown.shape)
+    return back[..., :height, :width].clamp(-1, 1)
+
+
+def _waves() -> Tensor:
+    """The orthonormal cosine transform of 8 values (8, 8), a wave each row."""
+    place = torch.arange(SIDE, dtype=torch.float64)
+    waves = torch.cos(math.pi / SIDE * (place + 0.5) * place[:, None]) * math.sqrt(2 / SIDE)
+    waves[0] /= math.sqrt(2)
+    return waves

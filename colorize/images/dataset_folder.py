@@ -1,0 +1,193 @@
+"""Read a folder of pictures and its `metadata.jsonl`. Knows nothing of tensors or training."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from colorize.errors import ColorizeError
+from colorize.images.listing import find
+
+METADATA = "metadata.jsonl"
+JOURNAL = ".prepare.jsonl"  # of `prepare-data`, in the folder of the splits
+SPLITS = {  # folder name in lower case -> what we call the split
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+AGAIN = "mend that row, or make the folder again with `colorize prepare-data`"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training picture and what belongs to it; every path exists and lies inside its folder.
+
+    group: pictures of one group show the same thing and may serve each other as references; a row
+    whose metadata names no group is alone in its own. set: the collection it comes from, or "".
+    text: a caption, or "". split: "train", "validation", "test", or "" for a folder without splits.
+    """
+
+    file: Path
+    line: Path | None = None
+    references: tuple[Path, ...] = ()
+    hint: Path | None = None
+    group: str = ""
+    set: str = ""
+    text: str = ""
+    split: str = ""
+
+
+def read_folder(root: Path, split: str | None = None) -> list[Row]:
+    """Return the rows of a prepared folder, of its split alone, or of any folder of pictures.
+
+    root: DATA with train/, validation/ and test/ (also spelt val/, valid/), or one such folder, in
+    which case `split` changes nothing. Without `metadata.jsonl` every picture becomes a row.
+
+    Raises ColorizeError for a missing folder or split, a folder without pictures, and a row that is
+    no JSON, misses its file or points out of its folder; the text names file and row number.
+    """
+    if not root.is_dir():
+        raise ColorizeError(f"there is no folder `{root}`", "make one with `colorize prepare-data SOURCE DATA`")
+    wanted = None if split is None else _split_name(split)
+    found = {} if (root / METADATA).is_file() else splits(root)
+    if found and wanted is not None and wanted not in found:
+        raise ColorizeError(f"`{root}` has no split `{split}`", "it has: " + ", ".join(f"`{name}`" for name in found))
+    folders = {name: path for name, path in found.items() if wanted in (None, name)}
+    if not folders:
+        folders = {_name_of(root): root}
+    rows = [row for name, folder in folders.items() for row in _rows(folder, name)]
+    if (root / METADATA).is_file() and wanted is not None and splits(root):
+        rows = [row for row in rows if row.split == wanted]
+    if not rows:
+        raise ColorizeError(
+            f"`{root}` holds no pictures" + (f" of the split `{split}`" if split else ""),
+            "give a folder made by `colorize prepare-data`, or any folder of color pictures",
+        )
+    return rows
+
+
+def splits(root: Path) -> dict[str, Path]:
+    """Return the folders of the splits directly below a folder: train, validation, test.
+
+    Of two spellings of one split the one whose name sorts last is taken: `validation` before `val`.
+    """
+    found = {
+        SPLITS[entry.name.lower()]: entry
+        for entry in sorted(root.iterdir())
+        if entry.name.lower() in SPLITS and entry.is_dir()
+    }
+    return {name: found[name] for name in dict.fromkeys(SPLITS.values()) if name in found}
+
+
+def _split_name(split: str) -> str:
+    if split.lower() not in SPLITS:
+        raise ColorizeError(f"there is no split `{split}`", "known: train, validation, test", code=2)
+    return SPLITS[split.lower()]
+
+
+def _name_of(folder: Path) -> str:
+    return SPLITS.get(folder.resolve().name.lower(), "")
+
+
+def _rows(folder: Path, split: str) -> Iterator[Row]:
+    metadata = folder / METADATA
+    if not metadata.is_file():
+        if (folder.parent / JOURNAL).is_file():
+            raise ColorizeError(f"`{folder.parent}` is unfinished", "give the same `colorize prepare-data` again")
+        for found in find([f"{folder}{os.sep}"]):  # a folder may be named `-`
+            assert found.path is not None
+            yield Row(found.path, group=found.relative.as_posix(), split=split)
+        return
+    inside = _Inside(folder)
+    with metadata.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _Parser(metadata, number, inside).row(line, split)
+
+
+class _Inside:
+    """Tells whether a file lies in a folder, links followed; resolves each parent only once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.real = Path(os.path.realpath(folder))
+        self.parents: dict[Path, bool] = {}
+
+    def __contains__(self, path: Path) -> bool:
+        if path.is_symlink() and not path.resolve().is_relative_to(self.real):
+            return False
+        if path.parent not in self.parents:
+            self.parents[path.parent] = path.parent.resolve().is_relative_to(self.real)
+        return self.parents[path.parent]
+
+
+@dataclass(frozen=True)
+class _Parser:
+    """One line of `metadata.jsonl`: knows its file and number, so that every error can say them."""
+
+    metadata: Path
+    number: int
+    inside: _Inside
+
+    def row(self, line: bytes, split: str) -> Row:
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as error:  # ValueError: bad JSON, bad UTF-8
+            raise self.error(f"is not valid JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise self.error("is not a JSON object like {" + '"file_name": "a.png"}')
+        name = self.text(values, "file_name")
+        if not name:
+            raise self.error("has no `file_name`")
+        first = SPLITS.get(PurePosixPath(name).parts[0].lower(), "")
+        return Row(
+            file=self.path(name),
+            line=self.optional(values, "line_file_name"),
+            references=tuple(self.path(other) for other in self.references(values)),
+            hint=self.optional(values, "hint_file_name"),
+            group=self.text(values, "group") or name,
+            set=self.text(values, "set"),
+            text=self.text(values, "text"),
+            split=split or first,
+        )
+
+    def error(self, what: str) -> ColorizeError:
+        printable = what.encode("utf-8", "backslashreplace").decode()  # lone surrogates cannot print
+        return ColorizeError(f"row {self.number} of `{self.metadata}` {printable}", AGAIN)
+
+    def text(self, values: dict[str, object], column: str) -> str:
+        value = values.get(column)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)  # a group may be a bare number
+        if value is not None and not isinstance(value, str):
+            raise self.error(f"has a `{column}` that is no text: {json.dumps(value)[:60]}")
+        return value or ""
+
+    def references(self, values: dict[str, object]) -> list[str]:
+        names = values.get("reference_file_names") or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise self.error("has `reference_file_names` that are no list of file names")
+        one = self.text(values, "reference_file_name")
+        return [one, *names] if one else names
+
+    def optional(self, values: dict[str, object], column: str) -> Path | None:
+        name = self.text(values, column)
+        return self.path(name) if name else None
+
+    def path(self, name: str) -> Path:
+        """Return the file of a name written with `/`; refused unless it exists in the folder."""
+        parts = PurePosixPath(name).parts
+        rooted = name.startswith(("/", "\\")) or bool(PureWindowsPath(name).drive)
+        if not parts or "\0" in name:
+            raise self.error(f"names the impossible file {json.dumps(name)}")
+        if rooted or ".." in parts or ".." in PureWindowsPath(name).parts:
+            raise self.error(f"names `{name}`, which lies outside of its folder")
+        path = self.inside.folder.joinpath(*parts)
+        if not path.is_file():
+            raise self.error(f"names `{name}`, which does not exist")
+        if path not in self.inside:
+            raise self.error(f"names `{name}`, a link to something outside of its folder")
+        return path

@@ -1,0 +1,141 @@
+"""Read picture files and write them all or not at all. Knows nothing of what is in them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from colorize.errors import ColorizeError
+from colorize.images.decode import decode
+from colorize.images.encode import encode, lost
+from colorize.images.image import Picture
+
+_BYTES = 4 * 2**30  # of a file; LIMIT pixels of 16-bit RGBA have 1.6 GB
+_REASONS = {
+    errno.ENOENT: "there is no such file",
+    errno.EISDIR: "it is a folder",
+    errno.ENOTDIR: "a part of its path is a file, not a folder",
+    errno.EEXIST: "a part of its path is a file, not a folder",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "permission is denied",
+    errno.EROFS: "the disk is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.ELOOP: "its links run in a circle",
+}
+
+
+def read(source: Path | str | BinaryIO | bytes, name: str = "") -> Picture:
+    """Return the picture of a file, an open binary stream, or bytes.
+
+    name: what messages call it, the path if empty. Raises ColorizeError if it is missing,
+    unreadable, empty, cut off, no picture, or too large.
+    """
+    if isinstance(source, bytes):
+        return decode(source, name or "the picture")
+    is_path = isinstance(source, (str, Path))
+    name = name or (shown(str(source)) if is_path else "standard input")
+    try:
+        data = _content(source)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ColorizeError(f"`{name}` cannot be read: {_reason(error)}", _way_out(error)) from error
+    if len(data) > _BYTES:
+        raise ColorizeError(f"`{name}` has more than {_BYTES >> 30} GiB", "scale it down first")
+    return decode(data, name)
+
+
+def write(
+    picture: Picture, path: Path, metadata: Mapping[str, str] | None = None, quality: int | None = None
+) -> tuple[str, ...]:
+    """Write a picture in the format of the path's suffix, whole or not at all; see `encode`.
+
+    Folders on the way are made. Returns sentences on what the format could not hold. Raises
+    ColorizeError for an unknown suffix, a full disk, or missing permission.
+    """
+    data = encode(picture, path.suffix, metadata, quality)
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)
+    return lost(picture, path.suffix, metadata)
+
+
+def fingerprint(path: Path) -> str:
+    """Return twelve signs that tell the bytes of a file from others'; none if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError:
+        return ""
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file byte for byte, whole or not at all. Raises ColorizeError as `write` does."""
+    with atomic(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a hidden path in the same folder that becomes `path` if the block ends well.
+
+    If it does not, even by Ctrl-C, the file is removed and whatever was at `path` stays. Folders on
+    the way are made; a link stays a link, and its target is replaced. Raises ColorizeError for an
+    OSError, in the block too.
+    """
+    try:
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        if target.exists() and not target.is_file():
+            raise ColorizeError(f"`{shown(path)}` cannot be written: it is not a file", "name a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        suffix = target.suffix if len(os.fsencode(target.suffix)) <= 16 else ""
+        temporary = target.with_name(f".{secrets.token_hex(8)}{suffix}")
+        try:
+            yield temporary
+            _settle(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) and "\0" not in str(path):
+            raise
+        reason = _reason(error)
+        raise ColorizeError(f"`{shown(path)}` cannot be written: {reason}", _way_out(error)) from error
+
+
+def shown(path: Path | str) -> str:
+    """Return a path fit for a terminal: control signs and what is not Unicode become `?`."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(path))
+
+
+def _content(source: Path | str | BinaryIO) -> bytes:
+    if not isinstance(source, (str, Path)):
+        return source.read(_BYTES + 1)
+    with Path(source).open("rb") as stream:
+        return stream.read(_BYTES + 1)
+
+
+def _settle(temporary: Path, target: Path) -> None:
+    """Bring the bytes to the disk before the name, or a power cut could leave an empty file."""
+    with temporary.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    if target.exists():
+        with suppress(PermissionError):  # disks without permissions, such as memory cards
+            temporary.chmod(target.stat().st_mode & 0o777)
+    temporary.replace(target)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, ValueError):
+        return "its name holds a NUL"
+    return _REASONS.get(error.errno or 0) or error.strerror or str(error)
+
+
+def _way_out(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space, or write to another disk"
+    return "check the path and who may read and write it"

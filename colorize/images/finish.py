@@ -1,0 +1,340 @@
+"""Put a small picture's colors on the full-size original, keeping its ink or its lightness.
+
+Knows nothing of networks, or of where the colors come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from colorize.images.color import XYZ, lab_to_rgb, luminance, rgb_to_lab
+from colorize.images.enlarge import Array, along_edges, resized, under_ink
+from colorize.images.image import Picture, Pixels
+from colorize.images.under_ink import WALL, fill, paper_white, spread
+
+WORKED = 2_000_000  # pixels that lines are followed at; beyond, a smooth enlargement is enough
+STRIP = 60_000  # pixels finished at a time, which bounds memory and stays in the cache
+DENSE = 0.25  # a cell with less paper is filled from its neighbors; others are divided by it
+HALVINGS = 7  # of chroma on the way into the gamut: to 1 % of it
+COARSE = 0.18  # of L*; half an 8-bit level is 0.2 on average
+SHOWN = 0.01  # share of a sheet that is visible and light where alpha is not just the ink
+
+
+def onto(
+    original: Picture, color: Tensor, kind: Literal["line", "gray"], inked: bool, touch: Touch | None = None
+) -> Picture:
+    """Return the original in color: same size, bit depth, alpha, EXIF and texts; always RGB.
+
+    color: (1, 3, h, w) in [-1, 1], the whole original at any size. inked: the color still has the
+    drawing's ink in it. "line": each value falls by at most the smallest of its pixel's three
+    values, and none rises, so ink is never lighter and black stays black. "gray": L* stays to
+    within 0.2 of 100 in 8 bits, and a and b come from the color. A drawing whose alpha is its ink,
+    with no paper of its own, becomes opaque, or its colors would be invisible.
+    """
+    if kind == "line":
+        sheet = on_paper(original)
+        pixels = painted(sheet, colored_strips(under(sheet, color, inked), sheet.size, touch))
+    else:
+        sheet, pixels = original, _tinted(original, color, touch)
+    icc = None if sheet.gray else sheet.icc  # a gray profile does not fit RGB pixels
+    return replace(sheet, pixels=pixels, icc=icc)
+
+
+def on_paper(drawing: Picture) -> Picture:
+    """The drawing on white if all that is visible of it is ink, else the drawing itself."""
+    if drawing.alpha is None or drawing.alpha.min() == drawing.peak:
+        return drawing
+    light = drawing.pixels.min(2) > drawing.peak // 2
+    shown = drawing.alpha > drawing.peak // 2
+    return drawing if (light & shown).mean() > SHOWN else drawing.on_white()
+
+
+def under(drawing: Picture, color: Tensor, inked: bool) -> Array:
+    """The color under the ink at working size: (H, W, 3) in [0, 1]."""
+    height, width = _working(drawing.size, color)
+    paper = paper_share(drawing, (height, width))
+    field = _without_ink(color, paper) if inked else _planar(color)
+    return under_ink(field, paper)
+
+
+def _without_ink(color: Tensor, paper: Array) -> Array:
+    """The color under the ink that a model has painted too: (h, w, 3) in [0, 1].
+
+    Ink lies on color as a factor, the share of paper in a cell; dividing by it keeps the color of
+    small areas between lines, which filling all inked cells from their neighbors would lose.
+    """
+    share = _shrunk(paper, color)
+    divided = ((color.detach().cpu().float() + 1) / share.clamp(min=DENSE) - 1).clamp(-1, 1)
+    return _planar(paper_white(fill(divided, share * 2 - 1, DENSE * 2 - 1)))
+
+
+def _shrunk(paper: Array, color: Tensor) -> Tensor:
+    """Mean share of paper in every cell of the color: (1, 1, h, w) in [0, 1]."""
+    sheet = torch.from_numpy(paper)[None, None]
+    return F.interpolate(sheet, color.shape[-2:], mode="area")
+
+
+def _working(size: tuple[int, int], color: Tensor) -> tuple[int, int]:
+    """The size (H, W) at which lines are followed: the picture's, up to a number of pixels."""
+    allowed = max(WORKED, color.shape[-2] * color.shape[-1])
+    scale = min(1.0, (allowed / (size[0] * size[1])) ** 0.5)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
+    """How little ink a drawing on white has, beside its own paper: (H, W) in [0, 1]."""
+    light = drawing.pixels.min(2)
+    if drawing.alpha is not None:
+        cover = drawing.alpha.astype(np.uint32)
+        light = (light * cover + drawing.peak * (drawing.peak - cover)) // drawing.peak
+        light = light.astype(drawing.pixels.dtype)
+    small = cv2.resize(light, size[::-1], interpolation=cv2.INTER_AREA)
+    share = np.asarray(small, np.float32) / np.float32(drawing.peak)
+    tint = max(float(np.quantile(share, 0.95)), 0.5)  # of yellow or gray paper
+    return np.asarray(np.minimum(share / np.float32(tint), 1), np.float32)
+
+
+def _planar(color: Tensor) -> Array:
+    """(1, 3, h, w) in [-1, 1] as (h, w, 3) in [0, 1]."""
+    values = color.detach().cpu().float()[0].permute(1, 2, 0).add(1).div(2).clamp(0, 1)
+    return np.ascontiguousarray(values.numpy())
+
+
+def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]:
+    """Enlarge a field bilinearly to a size, some rows at a time: (rows, (n, W, C))."""
+    height, width = size
+    rows = max(1, STRIP // width)
+    for start in range(0, height, rows):
+        at = slice(start, min(start + rows, height))
+        place = (np.arange(at.start, at.stop, dtype=np.float32) + 0.5) * (len(field) / height)
+        place = np.clip(place - 0.5, 0, len(field) - 1)
+        low = place.astype(np.intp)
+        part = (place - low)[:, None, None].astype(np.float32)
+        high = np.minimum(low + 1, len(field) - 1)
+        mixed = field[low] * (1 - part) + field[high] * part
+        yield at, resized(mixed, (at.stop - at.start, width))
+
+
+def colored_strips(field: Array, size: tuple[int, int], touch: Touch | None) -> Iterator[tuple[slice, Array]]:
+    """Enlarge colors in [0, 1] as `strips` does, and set the touched pixels."""
+    share = touch and replace(touch, color=np.asarray(touch.color / 2 + 0.5, np.float32))
+    return touched(strips(field, size), share)
+
+
+def painted(drawing: Picture, colors: Iterable[tuple[slice, Array]]) -> Pixels:
+    """O - min(O) (1 - U): the paper's share of each pixel takes the color U, the ink stays.
+
+    colors: rows and the color under the ink in them, (n, W, 3) in [0, 1], as `strips` yields them.
+    """
+    result = np.empty((*drawing.size, 3), drawing.pixels.dtype)
+    for at, color in colors:
+        old = drawing.pixels[at]
+        paper = old.min(2, keepdims=True)
+        taken = np.rint(paper * (1 - color)).astype(old.dtype)  # float32 holds 16 bits exactly
+        result[at] = old - np.minimum(taken, paper)
+    return result
+
+
+def _tinted(original: Picture, color: Tensor, touch: Touch | None) -> Pixels:
+    """The original's L* with the color's a and b, reduced where sRGB has no such color."""
+    small = _working(original.size, color)
+    chroma = rgb_to_lab(color.detach().cpu().float())[0, 1:].permute(1, 2, 0)
+    light = resized(_lightness(original), small, cv2.INTER_AREA)[..., 0]
+    field = along_edges(np.ascontiguousarray(chroma.numpy()), light)
+    result = np.empty((*original.size, 3), original.pixels.dtype)
+    for at, ab in touched(strips(field, original.size), touch and _chroma(touch)):
+        result[at] = _colored(original.pixels[at], ab)
+    return result
+
+
+def _chroma(touch: Touch) -> Touch:
+    """The touch whose colors are a and b of Lab."""
+    lab = rgb_to_lab(torch.from_numpy(touch.color.T.copy())[None, :, :, None])
+    return replace(touch, color=np.ascontiguousarray(lab[0, 1:, :, 0].numpy().T))
+
+
+def _lightness(original: Picture) -> Array:
+    """L* in [0, 1], (H, W, 1), to follow edges with: that of the mean gray of a pixel."""
+    table = _light_of(_linear(original.peak)) / 100
+    gray = original.pixels.mean(2, keepdims=True, dtype=np.float32)
+    return np.asarray(table[np.rint(gray).astype(np.intp)], np.float32)
+
+
+def _linear(peak: int) -> Array:
+    """Light of each level, 0 to peak, in [0, 1]: sRGB decoded, (peak + 1,)."""
+    share = np.linspace(0, 1, peak + 1)
+    bent = ((share + 0.055) / 1.055) ** 2.4
+    return np.where(share > 0.04045, bent, share / 12.92).astype(np.float32)
+
+
+def _light_of(luminance: Array) -> Array:
+    """L* in [0, 100] of relative luminance in [0, 1]."""
+    root = np.where(luminance > 216 / 24389, np.cbrt(luminance), (24389 / 27 * luminance + 16) / 116)
+    return (116 * root - 16).astype(np.float32)
+
+
+def _colored(old: Pixels, ab: Array) -> Pixels:
+    """Pixels (n, W, 3) of the lightness of `old` (n, W, 1|3) and chroma ab (n, W, 2).
+
+    Red and blue are rounded first; green, which has 72 % of the luminance, makes up for their
+    rounding and for all that was lost in the gamut.
+    """
+    peak = int(np.iinfo(old.dtype).max)
+    table, weights = _linear(peak), np.array(XYZ[1], np.float32) / sum(XYZ[1])
+    luminance = table[old] @ weights if old.shape[2] == 3 else table[old[..., 0]]
+    lab = np.concatenate([_light_of(luminance)[..., None], ab], 2)
+    rgb = _in_gamut(torch.from_numpy(lab).permute(2, 0, 1)[None])
+    levels = np.rint((rgb[0].permute(1, 2, 0).numpy() + 1) * (peak / 2)).astype(old.dtype)
+    red, blue = levels[..., 0], levels[..., 2]
+    rest = luminance - weights[2] * table[blue]  # what red and green share
+    green = _level((rest - weights[0] * table[red]) / weights[1], peak)
+    off = _light_of(weights[0] * table[red] + weights[1] * table[green] - rest + luminance)
+    coarse = np.abs(off - lab[..., 0]) > COARSE  # in dark greens one level of green is too much
+    green -= (coarse & (off > lab[..., 0]) & (green > 0)).astype(green.dtype)
+    better = _level((rest - weights[1] * table[green]) / weights[0], peak)
+    return np.stack((np.where(coarse, better, red), green, blue), 2)
+
+
+def _level(linear: Array, peak: int) -> Pixels:
+    """The nearest level of light in [0, 1]: sRGB encoded, 0 to peak."""
+    light = torch.from_numpy(linear.clip(0, 1))
+    bent = 1.055 * light.clamp(min=1e-9).pow(1 / 2.4) - 0.055
+    share = torch.where(light > 0.0031308, bent, light * 12.92)
+    levels = share.mul(peak).round().numpy()
+    return levels.astype(np.uint8 if peak == 255 else np.uint16)
+
+
+def _in_gamut(lab: Tensor) -> Tensor:
+    """RGB (1, 3, n, W) in [-1, 1] of the same lightness and hue, with the chroma that fits."""
+    rgb = lab_to_rgb(lab, clip=False)
+    outside = (rgb.abs() > 1).any(1)[0]
+    wrong = lab[:, :, outside][..., None]  # (1, 3, N, 1)
+    low, high = torch.zeros_like(wrong[:, :1]), torch.ones_like(wrong[:, :1])
+    for _ in range(HALVINGS if wrong.numel() else 0):
+        middle = (low + high) / 2
+        fits = (_faded(wrong, middle).abs() <= 1).all(1, keepdim=True)
+        low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
+    rgb[:, :, outside] = _faded(wrong, low)[..., 0]
+    return rgb.clamp(-1, 1)
+
+
+def _faded(lab: Tensor, share: Tensor) -> Tensor:
+    """Unclipped RGB of a share of the chroma."""
+    return lab_to_rgb(torch.cat((lab[:, :1], lab[:, 1:] * share), 1), clip=False)
+
+
+@dataclass(frozen=True)
+class Touch:
+    """The hinted pixels of a picture.
+
+    place: (N,) pixel numbers in reading order, ascending. color: (N, C), what they are to have.
+    strength: how far they go from their color to that, 0 to 1.
+    """
+
+    place: npt.NDArray[np.intp]
+    color: Array
+    strength: float = 1.0
+
+
+def of(hints: Tensor, strength: float = 1.0) -> Touch:
+    """The touch of a hint map (1, 4, H, W) as large as the picture; colors (N, 3) in [-1, 1]."""
+    values = hints[0].flatten(1).cpu().numpy()
+    place = np.flatnonzero(values[3] > 0)
+    return Touch(place, np.ascontiguousarray(values[:3, place].T, np.float32), strength)
+
+
+def touched(colors: Iterable[tuple[slice, Array]], touch: Touch | None) -> Iterator[tuple[slice, Array]]:
+    """Set the touched pixels of a picture that comes in strips: rows and their colors (n, W, C)."""
+    for at, color in colors:
+        if touch is not None and touch.strength > 0:
+            begin, end = at.start * color.shape[1], at.stop * color.shape[1]
+            some = slice(*np.searchsorted(touch.place, (begin, end)))
+            flat, where = color.reshape(-1, color.shape[2]), touch.place[some] - begin
+            flat[where] += touch.strength * (touch.color[some] - flat[where])
+            color = flat.reshape(color.shape)
+        yield at, color
+
+
+SMOOTH = 0.08  # radius of the smoothing of what hints correct, as a fraction of the longer side
+NEAR = 8  # cells around a hint over which its own color fades into the area's
+DEPTH = 2.0  # of a gray picture: black and white lie twice as far apart as its sides
+REACH = 2.0  # at this distance a hint's color counts a third of what it counts at the hint
+MOST = 2048  # hinted cells that a gray picture is colored by; of more an even choice is taken
+ROWS = 4096  # cells handled at once, which bounds memory
+
+
+def along_lines(color: Tensor, hints: Tensor, paper: Tensor, share: float = 0.5) -> Tensor:
+    """Draw a field towards the hints, each of which speaks for the area that lines leave it.
+
+    paper: (B, 1, H, W) in [-1, 1], see `spread`. The error at the hints is spread up to the lines,
+    smoothed and taken away; then `share` of the flat hint color itself is mixed in, all of it at
+    the hint. What no hint reaches stays as it is.
+    """
+    held = (hints[:, 3:] > 0).to(color)
+    steps = sum(color.shape[-2:])  # from corner to corner of an empty sheet
+    wrong = torch.cat([(hints[:, :3] - color) * held, hints[:, 3:]], dim=1)
+    error = spread(wrong, paper, steps=steps)
+    flat = spread(hints, paper, steps=steps)
+    reached = (flat[:, 3:] > 0).to(color)
+    radius = max(1, round(SMOOTH * max(color.shape[-2:])))
+    smoothed, weight = (_mean(part, radius) for part in (error[:, :3] * reached, reached))
+    mended = color + reached * smoothed / weight.clamp(min=1e-3)
+    mixed = share + (1 - share) * _nearness(held, (paper > WALL).to(color))
+    return mended + mixed * reached * (flat[:, :3] - mended)
+
+
+def along_shades(color: Tensor, hints: Tensor, gray: Tensor) -> Tensor:
+    """Draw the chroma of a field towards that of the hints, near in place and alike in gray; keep its luma.
+
+    gray: (B, 1, H, W) in [-1, 1], the picture to be colored. As in Levin et al. 2004, neighbors of
+    like gray are of like color; here by weights of inverse distance in place and gray together
+    (Shepard 1968) over the hints' own chroma and, far from all hints, over what they correct.
+    """
+    pairs = zip(color, hints, gray, strict=True)
+    return torch.stack([_shaded(*pair) if (pair[1][3] > 0).any() else pair[0] for pair in pairs])
+
+
+def _shaded(color: Tensor, hints: Tensor, gray: Tensor) -> Tensor:
+    """One picture: (3, H, W), (4, H, W), (1, H, W) to (3, H, W)."""
+    height, width = color.shape[-2:]
+    down, right = torch.meshgrid(torch.arange(height) / height, torch.arange(width) / width, indexing="ij")
+    place = torch.stack((down.to(color), right.to(color), DEPTH * gray[0])).flatten(1).T  # (N, 3)
+    held = (hints[3] > 0).flatten().nonzero()[:, 0]
+    held = held[:: -(-len(held) // MOST)]
+    luma = luminance(color[None])[0]
+    chroma = (color - luma).flatten(1).T
+    told = (hints[:3] - luminance(hints[None, :3])[0]).flatten(1).T[held]
+    wrong = told - chroma[held]
+    rows = []
+    for start in range(0, len(place), ROWS):
+        near, own = place[start : start + ROWS], chroma[start : start + ROWS]
+        square = torch.cdist(near, place[held]).square()
+        weight = 1 / (square + 1e-5).square()
+        weight = weight / weight.sum(1, keepdim=True)
+        mended = own + weight @ wrong
+        trust = (-square.amin(1, keepdim=True).sqrt() / REACH).exp()
+        rows.append(torch.lerp(mended, weight @ told, trust))
+    return torch.cat(rows).T.view_as(color) + luma
+
+
+def _nearness(held: Tensor, free: Tensor) -> Tensor:
+    """1 at hints, falling to 0 over NEAR cells of the free way from them: (B, 1, H, W)."""
+    front, total = held, held
+    for _ in range(NEAR):
+        front = F.max_pool2d(front, 3, 1, 1) * torch.maximum(free, held)
+        total = total + front
+    return total / (NEAR + 1)
+
+
+def _mean(values: Tensor, radius: int) -> Tensor:
+    """Mean over a square of 2 radius + 1 pixels, zeros beyond the border."""
+    return F.avg_pool2d(values, 2 * radius + 1, 1, radius)

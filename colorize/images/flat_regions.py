@@ -1,0 +1,350 @@
+"""Choose one flat color for every region of a drawing. Knows nothing of files, or of full-size pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Mask = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.int32]
+Array = npt.NDArray[np.float32]
+Pull = Callable[["Graph", Numbers, Numbers, Array], Array]
+
+BALLS = (24 / 1024, 12 / 1024, 6 / 1024, 3 / 1024, 1.5 / 1024)  # radii, of the longer side
+ROUNDS = 12  # of merging; each joins regions with the best of their neighbors
+
+
+def nearest_region(mask: Mask) -> Numbers:
+    """Return for every pixel the flat index of the nearest pixel of a mask, (H, W)."""
+    return _nearest(mask)[0]
+
+
+def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
+    """Number the regions of paper 1, 2, ...; 0 is ink. (H, W).
+
+    paper: (H, W), True where there is no ink. balls: radii as shares of the longer side, from large
+    to small. Trapped-ball segmentation (Zhang et al. 2009): a ball does not pass an opening narrower
+    than itself, so a large area keeps together and ends at gaps of its lines; smaller balls then
+    number what is left, and pieces too thin for any ball get a number each. The border is a wall, too:
+    lines often end a little before it.
+    """
+    free, labels = paper.copy(), np.zeros(paper.shape, np.int32)
+    for share in balls:
+        radius = share * max(paper.shape)
+        inside = _room(free) > radius
+        if not inside.any():
+            continue
+        cores = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)[1]
+        source, distance = _nearest(inside)
+        ball = free & (distance <= radius)
+        labels[ball] = cores.ravel()[source[ball]] + labels.max()
+        free &= ~ball
+    thin = cv2.connectedComponents(free.astype(np.uint8), connectivity=4)[1]
+    labels[free] = thin[free] + labels.max()
+    return labels
+
+
+def grown(labels: Labels) -> Labels:
+    """Return labels in which every 0 has the number of the nearest other pixel; all 0 stays so."""
+    return labels.ravel()[nearest_region(labels > 0)] if labels.any() else labels
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Regions 0 to N - 1 and which of them touch; 0 is ink.
+
+    area: pixels of each, (N,). color: mean of each, (N, C). pairs: (P, 2), each pair both ways.
+    touch: pixels along which each pair touches, (P,). rim: pixels of each region's outline, (N,).
+    """
+
+    area: Array
+    color: Array
+    pairs: Numbers
+    touch: Array
+    rim: Array
+
+
+def graph(labels: Labels, color: Array) -> Graph:
+    """Measure regions and their contacts. labels: (H, W). color: (H, W, C), say Lab."""
+    count, flat = int(labels.max()) + 1, labels.ravel()
+    area = np.bincount(flat, minlength=count).astype(np.float32)
+    sums = [np.bincount(flat, plane.ravel(), count) for plane in np.moveaxis(color, 2, 0)]
+    first, second = (
+        np.concatenate([one.ravel(), other.ravel()]).astype(np.int64)
+        for one, other in ((labels[1:], labels[:, 1:]), (labels[:-1], labels[:, :-1]))
+    )
+    differ = first != second
+    codes = np.concatenate([first * count + second, second * count + first])[np.tile(differ, 2)]
+    codes, touch = np.unique(codes, return_counts=True)
+    pairs = np.stack([codes // count, codes % count], 1)
+    rim = np.bincount(pairs[:, 0], touch, count)
+    mean = np.stack(sums, 1) / np.maximum(area, 1)[:, None]
+    return Graph(area, mean.astype(np.float32), pairs, touch.astype(np.float32), rim.astype(np.float32))
+
+
+def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
+    """Join regions with the larger neighbor that pulls them most, until none pulls at all.
+
+    pull(graph, small, large, share) tells how much each region of `large` (P,) pulls its neighbor
+    in `small` (P,); not at all at 0 or below. share: how much of the outline of the small one the
+    two have in common. Returns labels (H, W) with the numbers of the larger ones.
+    """
+    for _ in range(ROUNDS):
+        known = graph(labels, color)
+        small, large = known.pairs.T
+        rank = np.lexsort((np.arange(len(known.area)), known.area)).argsort()
+        strength = pull(known, small, large, known.touch / np.maximum(known.rim[small], 1))
+        fits = (small > 0) & (large > 0) & (rank[small] < rank[large]) & (strength > 0)
+        if not fits.any():
+            break
+        labels = _ends(len(known.area), small[fits], large[fits], strength[fits])[labels]
+    return labels
+
+
+def apart(known: Graph, one: Numbers, other: Numbers) -> Array:
+    """Distance of the mean colors of regions, (P,)."""
+    return np.asarray(np.linalg.norm(known.color[one] - known.color[other], axis=1), np.float32)
+
+
+def _ends(count: int, small: Numbers, large: Numbers, strength: Array) -> Labels:
+    """What number each region gets: of the end of its chain of strongest larger neighbors."""
+    target = np.arange(count, dtype=np.int32)
+    order = strength.argsort(kind="stable")  # the last written is the strongest
+    target[small[order]] = large[order]
+    while (target[target] != target).any():
+        target = target[target]
+    return target
+
+
+def _room(free: Mask) -> Array:
+    """Distance of every pixel to the nearest that is not free, or to the border."""
+    walled = np.pad(free, 1).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(walled, cv2.DIST_L2, 5)[1:-1, 1:-1], np.float32)
+
+
+def _nearest(mask: Mask) -> tuple[Numbers, Array]:
+    """The nearest pixels of a mask and their distances."""
+    distance, found = cv2.distanceTransformWithLabels(
+        (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    table: Numbers = np.zeros(int(found.max()) + 1, np.int64)
+    table[found[mask]] = np.flatnonzero(mask)
+    pixels: Numbers = table[found]
+    return pixels, np.asarray(distance, np.float32)
+
+
+PAPER = 0.8  # share of paper of a pixel that is no ink
+ALIKE = 10.0  # Lab units; regions that touch without ink between them are one if no farther apart
+OPEN = 60.0  # Lab units more for a region all of whose outline is open
+SMALL = 5e-5  # share of the picture; smaller regions take the color of a neighbor
+PATCH = 2e-3  # the same for the patches of a posterized scene
+SCENE = 0.05  # share of the picture from which a region open to the border may be a scene
+VARIED = ((0.8, 14.0), (0.985, 35.0))  # shares of a scene, and Lab units from the median that the rest exceeds
+CLOSE = 7.0  # Lab units from its flat, within which four fifths of a scene come
+SHADES = 6  # flats of a scene at most
+CALM = 1 / 100  # blur before posterizing, of the longer side
+WHITE = 0.92  # a flat whose darkest channel is lighter is paper
+NEAR = 12.0  # Lab units; hints in one region that are nearer to each other are one color
+HELD = 0.25  # share of a hint that lies in a region it is meant for
+
+
+@dataclass(frozen=True)
+class Flats:
+    """Regions and their colors.
+
+    labels: (h, w), from 1; 0 is ink. table: (N, 3) in [0, 1], the color of each number.
+    """
+
+    labels: Labels
+    table: Array
+
+
+def flats(field: Array, paper: Array, hints: Array | None = None) -> Flats:
+    """Return the regions of a drawing and the median color of each.
+
+    field: (h, w, 3) in [0, 1], the color under the ink. paper: (h, w) in [0, 1], 1 without ink.
+    hints: (h, w, 4), RGB in [0, 1] and a mask, above 0 where a user's hint lies; its color replaces
+    that of its region, all of it. Without hints, a large region open to the border whose colors
+    vary is divided into a few flats. Nearly white regions become exactly white.
+    """
+    clear = paper >= PAPER
+    lab = _lab(field)
+    labels = merged(trapped(clear), lab, _belongs)
+    labels = merged(labels, lab, _tiny(SMALL * clear.size))
+    labels, groups = _posterized(labels, lab, _told(labels, hints))
+    labels = _without_islands(labels, lab)
+    table = _medians(groups[labels], field, len(groups))[groups]
+    table[table.min(1) >= WHITE] = 1
+    if hints is not None:
+        labels, table = _hinted(labels, table, hints)
+    return Flats(labels, table)
+
+
+def _belongs(known: Graph, small: Numbers, large: Numbers, share: Array) -> Array:
+    """How much regions without ink between them are one: alike, or the small one a mere corner."""
+    return ALIKE + OPEN * share - apart(known, small, large)
+
+
+def _tiny(least: float) -> Pull:
+    """Regions of fewer pixels are pulled by all neighbors, most by the most similar one."""
+
+    def pull(known: Graph, small: Numbers, large: Numbers, _: Array) -> Array:
+        far = apart(known, small, large)
+        return np.asarray((known.area[small] < least) / (1 + far), np.float32)
+
+    return pull
+
+
+def _patch(least: float) -> Pull:
+    """Patches are pulled by those like them, small ones by all: no outlines of pale halos."""
+    tiny = _tiny(least)
+
+    def pull(known: Graph, small: Numbers, large: Numbers, share: Array) -> Array:
+        alike = ALIKE - apart(known, small, large)
+        return np.asarray(np.maximum(alike, tiny(known, small, large, share)), np.float32)
+
+    return pull
+
+
+def _without_islands(labels: Labels, lab: Array) -> Labels:
+    """Regions that are too small join a neighbor even through ink."""
+    area = np.bincount(labels.ravel())
+    joined = merged(grown(labels), lab, _tiny(SMALL * labels.size))
+    return np.where(labels > 0, joined, 0).astype(np.int32) if len(area) > 1 else labels
+
+
+def _posterized(labels: Labels, lab: Array, told: Numbers) -> tuple[Labels, Numbers]:
+    """Divide scenes into patches; return labels and the group, of one color, of each number.
+
+    told: regions whose color the user tells, which stay whole.
+    """
+    count = int(labels.max()) + 1
+    groups = list(range(count))
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    for number in np.setdiff1d(border[border > 0], told):
+        inside = labels == number
+        if inside.mean() < SCENE or not _varied(lab[inside]):
+            continue
+        shades = _shades(inside, lab)
+        patches = merged(_pieces(shades), lab, _patch(PATCH * labels.size))
+        found: dict[int, int] = {}
+        for at in np.unique(patches[inside]):
+            where = patches == at
+            shade = int(np.bincount(shades[where]).argmax())
+            labels = np.where(where, len(groups), labels).astype(np.int32)
+            groups.append(found.setdefault(shade, len(groups)))
+    return labels, np.array(groups)
+
+
+def _pieces(shades: Labels) -> Labels:
+    """Number the connected pieces of every shade; 0 stays 0."""
+    pieces = np.zeros_like(shades)
+    for shade in range(1, int(shades.max()) + 1):
+        part = cv2.connectedComponents((shades == shade).astype(np.uint8), connectivity=4)[1]
+        pieces[part > 0] = part[part > 0] + pieces.max()
+    return pieces
+
+
+def _lab(rgb: Array) -> Array:
+    """(h, w, 3) in [0, 1] as CIE L*a*b*, L* from 0 to 100."""
+    lab = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2LAB)
+    return np.asarray(lab, np.float32)
+
+
+def _varied(lab: Array) -> bool:
+    """Whether colors (n, 3) vary too much for one flat: many a little, or a few a lot."""
+    far = np.linalg.norm(lab - np.median(lab, 0), axis=1)
+    return any(np.quantile(far, share) > limit for share, limit in VARIED)
+
+
+def _shades(inside: Mask, lab: Array) -> Labels:
+    """Number the few colors of a region 1, 2, ...; 0 outside. K-means in Lab, the same every time."""
+    sigma = CALM * max(inside.shape)
+    weight = inside.astype(np.float32)
+    calm = cv2.GaussianBlur(lab * weight[..., None], (0, 0), sigma)
+    points = (calm / cv2.GaussianBlur(weight, (0, 0), sigma).clip(1e-6)[..., None])[inside]
+    sample = np.ascontiguousarray(points[:: max(1, len(points) // 20_000)])
+    centers = np.median(sample, 0)[None]
+    stop = (cv2.TERM_CRITERIA_MAX_ITER | cv2.TERM_CRITERIA_EPS, 20, 0.5)
+    (most, _), (nearly, strong) = VARIED
+    while len(centers) < SHADES:
+        far = _distance(sample, centers).min(1)
+        if np.quantile(far, most) < CLOSE and np.quantile(far, nearly) < strong:
+            break
+        centers = np.vstack([centers, sample[far.argsort()[int(nearly * len(far))]]])
+        start = _distance(sample, centers).argmin(1).astype(np.int32)[:, None]
+        centers = cv2.kmeans(sample, len(centers), start, stop, 1, cv2.KMEANS_USE_INITIAL_LABELS)[2]
+    result = np.zeros(inside.shape, np.int32)
+    result[inside] = _distance(points, centers).argmin(1) + 1
+    return result
+
+
+def _distance(points: Array, centers: Array) -> Array:
+    """(n, k)."""
+    return np.stack([np.linalg.norm(points - one, axis=1) for one in centers], 1)
+
+
+def _medians(labels: npt.NDArray[np.integer], field: Array, count: int) -> Array:
+    """The median color of every number below `count`, white if it has no pixels: (count, 3)."""
+    flat, values = labels.ravel(), field.reshape(-1, 3)
+    order = flat.argsort(kind="stable")
+    ends = np.searchsorted(flat[order], np.arange(count + 1))
+    table = np.ones((count, 3), np.float32)
+    for at, (start, end) in enumerate(pairwise(ends)):
+        if end > start:
+            table[at] = np.median(values[order[start:end]], 0)
+    return table
+
+
+def _told(labels: Labels, hints: Array | None) -> Numbers:
+    """The numbers of the regions that hints are meant for."""
+    if hints is None:
+        return np.zeros(0, np.int64)
+    whole = grown(labels)
+    return np.unique(whole[_meant(hints[..., 3] > 0, whole)]).astype(np.int64)
+
+
+def _hinted(labels: Labels, table: Array, hints: Array) -> tuple[Labels, Array]:
+    """Give regions the colors of their hints; one with hints of several colors is divided.
+
+    Its pixels then take the color of the nearest of its hints.
+    """
+    mask, whole = _meant(hints[..., 3] > 0, grown(labels)), grown(labels)
+    rows = list(table)
+    for number in np.unique(whole[mask]):
+        inside, held = whole == number, mask & (whole == number)
+        which, colors = _colors(hints[held][:, :3])
+        marks = np.zeros(labels.shape, np.int32)
+        marks[held] = which + len(rows)
+        rows.extend(colors)
+        take = inside & (labels > 0)
+        labels = np.where(take, grown(marks), labels).astype(np.int32)
+    return labels, np.array(rows, np.float32)
+
+
+def _meant(mask: Mask, labels: Labels) -> Mask:
+    """A hint mask without what strokes only graze: less than a share of a stroke, and not its most."""
+    count, strokes = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    kept = np.zeros_like(mask)
+    for stroke in range(1, count):
+        inside = strokes == stroke
+        numbers, pixels = np.unique(labels[inside], return_counts=True)
+        meant = numbers[(pixels >= HELD * pixels.sum()) | (pixels == pixels.max())]
+        kept |= inside & np.isin(labels, meant)
+    return kept
+
+
+def _colors(rgb: Array) -> tuple[Numbers, list[Array]]:
+    """Group colors (n, 3) that are alike: the group of each, and the median of every group."""
+    lab = _lab(rgb[None])[0]
+    centers = lab[:1]
+    while (far := _distance(lab, centers).min(1)).max() > NEAR:
+        centers = np.vstack([centers, lab[far.argmax()][None]])
+    which = _distance(lab, centers).argmin(1)
+    return which, [np.median(rgb[which == at], 0) for at in range(len(centers))]

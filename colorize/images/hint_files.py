@@ -1,0 +1,292 @@
+"""Read the color hints that a user made, a transparent picture or JSON, and fit them to a size.
+
+Knows nothing of files: it is given pixels or text. Hint maps are described in `strokes`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from colorize.errors import ColorizeError, nearest
+from colorize.images import color_hints, palettes
+from colorize.images.color_hints import Mark
+from colorize.images.enlarge import Array, resized
+from colorize.images.image import Picture
+
+POINT = ("x", "y", "color", "radius")
+STROKE = ("points", "color", "width", "radius")
+EXAMPLE = 'an example: {"points": [{"x": 40, "y": 25, "color": "#d02030", "radius": 3}]}'
+SAVE = "save the hints as a PNG that is transparent except for the hints"
+
+
+def parse(source: np.ndarray | str, size: tuple[int, int]) -> Tensor:
+    """Return the hint map (1, 4, H, W) of a user's hints for a drawing of `size` (height, width).
+
+    source: RGBA pixels (h, w, 4), uint8 or uint16, whose pixels are hints where they are more than
+    half opaque; another size is resized if its proportions are the drawing's. Or JSON text:
+    {"points": [{"x", "y", "color": "#rrggbb", "radius"}], "strokes": [{"points": [[x, y], ...],
+    "color", "radius"}]}, in pixels of the drawing from its upper left corner; strokes may have a
+    "width" instead of the radius, and both may be left out. Later hints lie on top, strokes above points.
+
+    Raises ColorizeError for text that is not such JSON, for colors that are not hex, for hints
+    outside the drawing, for pictures of other proportions, and if there is no hint at all.
+    """
+    if isinstance(source, str):
+        return _from_json(source, size)
+    return resize(_from_pixels(source, size), size)
+
+
+def resize(hints: Tensor, size: tuple[int, int]) -> Tensor:
+    """Hint map at another size: no hint is lost, and no color is mixed with the emptiness around.
+
+    hints: (B, 4, H, W). size: (height, width). Shrinking takes the mean of the hinted pixels of a
+    cell; a cell is hinted if a tenth of it is, or if no neighbor holds more of the hint.
+    """
+    if size == tuple(hints.shape[-2:]):
+        return hints
+    held = (hints[:, 3:] > 0).to(hints)
+    if size[0] > hints.shape[-2] or size[1] > hints.shape[-1]:
+        return F.interpolate(hints, size=size, mode="nearest-exact")
+    share = F.interpolate(held, size=size, mode="area")
+    mean = F.interpolate(hints[:, :3] * held, size=size, mode="area") / share.clamp(min=1e-9)
+    most = share >= F.max_pool2d(share, 3, 1, 1)
+    kept = (share > 0.1) | (most & (share > 0))
+    return torch.cat((torch.where(kept, mean, 0.0), kept * 2.0 - 1), 1)
+
+
+def check_size(found: tuple[int, ...], size: tuple[int, int]) -> None:
+    """Refuse a picture of hints (height, width) whose proportions are not those of the drawing."""
+    height, width = found
+    if abs(math.log(width * size[0] / (height * size[1]))) > 0.02:
+        raise ColorizeError(
+            f"the hints are {width} x {height} pixels, the drawing is {size[1]} x {size[0]}",
+            "paint the hints on a layer above the drawing and save that layer at the same size",
+        )
+
+
+def blank(color: Tensor) -> Tensor:
+    """A hint map (B, 4, H, W) without hints, as large as `color`."""
+    return F.pad(torch.zeros_like(color[:, :3]), (0, 0, 0, 0, 0, 1), value=-1.0)
+
+
+def _from_pixels(rgba: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """Hint map of RGBA pixels at their own size."""
+    if rgba.ndim != 3 or rgba.shape[2] != 4:
+        raise ColorizeError("the hints have no transparency", SAVE)
+    check_size(rgba.shape[:2], size)
+    share = torch.from_numpy(rgba.astype(np.float32) / np.iinfo(rgba.dtype).max)
+    held = share[..., 3] > 0.5
+    if not bool(held.any()):
+        raise ColorizeError("the hints are transparent everywhere: there is no hint", SAVE)
+    if bool(held.all()):
+        raise ColorizeError("the hints are opaque everywhere: they would hide the drawing", SAVE)
+    return color_hints.hint_map(share[..., :3] * 2 - 1, held)
+
+
+def _from_json(text: str, size: tuple[int, int]) -> Tensor:
+    """Hint map of JSON text."""
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ColorizeError(
+            f"the hints are not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}", EXAMPLE
+        ) from error
+    points, strokes = _lists(given)
+    found = [_mark(f"point {number}", one, POINT) for number, one in enumerate(points, 1)]
+    found += [_mark(f"stroke {number}", one, STROKE) for number, one in enumerate(strokes, 1)]
+    return color_hints.draw(found, size)
+
+
+def _mark(name: str, value: object, keys: Sequence[str]) -> Mark:
+    """The mark of one point or stroke."""
+    given = _known(name, value, keys)
+    places = _places(name, given) if keys == STROKE else [_place(name, (given.get("x"), given.get("y")))]
+    width, radius = _number(name, given, "width"), _number(name, given, "radius")
+    half = width / 2 if radius is None and width is not None else radius
+    return Mark(name, tuple(places), _color(name, given), half)
+
+
+def _lists(given: object) -> tuple[Sequence[object], Sequence[object]]:
+    """Return the points and the strokes of the JSON value."""
+    if not isinstance(given, dict):
+        raise ColorizeError(f"the hints are a JSON {type(given).__name__}, not an object", EXAMPLE)
+    _known("the hints", given, ("points", "strokes"))
+    points, strokes = given.get("points", []), given.get("strokes", [])
+    if not isinstance(points, list) or not isinstance(strokes, list):
+        raise ColorizeError("`points` and `strokes` of the hints must be lists", EXAMPLE)
+    if not points and not strokes:
+        raise ColorizeError("the hints hold no point and no stroke", EXAMPLE)
+    return points, strokes
+
+
+def _known(name: str, given: object, keys: Sequence[str]) -> Mapping[str, object]:
+    """Return the JSON object if it has none but known keys."""
+    if not isinstance(given, dict):
+        raise ColorizeError(f"{name} is `{given}`, not an object with {', '.join(keys)}", EXAMPLE)
+    for key in given:
+        if key not in keys:
+            raise ColorizeError(f"{name} has an unknown key `{key}`", nearest(key, keys))
+    return given
+
+
+def _places(name: str, stroke: Mapping[str, object]) -> list[tuple[float, float]]:
+    """Corners of a stroke's line."""
+    pairs = stroke.get("points")
+    if not isinstance(pairs, list) or not pairs:
+        raise ColorizeError(f"{name} has no points", EXAMPLE)
+    return [_place(name, pair) for pair in pairs]
+
+
+def _place(name: str, pair: object) -> tuple[float, float]:
+    """Return x, y of a place."""
+    if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_number, pair)):
+        raise ColorizeError(f"{name} has no place x, y but `{pair}`", EXAMPLE)
+    return float(pair[0]), float(pair[1])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(name: str, given: Mapping[str, object], key: str) -> float | None:
+    """Return a positive number of pixels, or None if the key is missing."""
+    if key not in given:
+        return None
+    value = given[key]
+    if not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ColorizeError(f"the {key} of {name} is `{value}`, not a positive number of pixels", EXAMPLE)
+    return float(value)
+
+
+def _color(name: str, given: Mapping[str, object]) -> tuple[float, float, float]:
+    """Return R, G, B in [-1, 1] of a hex color or a CSS color name."""
+    value = given.get("color")
+    try:
+        red, green, blue = palettes.color(value if isinstance(value, str) else "", name)
+    except ColorizeError:
+        raise ColorizeError(
+            f"the color of {name} is `{value}`", "write #rrggbb, such as #d02030, or a name: orange"
+        ) from None
+    return red / 127.5 - 1, green / 127.5 - 1, blue / 127.5 - 1
+
+
+MERGED_SURE = 0.3  # of 2.0: JPEG of quality 75 changes no pixel of a drawing by so much
+PERHAPS = 0.15  # of 2.0: changes so large belong to a hint where they touch a sure one
+MERGED_SPECK = 4  # pixels; fewer together are noise
+
+
+def hints(merged: Tensor, drawing: Tensor) -> Tensor:
+    """Return the hint map (1, 4, H, W) of a drawing with hints painted over it.
+
+    merged, drawing: (1, 3, H, W) in [-1, 1]. Pixels that differ from the drawing are hints of the
+    color they have; where a hint has the drawing's own color it cannot be seen. Noise of JPEG is
+    no hint. See `strokes` for hint maps.
+    """
+    apart = (merged - drawing).abs().amax(1)[0].cpu().numpy()  # (H, W)
+    perhaps = (apart > PERHAPS).astype(np.uint8)
+    count, labels = cv2.connectedComponents(perhaps, connectivity=8)
+    sizes = np.bincount(labels.ravel(), minlength=count)
+    sure = np.bincount(labels.ravel(), (apart > MERGED_SURE).ravel(), minlength=count)
+    kept = (sizes >= MERGED_SPECK) & (sure >= MERGED_SPECK / 2)
+    kept[0] = False  # what does not differ
+    mask = torch.from_numpy(kept[labels]).to(merged.device)[None, None]
+    return torch.where(mask, torch.cat([merged, torch.ones_like(merged[:, :1])], 1), blank(merged))
+
+
+NEAR = 2  # pixels around one whose colors its copy may have: JPEG and scaling blur lines
+NOISE = 0.12  # of [0, 1], the largest channel; JPEG alone changes paper near lines by less
+SURE = 0.2  # a stroke differs by this at some pixel
+CORE = 0.92  # of the largest difference nearby; less is the soft edge of a stroke
+SOFT = 1 / 96  # width of soft edges, as a share of the shorter side
+SPECK = 6  # pixels; smaller differences are noise
+EDGE = 0.2  # of [0, 1]; lines and outlines are stronger edges
+EDGES = 0.05  # share of the picture that counts as its edges at least
+FOUND = 0.6  # share of its edges that a copy of the drawing still shows; others show less than half
+
+
+def parse_copy(copy: Picture, drawing: Picture) -> Tensor:
+    """Return the hint map (1, 4, H, W) of a drawing from a copy of it that was painted over.
+
+    The copy may be of another size, if its proportions are the drawing's, may have been saved as a
+    JPEG, and painted with soft brushes. What is as light as the drawing and as gray is no hint, nor
+    is the drawing's own ink. Raises ColorizeError for other proportions, if nothing differs, and if
+    the picture is no copy of the drawing.
+    """
+    check_size(copy.size, drawing.size)
+    own, painted = _rgb(drawing), _sized(_rgb(copy), drawing.size)
+    near = NEAR + round(max(drawing.size[0] / copy.size[0], copy.size[0] / drawing.size[0]) - 1)
+    _check_copy(painted, _sized(_sized(own, copy.size), drawing.size), near)
+    held = _cores(_difference(painted, own, near))
+    if not held.any():
+        raise ColorizeError(
+            "the hints do not differ from the drawing: nothing was painted over it",
+            "paint on a copy of the drawing in strong colors, or on a transparent layer above it",
+        )
+    return color_hints.hint_map(torch.from_numpy(painted * 2 - 1), torch.from_numpy(held))
+
+
+def _rgb(picture: Picture) -> Array:
+    """Colors (H, W, 3) in [0, 1] on white."""
+    flat = picture.on_white()
+    values = np.broadcast_to(flat.pixels, (*flat.size, 3)).astype(np.float32) / flat.peak
+    return np.ascontiguousarray(values)
+
+
+def _sized(picture: Array, size: tuple[int, int]) -> Array:
+    """A picture (h, w, 3) at another size (H, W, 3)."""
+    if picture.shape[:2] == size:
+        return picture
+    how = cv2.INTER_AREA if picture.shape[0] > size[0] else cv2.INTER_LINEAR
+    return resized(picture, size, how)
+
+
+def _check_copy(painted: Array, own: Array, near: int) -> None:
+    """Refuse a picture that does not show the edges of the drawing, seen as sharply as the picture is."""
+    strength = _range(own, 1)
+    strong = strength > min(EDGE, float(np.quantile(strength, 1 - EDGES)))
+    found = float((_range(painted, near)[strong] > strength[strong] / 2).mean()) if strong.any() else 1
+    if found < FOUND:
+        raise ColorizeError(
+            "the hints differ from the drawing nearly everywhere:"
+            f" only {100 * found:.0f} % of its lines and outlines are in them",
+            "give a copy of this drawing, painted over, or a PNG that is transparent except for the hints",
+        )
+
+
+def _range(picture: Array, near: int) -> Array:
+    """How far brightness changes around each pixel: (H, W) in [0, 1]."""
+    light = picture.mean(2)
+    square = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
+    return np.asarray(cv2.dilate(light, square) - cv2.erode(light, square), np.float32)
+
+
+def _difference(painted: Array, own: Array, near: int) -> Array:
+    """How far each pixel is from all colors around it in the drawing: (H, W) in [0, 1], 0 for noise."""
+    square = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
+    low, high = cv2.erode(own, square), cv2.dilate(own, square)
+    apart = np.maximum(low - painted, painted - high).max(2)
+    gray = np.ptp(own, axis=2)
+    tinted = np.ptp(painted, axis=2) - cv2.dilate(gray, square)  # color that gray lines do not hide
+    most = np.maximum(apart, tinted)
+    return np.asarray(np.where(most > NOISE, most, 0), np.float32)
+
+
+def _cores(apart: Array) -> np.ndarray:
+    """The pixels (H, W) that show the full color of a stroke: neither its soft edge, nor noise."""
+    wide = 2 * max(2, round(SOFT * min(apart.shape))) + 1
+    most = cv2.dilate(apart, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)))
+    core = ((apart > 0) & (apart >= CORE * most)).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=8)
+    strongest = np.zeros(count, np.float32)
+    np.maximum.at(strongest, np.asarray(labels.ravel(), np.intp), apart.ravel())
+    kept = (stats[:, cv2.CC_STAT_AREA] >= SPECK) & (strongest > SURE)
+    kept[0] = False
+    return np.asarray(kept[labels], bool)

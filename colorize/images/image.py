@@ -1,0 +1,105 @@
+"""A picture and all that travels with its pixels. Knows nothing of file formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from colorize.errors import ColorizeError
+
+Pixels = npt.NDArray[np.uint8 | np.uint16]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upright picture and what its file said about it.
+
+    pixels: (H, W, 1) gray or (H, W, 3) RGB, uint8 or uint16, sRGB-encoded unless 16-bit with `icc`.
+    alpha: (H, W), same dtype, straight (not premultiplied); 0 is transparent.
+    icc: the color profile of the pixels. exif: TIFF-structured, without orientation and thumbnail.
+    text: named texts, such as PNG chunks. format, mode: as found in the file, "JPEG" and "CMYK".
+    notes: sentences worth telling the user.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    text: dict[str, str] = field(default_factory=dict)
+    format: str = ""
+    mode: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def gray(self) -> bool:
+        """Whether there is one channel; a gray-looking RGB picture is not gray here."""
+        return bool(self.pixels.shape[2] == 1)
+
+    @property
+    def peak(self) -> int:
+        """The value of white: 255 or 65535."""
+        return int(np.iinfo(self.pixels.dtype).max)
+
+    def tensor(self) -> Tensor:
+        """Return a fresh (1, 3, H, W) tensor in [-1, 1], alpha composed on white."""
+        height, width, channels = self.pixels.shape
+        planes = np.empty((channels, height, width), np.float32)
+        for at, plane in enumerate(planes):  # one pass per channel: 6 times as fast as transposing
+            np.divide(self.pixels[..., at], np.float32(self.peak / 2), out=plane)
+        values = torch.from_numpy(planes).sub_(1)  # (C, H, W) in [-1, 1]
+        if self.alpha is not None:
+            cover = torch.from_numpy(self.alpha.astype(np.float32)).mul_(1 / self.peak)
+            values = values.sub_(1).mul_(cover).add_(1)  # white is 1, so only the distance to it shrinks
+        return (values.repeat(3, 1, 1) if self.gray else values)[None]
+
+    def on_white(self) -> Picture:
+        """Return the picture without alpha, composed on white, or itself if it has none."""
+        if self.alpha is None:
+            return self
+        peak = np.uint32(self.peak)
+        cover = self.alpha[..., None].astype(np.uint32)
+        mixed = (self.pixels * cover + peak * (peak - cover) + peak // 2) // peak  # below 2**32
+        return self.replaced(mixed.astype(self.pixels.dtype), None)
+
+    def eight_bit(self) -> Picture:
+        """Return the picture with 8 bits per value, rounded, or itself if it has them."""
+        if self.pixels.dtype == np.uint8:
+            return self
+        return self.replaced(_rounded(self.pixels), None if self.alpha is None else _rounded(self.alpha))
+
+    def replaced(self, pixels: Pixels, alpha: Pixels | None) -> Picture:
+        """Return the picture with other pixels and alpha; everything else stays."""
+        return Picture(pixels, alpha, self.icc, self.exif, self.text, self.format, self.mode, self.notes)
+
+
+def from_tensor(values: Tensor) -> Picture:
+    """Return the 8-bit picture of a (1, C, H, W) or (C, H, W) tensor in [-1, 1], C 1 or 3.
+
+    Values are rounded to the nearest, those outside clipped. Raises ColorizeError if one is not a
+    number.
+    """
+    planes = values.detach()
+    planes = planes[0] if planes.dim() == 4 and planes.shape[0] == 1 else planes
+    assert planes.dim() == 3, f"one picture is expected, not {tuple(values.shape)}"
+    assert planes.shape[0] in (1, 3), f"1 or 3 channels are expected, not {planes.shape[0]}"
+    planes = planes.to("cpu", torch.float32)
+    if not bool(torch.isfinite(planes).all()):
+        raise ColorizeError(
+            "the picture holds values that are not numbers",
+            "the weights may be damaged, or half precision too coarse for this model",
+        )
+    levels = planes.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return Picture(levels.permute(1, 2, 0).contiguous().numpy())
+
+
+def _rounded(values: Pixels) -> npt.NDArray[np.uint8]:
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -1,0 +1,244 @@
+"""Take a colored drawing apart into layers that compose to it: ink, shade, flats, paper.
+
+Knows nothing of networks, or of the files that layers are written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from colorize.images import finish
+from colorize.images.enlarge import Array, resized
+from colorize.images.finish import Touch
+from colorize.images.flat_regions import Labels, Mask, flats, grown
+from colorize.images.image import Picture, Pixels
+
+WORKED = 1024  # pixels of the longer side at which regions are found
+SEEN = 0.5 / 255  # a smaller difference from the flat color is no shade
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A drawing and the colors under its ink.
+
+    drawing: on paper, see `finish.onto`. field: (h, w, 3) in [0, 1], the model's colors. labels:
+    (H, W), the region of each pixel of the drawing. table: (N, 3) in [0, 1], the flat color of each
+    region, in steps of 1/255. touch: pixels of the drawing that have a color of their own.
+    """
+
+    drawing: Picture
+    field: Array
+    labels: Labels
+    table: Array
+    touch: Touch | None = None
+
+    def shaded(self) -> Iterator[tuple[slice, Array]]:
+        """The model's colors, some rows at a time, see `finish.strips`."""
+        return finish.colored_strips(self.field, self.drawing.size, self.touch)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that lies on those after it by normal blending: 8-bit RGB of the drawing's size, with alpha."""
+
+    name: str
+    picture: Picture
+
+
+def divide(
+    original: Picture,
+    color: Tensor,
+    inked: bool,
+    hints: Tensor | None = None,
+    touch: Touch | None = None,
+    flat: Tensor | None = None,
+) -> Sheet:
+    """Find the regions of line art and a flat color for each.
+
+    color, inked: as `finish.onto` takes them. hints: (1, 4, h, w), RGB and a mask in [-1, 1], the
+    user's, whose colors win in their regions. touch: as `finish.onto` takes it. flat: the colors without shade,
+    where they are known, of which each region takes one. Regions are found at
+    a longer side of at most 1024 pixels and brought up along the lines.
+    """
+    drawing = finish.on_paper(original)
+    field = finish.under(drawing, color, inked)
+    scale = min(1.0, WORKED / max(drawing.size))
+    height, width = (max(1, round(side * scale)) for side in drawing.size)
+    plain = field if flat is None or flat is color else finish.under(drawing, flat, inked)
+    small = resized(plain, (height, width), cv2.INTER_AREA)
+    marks = None if hints is None else _marks(hints, (height, width))
+    found = flats(small, finish.paper_share(drawing, (height, width)), marks)
+    labels = raised(found.labels, finish.paper_share(drawing, drawing.size))
+    table = np.asarray(np.rint(found.table * 255) / 255, np.float32)
+    return Sheet(drawing, field, labels, table, touch)
+
+
+def merged(sheet: Sheet, flat: bool) -> Picture:
+    """Return the drawing in the model's colors, or in flat ones; what `finish.onto` says of it holds."""
+    colors = _flat_strips(sheet) if flat else sheet.shaded()
+    return replace(sheet.drawing, pixels=finish.painted(sheet.drawing, colors), icc=_profile(sheet))
+
+
+def layers(sheet: Sheet, flat: bool) -> tuple[Layer, ...]:
+    """Return the layers from top to bottom: line, shade (if not `flat`), flats, paper.
+
+    line: black, or the color of colored ink, with alpha. shade: what the model's colors differ from
+    the flats by, in the strongest colors with the least alpha, mostly black and white. flats:
+    transparent where they are white. paper: white, cut out by the alpha of the drawing. All have 8
+    bits, also those of a 16-bit drawing. Composed by normal blending they are the finished picture:
+    8 bits of it to within 2 of 255, 0.5 on average, and its alpha to within 1.
+    """
+    names = ("line", "shade", "flats", "paper")
+    stack = {name: np.zeros((*sheet.drawing.size, 4), np.uint8) for name in names}
+    for at, color in sheet.shaded():
+        base = sheet.table[sheet.labels[at]]
+        parts = _parts(sheet.drawing, at, base if flat else color, base)
+        for name, part in zip(names, parts, strict=True):
+            stack[name][at] = part
+    icc = _profile(sheet)
+    return tuple(
+        Layer(name, Picture(values[..., :3], values[..., 3], icc, format="PNG", mode="RGBA"))
+        for name, values in stack.items()
+        if not (flat and name == "shade")
+    )
+
+
+def _flat_strips(sheet: Sheet) -> Iterator[tuple[slice, Array]]:
+    """Flat colors, some rows at a time: (rows, (n, W, 3))."""
+    height, width = sheet.labels.shape
+    rows = max(1, finish.STRIP // width)
+    for start in range(0, height, rows):
+        at = slice(start, min(start + rows, height))
+        yield at, sheet.table[sheet.labels[at]]
+
+
+def _profile(sheet: Sheet) -> bytes | None:
+    """The drawing's color profile, but a gray one does not fit RGB pixels."""
+    return None if sheet.drawing.gray else sheet.drawing.icc
+
+
+def _parts(drawing: Picture, at: slice, color: Array, base: Array) -> Iterator[Pixels]:
+    """Rows of every layer, (n, W, 4) uint8.
+
+    Of a pixel's coverage (its alpha) the ink has the share that is no paper, and what is below has
+    the rest, so that half transparent pixels compose exactly, too.
+    """
+    old = drawing.pixels[at].astype(np.float32) / drawing.peak
+    cover: Array = np.ones(old.shape[:2], np.float32)
+    if drawing.alpha is not None:
+        cover = np.asarray(drawing.alpha[at] / drawing.peak, np.float32)
+    paper = old.min(2)
+    ink = _rounded(cover * (1 - paper))
+    yield _layer((old - paper[..., None]) / (1 - paper).clip(1e-6)[..., None], ink)
+    below = _rest(cover, ink)
+    tint, part = _shade(color, base)
+    shade = _rounded(below * part)
+    yield _layer(tint, shade)
+    below = _rest(below, shade)
+    white = (base == 1).all(2)
+    yield _layer(base, np.where(white, 0, below))
+    yield _layer(np.ones_like(base), np.where((cover == 1) | white, below, 0))
+
+
+def _shade(color: Array, base: Array) -> tuple[Array, Array]:
+    """The color (n, W, 3) and the least alpha (n, W) that turn the base into the color."""
+    change = color - base
+    room = np.where(change > 0, 1 - base, base)
+    part = (np.abs(change) / room.clip(1e-6)).max(2).clip(0, 1)
+    seen = np.where(np.abs(change).max(2) > SEEN, part, 0)
+    least = np.asarray(np.ceil(seen * 255) / 255, np.float32)
+    tint = base + change / np.where(least > 0, least, 1)[..., None]
+    return np.asarray(tint.clip(0, 1), np.float32), least
+
+
+def _rest(cover: Array, above: Array) -> Array:
+    """The alpha that completes a coverage (n, W) below a layer of such an alpha; 1 where all is covered."""
+    rest = (cover - above) / (1 - above).clip(1e-6)
+    return np.asarray(np.where(cover == 1, 1, rest).clip(0, 1), np.float32)
+
+
+def _rounded(alpha: Array) -> Array:
+    """Alpha in the steps that 8 bits have."""
+    return np.asarray(np.rint(alpha * 255) / 255, np.float32)
+
+
+def _layer(color: Array, alpha: Array) -> Pixels:
+    """(n, W, 3) and (n, W) in [0, 1] as (n, W, 4) uint8; nothing where it is transparent."""
+    values = np.dstack([np.broadcast_to(color, (*alpha.shape, 3)), alpha])
+    levels = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.where(levels[..., 3:] > 0, levels, 0), np.uint8)
+
+
+def _marks(hints: Tensor, size: tuple[int, int]) -> Array:
+    """Hints at another size: (h, w, 4), RGB in [0, 1] and a mask, above 0 where a hint lies."""
+    near = F.interpolate(hints.detach().cpu().float(), size, mode="nearest-exact")[0]
+    values = near.permute(1, 2, 0).numpy()
+    return np.concatenate([values[..., :3] / 2 + 0.5, values[..., 3:]], 2)
+
+
+LEVELS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)  # shares of paper, filled in this order
+STEPS = 2  # pixels that labels advance at every level but the first
+SMOOTH = 5  # pixels a side of the majority at every doubling: no stairs where no line hides them
+CLEAR = 5  # pixels a side of a small drawing around a place that is far from ink
+
+
+def raised(labels: Labels, paper: Array) -> Labels:
+    """Return labels at the size of the paper, none of them 0, that change under the lines only.
+
+    labels: (h, w), 0 on ink, as many as 65535. paper: (H, W) in [0, 1], not smaller, 1 without ink.
+    Sure pixels take the label of their place. The others are reached from them, bright pixels
+    before dark ones, so that two regions meet where the line between them is darkest. Where
+    regions meet on open paper, the border between them is smooth.
+    """
+    size, plain = paper.shape, grown(labels).astype(np.uint16)
+    inked = (labels == 0).astype(np.uint8)
+    far = ~cv2.dilate(inked, np.ones((CLEAR, CLEAR), np.uint8)).astype(bool)
+    start = np.where(_nearest(far, size), _doubled(plain, size), _nearest(plain, size))
+    start[~(_nearest(_sure(labels) | far, size) & (paper >= LEVELS[0]))] = 0
+    steps = 2 * round(max(size) / max(labels.shape)) + 2
+    for level in LEVELS:
+        start = _filled(start, paper >= level, steps)
+        steps = STEPS
+    full = grown(start.astype(np.int32))
+    return full if full.any() else np.ones_like(full)
+
+
+def _sure(labels: Labels) -> Mask:
+    """Pixels that no line crosses: all around them is of one region; or the best there are near."""
+    values = labels.astype(np.float32)
+    square = np.ones((3, 3), np.uint8)
+    inner = (cv2.erode(values, square) == cv2.dilate(values, square)) & (labels > 0)
+    near = cv2.dilate(inner.astype(np.uint8), square).astype(bool)
+    return np.asarray(inner | ((labels > 0) & ~near), bool)
+
+
+def _nearest(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Values at another size, each pixel that of its place."""
+    kind = values.astype(np.uint8) if values.dtype == bool else values
+    result = cv2.resize(kind, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return result.astype(values.dtype)
+
+
+def _doubled(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Labels enlarged by doublings, each followed by the median, which is the majority of two."""
+    while max(labels.shape) < max(size):
+        scale = min(2.0, max(size) / max(labels.shape))
+        now = tuple(min(full, round(side * scale)) for side, full in zip(labels.shape, size, strict=True))
+        now = size if scale < 2 else now
+        labels = cv2.medianBlur(_nearest(labels, (now[0], now[1])), SMOOTH)
+    return _nearest(labels, size)
+
+
+def _filled(start: np.ndarray, clear: Mask, reach: int) -> np.ndarray:
+    """Labels grown over the paper by so many pixels, 0 where nothing arrives."""
+    square = np.ones((3, 3), np.uint8)
+    for _ in range(reach):
+        empty = (start == 0) & clear
+        start = np.where(empty, cv2.dilate(start, square), start)
+    return start

@@ -1,0 +1,183 @@
+"""Find the pictures that paths, folders and patterns mean. Knows nothing of what is in them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from colorize.errors import ColorizeError, nearest
+
+PICTURE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif"),
+    *(".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+)
+VOLUME_SUFFIXES = (".cbz", ".cbr", ".zip")  # of comics, which are folders of pages in one file
+_SKIPPED = ("__MACOSX", "@eaDir")  # resource forks and thumbnails that macOS and Synology leave
+_MAGIC = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Source:
+    """path: where the picture is, None for standard input. relative: where to mirror it, unique."""
+
+    path: Path | None
+    relative: Path
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file, and the folder below which its path is to be mirrored."""
+
+    path: Path
+    root: Path
+
+
+def find(inputs: Sequence[str], *, volumes: bool = False) -> list[Source]:
+    """Return the pictures meant by files, folders (with all below), patterns and "-".
+
+    volumes: look for .cbz files in folders, too.
+
+    Inputs keep their order; in a folder `page2` comes before `page10`. Hidden files are skipped,
+    as are files without a picture's suffix unless named. Pictures of several folders that would
+    share a relative path get the folder's name in front. Raises ColorizeError if an input is
+    missing or holds no picture.
+    """
+    if not inputs:
+        raise ColorizeError("no picture was named", "name a file, a folder, or `-` for stdin", 2)
+    suffixes = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES[: int(volumes)])
+    found: dict[str, _Found | None] = {}  # by absolute path: what is named twice is taken once
+    for each in inputs:
+        if each == "-":
+            found["-"] = None
+        for one in _expanded(each, suffixes) if each != "-" else ():
+            found.setdefault(os.path.abspath(one.path), one)  # noqa: PTH100 - links stay links
+    relatives = iter(_mirrored([one for one in found.values() if one]))
+    return [Source(one.path, next(relatives)) if one else Source(None, Path("stdin")) for one in found.values()]
+
+
+def natural(path: Path) -> tuple[list[list[str | int]], str]:
+    """Return a key that sorts paths as people do: numbers by value, letters without their case."""
+    parts = [re.split(r"([0-9]+)", part.casefold()) for part in path.parts]
+    keys = [[int(bit) if at % 2 else bit for at, bit in enumerate(bits)] for bits in parts]
+    return keys, str(path)
+
+
+def pictured(relative: PurePath) -> bool:
+    """Tell whether a path below a folder is by its name that of a picture, and not hidden."""
+    return relative.suffix.lower() in PICTURE_SUFFIXES and not any(map(_hidden, relative.parts))
+
+
+def _expanded(text: str, suffixes: tuple[str, ...]) -> list[_Found]:
+    """What one input means: the thing of that name first, since names may hold `[1]`."""
+    path = Path(text)
+    try:
+        if path.is_dir():
+            return _in_folder(path, suffixes)
+        if path.exists():
+            return [_Found(path, path.parent)]
+        if _MAGIC.search(text):
+            return _matching(text, suffixes)
+    except OSError as error:
+        place, reason = error.filename or text, error.strerror or str(error)
+        raise ColorizeError(f"`{place}` cannot be read: {reason}", "check its permissions") from error
+    except ValueError as error:  # such as `a**b`
+        raise ColorizeError(f"`{text}` is no pattern: {error}", "check the pattern") from error
+    if path.is_symlink():
+        raise ColorizeError(f"`{text}` is a link to nothing", "check where it points")
+    raise ColorizeError(f"`{text}` does not exist", _advice(path))
+
+
+def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[_Found]:
+    files = sorted((path for path in _walk(folder) if _has(path, suffixes)), key=natural)
+    if not files:
+        raise ColorizeError(
+            f"the folder `{folder}` holds no pictures", "looked for " + " ".join(suffixes) + ", hidden files aside"
+        )
+    return [_Found(path, folder) for path in files]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files below; every folder once, under its own name rather than that of a link to it."""
+    real, links, seen = deque([folder]), deque[Path](), set[tuple[int, int]]()
+    while real or links:
+        here = real.popleft() if real else links.popleft()
+        status = here.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(here) as entries:
+            for entry in entries:
+                path = here / entry.name
+                if _hidden(entry.name):
+                    continue
+                if entry.is_dir():
+                    (links if entry.is_symlink() else real).append(path)
+                elif entry.is_file():
+                    yield path
+
+
+def _matching(pattern: str, suffixes: tuple[str, ...]) -> list[_Found]:
+    """What a shell would have made of the pattern; the fixed start of it is the root to mirror."""
+    parts = Path(pattern).parts
+    fixed = next(at for at, part in enumerate(parts) if _MAGIC.search(part))
+    root = Path(*parts[:fixed])
+    below = "/".join(parts[fixed:])
+    matches = [path for path in root.glob(below) if not _out_of_sight(path.relative_to(root))]
+    files = {path for path in matches if path.is_file()}
+    folders = {path for path in matches if path.is_dir()}
+    for folder in (path for path in folders if folders.isdisjoint(path.parents)):
+        files |= {path for path in _walk(folder) if _has(path, suffixes)}
+    chosen = [path for path in files if _has(path, suffixes)] or files  # `*.dat` names its suffix
+    if not chosen:
+        raise ColorizeError(f"no picture matches `{pattern}`", "check the pattern")
+    return [_Found(path, root) for path in sorted(chosen, key=natural)]
+
+
+def _has(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.suffix.lower() in suffixes
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name in _SKIPPED
+
+
+def _out_of_sight(path: Path) -> bool:
+    return any(_hidden(part) for part in path.parts if part != "..")
+
+
+def _mirrored(found: Sequence[_Found]) -> list[Path]:
+    """Relative paths; roots whose files would collide give them more of their own names."""
+    names = {one.root: _names(one.root) for one in found}
+    prefixes = dict.fromkeys(names, Path())
+    while True:
+        relatives = [prefixes[one.root] / one.path.relative_to(one.root) for one in found]
+        clashing = _shared(relatives)
+        roots = {one.root for one, path in zip(found, relatives, strict=True) if path in clashing}
+        longer = {root: names[root][-len(prefixes[root].parts) - 1 :] for root in roots}
+        changed = {root: Path(*parts) for root, parts in longer.items() if parts}
+        if all(prefixes[root] == prefix for root, prefix in changed.items()):
+            return relatives
+        prefixes |= changed
+
+
+def _names(root: Path) -> tuple[str, ...]:
+    """The names of a folder and all above it, without the drive or `/`."""
+    absolute = Path(os.path.abspath(root))  # noqa: PTH100 - links keep the name that the user gave
+    return absolute.parts[1:]
+
+
+def _shared(paths: Iterable[Path]) -> set[Path]:
+    return {path for path, times in Counter(paths).items() if times > 1}
+
+
+def _advice(path: Path) -> str:
+    """The nearest name in the same folder, if one is near."""
+    try:
+        guess = nearest(path.name, (each.name for each in path.parent.iterdir()))
+    except (OSError, ValueError):
+        return f"check the path; the folder `{path.parent}` cannot be read"
+    return guess if guess.startswith("did you mean") else "check the spelling of the path"

@@ -1,0 +1,1 @@
+"""Manga pages: panels and speech bubbles, found without a network."""

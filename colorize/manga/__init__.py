@@ -1,0 +1,1 @@
+"""The manga GAN and manga-colorization-v2."""

@@ -1,0 +1,259 @@
+"""The generator of manga-colorization-v2, under the names of its published file. Knows nothing of files or losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorize.errors import ColorizeError
+from colorize.images.color import luminance
+from colorize.manga.frozen import Frozen
+from colorize.manga.generators import SLOPE
+from colorize.networks.unet import Cond, pad
+
+STRIDE = 32  # as published; 8 would do
+GROUPS = 32  # of grouped convolutions, or as many as there are channels
+REDUCTION = 16  # of squeeze-and-excitation
+DILATIONS = (1, 1, 2, 2, 4, 4, 2, 1)
+UNUSED = ("to4", "tunnel1", "deconv_for_decoder")  # never called, or only a help in training
+
+
+@dataclass(frozen=True)
+class SecondSpec:
+    """The numbers of manga-colorization-v2 (qweasdd 2022), all widths in proportion to the first.
+
+    width: channels behind the encoder's first convolution, 64 as published. stages: blocks of the three
+    stages of the encoder. tunnels: blocks of the decoder's four parts, the deepest first; the last is unused.
+    """
+
+    width: int = 64
+    stages: tuple[int, int, int] = (3, 4, 6)
+    tunnels: tuple[int, int, int, int] = (20, 8, 8, 5)
+
+    once: ClassVar = True  # one call gives the picture; noise and time are not looked at
+    widths: ClassVar = ()  # of a U-Net's levels, which this has none of
+
+    def __post_init__(self) -> None:
+        if self.width < 16 or self.width % 16:
+            told = f"net.width is {self.width}"
+            raise ColorizeError(told, "give a multiple of 16; 64 is as published", code=2)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Blocks of all parts."""
+        return (*self.stages, *self.tunnels)
+
+    @property
+    def stride(self) -> int:
+        """What sides are padded to multiples of."""
+        return STRIDE
+
+    def build(self, inputs: int, outputs: int, tokens: int = 0) -> Second:
+        """Make the network: 5 planes in beside x, page and color hints with their mask, and 3 out."""
+        if (inputs, outputs, tokens) != (8, 3, 0):
+            raise ValueError("manga-colorization-v2 takes a page and color hints, and gives RGB")
+        return Second(self)
+
+
+class Excitation(nn.Module):
+    """Weigh every channel by what all of them are on average (Hu et al. 2018)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width // REDUCTION, 1)
+        self.conv2 = nn.Conv2d(width // REDUCTION, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (B, C, H, W)."""
+        share = self.conv2(F.relu(self.conv1(x.mean((2, 3), keepdim=True))))
+        return x * torch.sigmoid(share)
+
+
+class StillNorm(nn.BatchNorm2d):
+    """A batch norm that keeps its published statistics in training, too, so that pictures never mix."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+
+class Residue(nn.Module):
+    """A block of the encoder (SE-ResNeXt): (B, inputs, H, W) -> (B, 4 planes, H/stride, W/stride)."""
+
+    def __init__(self, inputs: int, planes: int, stride: int) -> None:
+        super().__init__()
+        wide, out = 2 * planes, 4 * planes
+        groups = min(GROUPS, wide)
+        self.conv1, self.bn1 = nn.Conv2d(inputs, wide, 1, bias=False), StillNorm(wide)
+        self.conv2 = nn.Conv2d(wide, wide, 3, stride, padding=1, groups=groups, bias=False)
+        self.bn2 = StillNorm(wide)
+        self.conv3, self.bn3 = nn.Conv2d(wide, out, 1, bias=False), StillNorm(out)
+        self.selayer = Excitation(out)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or inputs != out:
+            skip = nn.Conv2d(inputs, out, 1, stride, bias=False)
+            self.downsample = nn.Sequential(skip, StillNorm(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pass a map through."""
+        h = F.relu(self.bn1(self.conv1(x)))
+        h = F.relu(self.bn2(self.conv2(h)))
+        h = self.selayer(self.bn3(self.conv3(h)))
+        return F.relu(h + self.downsample(x))
+
+
+class Encoder(nn.Module):
+    """Features of the page alone: four maps at 1/2, 1/2, 1/4 and 1/8 of its size."""
+
+    def __init__(self, width: int, stages: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = StillNorm(width)
+        self.layer1 = stage(width, width, stages[0], 1)
+        self.layer2 = stage(4 * width, 2 * width, stages[1], 2)
+        self.layer3 = stage(8 * width, 4 * width, stages[2], 2)
+
+    def forward(self, page: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Encode a page (B, 1, H, W) in [0, 1]."""
+        first = F.relu(self.bn1(self.conv1(page)))
+        second = self.layer1(first)
+        third = self.layer2(second)
+        return first, second, third, self.layer3(third)
+
+
+def stage(inputs: int, planes: int, count: int, stride: int) -> nn.Sequential:
+    """Blocks of the encoder, of which the first changes the number of channels and the size."""
+    rest = (Residue(4 * planes, planes, 1) for _ in range(count - 1))
+    return nn.Sequential(Residue(inputs, planes, stride), *rest)
+
+
+class Bottleneck(nn.Module):
+    """A block of the decoder, without norms and, but for its excitation, without biases."""
+
+    def __init__(self, width: int, groups: int, dilation: int) -> None:
+        super().__init__()
+        half = width // 2
+        self.conv_reduce = nn.Conv2d(width, half, 1, bias=False)
+        self.conv_conv = nn.Conv2d(half, half, 3, padding=dilation, dilation=dilation, groups=groups, bias=False)
+        self.conv_expand = nn.Conv2d(half, width, 1, bias=False)
+        self.selayer = Excitation(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (B, C, H, W)."""
+        h = F.leaky_relu(self.conv_reduce(x), SLOPE)
+        h = F.leaky_relu(self.conv_conv(h), SLOPE)
+        out: Tensor = self.selayer(self.conv_expand(h)) + x
+        return out
+
+
+def tunnel(inputs: int, width: int, count: int, groups: int, dilated: bool) -> nn.Sequential:
+    """A part of the decoder: (B, inputs, H, W) -> (B, width / 2, 2H, 2W)."""
+    rates = [DILATIONS[index % len(DILATIONS)] if dilated else 1 for index in range(count)]
+    blocks = (Bottleneck(width, min(groups, width // 2), rate) for rate in rates)
+    return nn.Sequential(
+        nn.Conv2d(inputs, width, 3, padding=1),
+        nn.LeakyReLU(SLOPE),
+        nn.Sequential(*blocks),
+        nn.Conv2d(width, 2 * width, 3, padding=1),
+        nn.PixelShuffle(2),
+        nn.LeakyReLU(SLOPE),
+    )
+
+
+def branch(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """A step of the way down of page and hints: two convolutions, each with a rectifier."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=1),
+        nn.LeakyReLU(SLOPE),
+        nn.Conv2d(outputs, outputs, 3, padding=1),
+        nn.LeakyReLU(SLOPE),
+    )
+
+
+class Second(nn.Module):
+    """Page and hints to colors. What the published file holds but its authors never run stays frozen."""
+
+    def __init__(self, spec: SecondSpec) -> None:
+        super().__init__()
+        w, counts = spec.width, spec.tunnels
+        self.spec, self.encoder = spec, Encoder(w, spec.stages)
+        third = 92 * w // 64
+        self.to0, self.to1 = branch(5, w // 2, 1), branch(w // 2, w, 2)
+        self.to2, self.to3 = branch(w, third, 2), branch(third, 2 * w, 2)
+        self.to4 = branch(2 * w, 4 * w, 2)
+        self.deconv_for_decoder = _guide(w)
+        self.tunnel4 = tunnel(16 * w + 2 * w, 8 * w, counts[0], GROUPS, dilated=False)
+        self.tunnel3 = tunnel(8 * w + 4 * w, 4 * w, counts[1], GROUPS, dilated=True)
+        self.tunnel2 = tunnel(4 * w + 2 * w + w, 2 * w, counts[2], GROUPS, dilated=True)
+        self.tunnel1 = tunnel(w + w // 2, w, counts[3], GROUPS // 2, dilated=True)
+        self.exit = nn.Sequential(
+            nn.Conv2d(w + w // 2, w // 2, 3, padding=1), nn.LeakyReLU(SLOPE), nn.Conv2d(w // 2, 3, 1)
+        )
+        for name in UNUSED:
+            getattr(self, name).requires_grad_(False)
+
+    def forward(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
+        """Color the page in `cond.stack`: (B, 5, H, W), page and hints in [-1, 1], mask in [0, 1].
+
+        x, t: noise and time, not looked at. Returns colors (B, 3, H, W) in [-1, 1].
+        """
+        assert cond.stack is not None
+        height, width = cond.stack.shape[-2:]
+        page, hints = torch.split(pad(cond.stack, STRIDE), [1, 4], dim=1)
+        page = (page + 1) / 2  # this network saw pages in [0, 1]
+        first, second, third, fourth = self.encoder(page)
+        fine = self.to0(torch.cat([page, hints], dim=1))
+        coarse = self.to3(self.to2(self.to1(fine)))
+        h = self.tunnel4(torch.cat([fourth, coarse], dim=1))
+        h = self.tunnel3(torch.cat([h, third], dim=1))
+        h = self.tunnel2(torch.cat([h, second, first], dim=1))
+        out: Tensor = torch.tanh(self.exit(torch.cat([h, fine], dim=1)))
+        return out[..., :height, :width]
+
+
+def _guide(w: int) -> nn.Sequential:
+    """The authors' help in training, which paints the picture a second time from the deepest features."""
+    steps = ((4 * w, 2 * w, 2), (2 * w, w, 2), (w, w // 2, 1), (w // 2, 3, 1))
+    layers: list[nn.Module] = []
+    for inputs, outputs, stride in steps:
+        layers.append(nn.ConvTranspose2d(inputs, outputs, 3, stride, 1, stride - 1))
+        layers.append(nn.LeakyReLU(SLOPE))
+    return nn.Sequential(*layers)
+
+
+WIDTH, DEPTH = 96, 12  # channels and convolutions of the RGB version
+PLANES = 12  # of an RGB picture whose cells of 2 x 2 pixels became channels
+
+
+class FFDNet(Frozen):
+    """The RGB version of FFDNet (Zhang et al. 2018; this file: Tassano et al., IPOL 2019).
+
+    The second name is misspelt in the published file, and so here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [_conv(3 + PLANES, WIDTH), nn.ReLU()]
+        for _ in range(DEPTH - 2):
+            layers += [_conv(WIDTH, WIDTH), nn.BatchNorm2d(WIDTH), nn.ReLU()]
+        self.intermediate_dncnn = nn.Module()
+        self.intermediate_dncnn.itermediate_dncnn = nn.Sequential(*layers, _conv(WIDTH, PLANES))
+        self.freeze()
+
+    def forward(self, page: Tensor, sigma: float) -> Tensor:
+        """Clean gray pages (B, 1, H, W) in [-1, 1]. sigma: of the noise to take out, in levels of 255."""
+        height, width = page.shape[-2:]
+        noisy = pad((page.expand(-1, 3, -1, -1) + 1) / 2, 2)
+        cells = F.pixel_unshuffle(noisy, 2)
+        level = torch.full_like(cells[:, :3], sigma / 255)
+        found = self.intermediate_dncnn.itermediate_dncnn(torch.cat([level, cells], dim=1))  # type: ignore[operator]
+        clean = (noisy - F.pixel_shuffle(found, 2)).clamp(0, 1)[..., :height, :width]
+        return luminance(2 * clean - 1)
+
+
+def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)

@@ -1,0 +1,187 @@
+"""The pix2pix generators: a page in, colors out, in one call. Knows nothing of noise, files or losses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorize.errors import ColorizeError
+from colorize.networks.unet import Cond, pad
+
+SLOPE = 0.2  # of leaky rectifiers, as published
+ATTENTIVE = 4  # halvings before attention: a page of 256 x 256 pixels is 16 x 16 places there
+SMALLEST = 4  # channels of a group; one number alone would be normalized to nothing
+DROPPED = 3  # deepest levels of the way up that have dropout, as published
+
+
+@dataclass(frozen=True)
+class GeneratorSpec:
+    """The numbers of a generator (Isola et al. 2017, "pix2pix").
+
+    widths: channels after each halving, the finest first. attention: self-attention behind the fourth
+    halving. groups: of the group norms. dropout: of the three deepest levels of the way up, in training.
+    added: the answer is what color adds to the page, nothing at first, rather than a picture made anew.
+    """
+
+    widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512, 512, 512)
+    attention: bool = False
+    groups: int = 8
+    dropout: float = 0.5
+    added: bool = False
+
+    once: ClassVar = True  # one call gives the picture; noise and time are not looked at
+
+    def __post_init__(self) -> None:
+        if len(self.widths) < ATTENTIVE or min(self.widths, default=0) < 8:
+            raise ColorizeError(
+                f"net.widths is {list(self.widths)}",
+                f"give at least {ATTENTIVE} halvings of 8 channels or more, such as [32,64,128,128]",
+                code=2,
+            )
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """One block for each halving."""
+        return (1,) * len(self.widths)
+
+    @property
+    def stride(self) -> int:
+        """What sides are best multiples of; deeper levels repeat the last row where they must."""
+        return int(2**ATTENTIVE)
+
+    def build(self, inputs: int, outputs: int, tokens: int = 0) -> Generator:
+        """Make the network for `inputs` channels, those of x included, and tokens of a width for its depth."""
+        return Generator(self, inputs - outputs, outputs, tokens)
+
+
+def norm(groups: int, width: int) -> nn.GroupNorm:
+    """A norm within one picture, of as many weights as a batch norm; it works on a single place, too."""
+    return nn.GroupNorm(math.gcd(groups, width) if width >= SMALLEST * groups else 1, width)
+
+
+class Down(nn.Module):
+    """Halve a map by a 4x4 convolution, rounding up: (B, inputs, H, W) -> (B, outputs, H/2, W/2)."""
+
+    def __init__(self, inputs: int, outputs: int, groups: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
+        self.norm = norm(groups, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pass a map through."""
+        return F.leaky_relu(self.norm(self.conv(pad(x, 2))), SLOPE)
+
+
+class Up(nn.Module):
+    """Double a map by a transposed 4x4 convolution: (B, inputs, h, w) -> (B, outputs, 2h, 2w)."""
+
+    def __init__(self, inputs: int, outputs: int, groups: int, dropout: float) -> None:
+        super().__init__()
+        self.deconv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+        self.norm = norm(groups, outputs)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pass a map through."""
+        out: Tensor = self.dropout(F.relu(self.norm(self.deconv(x))))
+        return out
+
+
+class SelfAttention(nn.Module):
+    """Let every place of a map read from every other, faded in from nothing (Zhang et al. 2019, "SAGAN")."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(1))
+        self.query_conv = nn.Conv2d(width, width // 8, 1)
+        self.key_conv = nn.Conv2d(width, width // 8, 1)
+        self.value_conv = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (B, C, H, W)."""
+        parts = (conv(x) for conv in (self.query_conv, self.key_conv, self.value_conv))
+        q, k, v = (part.flatten(2).transpose(1, 2) for part in parts)  # (B, C, H, W) -> (B, H*W, C)
+        read = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
+        out: Tensor = x + self.gamma * read
+        return out
+
+
+class Generator(nn.Module):
+    """A U-Net of strided convolutions. Any height and width: a level repeats its last row where it is odd."""
+
+    def __init__(self, spec: GeneratorSpec, inputs: int, outputs: int, tokens: int) -> None:
+        super().__init__()
+        self.spec, widths = spec, spec.widths
+        before = (inputs, *widths[:-1])
+        self.downs = nn.ModuleList(Down(a, b, spec.groups) for a, b in zip(before, widths, strict=True))
+        self.attention = SelfAttention(widths[ATTENTIVE - 1]) if spec.attention else None
+        self.ups, wide = nn.ModuleList(), widths[-1] + tokens
+        for depth, width in enumerate(reversed(widths[:-1])):
+            dropout = spec.dropout if depth < DROPPED else 0.0
+            self.ups.append(Up(wide, width, spec.groups, dropout))
+            wide = 2 * width
+        self.out = nn.ConvTranspose2d(wide, outputs, 4, stride=2, padding=1)
+        if spec.added:
+            for value in self.out.parameters():
+                nn.init.zeros_(value)
+
+    def forward(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
+        """Color the page in `cond.stack`, (B, S, H, W), with what tokens (B, N, T) say of all of it.
+
+        x, t: noise and time, not looked at. Returns colors (B, outputs, H, W), in [-1, 1] unless they are
+        added to the page, which can lead beyond.
+        """
+        assert cond.stack is not None
+        h, skips = cond.stack.contiguous(memory_format=torch.channels_last), []
+        sizes = [h.shape[-2:]]
+        for level, down in enumerate(self.downs, 1):
+            h = down(h)
+            if level == ATTENTIVE and self.attention is not None:
+                h = self.attention(h)
+            skips.append(h)
+            sizes.append(h.shape[-2:])
+        if cond.tokens is not None:
+            told = cond.tokens.mean(1)[:, :, None, None].expand(-1, -1, *h.shape[-2:])
+            h = torch.cat([h, told], dim=1)
+        for up, skip in zip(self.ups, reversed(skips[:-1]), strict=True):
+            h = torch.cat([cut(up(h), skip.shape[-2:]), skip], dim=1)
+        out: Tensor = cut(self.out(h), sizes[0])
+        return cond.stack[:, :1] + out if self.spec.added else torch.tanh(out)
+
+
+def cut(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Leave out the last row or column where a level was odd."""
+    return x[..., : size[0], : size[1]]
+
+
+WIDTHS = (64, 128, 256, 512)  # as published
+MULTIPLE = 32  # pixels; less than so many have no patch to judge
+
+
+class PatchCritic(nn.Module):
+    """Four halvings and a 4x4 convolution: one logit for each patch of 94 pixels (Isola et al. 2017).
+
+    widths: channels after each halving. The first convolution has no norm; those behind it have group
+    norms, with as many weights as the published batch norms, which would let the rows of a batch mix.
+    """
+
+    def __init__(self, page: int = 1, color: int = 3, widths: tuple[int, ...] = WIDTHS, groups: int = 8) -> None:
+        super().__init__()
+        before = (page + color, *widths[:-1])
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip(before, widths, strict=True))
+        self.norms = nn.ModuleList(norm(groups, width) for width in widths[1:])
+        self.out = nn.Conv2d(widths[-1], 1, 4, padding=1)
+
+    def forward(self, page: Tensor, color: Tensor) -> Tensor:
+        """Judge pages (B, 1, H, W) and their colors (B, 3, H, W): logits (B, 1, H/16 - 1, W/16 - 1)."""
+        h = pad(torch.cat([page, color], dim=1), MULTIPLE)
+        h = F.leaky_relu(self.convs[0](h), SLOPE)
+        for conv, scale in zip(self.convs[1:], self.norms, strict=True):
+            h = F.leaky_relu(scale(conv(h)), SLOPE)
+        out: Tensor = self.out(h)
+        return out

@@ -1,0 +1,219 @@
+"""One trained system, and its walk from noise to color. Knows no recipe and no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from colorize.colorize_diffusion.condition import Manner
+from colorize.colorize_diffusion.latent_space import LatentSpace
+from colorize.diffusion import denoiser as denoising
+from colorize.diffusion import names, samplers
+from colorize.diffusion.denoiser import Denoiser, Dynamic, Static
+from colorize.diffusion.samplers import State
+from colorize.diffusion.schedules import LEVELED, RULES, Schedule, times
+from colorize.errors import SEEDS, ColorizeError, nearest, within
+from colorize.hints import Hints
+from colorize.networks.encoders import Drop, Strength, single
+from colorize.networks.spaces import RGB, Field, Lab, Regions
+
+Space = RGB | Field | Lab | Regions | LatentSpace
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a trained system walks from noise to picture.
+
+    steps: states of the walk. Most samplers make one network call for each; `samplers.walk` tells
+    which make more. eta: fresh noise, from 0 (DDIM) to 1 (DDPM), for the samplers that take any.
+    spacing: how times are chosen. start: pure noise, or the reference noised to time `begin` (1 is the
+    end of the schedule). threshold: what keeps predicted pictures in range. guidance: how much each
+    hint that is given is exaggerated, unless the user says otherwise; each costs another call wherever
+    there is one.
+    """
+
+    steps: int = 10
+    sampler: names.Sampler = "ddim"
+    eta: float = 0.0
+    spacing: Literal["trailing", "linspace", "leading", "inner", "karras", "exponential", "uniform", "sgm"] = "trailing"
+    start: Literal["noise", "noised-reference"] = "noise"
+    begin: float = 1.0
+    threshold: Static | Dynamic | None = Static()
+    guidance: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ColorizeError(f"steps is {self.steps}", "take at least 1 step", code=2)
+        names.check(self.sampler, code=2)
+        if self.spacing not in RULES:
+            hint = nearest(self.spacing, RULES)
+            raise ColorizeError(f"there is no spacing `{self.spacing}`", hint, code=2)
+        if not 0 <= self.eta <= 1:
+            raise ColorizeError(f"eta is {self.eta:g}", "it goes from 0 (DDIM) to 1 (DDPM)", code=2)
+        if not 0 < self.begin <= 1:
+            raise ColorizeError(f"begin is {self.begin:g}", "it lies above 0, up to 1", code=2)
+
+    def stops(self, schedule: Schedule) -> Tensor:
+        """Return the times of the walk: (steps + 1,), see `schedule.times`.
+
+        With `karras` and `exponential`, which end next to clean pictures, the samplers of `names.SHORT`
+        leave out the last noisy stop, as is usual for them: it is worth no second call, and the third
+        order overshoots there. Other spacings end early enough; there it would cost accuracy.
+        """
+        short = self.sampler in names.SHORT and self.spacing in LEVELED
+        return times(schedule, self.steps, begin=self.begin, rule=self.spacing, skip=short)
+
+
+class Noise:
+    """Random numbers per picture: a picture's noise depends on its seed, not on its batch."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        for seed in seeds:
+            within("seed", seed, *SEEDS)
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __call__(self, like: Tensor) -> Tensor:
+        """Draw standard normal noise of a tensor's shape, (B, ...), on its device."""
+        rows = [torch.randn(like.shape[1:], generator=rng) for rng in self.generators]
+        return torch.stack(rows).to(like)
+
+
+class Colorizer(nn.Module):
+    """Colors pictures: hints in, a walk of ever cleaner x out.
+
+    Conditions are encoded once per call of `walk`, and once more per guided hint, never once per step.
+    critic: what judges pictures while it is trained, if its objective wants that; no part of its file.
+    """
+
+    critic: nn.Module | None
+
+    def __init__(self, space: Space, condition: nn.Module, denoiser: Denoiser) -> None:
+        super().__init__()
+        self.space = space
+        self.condition = condition
+        self.denoiser = denoiser
+        self.critic = None
+
+    full_precision: bool = False  # whether it must not run under autocast
+    likeliest: bool = False  # whether seed 0 stands for the likeliest picture, whatever the drawing
+
+    @property
+    def network(self) -> nn.Module:
+        """The network whose calls are counted, and to which adapters belong."""
+        return self.denoiser.net
+
+    @property
+    def inked(self) -> bool:
+        """Whether the ink of line art is in the color that `decode` gives."""
+        return self.space.inked
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def start(self, hints: Hints, sampling: Sampling, noise: Tensor) -> Tensor:
+        """Return x at the first time of the walk: pure noise, or the reference noised to that time."""
+        alpha, sigma = self.denoiser.schedule(torch.tensor(sampling.begin, device=noise.device))
+        if sampling.start == "noise":
+            return noise
+        reference = single(hints["reference"], "a start from the reference")
+        size = hints.size
+        reference = nn.functional.interpolate(reference, size, mode="bilinear", antialias=True)
+        plain = Hints(line=torch.ones_like(reference[:, :1]))
+        return alpha * self.space.encode(reference, plain) + sigma * noise
+
+    def told(self, hints: Hints, drop: Drop, strength: Strength, manner: Manner | None = None) -> object:
+        """Encode the hints into a condition. manner: how a latent system is to take them.
+
+        Raises ColorizeError (wrong usage) for a manner where the system is not latent.
+        """
+        if isinstance(self.space, LatentSpace):
+            return self.condition(hints, drop, strength, manner, self.space.latent)
+        if manner is not None:
+            raise ColorizeError(
+                "this model has none of the knobs of `colorize-diffusion`",
+                "leave them out, or choose such a model",
+                code=2,
+            )
+        return self.condition(hints, drop, strength)
+
+    def guided(
+        self, hints: Hints, guidance: Mapping[str, float], strength: Mapping[str, float], manner: Manner | None = None
+    ) -> denoising.Denoise:
+        """Encode the hints and return x, t -> x0.
+
+        Every hint with guidance != 1 costs one more call a step, or as many more rows of one call where
+        conditions can be joined.
+        """
+        unknown = [name for name in [*guidance, *strength] if name not in hints]
+        if unknown:
+            raise ColorizeError(f"`{unknown[0]}` is not among the given hints", nearest(unknown[0], hints), code=2)
+        everyone = torch.ones(hints.batch, dtype=torch.bool, device=hints.drawing.device)
+        cond = self.told(hints, {}, strength, manner)
+        without = {
+            name: self.told(hints, {name: everyone}, strength, manner)
+            for name, weight in guidance.items()
+            if weight != 1
+        }
+        join = getattr(self.condition, "join", None)
+        return denoising.guide(self.denoiser, cond, without, guidance, join)
+
+    def walk(
+        self,
+        hints: Hints,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        guidance: Mapping[str, float] | None = None,
+        strength: Mapping[str, float] | None = None,
+        manner: Manner | None = None,
+    ) -> Iterator[State]:
+        """Yield the state after every step; the last one's x is the answer in the space of the system.
+
+        hints: B pictures on the device of the weights. seeds: one per picture. manner: see `told`.
+        """
+        noise = Noise(seeds)
+        blank = hints.drawing.new_empty(self.space.shape(hints))
+        x = self.start(hints, sampling, noise(blank))
+        yield from samplers.walk(
+            self.guided(hints, guidance or {}, strength or {}, manner),
+            x,
+            sampling.stops(self.denoiser.schedule).to(x.device),
+            self.denoiser.schedule,
+            sampler=sampling.sampler,
+            eta=sampling.eta,
+            noise=lambda _: noise(blank),
+            threshold=sampling.threshold,
+        )
+
+    def decode(
+        self,
+        x: Tensor,
+        hints: Hints,
+        strength: Mapping[str, float] | None = None,
+        obedient: bool = True,
+        flat: bool = False,
+    ) -> Tensor:
+        """Turn x into color (B, 3, h, w) in [-1, 1], drawn towards the user's hints if it is to be obedient.
+
+        flat: without shade, where the system knows what that is.
+        """
+        return self.space.decode(x, hints, (strength or {}).get("hints", 1.0) * obedient)
+
+    def sample(
+        self,
+        hints: Hints,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        guidance: Mapping[str, float] | None = None,
+        strength: Mapping[str, float] | None = None,
+        manner: Manner | None = None,
+    ) -> Tensor:
+        """Walk to the end and decode: color (B, 3, h, w) in [-1, 1], under or with ink as `space.inked` says."""
+        for state in self.walk(hints, sampling, seeds, guidance, strength, manner):
+            x = state.x
+        return self.decode(x, hints, strength)

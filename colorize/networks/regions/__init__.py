@@ -1,1 +1,0 @@
-"""The networks of `mini`: regions of a drawing choose among given colors."""

@@ -1,1 +1,0 @@
-"""Pixels: files, color, lines, warps, strokes and the finish. Knows nothing of networks or noise."""

@@ -1,0 +1,182 @@
+"""Frozen dataclasses to JSON and back, and typed `--set a.b=3` overrides. Knows nothing of what they mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from colorize.errors import ColorizeError, nearest
+
+Value = TypeVar("Value")
+
+
+def to_dict(value: Any) -> Any:
+    """Turn a value into JSON-able data; a dataclass becomes a dict that names its class under "is"."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"is": type(value).__name__, **fields}
+    if isinstance(value, tuple | list):
+        return [to_dict(item) for item in value]
+    if isinstance(value, dict):
+        return {name: to_dict(item) for name, item in value.items()}
+    return value
+
+
+def from_dict(default: Value, data: Mapping[str, Any]) -> Value:
+    """Read what `to_dict` wrote, on top of a default value; unknown names are refused."""
+    return typing.cast(Value, _read(type(default), default, dict(data), ""))
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every (dotted name, value) that `--set` can change."""
+    for field in dataclasses.fields(value):
+        item, name = getattr(value, field.name), f"{path}{field.name}"
+        if dataclasses.is_dataclass(item) and not isinstance(item, type):
+            yield from leaves(item, f"{name}.")
+        else:
+            yield name, item
+
+
+def override(value: Value, *texts: str) -> Value:
+    """Change leaves by `a.b=3`; numbers, booleans, names and [lists] as in JSON, or a class name.
+
+    All texts are applied together, so that settings which must fit each other can change at once.
+    Raises ColorizeError for a misspelt name (with the nearest one) and for a value of another type.
+    """
+    edits = []
+    for text in texts:
+        name, equals, given = text.partition("=")
+        if not equals:
+            raise ColorizeError(f"`--set {text}` has no value", "write it as name=value", code=2)
+        edits.append(_Edit(name.strip(), tuple(name.strip().split(".")), given.strip()))
+    return typing.cast(Value, _apply(value, edits)) if edits else value
+
+
+@dataclasses.dataclass(frozen=True)
+class _Edit:
+    """One change: the full name, what is left of it on the way down, and the text of the value."""
+
+    name: str
+    path: tuple[str, ...]
+    given: str
+
+
+def _apply(value: Any, edits: list[_Edit]) -> Any:
+    """Change one dataclass, its parts first."""
+    changes: dict[str, Any] = {}
+    for edit in edits:
+        field = _known(value, edit)
+        if len(edit.path) == 1:
+            wanted = typing.get_type_hints(type(value))[field]
+            changes[field] = _parse(wanted, getattr(value, field), edit.given, edit.name)
+    deeper: dict[str, list[_Edit]] = {}
+    for edit in edits:
+        if len(edit.path) > 1:
+            below = dataclasses.replace(edit, path=edit.path[1:])
+            deeper.setdefault(edit.path[0], []).append(below)
+    for field, below_edits in deeper.items():
+        item = changes.get(field, getattr(value, field))
+        if not dataclasses.is_dataclass(item):
+            name = below_edits[0].name
+            raise ColorizeError(f"`{name}` is not a setting", f"`{field}` has no parts", code=2)
+        changes[field] = _apply(item, below_edits)
+    return dataclasses.replace(value, **changes)
+
+
+def _known(value: Any, edit: _Edit) -> str:
+    """Return the field an edit goes through, or refuse a misspelt one."""
+    names = [f.name for f in dataclasses.fields(value)]
+    if edit.path[0] not in names:
+        prefix = edit.name[: len(edit.name) - len(".".join(edit.path))]
+        known = [prefix + leaf for leaf, _ in leaves(value)] + [prefix + name for name in names]
+        raise ColorizeError(f"`{edit.name}` is not a setting", nearest(edit.name, known), code=2)
+    return edit.path[0]
+
+
+def _choices(wanted: Any) -> tuple[Any, ...]:
+    is_union = typing.get_origin(wanted) in (typing.Union, types.UnionType)
+    return typing.get_args(wanted) if is_union else (wanted,)
+
+
+def _classes(wanted: Any) -> dict[str, Any]:
+    return {c.__name__: c for c in _choices(wanted) if isinstance(c, type) and dataclasses.is_dataclass(c)}
+
+
+def _parse(wanted: Any, item: Any, given: str, name: str) -> Any:
+    """Read one value given as text."""
+    classes = _classes(wanted)
+    if given in classes:
+        return classes[given]()
+    if classes and not (given in ("none", "null") and type(None) in _choices(wanted)):
+        raise ColorizeError(f"`{name}={given}` names no kind of `{name}`", nearest(given, classes), code=2)
+    try:
+        data = json.loads(given.replace("(", "[").replace(")", "]").replace("none", "null"))
+    except (ValueError, RecursionError):  # not JSON, or a number of thousands of digits
+        data = given
+    return _read(wanted, item, data, name)
+
+
+_PLAIN = {int: (int,), float: (float, int), bool: (bool,), str: (str,)}  # type -> what JSON gives
+
+
+def _read(wanted: Any, default: Any, data: Any, name: str) -> Any:
+    """Check data against a type and build the value; the default says what a dict leaves out."""
+    if isinstance(data, dict):
+        return _read_class(wanted, default, data, name)
+    for choice in _choices(wanted):
+        origin, arguments = typing.get_origin(choice), typing.get_args(choice)
+        if choice is type(None) and data is None:
+            return None
+        if origin is tuple and isinstance(data, list):
+            many = len(arguments) == 2 and arguments[1] is Ellipsis
+            kinds = [arguments[0]] * len(data) if many else list(arguments)
+            if len(kinds) == len(data):
+                return tuple(_read(k, None, d, name) for k, d in zip(kinds, data, strict=True))
+        if origin is typing.Literal and data in arguments:
+            return data
+        if choice in _PLAIN and type(data) in _PLAIN[choice] and _finite(data):
+            return choice(data)
+    raise ColorizeError(f"`{name}={data}` is not {_describe(wanted)}", f"its value is {to_dict(default)} now", code=2)
+
+
+def _finite(data: Any) -> bool:
+    """Tell whether data is no number, or one that a float can hold."""
+    return isinstance(data, str) or abs(data) <= sys.float_info.max  # false for nan
+
+
+def _read_class(wanted: Any, default: Any, data: dict[str, Any], name: str) -> Any:
+    """Build a dataclass from its dict, which names the class when several are possible."""
+    classes = _classes(wanted)
+    kind = data.get("is", type(default).__name__)
+    if kind not in classes:
+        raise ColorizeError(f"`{name or 'config'}` is of the unknown kind `{kind}`", nearest(kind, classes))
+    cls: Any = classes[kind]
+    hints = typing.get_type_hints(cls)
+    base = default if type(default) is cls else None
+    values = {}
+    for key, item in data.items():
+        if key == "is":
+            continue
+        if key not in hints:
+            raise ColorizeError(f"`{name}.{key}`".replace("`.", "`") + " is not a setting", nearest(key, hints))
+        values[key] = _read(hints[key], getattr(base, key, None), item, f"{name}.{key}".lstrip("."))
+    return cls(**values) if base is None else dataclasses.replace(base, **values)
+
+
+def _describe(wanted: Any) -> str:
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+    words[type(None)] = "none"
+    parts = []
+    for choice in _choices(wanted):
+        if typing.get_origin(choice) is typing.Literal:
+            parts.append("one of " + ", ".join(map(str, typing.get_args(choice))))
+        elif typing.get_origin(choice) is tuple:
+            parts.append("a list such as [1,2]")
+        else:
+            parts.append(words.get(choice, getattr(choice, "__name__", str(choice))))
+    return " or ".join(parts)

@@ -1,0 +1,1 @@
+"""Absorbing-state diffusion over the regions of a drawing: the embedded model."""

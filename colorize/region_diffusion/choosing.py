@@ -1,0 +1,239 @@
+"""Let the regions of one drawing choose: which are sure enough, what their pixels say, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from colorize.images import region_cutting
+from colorize.images.color import lab_to_rgb, rgb_to_lab
+from colorize.images.enlarge import spread_between_lines
+from colorize.networks.unet import pad
+from colorize.region_diffusion.hint_regions import Marks
+from colorize.region_diffusion.network import FAINT, INKED, Choices, Pieces, RegionNet
+from colorize.region_diffusion.pieces import lab_of, means
+
+PULL = 10.0  # of regions with nothing but paper between them, on each other's votes
+TURNS = 8  # in which they hear each other
+LEAST = -30.0  # logarithm of a vote that counts no less
+SMOOTH = 2.5  # cells over which the borders of colors are rounded off
+AGREED = 0.7  # share of a region's pixels of one color from which all of it has that color
+WHOLE = 0.93  # the same for regions with wide passages between them, which are one
+SURE = 0.6  # the same for a region whose color is given or was drawn
+FIRM = 6.0  # what a region's color, once it is given or drawn, adds to the votes of its pixels
+SHARP = 0.38  # temperature of the mean over colors in gray pictures (Zhang et al. 2016, annealed mean)
+LIVELY = 1.2  # temperature at which colors are drawn
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing (1, 1, H, W), its regions, and what the encoder says of it. labels: (1, h, w) at half its size."""
+
+    picture: Tensor
+    gray: bool
+    labels: Tensor
+    regions: Pieces
+    contact: Tensor
+    queries: Tensor
+    features: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the field."""
+        return self.labels.shape[-2], self.labels.shape[-1]
+
+    @property
+    def count(self) -> int:
+        """The number of regions."""
+        return self.contact.shape[1]
+
+    @cached_property
+    def areas(self) -> Tensor:
+        """For each region the number of what it belongs to, see `cutting.passages`: (N,)."""
+        clear = -F.adaptive_max_pool2d(-self.picture, self.size)[0, 0] > FAINT
+        return torch.from_numpy(region_cutting.passages(self.labels[0].numpy(), clear.numpy()))
+
+    def paper(self) -> Tensor:
+        """How much each cell of the field counts, (h * w,): less under ink."""
+        light = torch.ones_like(self.picture) if self.gray else self.picture
+        return INKED + F.avg_pool2d((pad(light, 2) + 1) / 2, 2).flatten()
+
+    def lightness(self) -> Tensor:
+        """L* of the regions of a gray picture, (N,)."""
+        light = rgb_to_lab(F.avg_pool2d(pad(self.picture, 2), 2).expand(-1, 3, -1, -1))[:, :1]
+        return means(light, self.labels, self.count)[0][0, :, 0]
+
+
+@dataclass
+class Offer:
+    """What the regions of a drawing may choose from, and what they have chosen so far.
+
+    hinted: the place among the choices at which the colors of the marks begin. rng: None takes the likeliest
+    colors. gain: of the chroma of gray pictures.
+    chosen: (N,), the color of each region, -1 for none yet. votes: (K, h * w), what the cells say now.
+    """
+
+    drawing: Drawing
+    choices: Choices
+    hinted: int
+    marks: Marks | None
+    rng: Generator | None
+    gain: float = 1.0
+    chosen: Tensor = field(init=False)
+    firm: Tensor = field(init=False)
+    votes: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        count, cells = self.drawing.count, self.drawing.labels.flatten()
+        self.chosen = torch.full((count,), -1)
+        self.firm = torch.zeros(count, dtype=torch.bool)
+        if self.marks is None:
+            return
+        meant = self.marks.meant(cells, self.drawing.paper())
+        at, which = self.marks.at[meant], self.marks.which[meant] + self.hinted
+        near = self._nearest(at)
+        self.firm = near >= 0
+        self.chosen[self.firm] = which[near[self.firm]]
+
+    def _nearest(self, at: Tensor) -> Tensor:
+        """For each region the number of the mark, at cells (n,), that is meant for it, -1 for none: (N,).
+
+        Of the marks in what a region belongs to, its own come first, then the nearest one.
+        """
+        drawing = self.drawing
+        cells, width = drawing.labels.flatten(), drawing.size[1]
+        place = drawing.regions.geometry[0, :, :2] / 2 + 0.5
+        height = drawing.size[0]
+        mark = torch.stack([at // width / height, at % width / width], 1)
+        apart = torch.cdist(place, mark)
+        own = cells[at][None] == torch.arange(drawing.count)[:, None]
+        same = drawing.areas[cells[at]][None] == drawing.areas[:, None]
+        apart = torch.where(own, apart - 2, torch.where(same, apart, torch.inf))
+        least, nearest = apart.min(1)
+        return torch.where(least.isfinite(), nearest, -1)
+
+    def shown(self, net: RegionNet) -> Tensor:
+        """The answer as it stands: shaded and flat color, (1, 6, h, w) in [-1, 1]."""
+        if self.drawing.gray:
+            color = self._tinted()
+            return torch.cat([color, color], 1)
+        height, width = self.drawing.size
+        flat = self.choices.colors[0][self._picked()].T.reshape(1, 3, height, width)
+        size = (-(-height // 2), -(-width // 2))
+        features = F.interpolate(self.drawing.features, size, mode="bilinear")
+        shade = net.shade(features, pad(flat, 2))[..., :height, :width]
+        return torch.cat([(flat + shade).clamp(-1, 1), flat], 1)
+
+    def _picked(self) -> Tensor:
+        """The color of every cell, (h * w,). Regions leak: where the cells of one disagree, each has its own."""
+        cells, count = self.drawing.labels.flatten(), self.drawing.count
+        pick = (self.votes + self._pulled()).argmax(0)
+        tally = torch.zeros(count, len(self.votes))
+        tally.index_put_((cells, pick), self.drawing.paper(), accumulate=True)
+        pick = _unified(pick, cells, tally, torch.where(self.firm, SURE, AGREED))
+        area = self.drawing.areas
+        tally = torch.zeros(count, len(self.votes))
+        tally.index_put_((area[cells], pick), self.drawing.paper(), accumulate=True)
+        pick = self._smooth(_unified(pick, area[cells], tally, torch.tensor(WHOLE)))
+        return pick if self.marks is None else self._marked(pick)
+
+    def _smooth(self, pick: Tensor) -> Tensor:
+        """Round off the borders of colors that no line shows, and drop specks: (h * w,)."""
+        used, place = torch.unique(pick, return_inverse=True)
+        planes = F.one_hot(place, len(used)).float().view(*self.drawing.size, -1).numpy()
+        light = -F.max_pool2d(-pad(self.drawing.picture, 2), 2)[0, 0]
+        smooth = spread_between_lines(planes, ((light + 1) / 2).numpy(), SMOOTH)
+        found: Tensor = used[torch.from_numpy(smooth).flatten(0, 1).argmax(1)]
+        return found
+
+    def _pulled(self) -> Tensor:
+        """What the cells' votes gain by their neighbors' without ink between, and by what is known: (K, h * w).
+
+        Mean field of a Potts model (Koller and Friedman 2009, section 11.5): a small inlet follows what it opens to.
+        """
+        cells, count = self.drawing.labels.flatten(), self.drawing.count
+        known = F.one_hot(self.chosen.clamp(min=0), len(self.votes)).float() * self.firm[:, None]
+        own = _mean(self.votes.clamp(min=LEAST), cells, count, self.drawing.paper()) + FIRM * known
+        openly = PULL * self.drawing.contact[0, ..., 0]
+        share = own.softmax(-1)
+        for _ in range(TURNS):
+            share = (own + openly @ share).softmax(-1)
+        return (openly @ share + FIRM * known).T[:, cells]
+
+    def _marked(self, pick: Tensor) -> Tensor:
+        """Divide regions with hints of several colors: each cell has the color of the nearest of them."""
+        assert self.marks is not None
+        cells, width = self.drawing.labels.flatten(), self.drawing.size[1]
+        meant = self.marks.meant(cells, self.drawing.paper())
+        at, which = self.marks.at[meant], self.marks.which[meant] + self.hinted
+        for region in torch.unique(cells[at]):
+            mine = cells[at] == region
+            if len(torch.unique(which[mine])) > 1:
+                inside = (cells == region).nonzero()[:, 0]
+                place, hint = (torch.stack([x // width, x % width], 1).float() for x in (inside, at[mine]))
+                pick[inside] = which[mine][torch.cdist(place, hint).argmin(1)]
+        pick[at] = which
+        return pick
+
+    def _tinted(self) -> Tensor:
+        """Color for a gray picture, whose lightness stays: a and b are the annealed mean of the colors at hand."""
+        height, width = self.drawing.size
+        share = (self.votes / SHARP).softmax(0)
+        ab = (lab_of(self.choices.colors[0])[:, 1:].T @ share).view(1, 2, height, width)
+        ab = ab * self.gain
+        gray = F.avg_pool2d(pad(self.drawing.picture, 2), 2)
+        light = rgb_to_lab(gray.expand(-1, 3, -1, -1))[:, :1]
+        return lab_to_rgb(torch.cat([light, ab], 1)).clamp(-1, 1)
+
+
+def _unified(pick: Tensor, cells: Tensor, tally: Tensor, least: Tensor) -> Tensor:
+    """Give all of a region the color of most of its cells, where that are more than `least` of them."""
+    top = tally.argmax(1)
+    whole = tally.amax(1) / tally.sum(1).clamp(min=1e-6) > least
+    return torch.where(whole[cells], top[cells], pick)
+
+
+def choose(net: RegionNet, offer: Offer, share: float) -> None:
+    """Call the network once, and let the surest regions choose until `share` of the area has a color.
+
+    At share 1 all the rest do. Chang et al. 2022, MaskGIT, section 3.2.
+    """
+    drawing, choices = offer.drawing, offer.choices
+    cells, count = drawing.labels.flatten(), drawing.count
+    known = (offer.chosen >= 0).float()[None]
+    hue = choices.colors[0][offer.chosen.clamp(min=0)][None] * known[..., None]
+    votes, at_color = net(drawing.regions, drawing.contact, choices, hue, known)
+    own = F.interpolate(net.pixels(drawing.queries, at_color), drawing.size, mode="bilinear")[0].flatten(1)
+    barred = ~choices.valid[0]
+    offer.votes = (votes[0].T[:, cells] + own).masked_fill(barred[:, None], -1e4)
+    if offer.rng is None and share >= 1:
+        return  # every cell has its say; nothing is drawn
+    paper = drawing.paper()
+    area = torch.zeros(count).index_add_(0, cells, paper)
+    regional = (votes[0] + _mean(own, cells, count, paper)).masked_fill(barred[None], -1e4).log_softmax(-1)
+    drawn = regional
+    if offer.rng is not None:
+        luck = torch.rand(regional.shape, generator=offer.rng).clamp(1e-9, 1 - 1e-7)
+        drawn = regional - LIVELY * (-luck.log()).log()
+    pick = drawn.argmax(-1)
+    sure = regional.gather(1, pick[:, None])[:, 0]
+    left = offer.chosen < 0
+    order = torch.where(left, -sure, torch.inf).argsort()
+    before = float((area * ~left).sum() / area.sum())
+    take = torch.zeros(count, dtype=torch.bool)
+    take[order[(area * left)[order].cumsum(0) / area.sum() <= share - before + 1e-6]] = True
+    take &= left
+    if share >= 1:
+        take = left
+    offer.chosen = torch.where(take, pick, offer.chosen)
+    offer.firm = offer.firm | take
+
+
+def _mean(values: Tensor, cells: Tensor, count: int, weight: Tensor) -> Tensor:
+    """Mean of what cells say (K, h * w) over each region: (count, K)."""
+    total = torch.zeros(count, len(values)).index_add_(0, cells, (values * weight).T)
+    return total / torch.zeros(count).index_add_(0, cells, weight).clamp(min=1e-6)[:, None]

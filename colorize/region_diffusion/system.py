@@ -1,0 +1,240 @@
+"""A system that gives every region of a drawing one of the colors at hand, behind the same door as `Colorizer`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorize.diffusion.samplers import State
+from colorize.errors import ColorizeError
+from colorize.hints import Hints
+from colorize.images import lines, palettes, region_cutting
+from colorize.images.under_ink import paper_white
+from colorize.model import Colorizer, Sampling
+from colorize.networks.spaces import Regions, obeyed
+from colorize.region_diffusion.choosing import Drawing, Offer, choose
+from colorize.region_diffusion.hint_regions import Marks, marks
+from colorize.region_diffusion.memory import Memory
+from colorize.region_diffusion.network import Choices, RegionNet, RegionNetSpec, joined
+from colorize.region_diffusion.pieces import main_colors, parts
+
+MOST = 400  # regions of a drawing; smaller ones belong to their neighbors
+SCALE = 160 / 256  # of a drawing's inner size: what the encoder sees, near to what it was trained on
+SEEN = 160  # pixels a side of a reference, as the encoder sees it
+DRAWN_AT = 256  # pixels a side at which a reference's lines are extracted
+PIECES = 60  # parts of a reference
+STYLE = 4  # seed of the hand in which a reference's lines are drawn
+CALLS = 4  # of the network for a picture that is drawn from what is likely, unless more steps are wanted
+NEAREST = 8  # remembered pictures among which a seed chooses
+FEW = 3  # colors of hints; with fewer, what is not hinted goes by a remembered picture
+LIVELY = 1.25  # what the chroma of gray pictures with nothing given is multiplied by, since means are dull
+WHITE = 0.85  # in [-1, 1]; colors that are all darker have no paper among them
+
+
+class RegionColorizer(Colorizer):
+    """Lets the regions of drawings choose among the colors that are given; see `net` and `memory`.
+
+    x is the answer itself: shaded and flat color, (B, 6, h, w) in [-1, 1] at half the drawing's size.
+    """
+
+    full_precision = True  # bfloat16 saves nothing here, and choices near a tie would differ between machines
+    likeliest = True
+
+    def __init__(self, spec: RegionNetSpec, remembered: int) -> None:
+        nn.Module.__init__(self)  # of the parts of a `Colorizer` it has but the space
+        self.space = Regions(remembered)
+        self.net = RegionNet(spec)
+        self.memory = Memory(remembered, spec.features)
+        self.critic = None
+        self._reference: tuple[Tensor, Choices] | None = None  # many drawings share one
+        self._drawing: tuple[Tensor, Drawing] | None = None  # hints and colors change, it does not
+
+    @property
+    def network(self) -> nn.Module:
+        """The network whose calls are counted."""
+        return self.net
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.net.near.device
+
+    def walk(
+        self,
+        hints: Hints,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        guidance: Mapping[str, float] | None = None,
+        strength: Mapping[str, float] | None = None,
+        manner: object = None,
+    ) -> Iterator[State]:
+        """Yield the state after every step, in each of which the surest of the regions left get their colors.
+
+        The last one's x is the answer, for `decode`. seeds: one per picture; 0 gives the likeliest colors, others
+        draw among the likely ones, or with nothing given among the remembered pictures that are most alike.
+        Raises ColorizeError (wrong usage) for a manner, and for guidance: a choice cannot be exaggerated.
+        """
+        _refuse(manner, {**(guidance or {}), **(strength or {})})
+        offers = [self._offer(hints.rows(slice(at, at + 1)), seed) for at, seed in enumerate(seeds)]
+        steps = sampling.steps
+        for index in range(steps):
+            calls = CALLS if steps == 1 else 1
+            for offer in offers:
+                repeats = calls if offer.rng is not None else 1
+                for call in range(repeats):
+                    done = (index * repeats + call + 1) / (steps * repeats)
+                    choose(self.net, offer, 1 - math.cos(done * math.pi / 2))
+            x = torch.cat([offer.shown(self.net) for offer in offers])
+            yield State(x, x, 1 - (index + 1) / steps, index)
+
+    def decode(
+        self,
+        x: Tensor,
+        hints: Hints,
+        strength: Mapping[str, float] | None = None,
+        obedient: bool = True,
+        flat: bool = False,
+    ) -> Tensor:
+        """Turn x into color (B, 3, h, w) in [-1, 1]: shaded, or flat as it was chosen.
+
+        Gray pictures are drawn towards the user's hints along their shades, if `obedient`.
+        """
+        color = x[:, 3:] if flat else x[:, :3]
+        if "line" in hints:
+            return paper_white(color)
+        return obeyed(color, hints, float(obedient), 2)
+
+    def offer(self, reference: Tensor, line: Tensor | None = None) -> tuple[Choices, Tensor]:
+        """What a reference (1, 3, H, W) offers, and the shares of its colors (1, K). line: its own lines, if known."""
+        small = F.interpolate(reference, (DRAWN_AT, DRAWN_AT), mode="bilinear", antialias=True)
+        if line is None:
+            rng = torch.Generator().manual_seed(STYLE)
+            line = lines.mix(small.clamp(-1, 1), rng).clamp(-1, 1)
+        line = F.interpolate(line, (SEEN, SEEN), mode="bilinear", antialias=True)
+        colors = main_colors(reference)
+        labels, owner = parts(colors, PIECES)
+        _, features = self.net.encode(line, torch.zeros(1, dtype=torch.bool))
+        pieces = self.net.parts(line, features, labels, owner)
+        choices = self.net.from_reference(colors.rgb, colors.share, colors.valid, pieces, owner)
+        return choices, colors.share
+
+    def to(self, *args: Any, **kwargs: Any) -> RegionColorizer:
+        """Change numbers or layout as any module does, but stay on the processor, where drawings are cut into regions.
+
+        A picture takes a fifth of a second there.
+        """
+        kept = [one for one in args if not isinstance(one, str | torch.device)]
+        named = {name: value for name, value in kwargs.items() if name != "device"}
+        if kept or named:
+            super().to(*kept, **named)
+        return self
+
+    def train(self, mode: bool = True) -> RegionColorizer:
+        """Switch the mode as any module does; weights that were trained since have not encoded what is kept."""
+        if mode != self.training:
+            self.forget()
+        super().train(mode)
+        return self
+
+    def forget(self) -> None:
+        """Let go of the drawing and the reference that were encoded last, which are kept for what comes next."""
+        self._reference, self._drawing = None, None
+
+    def recall(self, several: Sequence[Hints]) -> Tensor:
+        """How much each remembered picture is like drawings (each of one row), all together: (1, M, 1, 1)."""
+        total = torch.zeros(len(self.memory))
+        for hints in several:
+            drawing = self.drawing(hints)
+            light = drawing.lightness() if drawing.gray else None
+            total += self.memory.alike(self.net, drawing.regions, light)
+        return total.view(1, -1, 1, 1)
+
+    def drawing(self, hints: Hints) -> Drawing:
+        """Cut a drawing (of one row) into regions and encode it."""
+        picture, gray = hints.drawing, "line" not in hints
+        before = self._drawing
+        if before and before[1].gray == gray and _equal(before[0], picture):
+            return before[1]
+        size = [max(16, round(side * SCALE / 4) * 4) for side in picture.shape[-2:]]
+        small = F.interpolate(picture, size, mode="bilinear", antialias=True).clamp(-1, 1)
+        queries, features = self.net.encode(small, torch.full((1,), gray))
+        labels = region_cutting.cut(region_cutting.walls(picture) if gray else picture, MOST)
+        count = int(labels.max()) + 1
+        regions = self.net.regions(picture, features, labels, count)
+        contact = self.net.contacts(picture, labels, count)
+        made = Drawing(picture, gray, labels, regions, contact, queries, features)
+        self._drawing = (picture, made)
+        return made
+
+    def _offer(self, hints: Hints, seed: int) -> Offer:
+        """What the regions of one drawing may choose from."""
+        drawing = self.drawing(hints)
+        found = None if drawing.gray else marks(hints)
+        given = self._given(hints)
+        rng = torch.Generator().manual_seed(seed) if seed else None
+        gain = 1.0
+        if not given and drawing.gray and not seed:  # truer, and duller, than a remembered picture
+            given, gain = [self.net.from_book(1)], LIVELY
+        elif not given and len(self.memory) and (found is None or len(found.colors) < FEW):
+            given = [self.memory.offer(self.net, self._remembered(hints, seed))]
+            rng = None if found is None else rng  # another seed is another picture
+        elif not given and found is None:
+            given = [self.net.from_book(1)]
+        return Offer(drawing, *self._joined(given, found), found, rng, gain)
+
+    def _joined(self, given: list[Choices], found: Marks | None) -> tuple[Choices, int]:
+        """All that is offered at once, with paper, and at which place the colors of hints begin."""
+        before = sum(one.colors.shape[1] for one in given)
+        colors = torch.zeros(0, 3) if found is None else found.colors
+        bare = not any(one.owner.numel() for one in given)  # a reference shows its own paper, or has none
+        offered = torch.cat([*(one.colors[one.valid] for one in given), colors])
+        if bare and not bool((offered.amin(1) > WHITE).any()):
+            colors = torch.cat([colors, torch.ones(1, 3)])
+        if len(colors):
+            there = torch.ones(1, len(colors), dtype=torch.bool)
+            given = [*given, self.net.from_palette(colors[None], there)]
+        return joined(given), before
+
+    def _given(self, hints: Hints) -> list[Choices]:
+        """The references and palettes that a user gives."""
+        reference = hints.get("reference")
+        if reference is None:
+            return []
+        before = self._reference
+        if before and _equal(before[0], reference):
+            return [before[1]]
+        found = []
+        for one in torch.split(reference, 3, dim=1):
+            if bool(palettes.is_palette(one)[0]):
+                colors = main_colors(one)
+                found.append(self.net.from_palette(colors.rgb, colors.valid))
+            else:
+                found.append(self.offer(one)[0])
+        self._reference = (reference, joined(found))
+        return [self._reference[1]]
+
+    def _remembered(self, hints: Hints, seed: int) -> Tensor:
+        """The number of the remembered picture that serves as the reference: (1,)."""
+        scores = (hints["recalled"] if "recalled" in hints else self.recall([hints])).flatten()
+        near = scores.topk(min(NEAREST, len(scores))).indices
+        return near[seed % len(near)][None]
+
+
+def _refuse(manner: object, weights: Mapping[str, float]) -> None:
+    if manner is not None:
+        message = "this model has none of the knobs of `colorize-diffusion`"
+        raise ColorizeError(message, "leave them out, or choose such a model", code=2)
+    for name, weight in weights.items():
+        if weight != 1:
+            told = f"the weight of `{name}` is {weight:g}, and this model chooses among the colors that are given"
+            hint = "leave --guidance and --strength out, or choose another model"
+            raise ColorizeError(told, hint, code=2)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one is other or (one.shape == other.shape and torch.equal(one, other))
