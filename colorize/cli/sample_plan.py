@@ -111,13 +111,13 @@ def planned(places: Sequence[Place], form: Form, stamp: str) -> Plan:
 def _of_another(place: Place, result: Path) -> ColorizeError | None:
     """Why a result that is there is none of this drawing: it says itself of which one it was made."""
     from colorize.images import files
-    from colorize.images.decode import labels
-    from colorize.images.exif_text import MARK
+    from colorize.images.decode import read_texts
+    from colorize.images.metadata import MARK
 
     if place.is_volume or place.path is None:
         return None
     with suppress(OSError, ValueError):
-        made_of = json.loads(labels(result.read_bytes()).get(MARK, "{}")).get("drawing")
+        made_of = json.loads(read_texts(result.read_bytes()).get(MARK, "{}")).get("drawing")
         if made_of and made_of != files.fingerprint(place.path):
             return ColorizeError(
                 f"`{result}` is there, but was made of another drawing than `{place.name}`, or before it changed",

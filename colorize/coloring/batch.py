@@ -22,7 +22,7 @@ from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import finish, layers
-from colorize.images.exif_text import MARK
+from colorize.images.metadata import MARK
 from colorize.images.finish import Touch
 from colorize.images.image import Picture
 from colorize.images.layers import Layer

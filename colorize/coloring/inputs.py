@@ -21,7 +21,7 @@ from colorize.hints import Hints
 from colorize.images import color_hints, finish, kinds, lines
 from colorize.images.color import colorfulness, luminance
 from colorize.images.color_hints import Mark
-from colorize.images.exif_text import MARK
+from colorize.images.metadata import MARK
 from colorize.images.finish import Touch
 from colorize.images.hint_files import resize
 from colorize.images.image import Picture

@@ -11,7 +11,7 @@ import numpy as np
 from colorize.coloring import inputs
 from colorize.coloring.batch import Painted
 from colorize.coloring.pages import Page, Part
-from colorize.images.exif_text import MARK
+from colorize.images.metadata import MARK
 from colorize.images.image import Picture, Pixels
 
 SHADE = 0.55  # of the range from black to white: how far the luma of line art may fall by its colors
