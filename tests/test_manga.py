@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import inked
@@ -77,7 +78,7 @@ def test_line_art_falls_by_a_bounded_shade_and_ink_stays() -> None:
 
 
 def test_steps_of_pages_and_drawings_sum_to_one_each_in_their_order() -> None:
-    jobs = [Job("a", PAGE), Job("b", PAGE.replaced(PAGE.pixels[:90, :90], None)), Job("c", PAGE)]
+    jobs = [Job("a", PAGE), Job("b", replace(PAGE, pixels=PAGE.pixels[:90, :90])), Job("c", PAGE)]
     events = list(work(MINI, jobs, Options(variations=2, batch=3)))
     assert sum(event.share for event in events if isinstance(event, Step)) == pytest.approx(3)
     outcomes = [event for event in events if isinstance(event, Outcome)]

@@ -59,7 +59,7 @@ class Book:
         self.folder = waiting(place.result)
         self.lock: Lock | None = None
         self.changed = True  # whether pages have come that the result does not hold
-        head = {"volume": self.volume.print, "settings": stamp, "pages": len(self.volume.pages)}
+        head = {"volume": self.volume.fingerprint, "settings": stamp, "pages": len(self.volume.pages)}
         self.dropped = 0  # pages that a run with other options had finished
         if not dry:
             try:

@@ -22,10 +22,10 @@ from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import finish, layers
-from colorize.images.metadata import MARK
 from colorize.images.finish import Touch
 from colorize.images.image import Picture
 from colorize.images.layers import Layer
+from colorize.images.metadata import MARK
 from colorize.networks import devices
 
 FILM = 512  # pixels of the longer side of a film's frames; GIFs of more grow huge

@@ -5,7 +5,7 @@ Knows nothing of noise, steps or devices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -21,11 +21,11 @@ from colorize.hints import Hints
 from colorize.images import color_hints, finish, kinds, lines
 from colorize.images.color import colorfulness, luminance
 from colorize.images.color_hints import Mark
-from colorize.images.metadata import MARK
 from colorize.images.finish import Touch
 from colorize.images.hint_files import resize
 from colorize.images.image import Picture
 from colorize.images.kinds import printed, toned
+from colorize.images.metadata import MARK
 from colorize.recipes.recipe import Recipe
 
 Kind = Literal["line", "gray"]
@@ -158,7 +158,7 @@ def shrunk(picture: Picture, side: int) -> Picture:
         new = [max(1, round(one * side / longer)) for one in picture.size]
         flat = picture.on_white()
         pixels = cv2.resize(flat.pixels, new[::-1], interpolation=cv2.INTER_AREA)
-        return flat.replaced(pixels.reshape(*new, -1).astype(flat.pixels.dtype, copy=False), None)
+        return replace(flat, pixels=pixels.reshape(*new, -1).astype(flat.pixels.dtype, copy=False))
     return picture.on_white()
 
 

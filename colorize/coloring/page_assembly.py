@@ -11,8 +11,8 @@ import numpy as np
 from colorize.coloring import inputs
 from colorize.coloring.batch import Painted
 from colorize.coloring.pages import Page, Part
-from colorize.images.metadata import MARK
 from colorize.images.image import Picture, Pixels
+from colorize.images.metadata import MARK
 
 SHADE = 0.55  # of the range from black to white: how far the luma of line art may fall by its colors
 LUMA = (0.2126, 0.7152, 0.0722)

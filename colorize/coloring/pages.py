@@ -230,7 +230,7 @@ def _box(panel: Panel) -> Slices:
 def _cut(picture: Picture, where: Slices) -> Picture:
     """A rectangle of a picture, on white."""
     alpha = None if picture.alpha is None else picture.alpha[where]
-    return picture.replaced(picture.pixels[where], alpha).on_white()
+    return replace(picture, pixels=picture.pixels[where], alpha=alpha).on_white()
 
 
 def _looked(picture: Picture, where: Slices, recipe: Recipe, options: Options) -> kinds.Kind:

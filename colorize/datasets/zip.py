@@ -44,7 +44,7 @@ def survey(root: Path, files: Sequence[Path], layout: str = "auto", group: str =
     members: list[tuple[str, str]] = []  # name of the archive, path inside
     for file in files:
         name = file.relative_to(root).as_posix()
-        for path, _, reason in archives.opened(file, name):
+        for path, reason in archives.list_pictures(file, name):
             if reason:
                 lost.append((f"{name}/{path}", f"`{shown(f'{name}/{path}')}` {reason}"))
             else:

@@ -1,8 +1,8 @@
-"""A picture and all that travels with its pixels. Knows nothing of file formats."""
+"""A picture and all that travels with its pixels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -68,17 +68,15 @@ class Picture:
         peak = np.uint32(self.peak)
         cover = self.alpha[..., None].astype(np.uint32)
         mixed = (self.pixels * cover + peak * (peak - cover) + peak // 2) // peak  # below 2**32
-        return self.replaced(mixed.astype(self.pixels.dtype), None)
+        return replace(self, pixels=mixed.astype(self.pixels.dtype), alpha=None)
 
     def eight_bit(self) -> Picture:
         """Return the picture with 8 bits per value, rounded, or itself if it has them."""
         if self.pixels.dtype == np.uint8:
             return self
-        return self.replaced(_rounded(self.pixels), None if self.alpha is None else _rounded(self.alpha))
-
-    def replaced(self, pixels: Pixels, alpha: Pixels | None) -> Picture:
-        """Return the picture with other pixels and alpha; everything else stays."""
-        return Picture(pixels, alpha, self.icc, self.exif, self.text, self.format, self.mode, self.notes)
+        pixels = ((self.pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        alpha = None if self.alpha is None else ((self.alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        return replace(self, pixels=pixels, alpha=alpha)
 
 
 def from_tensor(values: Tensor) -> Picture:
@@ -99,7 +97,3 @@ def from_tensor(values: Tensor) -> Picture:
         )
     levels = planes.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
     return Picture(levels.permute(1, 2, 0).contiguous().numpy())
-
-
-def _rounded(values: Pixels) -> npt.NDArray[np.uint8]:
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -5,6 +5,7 @@ Knows nothing of files, or of what is done with a picture of each kind.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -230,7 +231,7 @@ def printed(picture: Picture) -> bool:
     """
     high, wide = (slice(max(0, (side - PRINT_SEEN) // 2), (side + PRINT_SEEN) // 2) for side in picture.size)
     alpha = None if picture.alpha is None else picture.alpha[high, wide]
-    middle = picture.replaced(picture.pixels[high, wide], alpha).on_white()
+    middle = replace(picture, pixels=picture.pixels[high, wide], alpha=alpha).on_white()
     gray = middle.pixels.mean(2, dtype=np.float32) / middle.peak
     level = max(float(np.quantile(gray[::4, ::4], 0.95)), 1e-3)
     tone = np.asarray(gray / level, np.float32)
