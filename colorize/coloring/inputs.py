@@ -199,7 +199,7 @@ def _drawing(seen: Tensor, size: tuple[int, int], inner: tuple[int, int], kind: 
     gray = F.interpolate(luminance(seen), inner, mode="bilinear", antialias=True).clamp(-1, 1)
     if kind == given:
         return darkened(gray) if kind == "line" and max(inner) < max(size) else gray
-    return lines.extract(gray, "xdog")
+    return lines.xdog(gray)
 
 
 def darkened(line: Tensor) -> Tensor:

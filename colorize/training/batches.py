@@ -180,11 +180,11 @@ class Pictures:
             toned = (torch.rand(len(picks), generator=rng) < mix.tone).to(line.device)
             line = torch.where(toned[:, None, None, None], lines.screen(line, color, rng), line)
         if mix.margins > 0:
-            line = lines.whiten(line, torch.rand(len(picks), generator=rng) < mix.margins, rng)
+            line = lines.whiten_borders(line, torch.rand(len(picks), generator=rng) < mix.margins, rng)
         if mix.jpeg > 0:
             stored = (torch.rand(len(picks), generator=rng) < mix.jpeg).to(line.device)
             quality = 15 + 80 * torch.rand(len(picks), generator=rng)
-            line = torch.where(stored[:, None, None, None], augment.wear(line, quality), line)
+            line = torch.where(stored[:, None, None, None], augment.compress(line, quality), line)
         return line, clean
 
     def _hints(self, color: Tensor, line: Tensor, source: Tensor, drop: dict[str, Tensor], rng: Generator) -> Hints:
@@ -209,7 +209,7 @@ class Pictures:
         if share <= 0:
             return gray
         printed = (torch.rand(len(gray), generator=rng) < share).to(gray.device)
-        drawn = lines.extract(gray, "xdog")
+        drawn = lines.xdog(gray)
         return torch.where(printed[:, None, None, None], lines.screen(drawn, color, rng), gray)
 
     def _references(self, source: Tensor, rng: Generator) -> Tensor:

@@ -157,7 +157,7 @@ def _picture(row: Row, seed: int) -> dict[str, np.ndarray | bool]:
         clean = torch.from_numpy(square(row.line, PIXELS, True))[None].float() / 127.5 - 1
         hands = [clean, drawn[0], clean]
     else:
-        hands = [drawn[0], drawn[1], lines.extract(color, "xdog")]
+        hands = [drawn[0], drawn[1], lines.xdog(color)]
         clean = torch.minimum(*drawn)
     found = main_colors(color)
     labels, owner = parts(found)
