@@ -229,5 +229,5 @@ def test_a_palette_is_colors_or_a_picture() -> None:
 def test_a_palette_that_is_neither_is_wrong_usage() -> None:
     result = run("sketch.png", "--palette", "missing.png")
     assert result.exit_code == 2
-    assert "`missing.png` of the palette is no color" in result.stderr
+    assert "unknown color `missing.png` in the palette" in result.stderr
     assert not Path("sketch_color.png").exists()

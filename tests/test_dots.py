@@ -67,7 +67,7 @@ def test_what_is_no_place_and_color_is_wrong_usage_and_nothing_is_written(text: 
 def test_a_color_that_is_none_is_wrong_usage() -> None:
     told = run("sketch.png", "--hint", "1,2=orangy")
     assert told.exit_code == 2
-    assert "`orangy` of the hint `1,2=orangy` is no color" in told.stderr
+    assert "unknown color `orangy` in the hint `1,2=orangy`" in told.stderr
 
 
 @pytest.mark.parametrize("text", ["64,10=red", "-1,10=red", "10,10-10,96=red"])

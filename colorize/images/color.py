@@ -1,7 +1,4 @@
-"""Measure and change the colors of pictures: Lab, luminance, color difference, colorfulness, hue.
-
-Knows nothing of lines, files or networks.
-"""
+"""Measure and change the colors of pictures: Lab, luminance, color difference, colorfulness, hue."""
 
 from __future__ import annotations
 
@@ -73,11 +70,6 @@ def luminance(rgb: Tensor) -> Tensor:
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
 
 
-def lightness(rgb: Tensor) -> Tensor:
-    """Perceived brightness: L* of CIE Lab scaled from [0, 100] to [-1, 1], (B, 1, H, W)."""
-    return rgb_to_lab(rgb)[:, :1] / 50 - 1
-
-
 def colorfulness(rgb: Tensor) -> Tensor:
     """How colorful pictures are: 0 gray, 15 slightly, 59 quite, 109 extremely colorful.
 
@@ -104,13 +96,22 @@ def delta_e(first: Tensor, second: Tensor) -> Tensor:
     gray = _seventh((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2)
     a1, a2 = a1 * (1.5 - 0.5 * gray), a2 * (1.5 - 0.5 * gray)
     chroma1, chroma2 = torch.hypot(a1, b1), torch.hypot(a2, b2)
-    turn, hue = _between(_hue(a1, b1), _hue(a2, b2), (chroma1 * chroma2) == 0)
+    hue1, hue2 = _hue(a1, b1), _hue(a2, b2)
+    turn, total = hue2 - hue1, hue1 + hue2  # the turn by the shorter way, and the hue in the middle of it
+    wide, colorless = turn.abs() > math.pi, (chroma1 * chroma2) == 0
+    turn = torch.where(wide, turn - 2 * math.pi * turn.sign(), turn)
+    turn = torch.where(colorless, 0.0, turn)
+    middle = torch.where(wide, total + torch.where(total < 2 * math.pi, 2 * math.pi, -2 * math.pi), total)
+    hue = torch.where(colorless, total, middle / 2)
     light, chroma = (light1 + light2) / 2, (chroma1 + chroma2) / 2
     bend = (light - 50).square()
     in_light = (light2 - light1) / (1 + 0.015 * bend / (20 + bend).sqrt())
     in_chroma = (chroma2 - chroma1) / (1 + 0.045 * chroma)
     in_hue = 2 * (chroma1 * chroma2).sqrt() * torch.sin(turn / 2)
-    in_hue = in_hue / (1 + 0.015 * chroma * _hue_weight(hue))
+    terms = ((-0.17, 1, -30), (0.24, 2, 0), (0.32, 3, 6), (-0.20, 4, -63))  # how sensitive the eye is at a hue
+    cosines = (share * torch.cos(times * hue + math.radians(by)) for share, times, by in terms)
+    weight = sum(cosines, torch.ones_like(hue))
+    in_hue = in_hue / (1 + 0.015 * chroma * weight)
     degrees = torch.rad2deg(hue)
     swing = math.radians(60) * torch.exp(-(((degrees - 275) / 25).square()))
     mixed = -torch.sin(swing) * 2 * _seventh(chroma) * in_chroma * in_hue
@@ -122,27 +123,6 @@ def _seventh(chroma: Tensor) -> Tensor:
     """CIEDE2000's sqrt(C^7 / (C^7 + 25^7)), written so that float32 does not overflow."""
     power = (chroma / 25).pow(7)
     return (power / (power + 1)).sqrt()
-
-
-def _between(hue1: Tensor, hue2: Tensor, gray: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn from the first hue to the second by the shorter way, and the hue in the middle."""
-    turn = hue2 - hue1
-    wide = turn.abs() > math.pi
-    turn = torch.where(wide, turn - 2 * math.pi * turn.sign(), turn)
-    total = hue1 + hue2
-    middle = torch.where(wide, total + torch.where(total < 2 * math.pi, 2 * math.pi, -2 * math.pi), total)
-    return torch.where(gray, 0.0, turn), torch.where(gray, total, middle / 2)
-
-
-def _hue_weight(hue: Tensor) -> Tensor:
-    """CIEDE2000's T: how sensitive the eye is to a change at this hue."""
-    return (
-        1
-        - 0.17 * torch.cos(hue - math.radians(30))
-        + 0.24 * torch.cos(2 * hue)
-        + 0.32 * torch.cos(3 * hue + math.radians(6))
-        - 0.20 * torch.cos(4 * hue - math.radians(63))
-    )
 
 
 def permute_hues(pictures: Sequence[Tensor], rng: Generator, share: Tensor | None = None) -> list[Tensor]:
