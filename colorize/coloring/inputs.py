@@ -121,7 +121,7 @@ def _touch(hints: Tensor | None, size: tuple[int, int], options: Options) -> Tou
     """The hinted pixels at full size, if there are any and they are to have their very color."""
     if hints is None or options.hint_mode == "soft":
         return None
-    return finish.of(resize(hints, size), options.strength.get("hints", 1.0))
+    return finish.hint_pixels(resize(hints, size), options.strength.get("hints", 1.0))
 
 
 def inner_size(size: tuple[int, int], wanted: int) -> tuple[int, int]:

@@ -63,7 +63,7 @@ def load(job: Job) -> tuple[Tensor, Tensor | None, Tensor | None]:
     both = _read(job, job.item.merged)
     _same_shape(both, color, job.item.merged)
     tall, wide = line.shape[-2:]
-    given = hint_files.hints(fitted(both, (tall, wide)), line)  # before scaling blurs the lines
+    given = hint_files.from_painted(fitted(both, (tall, wide)), line)  # before scaling blurs the lines
     hinted = bool((given[:, 3] > 0).any())
     hint = resize(given, (height, width)) if hinted else None
     return color, fitted(line, (height, width)), hint

@@ -1,7 +1,4 @@
-"""Enlarge small color fields along the lines and edges of a large picture.
-
-Knows nothing of files, bit depths or color spaces.
-"""
+"""Enlarge small color fields along the lines and edges of a large picture."""
 
 from __future__ import annotations
 

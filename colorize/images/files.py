@@ -41,10 +41,9 @@ def read(source: Path | str | BinaryIO | bytes, name: str = "") -> Picture:
     """
     if isinstance(source, bytes):
         return decode(source, name or "the picture")
-    path = Path(source) if isinstance(source, (str, Path)) else None
-    name = name or (shown(str(source)) if path else "standard input")
+    name = name or (shown(source) if isinstance(source, (str, Path)) else "standard input")
     try:
-        with path.open("rb") if path else nullcontext(source) as stream:
+        with Path(source).open("rb") if isinstance(source, (str, Path)) else nullcontext(source) as stream:
             data = stream.read(_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _failure(f"`{name}` cannot be read", error) from error

@@ -146,7 +146,7 @@ PERHAPS = 0.15  # of 2.0: changes so large belong to a hint where they touch a s
 MERGED_SPECK = 4  # pixels; fewer together are noise
 
 
-def hints(merged: Tensor, drawing: Tensor) -> Tensor:
+def from_painted(merged: Tensor, drawing: Tensor) -> Tensor:
     """Return the hint map (1, 4, H, W) of a drawing with hints painted over it.
 
     merged, drawing: (1, 3, H, W) in [-1, 1]. Pixels that differ from the drawing are hints of the
@@ -185,7 +185,7 @@ def parse_copy(copy: Picture, drawing: Picture) -> Tensor:
     """
     check_size(copy.size, drawing.size)
     own, painted = (
-        np.ascontiguousarray(np.broadcast_to(flat.pixels, (*flat.size, 3)).astype(np.float32) / flat.peak)
+        np.ascontiguousarray(np.broadcast_to(flat.pixels, (*flat.size, 3)) / np.float32(flat.peak), np.float32)
         for flat in (drawing.on_white(), copy.on_white())
     )
     painted = _sized(painted, drawing.size)
