@@ -24,7 +24,7 @@ from colorize.images.color_hints import Mark
 from colorize.images.finish import Touch
 from colorize.images.hint_files import resize
 from colorize.images.image import Picture
-from colorize.images.kinds import printed, toned
+from colorize.images.kinds import has_tint, is_printed
 from colorize.images.metadata import MARK
 from colorize.recipes.recipe import Recipe
 
@@ -82,7 +82,7 @@ def frame(
     inner, seen = viewed(picture, recipe, options)
     kind, given, notes = settled(name, looked(picture, seen, recipe, options), recipe, options)
     check_kind(name, kind, options)
-    if kind == "gray" and toned(seen):
+    if kind == "gray" and has_tint(seen):
         notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
     tensors: dict[str, Tensor] = {given: _drawing(seen, picture.size, inner, kind, given)}
     given_hints, more = hinted(drawing, hints, dots)
@@ -172,7 +172,7 @@ def looked(picture: Picture, seen: Tensor, recipe: Recipe, options: Options) -> 
     found = kinds.kind(seen)
     if found != "gray" or "line" not in recipe.hints:
         return found
-    return "line" if printed(picture) else "gray"
+    return "line" if is_printed(picture) else "gray"
 
 
 def settled(name: str, found: kinds.Kind, recipe: Recipe, options: Options) -> tuple[Kind, str, tuple[str, ...]]:

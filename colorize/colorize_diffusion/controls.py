@@ -18,7 +18,7 @@ from colorize.colorize_diffusion.text_edits import Edit, edited, encode
 from colorize.colorize_diffusion.unet_blocks import SideSpec
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.images.resize import widened
+from colorize.images.resize import widen
 from colorize.networks.encoders import Drop, Strength, kept
 
 CLIP = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K/open_clip_model.safetensors"
@@ -135,7 +135,7 @@ class LatentDoors(nn.Module):
                 return tokens
         several = pictures.reshape(-1, 3, *pictures.shape[-2:])
         with torch.no_grad():
-            found: Tensor = self.vision(widened(several, how.margin))
+            found: Tensor = self.vision(widen(several, how.margin))
         if keeping:
             self.known = [*self.known[1 - KNOWN :], (pictures, how.margin, found)]
             if self.let_go is not None:

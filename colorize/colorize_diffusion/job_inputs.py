@@ -60,7 +60,7 @@ def check_job(recipe: Recipe, options: Options, job: Job) -> None:
 
 def inner_size(size: tuple[int, int], wanted: int) -> tuple[int, int]:
     """Return the (H, W) at which a latent model works: as much area as a square of `wanted` pixels."""
-    return resize.spread(size, wanted)
+    return resize.area_size(size, wanted)
 
 
 def whole(picture: Picture, side: int = LARGEST) -> Tensor:
@@ -91,7 +91,7 @@ def region_map(loaded: Loaded, reference: Named, manner: Manner) -> Picture:
     if not is_latent(loaded.recipe):
         check(loaded.recipe, Options(manner=manner))
     _, doors, _ = parts(loaded.colorizer)
-    seen = resize.widened(whole(reference.picture), manner.margin)
+    seen = resize.widen(whole(reference.picture), manner.margin)
     with torch.inference_mode():
         tokens = doors.read(whole(reference.picture).to(loaded.colorizer.device), manner)
         return heat(from_tensor(seen), tokens, doors.edits(manner), manner.prompts)

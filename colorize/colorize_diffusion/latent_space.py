@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorize.colorize_diffusion.vae import SCALE, VAESpec
 from colorize.hints import Hints
-from colorize.images.resize import Box, boarded, cropped
+from colorize.images.resize import crop, multiple_size, pad
 from colorize.networks.layers import zero
 from colorize.networks.spaces import obeyed
 
@@ -59,7 +58,7 @@ class LatentSpace(nn.Module):
 
     def shape(self, hints: Hints) -> tuple[int, int, int, int]:
         """The shape of x for these hints."""
-        (height, width), _ = boarded(hints.size, self.spec.multiple)
+        (height, width), _ = multiple_size(hints.size, self.spec.multiple)
         stride = self.vae.stride
         return hints.batch, self.channels, height // stride, width // stride
 
@@ -75,10 +74,10 @@ class LatentSpace(nn.Module):
 
     def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
         """From x to color (B, 3, H, W) in [-1, 1], ink included, drawn towards hints by `strength` from 0 to 1."""
-        _, box = boarded(hints.size, self.spec.multiple)
+        _, box = multiple_size(hints.size, self.spec.multiple)
         with torch.autocast(x.device.type, enabled=False):
             whole = self.vae.decode(x.float() / self.spec.scale).clamp(-1, 1)
-        return obeyed(cropped(whole, box), hints, strength, inked=True)
+        return obeyed(crop(whole, box), hints, strength, inked=True)
 
     def weight(self, hints: Hints) -> Tensor | None:
         """How much each place of x counts in the loss; None counts all alike."""
@@ -88,14 +87,8 @@ class LatentSpace(nn.Module):
 def on_board(picture: Tensor, multiple: int, paper: float) -> Tensor:
     """Lay a picture (B, C, H, W) into the middle of a canvas of one value whose sides are multiples."""
     given = (picture.shape[-2], picture.shape[-1])
-    size, box = boarded(given, multiple)
-    return F.pad(picture, margins(box, size), value=paper)
-
-
-def margins(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """What lies around a box on a canvas: left, right, above, below."""
-    right, below = size[1] - box.left - box.width, size[0] - box.top - box.height
-    return box.left, right, box.top, below
+    size, box = multiple_size(given, multiple)
+    return pad(picture, box, size, paper)
 
 
 STEM = ((3, 16, 1), (16, 16, 1), (16, 32, 2), (32, 32, 1), (32, 96, 2), (96, 96, 1), (96, 256, 2))

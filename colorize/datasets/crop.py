@@ -22,7 +22,7 @@ from colorize.images.color import colorfulness, luminance
 from colorize.images.files import shown, write
 from colorize.images.hint_files import resize
 from colorize.images.image import Picture, from_tensor
-from colorize.images.kinds import toned
+from colorize.images.kinds import has_tint
 
 LOOK = 256  # the subject is looked for in a picture shrunk to this longer side
 GRAYEST = 3.0  # colorfulness, 0..255, of gray pictures in a lossy format; a red bow gives 5
@@ -107,7 +107,7 @@ def _check(color: Tensor, line: Tensor | None) -> None:
         raise Unfit("is blank")
     if float(colorfulness(color)) < GRAYEST:
         raise Unfit("has no color")
-    if toned(color):
+    if has_tint(color):
         raise Unfit("is gray with a tint, like sepia")
     if line is not None and chroma(line) > chroma(color) / 2:
         raise Unfit("has a drawing in color")

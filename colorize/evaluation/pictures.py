@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 from torch import Tensor
-from torch.nn import functional as F
 
 from colorize.errors import ColorizeError
 from colorize.images import color, dataset_folder, files, hint_files, lines
+from colorize.images.resize import centered, crop, fit_size, letterbox
 
 Kind = Literal["line", "gray"]
 ROOM = 2**28  # bytes of fitted pictures that are kept; about 250 with their drawings at 256 px
@@ -111,12 +111,9 @@ class Store:
 
 def fit_hints(hints: Tensor, size: int) -> Tensor:
     """Place hints as `fit` places their picture: (1, 4, H, W) to (1, 4, size, size)."""
-    height, width = hints.shape[-2:]
-    scale = size / max(height, width)
-    new = max(round(height * scale), 1), max(round(width * scale), 1)
-    top, left = (size - new[0]) // 2, (size - new[1]) // 2
+    box = centered(fit_size(hints.shape[-2:], size), (size, size))
     result = hint_files.blank(hints.new_empty(1, 3, size, size))
-    result[..., top : top + new[0], left : left + new[1]] = hint_files.resize(hints, new)
+    crop(result, box).copy_(hint_files.resize(hints, (box.height, box.width)))
     return result
 
 
@@ -125,11 +122,4 @@ def fit(picture: Tensor, size: int) -> Tensor:
 
     picture: (1, C, H, W) in [-1, 1]. Returns (1, C, size, size).
     """
-    height, width = picture.shape[-2:]
-    scale = size / max(height, width)
-    new = max(round(height * scale), 1), max(round(width * scale), 1)
-    if new != (height, width):
-        picture = F.interpolate(picture, new, mode="bicubic", antialias=True).clamp(-1, 1)
-    top, left = (size - new[0]) // 2, (size - new[1]) // 2
-    around = (left, size - new[1] - left, top, size - new[0] - top)
-    return F.pad(picture, around, value=1.0)
+    return letterbox(picture, size, "bicubic")

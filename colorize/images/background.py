@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.images.image import Picture
+from colorize.images.resize import fit_size
 from colorize.images.under_ink import WALL, smoothstep
 
 BALL = 3  # cells; openings of a line up to twice this are taken for closed
@@ -109,9 +110,8 @@ def read(picture: Picture) -> Tensor:
 
 
 def _small(size: tuple[int, int]) -> tuple[int, int]:
-    share = min(1.0, SIDE / max(size))
-    height, width = (max(8, round(side * share)) for side in size)
-    return height, width
+    height, width = fit_size(size, SIDE, enlarge=False)
+    return max(8, height), max(8, width)
 
 
 def _mask(figure: Tensor, size: tuple[int, int]) -> Tensor | None:
