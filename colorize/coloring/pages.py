@@ -20,7 +20,7 @@ from colorize.errors import ColorizeError
 from colorize.images import finish, kinds
 from colorize.images.hint_files import resize
 from colorize.images.image import Picture
-from colorize.images.manga_pages import panels as keeping
+from colorize.images.manga_pages import paper
 from colorize.images.manga_pages.bubbles import find_bubbles
 from colorize.images.manga_pages.panels import Panel, find_panels
 from colorize.recipes.recipe import Recipe
@@ -92,7 +92,7 @@ def divide(
     if options.kind == "auto" and "hints" not in job.given and _mostly_gray(panels, each):
         each = ["gray"] * len(each)
     sheet = finish.on_paper(picture) if "line" in each else picture
-    kept = keeping.kept(gray, panels, bubbles)
+    kept = paper.keep_mask(gray, panels, bubbles)
     if sheet.alpha is not None:
         kept |= sheet.alpha < sheet.peak  # where paper shines through, a color would be laid on twice
     given, more = hinted(drawing, hints, job.dots)
@@ -101,7 +101,7 @@ def divide(
     parts = tuple(
         _part(panel, gray.shape, kept, own, given)
         for panel, what, own in zip(panels, found, each, strict=True)
-        if (options.force or what in ("line", "gray")) and not keeping.empty(gray, panel, kept)
+        if (options.force or what in ("line", "gray")) and not paper.is_empty(gray, panel, kept)
     )
     if not parts:
         return None
@@ -217,7 +217,7 @@ def _part(panel: Panel, size: tuple[int, ...], kept: np.ndarray, kind: Kind, giv
     rows = slice(max(0, top - more), min(size[0], bottom + more))
     columns = slice(max(0, left - more), min(size[1], right + more))
     box = _box(panel)
-    mask = keeping.inside(panel) & ~kept[box]
+    mask = paper.panel_mask(panel) & ~kept[box]
     marked = given is not None and bool((given[0, 3][box].numpy() > 0)[mask].any())
     return Part((rows, columns), box, mask, kind, marked)
 

@@ -1,4 +1,4 @@
-"""Find speech bubbles: closed areas of paper with lettering inside. Knows nothing of panels.
+"""Find speech bubbles: closed areas of paper with lettering inside.
 
 Letters are many small spots of ink in the middle of such an area; a face has few, a room large ones.
 """
