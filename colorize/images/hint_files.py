@@ -191,7 +191,11 @@ def parse_copy(copy: Picture, drawing: Picture) -> Tensor:
     painted = _sized(painted, drawing.size)
     near = NEAR + round(max(drawing.size[0] / copy.size[0], copy.size[0] / drawing.size[0]) - 1)
     _check_copy(painted, _sized(_sized(own, copy.size), drawing.size), near)
-    held = _cores(_difference(painted, own, near))
+    square = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
+    low, high = cv2.erode(own, square), cv2.dilate(own, square)
+    tinted = np.ptp(painted, axis=2) - cv2.dilate(np.ptp(own, axis=2), square)  # color that gray lines do not hide
+    apart = np.maximum(np.maximum(low - painted, painted - high).max(2), tinted)  # from all colors around in own
+    held = _cores(np.asarray(np.where(apart > NOISE, apart, 0), np.float32))
     if not held.any():
         raise ColorizeError(
             "the hints do not differ from the drawing: nothing was painted over it",
@@ -223,20 +227,8 @@ def _check_copy(painted: Array, own: Array, near: int) -> None:
 
 def _range(picture: Array, near: int) -> Array:
     """How far brightness changes around each pixel: (H, W) in [0, 1]."""
-    light = picture.mean(2)
-    square = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
+    light, square = picture.mean(2), np.ones((2 * near + 1, 2 * near + 1), np.uint8)
     return np.asarray(cv2.dilate(light, square) - cv2.erode(light, square), np.float32)
-
-
-def _difference(painted: Array, own: Array, near: int) -> Array:
-    """How far each pixel is from all colors around it in the drawing: (H, W) in [0, 1], 0 for noise."""
-    square = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
-    low, high = cv2.erode(own, square), cv2.dilate(own, square)
-    apart = np.maximum(low - painted, painted - high).max(2)
-    gray = np.ptp(own, axis=2)
-    tinted = np.ptp(painted, axis=2) - cv2.dilate(gray, square)  # color that gray lines do not hide
-    most = np.maximum(apart, tinted)
-    return np.asarray(np.where(most > NOISE, most, 0), np.float32)
 
 
 def _cores(apart: Array) -> np.ndarray:

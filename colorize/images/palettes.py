@@ -131,24 +131,20 @@ def dominant(picture: Tensor, count: int = 6) -> Tensor:
     colored = pixels[:, pixels.amin(0) < PAPER]
     pixels = colored if colored.shape[1] >= count else pixels
     points = rgb_to_lab(pixels[None, :, :, None])[0, :, :, 0].T.contiguous().float()  # (P, 3)
-    labels = _farthest(points, count).numpy().astype(np.int32)[:, None]
+    # Group points around at most `count` of them that lie far apart.
+    first = points.mean(0, keepdim=True).sub(points).square().sum(1).argmin()
+    distance = (points - points[first]).square().sum(1)
+    nearest = torch.zeros(len(points), dtype=torch.int32)
+    for label in range(1, count):
+        if float(distance.max()) < APART**2:
+            break
+        away = (points - points[distance.argmax()]).square().sum(1)
+        nearest = torch.where(away < distance, label, nearest)
+        distance = torch.minimum(distance, away)
+    labels = nearest.numpy().astype(np.int32)[:, None]
     groups = int(labels.max()) + 1
     stop = (cv2.TERM_CRITERIA_MAX_ITER | cv2.TERM_CRITERIA_EPS, 20, 0.5)
     _, found, centers = cv2.kmeans(points.numpy(), groups, labels, stop, 1, cv2.KMEANS_USE_INITIAL_LABELS)
     order = np.bincount(found.ravel(), minlength=groups).argsort()[::-1].copy()
     lab = torch.from_numpy(np.asarray(centers, np.float32)[order]).T[None, :, :, None]
     return lab_to_rgb(lab)[0, :, :, 0].T.clamp(-1, 1).contiguous()
-
-
-def _farthest(points: Tensor, count: int) -> Tensor:
-    """Group points (P, 3) around at most `count` of them that lie far apart: labels (P,)."""
-    first = points.mean(0, keepdim=True).sub(points).square().sum(1).argmin()
-    distance = (points - points[first]).square().sum(1)
-    labels = torch.zeros(len(points), dtype=torch.long)
-    for label in range(1, count):
-        if float(distance.max()) < APART**2:
-            break
-        away = (points - points[distance.argmax()]).square().sum(1)
-        labels = torch.where(away < distance, label, labels)
-        distance = torch.minimum(distance, away)
-    return labels
