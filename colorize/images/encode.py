@@ -65,12 +65,8 @@ def lost(picture: Picture, suffix: str, metadata: Mapping[str, str] | None = Non
 def _format(suffix: str) -> tuple[str, Callable[[Picture, dict[str, str], int | None], bytes]]:
     found = FORMATS.get(suffix.lower())
     if found is None:
-        raise ColorizeError(
-            f"pictures cannot be written as `{suffix}`"
-            if suffix
-            else "the name of the picture has no suffix that tells its format",
-            "use one of " + ", ".join(FORMATS),
-        )
+        why = f"pictures cannot be written as `{suffix}`" if suffix else "the name of the picture has no suffix"
+        raise ColorizeError(why, "use one of " + ", ".join(FORMATS))
     return found
 
 

@@ -179,7 +179,10 @@ def _posterized(labels: Labels, lab: Array, hints: Array | None) -> tuple[Labels
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     for number in np.setdiff1d(border[border > 0], hinted):
         inside = labels == number
-        if inside.mean() < SCENE or not _varied(lab[inside]):
+        if inside.mean() < SCENE:
+            continue
+        far = np.linalg.norm(lab[inside] - np.median(lab[inside], 0), axis=1)
+        if not any(np.quantile(far, share) > limit for share, limit in VARIED):  # many a little, or a few a lot
             continue
         shades = _shades(inside, lab)
         pieces = np.zeros_like(shades)  # connected ones of every shade
@@ -201,12 +204,6 @@ def _lab(rgb: Array) -> Array:
     """(h, w, 3) in [0, 1] as CIE L*a*b*, L* from 0 to 100."""
     lab = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2LAB)
     return np.asarray(lab, np.float32)
-
-
-def _varied(lab: Array) -> bool:
-    """Whether colors (n, 3) vary too much for one flat: many a little, or a few a lot."""
-    far = np.linalg.norm(lab - np.median(lab, 0), axis=1)
-    return any(np.quantile(far, share) > limit for share, limit in VARIED)
 
 
 def _shades(inside: Mask, lab: Array) -> Labels:
@@ -257,10 +254,15 @@ def _hinted(labels: Labels, table: Array, hints: Array) -> tuple[Labels, Array]:
     rows = list(table)
     for number in np.unique(whole[mask]):
         inside, held = whole == number, mask & (whole == number)
-        which, colors = _colors(hints[held][:, :3])
+        rgb = hints[held][:, :3]
+        lab = _lab(rgb[None])[0]
+        centers = lab[:1]
+        while (far := _distance(lab, centers).min(1)).max() > NEAR:  # colors that are alike are one
+            centers = np.vstack([centers, lab[far.argmax()][None]])
+        which = _distance(lab, centers).argmin(1)
         marks = np.zeros(labels.shape, np.int32)
         marks[held] = which + len(rows)
-        rows.extend(colors)
+        rows.extend(np.median(rgb[which == at], 0) for at in range(len(centers)))
         take = inside & (labels > 0)
         labels = np.where(take, grown(marks), labels).astype(np.int32)
     return labels, np.array(rows, np.float32)
@@ -276,13 +278,3 @@ def _meant(mask: Mask, labels: Labels) -> Mask:
         meant = numbers[(pixels >= HELD * pixels.sum()) | (pixels == pixels.max())]
         kept |= inside & np.isin(labels, meant)
     return kept
-
-
-def _colors(rgb: Array) -> tuple[Numbers, list[Array]]:
-    """Group colors (n, 3) that are alike: the group of each, and the median of every group."""
-    lab = _lab(rgb[None])[0]
-    centers = lab[:1]
-    while (far := _distance(lab, centers).min(1)).max() > NEAR:
-        centers = np.vstack([centers, lab[far.argmax()][None]])
-    which = _distance(lab, centers).argmin(1)
-    return which, [np.median(rgb[which == at], 0) for at in range(len(centers))]

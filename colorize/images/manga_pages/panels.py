@@ -258,8 +258,10 @@ def _level(seen: np.ndarray, rise: float, page: PageMasks, share: float) -> list
         wide = page.narrowest * longer <= high - low <= WIDEST * longer
         if low < least or high > height - least or not wide:
             continue
-        score = _one_sided(seen, rows, low, high) if spotless else _score(rows, low, high, share)
-        if score > 0 and _opened(seen[low:high], end) >= OPENED:
+        columns = seen[low:high, :, 0].mean(0) + HIDDEN * (1 - seen[low:high, :, 2].mean(0))
+        opened = float(columns[:end].min() + columns[-end:].min()) / 2  # the ends are paper, so that no frame stops it
+        score = _score(seen, rows, low, high, None if spotless else share)
+        if score > 0 and opened >= OPENED:
             lean = np.array((-rise / 2, rise / 2))
             above, below = ((at + lean) / height for at in (low, high))
             cuts.append(Cut((above[0], above[1]), (below[0], below[1]), high - low, score))
@@ -274,25 +276,18 @@ def _strips(rows: np.ndarray, page: PageMasks) -> Iterator[tuple[int, int, bool]
             yield int(low), int(high), least == SPOTLESS
 
 
-def _opened(strip: np.ndarray, end: int) -> float:
-    """How far the ends of a strip (n, w, 3) are paper all the way, so that no frame stops it."""
-    columns = strip[..., 0].mean(0) + HIDDEN * (1 - strip[..., 2].mean(0))
-    return float(columns[:end].min() + columns[-end:].min()) / 2
+def _score(seen: np.ndarray, rows: np.ndarray, low: int, high: int, share: float | None) -> float:
+    """How sure a strip of paper between two rows is a gutter; 0 if it is none.
 
-
-def _score(rows: np.ndarray, low: int, high: int, share: float) -> float:
-    """How sure a strip of paper between two rows is a gutter; 0 if it is none."""
-    bare = float(rows[low:high, 0].max())
+    share: of the frames that are asked for; None for a strip without a speck, where one side suffices as the end of
+    a panel.
+    """
     sides = rows[max(0, low - LINE) : low], rows[high : high + LINE]
     weak, strong = sorted(_edge(side) for side in sides)
-    loose = weak >= share * LOOSE and weak + strong >= BOTH and bare >= CLEAN
-    return (weak + strong + bare) / 3 if weak >= share * FRAMED or loose else 0.0
-
-
-def _one_sided(seen: np.ndarray, rows: np.ndarray, low: int, high: int) -> float:
-    """The same for a strip without a speck, of which one side alone tells that a panel ends there."""
-    sides = rows[max(0, low - LINE) : low], rows[high : high + LINE]
-    weak, strong = sorted(_edge(side) for side in sides)
+    if share is not None:
+        bare = float(rows[low:high, 0].max())
+        loose = weak >= share * LOOSE and weak + strong >= BOTH and bare >= CLEAN
+        return (weak + strong + bare) / 3 if weak >= share * FRAMED or loose else 0.0
     if strong >= ALONE:
         return (weak + strong + 1) / 3
     textures = seen[max(0, low - TEXTURE) : low], seen[high : high + TEXTURE]
