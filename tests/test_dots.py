@@ -23,7 +23,7 @@ ORANGE = (255, 136, 0)
 
 def held(text: str, size: tuple[int, int] = (64, 64)) -> np.ndarray:
     """Which pixels (H, W) a mark hints."""
-    return (color_hints.draw([color_hints.parse_dots(text)], size)[0, 3] > 0).numpy()
+    return (color_hints.draw([color_hints.parse_hint(text)], size)[0, 3] > 0).numpy()
 
 
 def result(name: str = "sketch_color.png") -> np.ndarray:
@@ -31,7 +31,7 @@ def result(name: str = "sketch_color.png") -> np.ndarray:
 
 
 def test_a_dot_lies_around_its_place_and_has_its_color() -> None:
-    made = color_hints.draw([color_hints.parse_dots("20,10=#ff8800")], (64, 64))[0]
+    made = color_hints.draw([color_hints.parse_hint("20,10=#ff8800")], (64, 64))[0]
     assert ((made[:3, 10, 20] + 1) * 127.5).round().tolist() == list(ORANGE)
     rows, columns = np.nonzero(held("20,10=#ff8800"))
     assert (rows.mean(), columns.mean()) == (10, 20)
@@ -140,7 +140,7 @@ def test_drawings_enlarged_by_the_finish_keep_the_color_of_all_hinted_pixels() -
 
 
 def test_layers_hold_the_hinted_color() -> None:
-    job = Job("a", sketch(), (), None, (color_hints.parse_dots("31,30,3=#ff8800"),))
+    job = Job("a", sketch(), (), None, (color_hints.parse_hint("31,30,3=#ff8800"),))
     (done,) = paint_all(MINI, [job], Options(layers=True))
     assert done.painted[0].picture.pixels[30, 31].tolist() == list(ORANGE)
     below = [layer.picture for layer in done.painted[0].layers][::-1]
@@ -154,7 +154,7 @@ def test_layers_hold_the_hinted_color() -> None:
 def test_a_gray_picture_takes_a_and_b_of_a_hint_as_far_as_its_lightness_has_them() -> None:
     made = colorize.paint(gray(), hint="32,40,3=#a04040", model=MINI)
     own, found = rgb_to_lab(gray().tensor()), rgb_to_lab(made.tensor())
-    wanted = rgb_to_lab(color_hints.draw([color_hints.parse_dots("32,40=#a04040")], (96, 64))[:, :3])
+    wanted = rgb_to_lab(color_hints.draw([color_hints.parse_hint("32,40=#a04040")], (96, 64))[:, :3])
     assert (own - found)[0, 0].abs().max() < 0.7  # half an 8-bit level in dark grays
     expected = own[..., 40, 32, None, None].clone()
     expected[:, 1:] = wanted[:, 1:, 40, 32, None, None]
@@ -163,7 +163,7 @@ def test_a_gray_picture_takes_a_and_b_of_a_hint_as_far_as_its_lightness_has_them
 
 
 def test_a_batch_of_dotted_and_plain_drawings_paints_each_as_alone() -> None:
-    dots = (color_hints.parse_dots("31,30,6=#ff8800"),)
+    dots = (color_hints.parse_hint("31,30,6=#ff8800"),)
     jobs = [Job("a", sketch()), Job("b", sketch(), dots=dots), Job("c", sketch(step=22), dots=dots)]
     together = list(paint_all(MINI, jobs, Options(batch=3)))
     for job, outcome in zip(jobs, together, strict=True):

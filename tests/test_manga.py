@@ -19,7 +19,7 @@ from colorize.coloring.options import Job, Options
 from colorize.coloring.paint import Outcome, work
 from colorize.images import files
 from colorize.images.color import rgb_to_lab
-from colorize.images.color_hints import parse_dots
+from colorize.images.color_hints import parse_hint
 from colorize.images.image import Picture
 
 SMALL = (1000, 700)
@@ -97,7 +97,7 @@ def test_hints_count_in_pixels_of_the_page_and_stay_in_their_panel() -> None:
         for x in range(low[0] + 9, high[0])
         if free[y - 5 : y + 6, x - 5 : x + 6].all()
     )
-    job = Job("p", PAGE, dots=(parse_dots(f"{x},{y},4=#ff0000"),))
+    job = Job("p", PAGE, dots=(parse_hint(f"{x},{y},4=#ff0000"),))
     strong = {"strength": {"hints": 1.0}, "guidance": {"hints": 1.5}}
     given, plain = pixels(one(job, kind="line", **strong)), pixels(one(Job("p", PAGE), kind="line"))
     assert given[y, x, 0] - given[y, x, 1].astype(int) > 100
@@ -194,7 +194,7 @@ def test_the_command_line_colors_pages(tmp_path: Path, monkeypatch: pytest.Monke
 def test_hints_on_pages_are_exact_even_dark_ones() -> None:
     (left, top), (right, bottom) = MADE.panels[0].min(0), MADE.panels[0].max(0)
     x, y = int(left + right) // 2, int(top + bottom) // 2
-    outcome = one(Job("p", PAGE, dots=(parse_dots(f"{x},{y},6=navy"),)), kind="line")
+    outcome = one(Job("p", PAGE, dots=(parse_hint(f"{x},{y},6=navy"),)), kind="line")
     paper = PAGE.pixels[y - 3 : y + 3, x - 3 : x + 3, 0] > 250
     found = pixels(outcome)[y - 3 : y + 3, x - 3 : x + 3][paper]
     assert np.abs(found.astype(int) - (0, 0, 128)).max(initial=0) <= 2
@@ -202,7 +202,7 @@ def test_hints_on_pages_are_exact_even_dark_ones() -> None:
 
 
 def test_hints_that_color_nothing_are_told() -> None:
-    dots = (parse_dots("2,2=red"), parse_dots("2,900=red"))
+    dots = (parse_hint("2,2=red"), parse_hint("2,900=red"))
     assert any("2 hints lie" in note for note in one(Job("p", PAGE, dots=dots)).painted[0].notes)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from colorize.coloring.options import Job, Named
     from colorize.colorize_diffusion.condition import Manner
     from colorize.colorize_diffusion.tokenizer import Prompt
-    from colorize.images.color_hints import Mark
+    from colorize.images.color_hints import ColorHint
     from colorize.images.image import Picture
 
 SWITCHED = {"echo": "Echo", "window": "Window"}  # off until one of their numbers is given
@@ -123,7 +123,9 @@ def references(given: Sequence[str], show: Show) -> tuple[Named, ...]:
     return tuple(found)
 
 
-def jobs(places: Sequence[Place], references: tuple[Named, ...], given: Given, dots: tuple[Mark, ...]) -> Iterator[Job]:
+def jobs(
+    places: Sequence[Place], references: tuple[Named, ...], given: Given, dots: tuple[ColorHint, ...]
+) -> Iterator[Job]:
     """One job per drawing, made when its turn comes."""
     from colorize.coloring.color_hints import read_hints
     from colorize.coloring.options import Job

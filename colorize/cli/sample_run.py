@@ -113,7 +113,7 @@ def _prepared(
     from colorize.networks import devices
 
     options = Options(**settings)
-    dots = tuple(color_hints.parse_dots(text) for text in given.dots)
+    dots = tuple(color_hints.parse_hint(text) for text in given.dots)
     found = references(given.references, show)
     if given.palette:
         found += (paint.colors(given.palette),)

@@ -15,7 +15,7 @@ from torch import Tensor
 from colorize.coloring.options import Named
 from colorize.errors import ColorizeError
 from colorize.images import color_hints, files, hint_files
-from colorize.images.color_hints import Mark
+from colorize.images.color_hints import ColorHint
 from colorize.images.hint_files import parse, resize
 from colorize.images.image import Picture
 
@@ -35,7 +35,7 @@ def read_hints(path: Path) -> Picture | str:
 
 
 def hint_map(
-    hints: Picture | str | Tensor | None, dots: Sequence[Mark], drawing: Picture
+    hints: Picture | str | Tensor | None, dots: Sequence[ColorHint], drawing: Picture
 ) -> tuple[Tensor | None, tuple[str, ...]]:
     """Return the hints on a drawing as a map (1, 4, H, W) of its size, or None without any, and notes.
 
@@ -69,7 +69,7 @@ def _below(hints: Picture | str | Tensor, drawing: Picture) -> tuple[Tensor, tup
 
 
 def hinted(
-    drawing: Named, hints: Picture | str | Tensor | None, dots: Sequence[Mark]
+    drawing: Named, hints: Picture | str | Tensor | None, dots: Sequence[ColorHint]
 ) -> tuple[Tensor | None, tuple[str, ...]]:
     """The hint map of a drawing and notes; errors tell which of many drawings it is for."""
     try:

@@ -20,7 +20,7 @@ from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import color_hints, finish, kinds, lines
 from colorize.images.color import colorfulness, luminance
-from colorize.images.color_hints import Mark
+from colorize.images.color_hints import ColorHint
 from colorize.images.finish import Touch
 from colorize.images.hint_files import resize
 from colorize.images.image import Picture
@@ -68,7 +68,7 @@ def frame(
     options: Options,
     reference: Tensor | None = None,
     hints: Picture | str | Tensor | None = None,
-    dots: tuple[Mark, ...] = (),
+    dots: tuple[ColorHint, ...] = (),
     job: Job | None = None,
 ) -> Frame:
     """Fit a drawing and its hints to the inner size of a model.

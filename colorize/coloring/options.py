@@ -13,7 +13,7 @@ from colorize.colorize_diffusion.condition import Manner
 from colorize.diffusion import names
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
-from colorize.images.color_hints import Mark
+from colorize.images.color_hints import ColorHint
 from colorize.images.image import Picture
 from colorize.model import Sampling
 from colorize.recipes.recipe import Recipe
@@ -49,7 +49,7 @@ class Job:
     drawing: Picture | Path | bytes | Callable[[], bytes]
     references: tuple[Named, ...] = ()
     hints: Picture | Path | str | Tensor | None = None
-    dots: tuple[Mark, ...] = ()
+    dots: tuple[ColorHint, ...] = ()
     background: Named | None = None
     mask: Picture | Literal["auto"] | None = None
     reference_mask: Picture | None = None

@@ -75,7 +75,7 @@ def paint(
     several = [reference] if isinstance(reference, str | Path | Picture) else reference
     given = tuple(named(one) for one in several) + ((colors(palette),) if palette else ())
     layer = Path(hints) if isinstance(hints, str) else hints
-    dots = tuple(color_hints.parse_dots(one) for one in ([hint] if isinstance(hint, str) else hint))
+    dots = tuple(color_hints.parse_hint(one) for one in ([hint] if isinstance(hint, str) else hint))
     sheet = named(drawing, "the drawing")
     job = Job(sheet.name, sheet.picture, given, layer, dots)
     (outcome,) = paint_all(loaded, [job], options or Options())

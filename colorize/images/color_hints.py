@@ -27,7 +27,7 @@ RADIUS = 1 / 64  # radius of a dot, as a share of the shorter side
 
 
 @dataclass(frozen=True)
-class Mark:
+class ColorHint:
     """A color hint: a dot, or a stroke through several places, in pixels of the drawing from its upper left corner.
 
     name: what messages call it. places: x, y. color: R, G, B in [-1, 1]. radius: half the width in
@@ -41,7 +41,7 @@ class Mark:
     text: str = ""
 
 
-def parse_dots(text: str) -> Mark:
+def parse_hint(text: str) -> ColorHint:
     """Read a hint such as `120,85=#ff8800`, `120,85,6=navy` of radius 6, or the stroke `10,10-80,40=orange`.
 
     Raises ColorizeError (wrong usage) for other forms and for unknown colors.
@@ -56,27 +56,27 @@ def parse_dots(text: str) -> Mark:
     pairs = [pair.split(",") for pair in (first, *re.findall(rf"-({PLACE})", others))]
     places = tuple((float(x), float(y)) for x, y in pairs)
     color = tuple(level / 127.5 - 1 for level in palettes.parse_color(word, name))
-    return Mark(name, places, color, None if radius is None else float(radius), text)
+    return ColorHint(name, places, color, None if radius is None else float(radius), text)
 
 
-def draw(marks: Iterable[Mark], size: tuple[int, int]) -> Tensor:
+def draw(hints: Iterable[ColorHint], size: tuple[int, int]) -> Tensor:
     """Return the hint map (1, 4, H, W) of hints on a drawing of `size` (H, W), the later ones on top.
 
     Edges are not smooth, since a hint is there or not. Raises ColorizeError for a place outside.
     """
     canvas = np.zeros((*size, 3), np.float32)
     mask = np.zeros(size, np.uint8)
-    for mark in marks:
-        for x, y in mark.places:
+    for hint in hints:
+        for x, y in hint.places:
             if not (0 <= x < size[1] and 0 <= y < size[0]):
                 raise ColorizeError(
-                    f"{mark.name} is at ({x:g}, {y:g}), outside the drawing of {size[1]} x {size[0]} pixels",
+                    f"{hint.name} is at ({x:g}, {y:g}), outside the drawing of {size[1]} x {size[0]} pixels",
                     "x counts from the left and y from the top, in pixels of the drawing",
                 )
-        radius = max(1.0, min(size) * RADIUS) if mark.radius is None else mark.radius
+        radius = max(1.0, min(size) * RADIUS) if hint.radius is None else hint.radius
         radius = int(min(radius, WIDEST))
-        line = np.floor(np.array(mark.places)).astype(np.int32).reshape(-1, 1, 2)
-        for image, value in ((canvas, mark.color), (mask, (1.0,))):
+        line = np.floor(np.array(hint.places)).astype(np.int32).reshape(-1, 1, 2)
+        for image, value in ((canvas, hint.color), (mask, (1.0,))):
             cv2.polylines(image, [line], False, value, max(1, 2 * radius))  # 2 radius + 1 wide
             for x, y in line[[0, -1], 0].tolist():
                 cv2.circle(image, (x, y), radius, value, cv2.FILLED)

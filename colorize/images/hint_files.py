@@ -14,7 +14,7 @@ from torch import Tensor
 
 from colorize.errors import ColorizeError, nearest
 from colorize.images import color_hints, palettes
-from colorize.images.color_hints import Mark
+from colorize.images.color_hints import ColorHint
 from colorize.images.enlarge import Array, resized
 from colorize.images.image import Picture
 
@@ -99,12 +99,12 @@ def _from_json(text: str, size: tuple[int, int]) -> Tensor:
         raise ColorizeError("`points` and `strokes` of the hints must be lists", EXAMPLE)
     if not points and not strokes:
         raise ColorizeError("the hints hold no point and no stroke", EXAMPLE)
-    found = [_mark(f"point {number}", one, POINT) for number, one in enumerate(points, 1)]
-    found += [_mark(f"stroke {number}", one, STROKE) for number, one in enumerate(strokes, 1)]
+    found = [_hint(f"point {number}", one, POINT) for number, one in enumerate(points, 1)]
+    found += [_hint(f"stroke {number}", one, STROKE) for number, one in enumerate(strokes, 1)]
     return color_hints.draw(found, size)
 
 
-def _mark(name: str, value: object, keys: Sequence[str]) -> Mark:
+def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
     """The hint of one point or stroke."""
     given = _check_keys(name, value, keys)
     pairs = given.get("points") if keys == STROKE else [(given.get("x"), given.get("y"))]
@@ -128,7 +128,7 @@ def _mark(name: str, value: object, keys: Sequence[str]) -> Mark:
             f"the color of {name} is `{value}`", "write #rrggbb, such as #d02030, or a name: orange"
         ) from None
     places = tuple((float(x), float(y)) for x, y in pairs)
-    return Mark(name, places, tuple(level / 127.5 - 1 for level in color), radius)
+    return ColorHint(name, places, tuple(level / 127.5 - 1 for level in color), radius)
 
 
 def _check_keys(name: str, given: object, keys: Sequence[str]) -> Mapping[str, object]:

@@ -18,7 +18,7 @@ ALIKE = 0.25  # colors this near to the prevailing one (largest channel, of 2) a
 
 
 @dataclass(frozen=True)
-class _Marks:
+class _Hints:
     """N hints to be laid on B pictures; lengths in pixels, all tensors (N,) unless said."""
 
     row: Tensor  # picture in the batch
@@ -40,25 +40,25 @@ def simulate(color: Tensor, rng: Generator, count: float = COUNT) -> Tensor:
     copied. Colorful places are hinted more often.
     """
     height, width = color.shape[-2:]
-    marks = _draw(color, rng, count)
-    if len(marks.row) == 0:
+    drawn = _draw(color, rng, count)
+    if len(drawn.row) == 0:
         return blank(color)
     window = math.ceil(min(height, width) / 128 * 13) + 1  # a stroke of 10 + 2.5 px reaches no farther
     steps = torch.arange(-window, window + 1, device=color.device)
     down, right = (part.flatten() for part in torch.meshgrid(steps, steps, indexing="ij"))
-    inside = _inside(marks, right, down)  # (N, window^2)
-    x, y = marks.x.long()[:, None] + right, marks.y.long()[:, None] + down
+    inside = _inside(drawn, right, down)  # (N, window^2)
+    x, y = drawn.x.long()[:, None] + right, drawn.y.long()[:, None] + down
     inside &= (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    along = marks.samples[..., 0] * marks.reach[:, None]
-    across = marks.samples[..., 1] * marks.radius[:, None] * 0.7
-    cos, sin = torch.cos(marks.angle)[:, None], torch.sin(marks.angle)[:, None]
+    along = drawn.samples[..., 0] * drawn.reach[:, None]
+    across = drawn.samples[..., 1] * drawn.radius[:, None] * 0.7
+    cos, sin = torch.cos(drawn.angle)[:, None], torch.sin(drawn.angle)[:, None]
     sampled = _place(
-        marks, marks.x[:, None] + cos * along - sin * across, marks.y[:, None] + sin * along + cos * across, color
+        drawn, drawn.x[:, None] + cos * along - sin * across, drawn.y[:, None] + sin * along + cos * across, color
     )
-    return _lay(color, _place(marks, x, y, color), inside, sampled)
+    return _lay(color, _place(drawn, x, y, color), inside, sampled)
 
 
-def _draw(color: Tensor, rng: Generator, count: float) -> _Marks:
+def _draw(color: Tensor, rng: Generator, count: float) -> _Hints:
     """Random hints for every picture; their number per picture is geometric."""
     batch, _, height, width = color.shape
     unit = min(height, width) / 128
@@ -71,34 +71,34 @@ def _draw(color: Tensor, rng: Generator, count: float) -> _Marks:
     stroke = kind < 0.4
     reach = torch.where(stroke, 2 + 8 * length, 0.0) * unit
     radius = torch.where(stroke, 0.7 + 1.8 * thick, 1 + 3 * thick.square()) * unit
-    marks = _Marks(row, x * width, y * height, reach, radius.clamp(min=0.7), math.pi * angle, ends < 0.3, samples)
+    drawn = _Hints(row, x * width, y * height, reach, radius.clamp(min=0.7), math.pi * angle, ends < 0.3, samples)
     # Move hints to a second place if it is more colorful: few people mark white paper.
-    marks = _Marks(**{name: value.to(color.device) for name, value in vars(marks).items()})
+    drawn = _Hints(**{name: value.to(color.device) for name, value in vars(drawn).items()})
     x, y = (x2 * width).to(color.device), (y2 * height).to(color.device)
     pixels = color.movedim(1, 3).reshape(-1, 3)
     here, there = (
-        pixels[_place(marks, across[:, None], down[:, None], color)[:, 0]]
-        for across, down in ((marks.x, marks.y), (x, y))
+        pixels[_place(drawn, across[:, None], down[:, None], color)[:, 0]]
+        for across, down in ((drawn.x, drawn.y), (x, y))
     )
     better = there.amax(1) - there.amin(1) > here.amax(1) - here.amin(1)
-    return replace(marks, x=torch.where(better, x, marks.x), y=torch.where(better, y, marks.y))
+    return replace(drawn, x=torch.where(better, x, drawn.x), y=torch.where(better, y, drawn.y))
 
 
-def _place(marks: _Marks, x: Tensor, y: Tensor, color: Tensor) -> Tensor:
-    """Pixel numbers in the whole batch of places (N, P) of the marks, moved inside the picture."""
+def _place(drawn: _Hints, x: Tensor, y: Tensor, color: Tensor) -> Tensor:
+    """Pixel numbers in the whole batch of places (N, P) of the drawn, moved inside the picture."""
     height, width = color.shape[-2:]
     x, y = x.floor().long().clamp(0, width - 1), y.floor().long().clamp(0, height - 1)
-    return (marks.row[:, None] * height + y) * width + x
+    return (drawn.row[:, None] * height + y) * width + x
 
 
-def _inside(marks: _Marks, right: Tensor, down: Tensor) -> Tensor:
+def _inside(drawn: _Hints, right: Tensor, down: Tensor) -> Tensor:
     """Which pixels of its window each hint covers: (N, P) bool; the middle one always is."""
-    cos, sin = torch.cos(marks.angle)[:, None], torch.sin(marks.angle)[:, None]
-    along = (cos * right + sin * down).abs() - marks.reach[:, None]
+    cos, sin = torch.cos(drawn.angle)[:, None], torch.sin(drawn.angle)[:, None]
+    along = (cos * right + sin * down).abs() - drawn.reach[:, None]
     across = (cos * down - sin * right).abs()
-    past, radius = along.clamp(min=0), marks.radius[:, None]
+    past, radius = along.clamp(min=0), drawn.radius[:, None]
     square = torch.maximum(along, across) <= radius
-    return torch.where(marks.box[:, None], square, past * past + across * across <= radius * radius)
+    return torch.where(drawn.box[:, None], square, past * past + across * across <= radius * radius)
 
 
 def _lay(color: Tensor, place: Tensor, inside: Tensor, sampled: Tensor) -> Tensor:
