@@ -169,11 +169,12 @@ def test_a_kept_drawing_changes_nothing() -> None:
     assert torch.equal(again, chosen(system(), line=line, reference=reference(BLUE)))
 
 
-def test_it_stays_on_the_processor_whatever_device_is_asked_for() -> None:
+def test_it_leaves_the_processor_only_while_it_is_trained() -> None:
     model = system()
-    assert model.to(torch.device("meta")) is model
-    assert model.to("meta", memory_format=torch.channels_last).device.type == "cpu"
+    assert model.to("meta") is model
+    assert model.to(torch.device("meta"), memory_format=torch.channels_last).device.type == "cpu"
     assert model.to(torch.float64).network.near.dtype == torch.float64
+    assert model.train().device.type == "meta"
 
 
 def test_what_is_kept_goes_when_weights_may_have_changed() -> None:

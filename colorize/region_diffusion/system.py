@@ -51,6 +51,7 @@ class RegionColorizer(Colorizer):
         self.net = RegionNet(spec)
         self.memory = Memory(remembered, spec.features)
         self.critic = None
+        self.trained_on = torch.device("cpu")
         self._reference: tuple[Tensor, Choices] | None = None  # many drawings share one
         self._drawing: tuple[Tensor, Drawing] | None = None  # hints and colors change, it does not
 
@@ -124,21 +125,28 @@ class RegionColorizer(Colorizer):
         return choices, colors.share
 
     def to(self, *args: Any, **kwargs: Any) -> RegionColorizer:
-        """Change numbers or layout as any module does, but stay on the processor, where drawings are cut into regions.
+        """Change numbers or layout as any module does. To another device it moves only while it is trained.
 
-        A picture takes a fifth of a second there.
+        Drawings are cut into regions on the processor, where a picture takes a fifth of a second.
         """
+        devices = [one for one in (*args, kwargs.get("device")) if isinstance(one, str | torch.device)]
         kept = [one for one in args if not isinstance(one, str | torch.device)]
         named = {name: value for name, value in kwargs.items() if name != "device"}
         if kept or named:
             super().to(*kept, **named)
+        if devices:
+            self.trained_on = torch.device(devices[0])
+            self.train(self.training)
         return self
 
     def train(self, mode: bool = True) -> RegionColorizer:
-        """Switch the mode as any module does; weights that were trained since have not encoded what is kept."""
-        if mode != self.training:
+        """Switch the mode as any module does, and go to the device of training, or back to the processor."""
+        if mode != self.training:  # weights that were trained since have not encoded what is kept
             self.forget()
         super().train(mode)
+        device = self.trained_on if mode else torch.device("cpu")
+        if device != self.device:
+            nn.Module.to(self, device)
         return self
 
     def forget(self) -> None:

@@ -28,9 +28,9 @@ class Threes(Batch):
     """Pictures 3 i, 3 i + 1 and 3 i + 2 belong together; of hints there is the line.
 
     under: (B, 3, S, S), the color without ink. drawing: (B, 1, S, S), the line, or the gray picture where gray (B,)
-    is True. labels: (B, S/2, S/2), regions of the drawing. part: (B, 64, 64), parts of the picture as a reference, -1
-    for none; owner: (B, P), their main colors. palette: (B,), whether the row that goes without a reference gets a
-    palette. pick: (B,), the number of each picture.
+    is True. labels: (B, S/2, S/2), regions of the drawing, numbered below `regions`. part: (B, 64, 64), parts of the
+    picture as a reference, -1 for none; owner: (B, P), their main colors. palette: (B,), whether the row that goes
+    without a reference gets a palette. pick: (B,), the number of each picture.
     """
 
     under: Tensor
@@ -41,11 +41,13 @@ class Threes(Batch):
     gray: Tensor
     palette: Tensor
     pick: Tensor
+    regions: int
 
     def to(self, device: torch.device) -> Threes:
         """Move everything to a device."""
         own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "drop"}
-        return Threes(**{name: value.to(device) for name, value in own.items()})
+        moved = {name: value if isinstance(value, int) else value.to(device) for name, value in own.items()}
+        return Threes(**moved)
 
 
 class RegionBatches:
@@ -88,6 +90,7 @@ class RegionBatches:
             gray=gray,
             palette=luck[:, 3] < mix.palette,
             pick=pick,
+            regions=int(labels.max()) + 1,
         )
 
     def _picks(self, groups: int, rng: Generator) -> Tensor:
