@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,9 +46,9 @@ class Threes(Batch):
 
     def to(self, device: torch.device) -> Threes:
         """Move everything to a device."""
-        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "drop"}
-        moved = {name: value if isinstance(value, int) else value.to(device) for name, value in own.items()}
-        return Threes(**moved)
+        own: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        moved = {name: value.to(device) for name, value in own.items() if isinstance(value, Tensor | Hints)}
+        return Threes(**(own | moved))
 
 
 class RegionBatches:
