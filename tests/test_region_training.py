@@ -146,13 +146,11 @@ def test_the_loss_mixes_no_devices(cast: Path, tmp_path: Path, monkeypatch: pyte
     # Fake tensors say where they are without a GPU, and refuse to meet those of another device.
     batch = run.batches(order(cast, tmp_path / "run"), CPU).batch(0)
     monkeypatch.setattr(region_objective, "_happens", lambda *_: True)
-    losses = []
     with FakeTensorMode(allow_non_fake_inputs=True) as fake:
         with torch.device("cuda"):
             model = RECIPE.build()
         there = Threes(**{one.name: _there(fake, getattr(batch, one.name)) for one in fields(batch)})
-        for loss in region_objective.ChoosingLoss()(model, there, torch.Generator().manual_seed(0)):
-            losses.append(loss)
+        losses = list(region_objective.ChoosingLoss()(model, there, torch.Generator().manual_seed(0)))
     assert [loss.device.type for loss in losses] == ["cuda"]
 
 
