@@ -16,7 +16,7 @@ from colorize.coloring.paint import paint
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import palettes
-from colorize.region_diffusion.hint_regions import Marks
+from colorize.region_diffusion.hint_regions import HintCells
 from colorize.region_diffusion.pieces import lab_of
 from colorize.region_diffusion.system import RegionColorizer
 
@@ -106,10 +106,10 @@ def test_a_dot_across_a_line_is_meant_for_one_side_and_a_long_stroke_for_both() 
     paper[10] = 0.02  # a cell of ink that counts as of the second region
     colors = torch.tensor([RED])
     at = torch.tensor([8, 9, 10, 11])
-    dot = Marks(at, torch.zeros(4, dtype=torch.long), torch.ones(4, dtype=torch.long), colors)
+    dot = HintCells(at, torch.zeros(4, dtype=torch.long), torch.ones(4, dtype=torch.long), colors)
     assert dot.meant(cells, paper).tolist() == [True, True, False, False]
     many = torch.arange(20)
-    stroke = Marks(many, torch.zeros(20, dtype=torch.long), torch.ones(20, dtype=torch.long), colors)
+    stroke = HintCells(many, torch.zeros(20, dtype=torch.long), torch.ones(20, dtype=torch.long), colors)
     assert stroke.meant(cells, paper).all()
 
 

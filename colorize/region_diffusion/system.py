@@ -1,4 +1,4 @@
-"""A system that gives every region of a drawing one of the colors at hand, behind the same door as `Colorizer`."""
+"""A system that gives every region of a drawing one of the colors at hand, with the interface of `Colorizer`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from colorize.images.under_ink import paper_white
 from colorize.model import Colorizer, Sampling
 from colorize.networks.spaces import Regions, obeyed
 from colorize.region_diffusion.choosing import Drawing, Offer, choose
-from colorize.region_diffusion.hint_regions import Marks, marks
+from colorize.region_diffusion.hint_regions import HintCells, hint_cells
 from colorize.region_diffusion.memory import Memory
 from colorize.region_diffusion.network import Choices, RegionNet, RegionNetSpec, joined
 from colorize.region_diffusion.pieces import main_colors, parts
@@ -28,7 +28,7 @@ SCALE = 160 / 256  # of a drawing's inner size: what the encoder sees, near to w
 SEEN = 160  # pixels a side of a reference, as the encoder sees it
 DRAWN_AT = 256  # pixels a side at which a reference's lines are extracted
 PIECES = 60  # parts of a reference
-STYLE = 4  # seed of the hand in which a reference's lines are drawn
+STYLE = 4  # seed of the style in which a reference's lines are drawn
 CALLS = 4  # of the network for a picture that is drawn from what is likely, unless more steps are wanted
 NEAREST = 8  # remembered pictures among which a seed chooses
 FEW = 3  # colors of hints; with fewer, what is not hinted goes by a remembered picture
@@ -182,7 +182,7 @@ class RegionColorizer(Colorizer):
     def _offer(self, hints: Hints, seed: int) -> Offer:
         """What the regions of one drawing may choose from."""
         drawing = self.drawing(hints)
-        found = None if drawing.gray else marks(hints)
+        found = None if drawing.gray else hint_cells(hints)
         given = self._given(hints)
         rng = torch.Generator().manual_seed(seed) if seed else None
         gain = 1.0
@@ -195,7 +195,7 @@ class RegionColorizer(Colorizer):
             given = [self.net.from_book(1)]
         return Offer(drawing, *self._joined(given, found), found, rng, gain)
 
-    def _joined(self, given: list[Choices], found: Marks | None) -> tuple[Choices, int]:
+    def _joined(self, given: list[Choices], found: HintCells | None) -> tuple[Choices, int]:
         """All that is offered at once, with paper, and at which place the colors of hints begin."""
         before = sum(one.colors.shape[1] for one in given)
         colors = torch.zeros(0, 3) if found is None else found.colors
@@ -239,9 +239,9 @@ def _refuse(manner: object, weights: Mapping[str, float]) -> None:
         raise ColorizeError(message, "leave them out, or choose such a model", code=2)
     for name, weight in weights.items():
         if weight != 1:
-            told = f"the weight of `{name}` is {weight:g}, and this model chooses among the colors that are given"
+            message = f"the weight of `{name}` is {weight:g}, and this model chooses among the colors that are given"
             hint = "leave --guidance and --strength out, or choose another model"
-            raise ColorizeError(told, hint, code=2)
+            raise ColorizeError(message, hint, code=2)
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

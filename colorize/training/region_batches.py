@@ -73,8 +73,8 @@ class RegionBatches:
         pick = self._strangers(self.store.color[pick].float() / 127.5 - 1, pick)
         count = len(pick)
         luck = torch.rand(count, 4, generator=rng)
-        hand = torch.where(luck[:, 0] < 1 - mix.restyle, 0, torch.where(luck[:, 0] < 1 - 0.4 * mix.restyle, 1, 2))
-        under, color, line, part = self._views(pick, hand, rng)
+        style = torch.where(luck[:, 0] < 1 - mix.restyle, 0, torch.where(luck[:, 0] < 1 - 0.4 * mix.restyle, 1, 2))
+        under, color, line, part = self._views(pick, style, rng)
         under, color = self._recolored([under, color], rng)
         line = self._worn(line, color, luck[:, 1] < mix.tone, rng)
         gray, plain = luck[:, 2] < mix.gray, luminance(color)
@@ -112,10 +112,10 @@ class RegionBatches:
         strange = palettes.shared(color[first], color) < self.stage.mix.alike
         return torch.where(strange, pick[first], pick)
 
-    def _views(self, pick: Tensor, hand: Tensor, rng: Generator) -> Sequence[Tensor]:
+    def _views(self, pick: Tensor, style: Tensor, rng: Generator) -> Sequence[Tensor]:
         """Turned, zoomed, mirrored and bent views: under, color, line, and part labels (B, 64, 64)."""
         store, size = self.store, self.stage.size
-        ink = store.ink[pick, hand][:, None]
+        ink = store.ink[pick, style][:, None]
         view = torch.cat([store.under[pick], store.color[pick], ink], 1).float() / 127.5 - 1
         grid = _grid(len(pick), size, rng)
         view = F.grid_sample(view - 1, grid, mode="bilinear", align_corners=False) + 1

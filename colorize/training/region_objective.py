@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from colorize.model import Colorizer
 
 SOFT = 5.0  # CIE76; width of the soft labels: colors that differ by less are equally right
-FAR = 22.0  # CIE76 to the nearest color at hand, at which a place counts a third
+FAR = 22.0  # CIE76 to the nearest available color, at which a place counts a third
 PURE = 18.0  # CIE76; spread of a region's true colors at which it counts a third
 DIM = 0.15  # of a gray picture's L: its own lightness is known
 UNTOLD = 0.45  # share of rows in which no region's color is known
@@ -114,7 +114,7 @@ class _Seen:
         return total
 
     def shading(self, known: Choices) -> Tensor:
-        """Error of the shaded color, where regions have one color and it is at hand."""
+        """Error of the shaded color, where regions have one color and it is available."""
         first = torch.arange(len(self.field), device=self.field.device)
         choices = known.rows(first // 3 * 3 + (first + 1) % 3)
         _, weight, best = _targets(self.mean, choices, self.batch.gray)
