@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorize.hints import Hints
+from colorize.hints import HINTS, Hints
 from colorize.images.hint_files import resize
 from colorize.images.under_ink import spread
 from colorize.networks.encoders import Drop, Pyramid, ReferenceTokens, Strength, kept, shown, single
@@ -25,13 +25,12 @@ class Stack:
 
     names: tuple[str, ...] = ("line", "reference")
 
-    channels: ClassVar = {"line": 1, "gray": 1, "reference": 3, "hints": 4}
     tokens: ClassVar = 0
 
     @property
     def stacked(self) -> int:
         """How many channels the stack door receives."""
-        return sum(self.channels[name] for name in self.names)
+        return sum(HINTS[name].channels for name in self.names)
 
     def build(self, widths: tuple[int, ...] = ()) -> nn.Module:
         """Make the module."""
@@ -51,7 +50,7 @@ class StackDoor(nn.Module):
         size, parts = hints.size, []
         _ = hints[self.spec.names[0]]
         for name in self.spec.names:
-            count = Stack.channels[name]
+            count = HINTS[name].channels
             value = hints.get(name)
             if value is None:
                 parts.append(hints.drawing.new_zeros(hints.batch, count, *size))
