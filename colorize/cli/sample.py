@@ -78,9 +78,7 @@ def sample(
     spacing: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME",
-            help="Space the steps by trailing, linspace, leading, inner, karras, exponential, uniform or"
-            " sgm  [default: the recipe's]",
+            metavar="NAME", help=f"Space the steps by one of: {', '.join(names.SPACINGS)}  [default: the recipe's]"
         ),
     ] = None,
     eta: Annotated[
