@@ -18,7 +18,7 @@ from colorize.diffusion.samplers import State
 from colorize.diffusion.schedules import Schedule, times
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
-from colorize.networks.encoders import Drop, Strength, single
+from colorize.networks.conditions import Drop, Strength, single
 from colorize.networks.spaces import RGB, Field, Lab, Regions
 
 Space = RGB | Field | Lab | Regions | LatentSpace

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import pi
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -89,7 +89,7 @@ class Linear(Tabulated):
     steps: int = 1000
     zero_snr: bool = False
 
-    power: ClassVar = 1.0  # the root of beta of this power rises linearly
+    power = 1.0  # the root of beta of this power rises linearly
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,7 +119,7 @@ class ScaledLinear(Linear):
     start: float = 0.00085
     end: float = 0.012
 
-    power: ClassVar = 2.0
+    power = 2.0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from colorize.errors import within
 from colorize.hints import Hints
 from colorize.manga.colorization_v2 import FFDNet
 from colorize.manga.frozen import FEATURES, TaggerSpec
-from colorize.networks.encoders import Drop, Strength, kept, shown
+from colorize.networks.conditions import Drop, Strength, kept, shown
 from colorize.networks.unet import Cond
 
 

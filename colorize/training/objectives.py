@@ -22,7 +22,7 @@ from colorize.hints import COLORED
 from colorize.manga.frozen import Perceptual
 from colorize.manga.generators import PatchCritic
 from colorize.model import Sampling
-from colorize.networks.encoders import shown
+from colorize.networks.conditions import shown
 from colorize.networks.unet import Cond
 from colorize.recipes import recipe
 from colorize.recipes.objective import Adversarial, Denoising, Trajectory
