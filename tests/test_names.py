@@ -36,7 +36,7 @@ def test_the_help_names_every_spacing():
 
 
 def test_the_help_names_the_samplers_that_take_eta():
-    assert names.listed(names.FREE) in helped("sample")
+    assert f"for {', '.join(names.FREE)} " in helped("sample")
 
 
 @pytest.mark.parametrize("name", [alias for sampler in names.SAMPLERS.values() for alias in sampler.aliases])

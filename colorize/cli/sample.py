@@ -85,8 +85,7 @@ def sample(
         float | None,
         typer.Option(
             metavar="NUMBER",
-            help=f"Add fresh noise to every step, 0 (none) to 1; for {names.listed(names.FREE)}"
-            "  [default: the recipe's]",
+            help=f"Add fresh noise to every step, 0 (none) to 1; for {', '.join(names.FREE)}  [default: the recipe's]",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw this noise; same seed, same picture")] = 0,

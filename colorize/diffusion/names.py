@@ -51,11 +51,6 @@ SPACINGS = ("trailing", "linspace", "leading", "inner", "karras", "exponential",
 RATIO_SPACINGS = ("karras", "exponential")  # even in a function of sigma / alpha, so they end next to clean pictures
 
 
-def listed(names: tuple[str, ...]) -> str:
-    """Write names as prose: a, b and c."""
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def check(sampler: str, code: int = 1) -> None:
     """Raise ColorizeError for a name that is not in SAMPLERS, with the name that was meant."""
     if sampler in SAMPLERS:

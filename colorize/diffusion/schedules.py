@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import pi
-from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -25,19 +24,8 @@ KARRAS_RHO = 7.0  # Karras et al. 2022 (EDM), table 1
 RATIO_CEILING = 80.0  # EDM's largest sigma / alpha; stands in where alpha = 0 makes it infinite
 
 
-class Schedule(Protocol):
-    """How noisy each time is: anything with `steps` that turns t into (alpha, sigma)."""
-
-    @property
-    def steps(self) -> int:
-        """Number of noisy table entries, T."""
-
-    def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return alpha and sigma, float32, shape and device of t, alpha^2 + sigma^2 = 1."""
-
-
-class Tabulated:
-    """A schedule made of a table: `abar()` gives T numbers, a call looks t up between them.
+class Schedule:
+    """How noisy each time is: `abar()` gives a table of `steps` numbers, a call looks t up between them.
 
     Between entries the angle atan(sigma / alpha) runs straight, which needs no special case where
     alpha or sigma is 0 (the log-SNR would be infinite there). Times outside [0, 1] count as 0 or 1.
@@ -54,7 +42,7 @@ class Tabulated:
         raise NotImplementedError
 
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return alpha and sigma of each t in [0, 1]: float32, shape and device of t."""
+        """Return alpha and sigma at t, float32, shape and device of t, alpha^2 + sigma^2 = 1."""
         device = torch.device("cpu") if t.device.type == "mps" else t.device  # MPS has no float64
         angles = _angles(self, device)  # (2, T + 1)
         entry = t.detach().to(device).double().clamp(0, 1) * (angles.shape[1] - 1)
@@ -67,7 +55,7 @@ class Tabulated:
 
 
 @lru_cache(maxsize=64)
-def _angles(schedule: Tabulated, device: torch.device) -> Tensor:
+def _angles(schedule: Schedule, device: torch.device) -> Tensor:
     # Two complementary angles, so that sin(first) = alpha and sin(second) = sigma are both exactly
     # 0 and 1 at the ends. Made outside inference mode and the meta device, since the table stays.
     with torch.inference_mode(False), torch.no_grad(), torch.device("cpu"):
@@ -78,7 +66,7 @@ def _angles(schedule: Tabulated, device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Linear(Tabulated):
+class Linear(Schedule):
     """Noise added per step (beta) rises linearly from `start` to `end`: DDPM, Ho et al. 2020.
 
     AnimeDiffusion uses 1e-6 to 1e-2. zero_snr: rescale so that the last entry is pure noise.
@@ -123,7 +111,7 @@ class ScaledLinear(Linear):
 
 
 @dataclass(frozen=True)
-class Cosine(Tabulated):
+class Cosine(Schedule):
     """alpha falls like a cosine: Nichol and Dhariwal 2021, equation 17.
 
     Beta is clipped at 0.999 as in the paper; with zero_snr it is not, and the last entry is exactly
@@ -229,10 +217,7 @@ def _by_ratio(
 
 
 def _linspace(steps: int, last: int) -> list[int]:
-    """Include both ends, as the Coloring Assistant does: integers of k * (T - 1) / (N - 1).
-
-    Published, a list of one is index 0, an almost clean picture; here it is the noisiest.
-    """
+    """Include both ends, as the Coloring Assistant does; a list of one is the noisiest, there an almost clean one."""
     return [last] if steps == 1 else [k * (last - 1) // (steps - 1) + 1 for k in reversed(range(steps))]
 
 
@@ -249,8 +234,7 @@ def _leading(steps: int, last: int) -> list[int]:
 def _inner(steps: int, last: int) -> list[int]:
     """Stop at the N inner borders of N + 1 whole strides: the multistep schedulers of `diffusers`, offset 1.
 
-    As published, strides are rounded down, so a walk of very many steps begins low: 600 steps of a table
-    of 1000 begin at entry 602.
+    As published, strides are rounded down: 600 steps of a table of 1000 begin at entry 602.
     """
     stride = max(1, last // (steps + 1))
     offset = min(2, last - steps * stride)

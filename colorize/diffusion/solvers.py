@@ -1,11 +1,9 @@
-"""Move a noisy picture from one noise level to the next: one function per solver.
+"""Solvers: move a noisy picture from one noise level to the next.
 
 A solver takes the walk, x at its level i, the clean picture x0 expected there and i, and returns x at
-level i + 1. `now` and `after` are the levels a step leaves and reaches, r in [0, 1] is the share of
-sigma / alpha that is left, (alpha_now * sigma_after) / (alpha_after * sigma_now), and h = -log r is
-the step in half log-SNR, the `h` of the DPM-Solver and UniPC papers.
-All formulas use x and x0 only. So after x0 was thresholded the noise that goes with it is
-recomputed; AnimeDiffusion's original combines a clamped x0 with the noise of the unclamped one.
+level i + 1. `now` and `after` are the levels a step leaves and reaches. All formulas use x and x0 only,
+so after x0 was thresholded the noise that goes with it is recomputed; AnimeDiffusion's original combines
+a clamped x0 with the noise of the unclamped one.
 
 Fresh noise means the same everywhere: a step goes to `down`, a level below `after`, as it would
 without noise, and then up to `after` by as much noise as `blend` adds for the same eta (k-diffusion
@@ -120,12 +118,12 @@ def blend(
 
 
 def remaining(now: Level, after: Level) -> float:
-    """Return r, the share of sigma / alpha that is left; 0 at the ends of a walk, from alpha = 0 and to sigma = 0."""
+    """Return r in [0, 1], the share of sigma / alpha that is left; 0 from alpha = 0 and to sigma = 0."""
     return now.alpha * after.sigma / (after.alpha * now.sigma)
 
 
 def log_step(now: Level, after: Level) -> float:
-    """Return h, the step in half log-SNR; infinite from alpha = 0 and to sigma = 0."""
+    """Return h = -log r of the DPM-Solver and UniPC papers, the step in half log-SNR; infinite where r = 0."""
     r = remaining(now, after)
     return -log(r) if r > 0 else inf
 
@@ -298,10 +296,10 @@ def _corrected(walk: Walk, x0: Tensor, i: int) -> Tensor:
 
 
 def lms(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
-    """Linear multistep of order 4 in sigma / alpha: Crowson's k-diffusion, Adams-Bashforth for uneven steps.
+    """Linear multistep of order 4 in sigma / alpha: Crowson's k-diffusion; one call per step.
 
-    The noise of up to four levels is continued as a polynomial and integrated exactly; one call per
-    step. The step to sigma = 0 ends at x0, where the original continues it once more.
+    The noise of up to four levels is continued as a polynomial and integrated exactly. The step to
+    sigma = 0 ends at x0, where the original continues it once more.
     """
 
     def eps() -> Tensor:

@@ -1,4 +1,4 @@
-"""Conditions: the hints of a picture, encoded once into what the network takes beside x."""
+"""Conditions: encode the hints of a picture, once, into the other inputs of the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The U-Net, and what it takes beside x and t: a stack, tokens and maps."""
+"""The U-Net, and its condition: a stack, tokens and maps, next to x and t."""
 
 from __future__ import annotations
 
@@ -54,11 +54,8 @@ class UNetSpec:
             )
         wrong = [w for w in self.widths if w < 8 or w % self.heads]
         if wrong:
-            raise ColorizeError(
-                f"net.widths holds {wrong[0]}, which is not a multiple of net.heads={self.heads}",
-                "choose widths of at least 8 that the heads divide",
-                code=2,
-            )
+            hint = f"choose multiples of net.heads={self.heads} that are at least 8"
+            raise ColorizeError(f"net.widths holds {wrong[0]}", hint, code=2)
 
     @property
     def stride(self) -> int:
@@ -127,27 +124,19 @@ class UNet(nn.Module):
             x = torch.cat([x, cond.stack], dim=1)
         x = pad(x, self.spec.stride).contiguous(memory_format=torch.channels_last)
         time = self.time(waves(1000 * t.float(), self.spec.widths[0]))  # as in DDPM, Ho et al. 2020
-        h = self.decode(*self.encode(self.enter(x), time, cond), time, cond)
-        out: Tensor = self.out(F.silu(self.norm(h)))
-        return out[..., :height, :width]
-
-    def encode(self, x: Tensor, time: Tensor, cond: Cond) -> tuple[Tensor, list[Tensor]]:
-        """Walk down; returns the coarsest map and all skips."""
+        x = self.enter(x)
         skips, maps = [x], list(cond.maps)
         for block in self.encoder:
             if isinstance(block, Down) and maps:
                 x = x + maps.pop(0)
             x = block(x) if isinstance(block, Down) else block(x, time, cond)
             skips.append(x)
-        return x + maps.pop(0) if maps else x, skips
-
-    def decode(self, x: Tensor, skips: list[Tensor], time: Tensor, cond: Cond) -> Tensor:
-        """Cross the middle and walk up, taking the skips last in, first out."""
         first, second = self.middle
-        x = second(first(x, time, cond), time)
+        x = second(first(x + maps.pop(0) if maps else x, time, cond), time)
         for block in self.decoder:
             x = block(x) if isinstance(block, Up) else block(torch.cat([x, skips.pop()], dim=1), time, cond)
-        return x
+        out: Tensor = self.out(F.silu(self.norm(x)))
+        return out[..., :height, :width]
 
 
 def cells(size: tuple[int, int], patch: int) -> tuple[int, int]:
