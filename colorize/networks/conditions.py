@@ -37,6 +37,15 @@ def shown(hints: Hints, drop: Drop) -> Tensor:
     return lined * line + (1 - lined) * gray
 
 
+def masked(hints: Hints, drop: Drop, strength: float = 1.0) -> Tensor:
+    """Return the colors of color hints, 0 where there are none, and their mask from 0 to 1: (B, 4, H, W)."""
+    given = hints.get("hints")
+    if given is None:
+        return hints.drawing.new_zeros(hints.batch, 4, *hints.size)
+    mask = (given[:, 3:] + 1) / 2 * kept(hints, "hints", drop) * strength
+    return torch.cat([given[:, :3] * mask, mask], dim=1)
+
+
 def single(reference: Tensor, model: str) -> Tensor:
     """Refuse more references than the model can take: (B, 3, H, W) in and out."""
     if reference.shape[1] > 3:
@@ -313,13 +322,8 @@ class _ScribbleEncoder(Encoder):
 
     def encode(self, hints: Hints, drop: Drop, strength: Strength) -> Cond:
         scale = strength.get("hints", 1.0)
-        given = hints.drawing.new_zeros(hints.batch, 4, *hints.size)
-        scribbles = hints.get("hints")
-        if scribbles is not None:
-            mask = (scribbles[:, 3:] + 1) / 2 * kept(hints, "hints", drop)
-            given = torch.cat([scribbles[:, :3] * mask, mask], dim=1)
         stride = 2 ** len(self.levels)
-        h = self.enter(pad(torch.cat([hints.drawing, given], dim=1), stride))
+        h = self.enter(pad(torch.cat([hints.drawing, masked(hints, drop)], dim=1), stride))
         for level in self.levels:
             h = level(h)
         tokens = h.flatten(2).transpose(1, 2)  # (B, C, h, w) -> (B, N, C)
