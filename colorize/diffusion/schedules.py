@@ -216,21 +216,6 @@ def _by_ratio(
     return entries
 
 
-def _linspace(steps: int, last: int) -> list[int]:
-    """Include both ends, as the Coloring Assistant does; a list of one is the noisiest, there an almost clean one."""
-    return [last] if steps == 1 else [k * (last - 1) // (steps - 1) + 1 for k in reversed(range(steps))]
-
-
-def _leading(steps: int, last: int) -> list[int]:
-    """Start one stride before the end: AnimeDiffusion's list, indices 1 + k * floor(T / N).
-
-    Published, the list falls short unless N divides T (N = 600 starts at 600 of 1000), runs out of
-    the table at N = T, and ends on abar[0]. Here the stride is T / N itself, and the end is clean.
-    """
-    first = 2 if steps < last else 1  # as many steps as entries leaves no room for the offset
-    return [first + k * last // steps for k in reversed(range(steps))]
-
-
 def _inner(steps: int, last: int) -> list[int]:
     """Stop at the N inner borders of N + 1 whole strides: the multistep schedulers of `diffusers`, offset 1.
 
@@ -249,8 +234,14 @@ def _uniform(steps: int, last: int) -> list[float]:
 EVEN_TIMES: dict[str, Callable[[int, int], Sequence[float]]] = {  # steps, last entry -> entries
     # from the very end, where training's noisiest pictures are: Lin et al. 2024, table 2
     "trailing": lambda steps, last: [round(last * (steps - k) / steps) for k in range(steps)],
-    "linspace": _linspace,
-    "leading": _leading,
+    # both ends included, as the Coloring Assistant does; a list of one is the noisiest, there an almost clean one
+    "linspace": lambda steps, last: (
+        [last] if steps == 1 else [k * (last - 1) // (steps - 1) + 1 for k in reversed(range(steps))]
+    ),
+    # from one stride before the end: AnimeDiffusion's indices 1 + k * floor(T / N). Published, the list falls short
+    # unless N divides T (N = 600 starts at 600 of 1000), runs out of the table at N = T, and ends on abar[0]. Here
+    # the stride is T / N itself, and the end is clean; N = T leaves no room for the offset.
+    "leading": lambda steps, last: [(2 if steps < last else 1) + k * last // steps for k in reversed(range(steps))],
     "inner": _inner,
     "uniform": _uniform,
     "sgm": lambda steps, last: _uniform(steps + 1, last)[:-1],  # of Stability's generative models
