@@ -31,8 +31,8 @@ GIGABYTE = 10**9
 
 def memory(kind: str) -> float:
     """Gigabytes of this process now: `Rss`, or `Anonymous`, what no file backs; Linux only."""
-    table = Path("/proc/self/smaps_rollup").read_text()
-    return sum(1024 * int(kb) for kb in re.findall(rf"^{kind}: +(\d+)", table, re.M)) / GIGABYTE
+    told = Path("/proc/self/smaps_rollup").read_text()
+    return sum(1024 * int(kb) for kb in re.findall(rf"^{kind}: +(\d+)", told, re.M)) / GIGABYTE
 
 
 def timed(call: Callable[[], object], repeats: int = REPEATS) -> dict[str, object]:
@@ -107,8 +107,8 @@ def load(folder: Path, kind: str) -> dict[str, object]:
 
     dtype, kept = (torch.bfloat16 if kind == "bf16" else None), []
     path = folder / "model.safetensors"
-    result = timed(lambda: kept.append(published.load(path, dtype=dtype)), 1)
-    return {**result, "anonymous_GB": round(memory("Anonymous"), 2)}
+    told = timed(lambda: kept.append(published.load(path, dtype=dtype)), 1)
+    return {**told, "anonymous_GB": round(memory("Anonymous"), 2)}
 
 
 def net(rows: int, kind: str) -> dict[str, object]:
@@ -155,14 +155,14 @@ def picture(folder: Path, kind: str) -> dict[str, object]:
     wants = Wants(predicts="eps", dtype=torch.bfloat16 if kind == "bf16" else None)
     begin = time.perf_counter()
     loaded = model_files.load(folder, wants=wants)
-    result: dict[str, object] = {"load_seconds": round(time.perf_counter() - begin, 1)}
+    told: dict[str, object] = {"load_seconds": round(time.perf_counter() - begin, 1)}
     hints = Hints(line=torch.ones(1, 1, SIDE, SIDE), reference=torch.zeros(1, 3, SIDE, SIDE))
     sampling, on = replace(loaded.recipe.sampling, steps=2), kind == "bf16"
     with torch.autocast("cpu", torch.bfloat16, enabled=on):  # as `colorize sample` does
         walk = loaded.colorizer.walk(hints, sampling, [0], dict(sampling.guidance))
-        result |= timed(lambda: result.update(x=[state.x for state in walk][-1]), 1)
-    x = result.pop("x")
-    return {**result, "decode": timed(lambda: loaded.colorizer.decode(x, hints), 1)}
+        told |= timed(lambda: told.update(x=[state.x for state in walk][-1]), 1)
+    x = told.pop("x")
+    return {**told, "decode": timed(lambda: loaded.colorizer.decode(x, hints), 1)}
 
 
 ROWS: dict[str, Callable[[Path, str], dict[str, object]]] = {
@@ -183,9 +183,9 @@ def one(name: str, kind: str, folder: Path) -> None:
     import torch
 
     with torch.inference_mode():
-        result = {"what": name, "kind": kind, **ROWS[name](folder, kind)}
+        told = {"what": name, "kind": kind, **ROWS[name](folder, kind)}
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIGABYTE
-    print(json.dumps({**result, "peak_GB": round(peak, 2), "threads": torch.get_num_threads()}))
+    print(json.dumps({**told, "peak_GB": round(peak, 2), "threads": torch.get_num_threads()}))
 
 
 def main(names: list[str]) -> None:
