@@ -17,7 +17,7 @@ from colorize.diffusion.schedules import Cosine
 from colorize.diffusion.schedules import _angles as schedule_cache
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.networks.encoders import ReferenceTokens
+from colorize.networks.conditions import ReferenceTokens
 from colorize.recipes.recipe import DenoiserSpec
 
 # What comes back

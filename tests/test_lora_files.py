@@ -18,8 +18,7 @@ from colorize.checkpoints.model_files import Loaded
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.networks import lora
-from colorize.networks.conditions import Drawing, HintMap, Together
-from colorize.networks.encoders import ReferenceTokens
+from colorize.networks.conditions import Drawing, HintMap, ReferenceTokens, Together
 from colorize.recipes.recipe import DenoiserSpec, Recipe
 
 LINE = Hints(line=torch.rand(1, 1, 16, 16, generator=Generator().manual_seed(1)))

@@ -16,7 +16,7 @@ from colorize.hints import Hints
 from colorize.images import lines, palettes, region_cutting
 from colorize.images.under_ink import paper_white
 from colorize.model import Colorizer, Sampling
-from colorize.networks.spaces import Regions, obeyed
+from colorize.networks.spaces import Regions, pulled_to_hints
 from colorize.region_diffusion.choosing import Drawing, Offer, choose
 from colorize.region_diffusion.hint_regions import HintCells, hint_cells
 from colorize.region_diffusion.memory import Memory
@@ -108,7 +108,7 @@ class RegionColorizer(Colorizer):
         color = x[:, 3:] if flat else x[:, :3]
         if "line" in hints:
             return paper_white(color)
-        return obeyed(color, hints, float(obedient), 2)
+        return pulled_to_hints(color, hints, float(obedient), 2)
 
     def offer(self, reference: Tensor, line: Tensor | None = None) -> tuple[Choices, Tensor]:
         """What a reference (1, 3, H, W) offers, and the shares of its colors (1, K). line: its own lines, if known."""
