@@ -40,12 +40,12 @@ def card(recipe: str, summary: str, facts: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def license_in(path: Path | None) -> str:
+def license_in(path: Path) -> str:
     """Return the license that a card's fields name, such as cc-by-nc-4.0; "" if there is no card or none in it.
 
     Of a license outside the Hub's list it is the name that the card gives it, or `other`.
     """
-    if path is None:
+    if not path.is_file():
         return ""
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
         head = _HEAD.match(stream.read(_LONG))

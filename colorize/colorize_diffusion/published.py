@@ -231,7 +231,7 @@ def _located(place: str, offline: bool) -> Path:
             f"there is no file `{place}` with the weights of CLIP",
             "check --encoder: a file, or OWNER/NAME/FILE.safetensors on the Hub",
         )
-    return hub.part(f"{owner}/{name}", file, offline)
+    return hub.fetch_file(f"{owner}/{name}", file, offline)
 
 
 Kind = Literal["v1", "v1.5", "v2", "xl"]

@@ -66,10 +66,23 @@ def write(
     return lost(picture, path.suffix, metadata)
 
 
+def sha256(*parts: str | bytes | memoryview | Path) -> str:
+    """Return the SHA-256 of texts, bytes and the contents of files, one after the other, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            with part.open("rb") as stream:
+                while chunk := stream.read(2**20):
+                    digest.update(chunk)
+        else:
+            digest.update(part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part)
+    return digest.hexdigest()
+
+
 def fingerprint(path: Path) -> str:
-    """Return twelve signs that tell the bytes of a file from others'; none if it cannot be read."""
+    """Return twelve digits that tell the bytes of a file from others'; "" if it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        return sha256(path)[:12]
     except OSError:
         return ""
 
