@@ -14,7 +14,7 @@ from torch import Tensor
 
 from colorize import __version__, recipes
 from colorize.checkpoints import adapters, cards, hub, weights_io
-from colorize.checkpoints.adapters import Given, Worn
+from colorize.checkpoints.adapters import AdapterPaths, AppliedAdapter
 from colorize.checkpoints.find import EMBEDDED, INSIDE, Found, find
 from colorize.checkpoints.weights_io import AGAIN, refused
 from colorize.colorize_diffusion import published
@@ -40,15 +40,15 @@ class Loaded:
     """A system ready to color: evaluation mode, float32, channels-last.
 
     source: where it came from, for people. facts: what was noted when it was saved, such as a license;
-    of a model on the Hub also `base`, its address there. adapters: what it has on, see
-    `adapters.stacked`. notice: the license of weights that were fetched only now, in a line for people.
+    of a model on the Hub also `base`, its address there. adapters: those on the model, see
+    `adapters.apply`. notice: the license of weights that were fetched only now, in a line for people.
     """
 
     recipe: Recipe
     colorizer: Colorizer
     source: str
     facts: dict[str, str]
-    adapters: tuple[Worn, ...] = ()
+    adapters: tuple[AppliedAdapter, ...] = ()
     notice: str = ""
 
     @property
@@ -74,11 +74,11 @@ def save(
 
     half: store float16, half the size; weights then have 11 bits. Raises ColorizeError if a weight
     is not finite (or too large for float16), so that a good file is not replaced by a broken one,
-    if the path cannot be written, and for a model that has adapters on: `adapters.merged` first.
+    if the path cannot be written, and for a model with adapters on it: `adapters.merge` first.
     """
     facts = facts or {}
     assert not set(facts) & set(RESERVED), f"facts may not be named {RESERVED}"
-    adapters.refuse_worn(colorizer)
+    adapters.refuse_applied(colorizer)
     weights = {}
     own_names = not isinstance(colorizer.space, LatentSpace)
     found = colorizer.state_dict() if own_names else published.state(colorizer, recipe)
@@ -114,7 +114,7 @@ def load(
     offline: bool = False,
     device: torch.device | None = None,
     wants: Wants | None = None,
-    lora: Given = (),
+    lora: AdapterPaths = (),
 ) -> Loaded:
     """Find a model, build the system it describes and fill it.
 
@@ -122,7 +122,7 @@ def load(
     file, the `generator.zip` of manga-colorization-v2, a folder with a model.safetensors, or
     OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a Path is always local. offline: use no network.
     device: where to put it; None is the CPU. wants: what to know of a latent system. lora: the path of an
-    adapter, or pairs of path and weight, see `adapters.stacked`.
+    adapter, or pairs of path and weight, see `adapters.apply`.
 
     Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit
     its recipe, or holds weights that are not finite.
@@ -133,7 +133,7 @@ def load(
     own = {name: text for name, text in header.items() if name not in RESERVED}
     placed = colorizer.to(device) if device else colorizer
     loaded = Loaded(recipe, placed, found.source, {**usual, **found.facts, **own}, notice=found.notice)
-    return adapters.stacked(loaded, lora) if lora else loaded
+    return adapters.apply(loaded, lora) if lora else loaded
 
 
 def _opened(
@@ -162,7 +162,7 @@ def hollow(recipe: Recipe, most: int = BLOCKS) -> Colorizer:
     within("the number of blocks", blocks, 1, most)
     within("schedule.steps", steps, 1, STEPS)
     try:
-        with torch.device("meta"), weights_io.Hollow():
+        with weights_io.meta_device():
             return recipe.build()
     except MISTAKES as error:
         raise ColorizeError(

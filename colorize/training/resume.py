@@ -97,7 +97,7 @@ def adapter(model: Colorizer, order: Order, restart: bool) -> Adapter:
     Raises ColorizeError if these are not the weights that a run to be gone on with began with.
     """
     loaded = take(model, order)
-    described = adapters.blank(loaded, order.lora)
+    described = adapters.describe(loaded, order.lora)
     before = {} if restart else facts(order.out / adapters.FILE)
     if before.get("weights", described.weights) != described.weights:
         raise ColorizeError(
