@@ -48,7 +48,7 @@ def count(module: nn.Module, trained: bool = True) -> int:
     ],
 )
 def test_the_four_generators_have_their_published_number_of_weights(variant, trained, frozen):
-    model = model_files.hollow(recipes.find(f"manga-gan:{variant}"))
+    model = model_files.build_on_meta(recipes.find(f"manga-gan:{variant}"))
     assert (count(model), count(model, trained=False)) == (trained, frozen)
 
 
@@ -68,7 +68,7 @@ def test_version_two_has_its_published_tensors():
 
 
 def test_the_default_is_for_laptops():
-    assert count(model_files.hollow(recipes.find("manga-gan"))) < 5e6
+    assert count(model_files.build_on_meta(recipes.find("manga-gan"))) < 5e6
 
 
 # Any size

@@ -15,7 +15,6 @@ from colorize.errors import ColorizeError, nearest
 from colorize.images.files import shown
 
 EMBEDDED = "mini"  # the recipe whose weights are inside the package
-INSIDE = f"{EMBEDDED}, embedded"  # what these weights are called
 PICKLES = (".pt", ".pth", ".ckpt", ".bin")
 
 
@@ -100,7 +99,7 @@ def _weights_of_recipe(name: str) -> Found:
     if name == EMBEDDED:
         file = resources.files("colorize.weights").joinpath(f"{name}.safetensors")
         if file.is_file():
-            return Found(file, INSIDE)
+            return Found(file, f"{name}, embedded")
         raise ColorizeError(
             f"the embedded model `{name}` is missing from this installation of colorize",
             "install colorize again, or name a file, a folder or OWNER/NAME on the Hub",

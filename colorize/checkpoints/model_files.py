@@ -1,4 +1,4 @@
-"""Write a trained system as one file, find it and load it again. Knows nothing of pictures, sampling or training."""
+"""Save a trained system as one file, and load it again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from colorize import __version__, recipes
 from colorize.checkpoints import adapters, cards, hub, weights_io
 from colorize.checkpoints.adapters import AdapterPaths, AppliedAdapter
-from colorize.checkpoints.find import EMBEDDED, INSIDE, Found, find
+from colorize.checkpoints.find import EMBEDDED, Found, find
 from colorize.checkpoints.weights_io import AGAIN, refused
 from colorize.colorize_diffusion import published
 from colorize.colorize_diffusion.latent_space import LatentSpace
@@ -29,10 +29,10 @@ from colorize.recipes.recipe import Recipe
 
 RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
 CRITIC = "critic."  # before the names of weights that only training needs
-STEPS = 100_000  # of a schedule's table; 1000 is usual
-BLOCKS = 1000  # of a network, at most; 20 are usual
-# What nonsense in a description raises; RecursionError is a RuntimeError.
-MISTAKES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+MAX_STEPS = 100_000  # of a schedule's table; 1000 is usual
+MAX_BLOCKS = 1000  # of a network; 20 are usual
+# What an invalid description raises; RecursionError is a RuntimeError.
+INVALID = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,6 @@ class Loaded:
     facts: dict[str, str]
     adapters: tuple[AppliedAdapter, ...] = ()
     notice: str = ""
-
-    @property
-    def embedded(self) -> bool:
-        """Whether it is the model inside the package, found by its name."""
-        return self.source == INSIDE
-
-    def require(self, name: str) -> Loaded:
-        """Return this; raises ColorizeError if it is of another recipe."""
-        if self.recipe.name != name:
-            raise ColorizeError(
-                f"`{self.source}` is a model of the recipe `{self.recipe.name}`, not of `{name}`",
-                f"name a model of `{name}`, or leave the recipe `{name}` out",
-                code=2,
-            )
-        return self
 
 
 def save(
@@ -153,18 +138,18 @@ def _opened(
     return header, usual, *published.opened(path, told, weights, wants, offline)
 
 
-def hollow(recipe: Recipe, most: int = BLOCKS) -> Colorizer:
+def build_on_meta(recipe: Recipe, most: int = MAX_BLOCKS) -> Colorizer:
     """Build a system on the meta device: its weights have names and shapes, but take no memory.
 
-    most: blocks of its network. Raises ColorizeError (wrong usage) if no system can be built.
+    most: limit of its network's blocks. Raises ColorizeError (wrong usage) if no system can be built.
     """
     blocks, steps = sum(recipe.denoiser.net.blocks), recipe.schedule.steps
     within("the number of blocks", blocks, 1, most)
-    within("schedule.steps", steps, 1, STEPS)
+    within("schedule.steps", steps, 1, MAX_STEPS)
     try:
         with weights_io.meta_device():
             return recipe.build()
-    except MISTAKES as error:
+    except INVALID as error:
         raise ColorizeError(
             f"no network can be built of these values: {error}",
             "begin with the recipe's own values, and change one at a time",
@@ -183,7 +168,7 @@ def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:
             f"was saved by colorize {version}, and {__version__} does not understand it: {error.message}",
             "install the version that saved it, or a newer one",
         ) from error
-    except MISTAKES as error:
+    except INVALID as error:
         raise refused(path.name, "has a damaged description", AGAIN) from error
 
 
@@ -193,7 +178,7 @@ def _describes(path: Path, header: Mapping[str, str]) -> bool:
         return True
     try:
         beside = json.loads(path.with_name(hub.CONFIG).read_text("utf-8"))
-    except (OSError, *MISTAKES):
+    except (OSError, *INVALID):
         return False
     return isinstance(beside, dict) and beside.get("is") == "Recipe"
 
@@ -210,7 +195,7 @@ def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
         raise refused(path.name, "does not say what it is", f"put its {hub.CONFIG} beside it")
     try:
         data = json.loads(header["config"] if "config" in header else beside.read_text("utf-8"))
-    except (OSError, *MISTAKES) as error:
+    except (OSError, *INVALID) as error:
         raise refused(path.name, "has a damaged description", AGAIN) from error
     return dict(data) if isinstance(data, dict) else {}
 
@@ -218,7 +203,7 @@ def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
 def _filled(file: str, recipe: Recipe, found: Mapping[str, Tensor]) -> Colorizer:
     """Build a system without memory and give it the tensors, which must be exactly its own."""
     try:
-        colorizer = hollow(recipe, len(found))
+        colorizer = build_on_meta(recipe, len(found))
     except ColorizeError as error:
         raise refused(file, "describes a network that cannot be", AGAIN) from error
     weights_io.fill(file, colorizer, found)

@@ -48,7 +48,7 @@ def model(order: Order, goes_on: bool) -> Colorizer:
 
     Raises ColorizeError for parts that are never trained, and so must come from somewhere.
     """
-    hollow, condition = model_files.hollow(order.recipe), order.recipe.condition
+    hollow, condition = model_files.build_on_meta(order.recipe), order.recipe.condition
     if order.lora or takes(hollow, order, goes_on):
         return hollow
     if isinstance(condition, SketchAndReference) and condition.encoder and not goes_on:
