@@ -9,6 +9,7 @@ import pytest
 from hub_server import NEW, OLD, Hub, serving
 
 from colorize.checkpoints import hub
+from colorize.checkpoints.find import find
 from colorize.checkpoints.hub import Address, fetch, parse_address
 from colorize.errors import ColorizeError
 
@@ -75,7 +76,7 @@ def test_a_file_behind_the_revision_is_refused_with_the_right_order() -> None:
 def test_a_named_file_is_fetched(server: Hub, file: str) -> None:
     found = fetch(Address("owner/name", "", file))
     assert found.path.read_bytes() == file.encode()
-    assert (found.folder.name, found.source) == (NEW, f"owner/name/{file}@{NEW[:12]}")
+    assert (found.folder.name, str(found.address)) == (NEW, f"owner/name/{file}@{NEW}")
 
 
 def test_config_json_beside_a_file_comes_along(server: Hub) -> None:
@@ -86,12 +87,12 @@ def test_config_json_beside_a_file_comes_along(server: Hub) -> None:
 
 def test_the_source_of_a_fetched_file_fetches_it_again(server: Hub) -> None:
     server.revisions[NEW[:12]] = NEW
-    found = fetch(Address("owner/name", "", "first.safetensors"))
+    found = find("owner/name/first.safetensors")
     again = parse_address(found.source)
     assert again is not None
-    assert fetch(again).path == found.path
+    assert fetch(again).path == found.file
     before = len(server.asked)
-    assert fetch(again, offline=True).path == found.path
+    assert fetch(again, offline=True).path == found.file
     assert len(server.asked) == before
 
 

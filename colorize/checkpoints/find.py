@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from colorize import recipes
-from colorize.checkpoints import adapters, hub
+from colorize.checkpoints import adapters, cards, hub
 from colorize.checkpoints.hub import FORM, SUFFIX
 from colorize.checkpoints.weights_io import unreadable
 from colorize.errors import ColorizeError, nearest
@@ -43,7 +43,10 @@ def find(model: str | Path, offline: bool = False) -> Found:
     if isinstance(found, Found):
         return found
     fetched = hub.fetch(found, offline)
-    return Found(fetched.path, fetched.source, fetched.facts, fetched.notice, fetched.sha256)
+    license_, address = cards.license_in(fetched.folder / hub.CARD), fetched.address
+    source = str(replace(address, revision=address.revision[:12]))
+    facts = {"base": str(address), **({"license": license_} if license_ else {})}
+    return Found(fetched.path, source, facts, fetched.notice, fetched.sha256)
 
 
 def check(model: str | Path) -> None:

@@ -117,9 +117,9 @@ def _fetchable(file: str) -> bool:
 
 @dataclass(frozen=True)
 class Fetched:
-    """The weights of a model on the Hub, in the cache of this machine.
+    """A file of a model on the Hub, in the cache of this machine.
 
-    path: the file. address: what fetches it again, with the commit. fresh: it was downloaded only now.
+    address: what fetches it again, with the commit. fresh: it was downloaded only now.
     """
 
     path: Path
@@ -132,25 +132,10 @@ class Fetched:
         return self.path.parents[self.address.file.count("/")]
 
     @property
-    def license(self) -> str:
-        """The license that the model's card names; "" if none."""
-        return cards.license_in(self.folder / CARD)
-
-    @property
     def sha256(self) -> str:
         """The checksum that was verified at the download; "" if the Hub gave none."""
         content = self.path.resolve().name  # the cache names contents by their checksums
         return content if _SHA256.fullmatch(content) else ""
-
-    @property
-    def source(self) -> str:
-        """What to call it, for people: the address with twelve digits of the commit."""
-        return str(replace(self.address, revision=self.address.revision[:12]))
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """`base`, its address, and `license`, if there is one."""
-        return {"base": str(self.address), **({"license": self.license} if self.license else {})}
 
     @property
     def notice(self) -> str:
@@ -158,7 +143,7 @@ class Fetched:
         from huggingface_hub import constants
 
         page = f"{constants.ENDPOINT}/{self.address.name}"
-        return cards.notice(self.address.name, self.license, page) if self.fresh else ""
+        return cards.notice(self.address.name, cards.license_in(self.folder / CARD), page) if self.fresh else ""
 
 
 def fetch(model: Address, offline: bool = False) -> Fetched:

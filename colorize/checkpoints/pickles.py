@@ -159,12 +159,12 @@ class _Checkpoint:
         total = sum(info.file_size for info in infos)
         paths = [PurePosixPath(name) for name in self.entries]
         indexes = [p for p in paths if p.name == "data.pkl" and len(p.parts) == 2]
-        self._refuse(total > LIMIT, f"declares more than {LIMIT / 2**30:g} GiB")
         packed = any(info.compress_type != zipfile.ZIP_STORED for info in infos)
-        self._refuse(packed, "is compressed, which PyTorch never does")
-        doubled = len(self.entries) != len(infos) or total > path.stat().st_size
-        self._refuse(doubled, "holds entries that overlap")
+        overlapping = len(self.entries) != len(infos) or total > path.stat().st_size
         outside = any(p.is_absolute() or ".." in p.parts or "\\" in str(p) for p in paths)
+        self._refuse(total > LIMIT, f"declares more than {LIMIT / 2**30:g} GiB")
+        self._refuse(packed, "is compressed, which PyTorch never does")
+        self._refuse(overlapping, "holds entries that overlap")
         self._refuse(outside, "names entries outside itself")
         self._refuse(len(indexes) != 1, "is a zip file, but not one that `torch.save` wrote")
         self.root = indexes[0].parent
