@@ -154,6 +154,14 @@ def test_a_disk_without_links_holds_the_weights_once(
     assert not fetch(MODEL).fresh
 
 
+def test_a_disk_without_links_downloads_a_pinned_commit_once(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_SYMLINKS", True)
+    fetch(Address("owner/name", NEW))
+    assert not fetch(MODEL).fresh
+    assert len(server.sent) == 1
+    assert fetch(MODEL, offline=True).folder.name == NEW
+
+
 def test_a_link_to_deleted_weights_is_mended(server: Hub) -> None:
     fetch(MODEL).path.resolve().unlink()
     assert fetch(MODEL).path.read_bytes() == DATA

@@ -1,4 +1,4 @@
-"""Fetch models and data sets from the Hugging Face Hub into its library's cache, checked, and resume what broke off."""
+"""Fetch models and data sets from the Hugging Face Hub into its cache, check them, and resume broken downloads."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _MESSAGES = {
         "try again later; if it is private, set HF_TOKEN to a token of yours",
     ),
     **dict.fromkeys(("LocalEntryNotFoundError", "FileMetadataError", "ConnectionError", "ConnectError"), _AWAY),
-    **dict.fromkeys(("ConnectTimeout", "TransportError", "RequestException", "XetDownloadError"), _BROKEN),
+    **dict.fromkeys(("TransportError", "RequestException", "XetDownloadError"), _BROKEN),
     "OSError": ("`{id}` cannot be stored in the cache: {why}", _SPACE),
     "RuntimeError": ("`{id}` cannot be fetched: {why}", "try again, or set HF_HUB_DISABLE_XET=1"),
     "ValueError": ("the Hub's answer for `{id}` makes no sense: {why}", "choose another {kind}"),
@@ -228,8 +228,8 @@ def _ask(model: Address) -> ModelInfo:
         )
     except (HfHubHTTPError, HFValidationError):
         raise
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise ConnectionError("what answers is not the Hub") from error
+    except Exception as error:  # no answer, or not the Hub's
+        raise ConnectionError(str(error)) from error
     checksums = [one.lfs.sha256 for one in info.siblings or () if one.lfs]
     if not _COMMIT.fullmatch(info.sha or "") or not all(_SHA256.fullmatch(each) for each in checksums):
         raise ConnectionError("what answers is not the Hub")
@@ -239,8 +239,8 @@ def _ask(model: Address) -> ModelInfo:
 def _bring(model: Address, info: ModelInfo, alone: bool) -> Fetched:
     """Bring the files of a commit into the cache.
 
-    The library would begin anew after a break, so a file whose checksum the Hub names is downloaded here to where
-    the library looks for it; it then links the file and notes the commit of the branch.
+    The library starts again after a break, so a file whose checksum the Hub names is downloaded here, to where the
+    library looks for it; it then links the file and notes the commit of the branch.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
@@ -260,7 +260,9 @@ def _bring(model: Address, info: ModelInfo, alone: bool) -> Fetched:
         what = f"its sha256 is {lfs.sha256[:12]}... and not {known[:12]}..." if lfs else "the Hub names no sha256"
         hint = "it may have been replaced; if you trust it, fetch it yourself and name the file"
         raise ColorizeError(f"`{name}/{file}` is not the file known by this name: {what}", hint)
-    fresh = _resume(found.address, lfs.sha256, lfs.size) if lfs else not found.path.is_file()
+    fresh = not found.path.is_file()
+    if fresh and lfs:
+        fresh = _resume(found.address, lfs.sha256, lfs.size)
     path = Path(hf_hub_download(name, file, revision=branch, **_SENDER))
     if path != found.path:
         raise ColorizeError(f"`{name}` changed while it was fetched", "give the same command again")
@@ -270,7 +272,7 @@ def _bring(model: Address, info: ModelInfo, alone: bool) -> Fetched:
 
 
 def _resume(file: Address, checksum: str, size: int) -> bool:
-    """Download a content into the cache, from where it broke off; return False if it was in the cache before."""
+    """Download a file into the cache from where it broke off; return False if its content was in the cache before."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]
