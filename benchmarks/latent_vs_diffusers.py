@@ -46,7 +46,7 @@ def theirs() -> nn.Module:
 
 def filled(build: Callable[[], nn.Module], dtype: torch.dtype) -> nn.Module:
     """Either network with random weights."""
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         module = build()
         module = module.lighten(dtype) if isinstance(module, LatentUNet) else module.to(dtype)
     shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}

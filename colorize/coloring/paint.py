@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from colorize.checkpoints import model_files
-from colorize.checkpoints.adapters import Given
+from colorize.checkpoints.adapters import AdapterPaths
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring import pages
 from colorize.coloring.batch import Easel, Painted, Step, Task
@@ -54,7 +54,7 @@ def paint(
     hints: File | Picture | None = None,
     hint: str | Sequence[str] = (),
     model: File | Loaded = "mini",
-    lora: Given = (),
+    lora: AdapterPaths = (),
     options: Options | None = None,
 ) -> Picture:
     """Color one drawing: `paint("sketch.png", reference="ref.png")`.
