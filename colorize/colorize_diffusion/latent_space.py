@@ -12,7 +12,7 @@ from colorize.colorize_diffusion.vae import SCALE, VAESpec
 from colorize.hints import Hints
 from colorize.images.resize import crop, multiple_size, pad
 from colorize.networks.layers import zero
-from colorize.networks.spaces import obeyed
+from colorize.networks.spaces import pulled_to_hints
 
 PAPER = 1.0
 
@@ -77,7 +77,7 @@ class LatentSpace(nn.Module):
         _, box = multiple_size(hints.size, self.spec.multiple)
         with torch.autocast(x.device.type, enabled=False):
             whole = self.vae.decode(x.float() / self.spec.scale).clamp(-1, 1)
-        return obeyed(crop(whole, box), hints, strength, inked=True)
+        return pulled_to_hints(crop(whole, box), hints, strength, inked=True)
 
     def weight(self, hints: Hints) -> Tensor | None:
         """How much each place of x counts in the loss; None counts all alike."""
