@@ -204,8 +204,8 @@ def test_a_run_killed_at_any_page_goes_on_to_the_same_volume_and_repeats_no_page
 
 
 def test_blank_and_tiny_pages_pass_through_as_they_are() -> None:
-    blank = Picture(np.full((96, 64, 1), 255, np.uint8), format="PNG")
-    tiny = Picture(np.full((8, 8, 1), 0, np.uint8), format="PNG")
+    blank = Picture(np.full((96, 64, 1), 255, np.uint8))
+    tiny = Picture(np.full((8, 8, 1), 0, np.uint8))
     pack(blank__png=encode(blank, ".png"), tiny__png=encode(tiny, ".png"))
     result = run("book.cbz")
     assert (result.exit_code, "3 colored, 2 skipped" in result.stderr) == (0, True)

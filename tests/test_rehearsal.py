@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("desk")
 
 BROKEN = b"\x89PNG\r\n\x1a\nbroken"
 COVER = encode(colored(), ".png")
-BLANK = encode(Picture(np.full((96, 64, 1), 255, np.uint8), format="PNG"), ".png")
+BLANK = encode(Picture(np.full((96, 64, 1), 255, np.uint8)), ".png")
 
 
 def plan(*arguments: str) -> dict[str, object]:

@@ -38,7 +38,7 @@ def grid(pictures: Sequence[Picture]) -> Picture:
         top = GAP + at // columns * down + (height - cell.shape[0]) // 2
         left = GAP + at % columns * across + (width - cell.shape[1]) // 2
         sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
-    return Picture(sheet, text=pictures[-1].text, format="PNG", mode="RGB")
+    return Picture(sheet, text=pictures[-1].text)
 
 
 def write_film(frames: Sequence[Picture], path: Path) -> None:

@@ -22,7 +22,7 @@ from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import finish, layers
-from colorize.images.finish import Touch
+from colorize.images.finish import HintPixels
 from colorize.images.image import Picture
 from colorize.images.layers import Layer
 from colorize.images.metadata import MARK
@@ -237,7 +237,7 @@ def _joined(hints: Sequence[Hints]) -> Hints:
     return Hints(**{name: torch.cat([one[name] for one in hints]) for name in hints[0]})
 
 
-def laid(original: Picture, color: Tensor, kind: Kind, inked: bool, touch: Touch | None = None) -> Picture:
+def laid(original: Picture, color: Tensor, kind: Kind, inked: bool, touch: HintPixels | None = None) -> Picture:
     """Return the original in color, see `finish.onto`."""
     with torch.inference_mode():
         return finish.onto(original, color, kind, inked, touch)

@@ -21,7 +21,7 @@ from colorize.hints import Hints
 from colorize.images import color_hints, finish, kinds, lines
 from colorize.images.color import colorfulness, luminance
 from colorize.images.color_hints import ColorHint
-from colorize.images.finish import Touch
+from colorize.images.finish import HintPixels
 from colorize.images.hint_files import resize
 from colorize.images.image import Picture
 from colorize.images.kinds import has_tint, is_printed
@@ -59,7 +59,7 @@ class Frame:
     kind: Kind
     hints: Hints
     notes: tuple[str, ...]
-    touch: Touch | None = None
+    touch: HintPixels | None = None
 
 
 def frame(
@@ -117,7 +117,7 @@ def check_drawing(drawing: Named, options: Options) -> None:
         raise Colored(f"`{name}` was colored by this program already", "color it anew with --force")
 
 
-def _touch(hints: Tensor | None, size: tuple[int, int], options: Options) -> Touch | None:
+def _touch(hints: Tensor | None, size: tuple[int, int], options: Options) -> HintPixels | None:
     """The hinted pixels at full size, if there are any and they are to have their very color."""
     if hints is None or options.hint_mode == "soft":
         return None

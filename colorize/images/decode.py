@@ -79,7 +79,7 @@ def read_texts(data: bytes) -> dict[str, str]:
 def _decoded(data: bytes, name: str) -> Picture:
     notes: list[str] = []
     image, data = _opened(data, name, notes)
-    mode, form = image.mode, image.format or ""
+    form = image.format
     frames = int(getattr(image, "n_frames", 1))
     if frames > 1 and form not in ("MPO", "PSD"):  # their further frames are no pictures
         told = f"has {frames} pages; the first" if form == "TIFF" else f"is animated; the first of {frames} frames"
@@ -90,7 +90,7 @@ def _decoded(data: bytes, name: str) -> Picture:
     if form != "TIFF" or deep:  # Pillow turns TIFF files by itself
         pixels = _turned(pixels, turn)
         alpha = None if alpha is None else _turned(alpha, turn)
-    return Picture(pixels, alpha, icc, block, text, form, mode, tuple(notes))
+    return Picture(pixels, alpha, icc, block, text, tuple(notes))
 
 
 def _opened(data: bytes, name: str, notes: list[str]) -> tuple[Image.Image, bytes]:

@@ -27,7 +27,7 @@ SHOWN = 0.01  # share of a drawing that is visible and light where alpha is not 
 
 
 def onto(
-    original: Picture, color: Tensor, kind: Literal["line", "gray"], inked: bool, touch: Touch | None = None
+    original: Picture, color: Tensor, kind: Literal["line", "gray"], inked: bool, exact: HintPixels | None = None
 ) -> Picture:
     """Return the original in color: same size, bit depth, alpha, EXIF and texts; always RGB.
 
@@ -39,10 +39,10 @@ def onto(
     """
     if kind == "line":
         original = on_paper(original)
-        colors = colored_strips(under(original, color, inked), original.size, touch)
+        colors = colored_strips(under(original, color, inked), original.size, exact)
         pixels = painted(original, colors)
     else:
-        pixels = _tinted(original, color, touch)
+        pixels = _tinted(original, color, exact)
     icc = None if original.gray else original.icc  # a gray profile does not fit RGB pixels
     return replace(original, pixels=pixels, icc=icc)
 
@@ -107,10 +107,10 @@ def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]
         yield at, resized(mixed, (at.stop - at.start, width))
 
 
-def colored_strips(field: Array, size: tuple[int, int], touch: Touch | None) -> Iterator[tuple[slice, Array]]:
+def colored_strips(field: Array, size: tuple[int, int], exact: HintPixels | None) -> Iterator[tuple[slice, Array]]:
     """Enlarge colors in [0, 1] as `strips` does, and set the hinted pixels."""
-    share = touch and replace(touch, color=np.asarray(touch.color / 2 + 0.5, np.float32))
-    return _exact(strips(field, size), share)
+    share = exact and replace(exact, color=np.asarray(exact.color / 2 + 0.5, np.float32))
+    return _set_exact(strips(field, size), share)
 
 
 def painted(drawing: Picture, colors: Iterable[tuple[slice, Array]]) -> Pixels:
@@ -127,7 +127,7 @@ def painted(drawing: Picture, colors: Iterable[tuple[slice, Array]]) -> Pixels:
     return result
 
 
-def _tinted(original: Picture, color: Tensor, touch: Touch | None) -> Pixels:
+def _tinted(original: Picture, color: Tensor, exact: HintPixels | None) -> Pixels:
     """The original's L* with the color's a and b, reduced where sRGB has no such color."""
     small = _working(original.size, color)
     chroma = rgb_to_lab(color.detach().cpu().float())[0, 1:].permute(1, 2, 0)
@@ -135,11 +135,11 @@ def _tinted(original: Picture, color: Tensor, touch: Touch | None) -> Pixels:
     mean = original.pixels.mean(2, keepdims=True, dtype=np.float32)
     light = resized(np.asarray(table[np.rint(mean).astype(np.intp)], np.float32), small, cv2.INTER_AREA)[..., 0]
     field = along_edges(np.ascontiguousarray(chroma.numpy()), light)
-    if touch is not None:
-        lab = rgb_to_lab(torch.from_numpy(touch.color.T.copy())[None, :, :, None])
-        touch = replace(touch, color=np.ascontiguousarray(lab[0, 1:, :, 0].numpy().T))
+    if exact is not None:
+        lab = rgb_to_lab(torch.from_numpy(exact.color.T.copy())[None, :, :, None])
+        exact = replace(exact, color=np.ascontiguousarray(lab[0, 1:, :, 0].numpy().T))
     result = np.empty((*original.size, 3), original.pixels.dtype)
-    for at, ab in _exact(strips(field, original.size), touch):
+    for at, ab in _set_exact(strips(field, original.size), exact):
         result[at] = _colored(original.pixels[at], ab)
     return result
 
@@ -207,7 +207,7 @@ def _in_gamut(lab: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Touch:
+class HintPixels:
     """The hinted pixels of a picture, which get exactly their hints' colors.
 
     place: (N,) pixel numbers in reading order, ascending. color: (N, C), the hints' colors.
@@ -219,21 +219,21 @@ class Touch:
     strength: float = 1.0
 
 
-def hint_pixels(hints: Tensor, strength: float = 1.0) -> Touch:
+def hint_pixels(hints: Tensor, strength: float = 1.0) -> HintPixels:
     """The hinted pixels of a hint map (1, 4, H, W) as large as the picture; colors (N, 3) in [-1, 1]."""
     values = hints[0].flatten(1).cpu().numpy()
     place = np.flatnonzero(values[3] > 0)
-    return Touch(place, np.ascontiguousarray(values[:3, place].T, np.float32), strength)
+    return HintPixels(place, np.ascontiguousarray(values[:3, place].T, np.float32), strength)
 
 
-def _exact(colors: Iterable[tuple[slice, Array]], touch: Touch | None) -> Iterator[tuple[slice, Array]]:
+def _set_exact(colors: Iterable[tuple[slice, Array]], exact: HintPixels | None) -> Iterator[tuple[slice, Array]]:
     """Set the hinted pixels of a picture that comes in strips: rows and their colors (n, W, C)."""
     for at, color in colors:
-        if touch is not None and touch.strength > 0:
+        if exact is not None and exact.strength > 0:
             begin, end = at.start * color.shape[1], at.stop * color.shape[1]
-            some = slice(*np.searchsorted(touch.place, (begin, end)))
-            flat, where = color.reshape(-1, color.shape[2]), touch.place[some] - begin
-            flat[where] += touch.strength * (touch.color[some] - flat[where])
+            some = slice(*np.searchsorted(exact.place, (begin, end)))
+            flat, where = color.reshape(-1, color.shape[2]), exact.place[some] - begin
+            flat[where] += exact.strength * (exact.color[some] - flat[where])
             color = flat.reshape(color.shape)
         yield at, color
 

@@ -21,8 +21,7 @@ class Picture:
     pixels: (H, W, 1) gray or (H, W, 3) RGB, uint8 or uint16, sRGB-encoded unless 16-bit with `icc`.
     alpha: (H, W), same dtype, straight (not premultiplied); 0 is transparent.
     icc: the color profile of the pixels. exif: TIFF-structured, without orientation and thumbnail.
-    text: named texts, such as PNG chunks. format, mode: as found in the file, "JPEG" and "CMYK".
-    notes: sentences worth telling the user.
+    text: named texts, such as PNG chunks. notes: sentences worth telling the user.
     """
 
     pixels: Pixels
@@ -30,8 +29,6 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
     text: dict[str, str] = field(default_factory=dict)
-    format: str = ""
-    mode: str = ""
     notes: tuple[str, ...] = ()
 
     @property
