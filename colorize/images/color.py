@@ -136,28 +136,23 @@ def permute_hues(pictures: Sequence[Tensor], rng: Generator, share: Tensor | Non
     pictures: each (B, 3, H, W) in [-1, 1], of any sizes but one B. share: (B,) bool, rows where it
     is False are returned unchanged; None changes all.
     """
-    matrix = _hue_matrix(pictures[0].shape[0], rng)
-    changed = [_into_gamut(_times(matrix.to(p), p)) for p in pictures]
-    if share is None:
-        return changed
-    pairs = zip(changed, pictures, strict=True)
-    return [torch.where(share.to(p.device).view(-1, 1, 1, 1), c, p) for c, p in pairs]
-
-
-def _hue_matrix(batch: int, rng: Generator) -> Tensor:
-    """Random matrices (B, 3, 3) that keep grays: an order of channels, half of them also turned."""
+    batch = len(pictures[0])
     order = torch.tensor(ORDERS)[torch.randint(len(ORDERS), (batch,), generator=rng)]
     angle = 2 * math.pi * torch.rand(batch, generator=rng)
-    angle = angle * (torch.rand(batch, generator=rng) < 0.5)
+    angle = angle * (torch.rand(batch, generator=rng) < 0.5)  # half of the rows only change channels
     turn = torch.eye(3, dtype=torch.float64).repeat(batch, 1, 1)
     turn[:, 1, 1] = turn[:, 2, 2] = torch.cos(angle).double()
     turn[:, 2, 1] = torch.sin(angle).double()
     turn[:, 1, 2] = -turn[:, 2, 1]
     chroma = torch.tensor(CHROMA, dtype=torch.float64)
     chroma[1:] -= chroma[1:].mean(1, keepdim=True)  # grays have no chroma to the last digit
-    swap = torch.eye(3, dtype=torch.float64)[order]
     back: Tensor = torch.linalg.inv(chroma)
-    return back @ turn @ chroma @ swap
+    matrix = back @ turn @ chroma @ torch.eye(3, dtype=torch.float64)[order]
+    changed = [_into_gamut(_times(matrix.to(p), p)) for p in pictures]
+    if share is None:
+        return changed
+    pairs = zip(changed, pictures, strict=True)
+    return [torch.where(share.to(p.device).view(-1, 1, 1, 1), c, p) for c, p in pairs]
 
 
 def _into_gamut(rgb: Tensor) -> Tensor:

@@ -46,12 +46,15 @@ def simulate(color: Tensor, rng: Generator, count: float = COUNT) -> Tensor:
     window = math.ceil(min(height, width) / 128 * 13) + 1  # a stroke of 10 + 2.5 px reaches no farther
     steps = torch.arange(-window, window + 1, device=color.device)
     down, right = (part.flatten() for part in torch.meshgrid(steps, steps, indexing="ij"))
-    inside = _inside(drawn, right, down)  # (N, window^2)
+    cos, sin, radius = torch.cos(drawn.angle)[:, None], torch.sin(drawn.angle)[:, None], drawn.radius[:, None]
+    along = (cos * right + sin * down).abs() - drawn.reach[:, None]
+    across = (cos * down - sin * right).abs()
+    round_end = along.clamp(min=0).square() + across * across <= radius * radius
+    inside = torch.where(drawn.box[:, None], torch.maximum(along, across) <= radius, round_end)  # (N, window^2)
     x, y = drawn.x.long()[:, None] + right, drawn.y.long()[:, None] + down
     inside &= (x >= 0) & (x < width) & (y >= 0) & (y < height)
     along = drawn.samples[..., 0] * drawn.reach[:, None]
     across = drawn.samples[..., 1] * drawn.radius[:, None] * 0.7
-    cos, sin = torch.cos(drawn.angle)[:, None], torch.sin(drawn.angle)[:, None]
     sampled = _place(
         drawn, drawn.x[:, None] + cos * along - sin * across, drawn.y[:, None] + sin * along + cos * across, color
     )
@@ -89,16 +92,6 @@ def _place(drawn: _Hints, x: Tensor, y: Tensor, color: Tensor) -> Tensor:
     height, width = color.shape[-2:]
     x, y = x.floor().long().clamp(0, width - 1), y.floor().long().clamp(0, height - 1)
     return (drawn.row[:, None] * height + y) * width + x
-
-
-def _inside(drawn: _Hints, right: Tensor, down: Tensor) -> Tensor:
-    """Which pixels of its window each hint covers: (N, P) bool; the middle one always is."""
-    cos, sin = torch.cos(drawn.angle)[:, None], torch.sin(drawn.angle)[:, None]
-    along = (cos * right + sin * down).abs() - drawn.reach[:, None]
-    across = (cos * down - sin * right).abs()
-    past, radius = along.clamp(min=0), drawn.radius[:, None]
-    square = torch.maximum(along, across) <= radius
-    return torch.where(drawn.box[:, None], square, past * past + across * across <= radius * radius)
 
 
 def _lay(color: Tensor, place: Tensor, inside: Tensor, sampled: Tensor) -> Tensor:
