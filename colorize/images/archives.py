@@ -123,7 +123,7 @@ def _refusal(info: ZipInfo) -> str:
 
 @dataclass(frozen=True)
 class Volume:
-    """A comic in a zip archive, which is only read.
+    """A comic in a zip archive, opened for reading.
 
     pages: the paths of its pictures inside, in reading order. fingerprint: of its contents.
     notes: what a user should know of it.
@@ -153,7 +153,7 @@ class Volume:
         return data
 
     def name(self, page: str) -> str:
-        """What messages call a page."""
+        """The name of a page in messages."""
         return shown(f"{self.path}/{page}")
 
 

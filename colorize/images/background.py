@@ -60,7 +60,7 @@ def areas(free: Tensor) -> Tensor:
     return found.flatten().long()
 
 
-SIDE = 256  # pixels of the longer side at which figures are looked for
+SIDE = 256  # pixels of the longer side at which figures are sought
 INK = 0.5  # of 1; a lighter cell of a drawing is no wall
 LARGE = 0.02  # share of the picture from which on an area in a corner is background
 CORNER = 4  # cells a side of a corner

@@ -61,7 +61,7 @@ def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
 def luminance(rgb: Tensor) -> Tensor:
     """Brightness as video defines it: Rec. 709 luma of the sRGB-encoded values, not linearized.
 
-    rgb: (B, 3, H, W) in [-1, 1], or (B, 1, H, W), which is returned as it is. (B, 1, H, W) in
+    rgb: (B, 3, H, W) in [-1, 1], or (B, 1, H, W), returned as it is. Returns (B, 1, H, W) in
     [-1, 1].
     """
     if rgb.shape[1] == 1:

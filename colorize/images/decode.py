@@ -45,7 +45,7 @@ def decode(data: bytes, name: str) -> Picture:
     """Return the picture in the bytes of a file; of an animated one, the first frame.
 
     name: what error messages call it. Raises ColorizeError if the bytes are empty, cut off, no
-    picture, floating-point, or of more than LIMIT pixels; that is seen before anything is decoded.
+    picture, floating-point, or of more than LIMIT pixels, which it checks before decoding anything.
     """
     if not data:
         raise ColorizeError(f"`{name}` is empty: it has 0 bytes", "copy or download it again")
@@ -82,8 +82,8 @@ def _decoded(data: bytes, name: str) -> Picture:
     form = image.format
     frames = int(getattr(image, "n_frames", 1))
     if frames > 1 and form not in ("MPO", "PSD"):  # their further frames are no pictures
-        told = f"has {frames} pages; the first" if form == "TIFF" else f"is animated; the first of {frames} frames"
-        notes.append(f"`{name}` {told} is used")
+        what = f"has {frames} pages; the first" if form == "TIFF" else f"is animated; the first of {frames} frames"
+        notes.append(f"`{name}` {what} is used")
     deep = _has_deep_colors(image, data)
     pixels, alpha, icc = _pixels(image, data, deep, name, notes)
     block, turn, text = _tags(image, data, name, notes)
@@ -94,7 +94,7 @@ def _decoded(data: bytes, name: str) -> Picture:
 
 
 def _opened(data: bytes, name: str, notes: list[str]) -> tuple[Image.Image, bytes]:
-    """The picture, and its file, without texts if they are too long to be meant well."""
+    """The picture, and its file, without its texts if they are suspiciously long."""
     try:
         image = _identified(data)
         if image.format == "PNG" and image.size[0] * image.size[1] <= LIMIT:

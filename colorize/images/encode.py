@@ -29,8 +29,8 @@ def encode(
     """Return the file of a picture in the format of a suffix such as ".png".
 
     metadata joins `picture.text` and is found there again by reading, except from BMP, which holds
-    no texts. quality: 1 to 100, JPEG 95 if None; WebP is lossless if None. What the format cannot
-    hold is told by `lost`. Raises ColorizeError for an unknown suffix or a side the format forbids.
+    no texts. quality: 1 to 100, JPEG 95 if None; WebP is lossless if None. `lost` says what the format
+    cannot hold. Raises ColorizeError for an unknown suffix or a side the format forbids.
     """
     name, encoder = _format(suffix)
     side = max(picture.size)
@@ -47,7 +47,7 @@ def encode(
 def lost(picture: Picture, suffix: str, metadata: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """Return sentences on what a file of this suffix cannot hold; empty if all is kept.
 
-    Not told: that BMP holds no texts, EXIF or profile, and that WebP makes gray RGB.
+    It leaves out that BMP holds no texts, EXIF or profile, and that WebP makes gray RGB.
     """
     name, _ = _format(suffix)
     notes = []

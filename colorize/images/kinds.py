@@ -37,7 +37,7 @@ def kind(picture: Tensor) -> Kind:
 
     picture: (1, 3, H, W) in [-1, 1], alpha composed on white. "line": dark strokes and areas on
     paper, which may be yellow, shaded or noisy, and strokes of one colored pencil. "gray":
-    wide areas of tone or fine screentone, also toned such as sepia. "color": chroma beyond a tint. "blank":
+    wide gray areas or fine screentone, also tinted such as sepia. "color": chroma beyond a tint. "blank":
     nearly one color.
     """
     size = fit_size(picture.shape[-2:], SIDE, enlarge=False)

@@ -224,8 +224,8 @@ def screen(line: Tensor, color: Tensor, rng: Generator) -> Tensor:
     """Print screentone over line art where the color picture is dark, each row in its own way.
 
     line: (B, 1, H, W). color: (B, 3, H, W) in [-1, 1]. A third of the rows get dots, a third
-    parallel strokes, 2.5 to 6 pixels apart at any angle; a third flat gray, which is what a page
-    looks like once it is shrunk. Bright areas stay paper.
+    parallel strokes, 2.5 to 6 pixels apart at any angle; a third flat gray, as on a
+    page that was shrunk. Bright areas stay paper.
     """
     batch, _, height, width = line.shape
     kind, angle, pitch, bright, dark = torch.rand(5, batch, generator=rng)

@@ -10,7 +10,7 @@ import numpy as np
 
 from colorize.images.manga_pages.paper import PAPER, Gray, Mask, brightness, reduced
 
-SIDE = 1200  # pixels of a page's longer side while bubbles are looked for
+SIDE = 1200  # pixels of a page's longer side while bubbles are sought
 GAPS = 3  # pixels; openings of an outline up to this are taken for closed
 AREA = (0.0015, 0.15)  # share of the page that a bubble covers
 INKED = (0.02, 0.4)  # share of a bubble that letters cover

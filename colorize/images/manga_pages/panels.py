@@ -19,7 +19,7 @@ from colorize.images.manga_pages.paper import Gray, PageMasks, page_masks, share
 
 Points = np.ndarray  # float32 (4, 2): x, y, from the upper left corner with the clock
 
-SIDE = 900  # pixels of a page's longer side while its panels are looked for
+SIDE = 900  # pixels of a page's longer side while its panels are sought
 SMALLEST = 64  # pixels of a page's shorter side; below there is nothing to cut
 MOST = 24  # panels; more are rows of something else
 STROKE = 0.007  # of the longer side; what is black and narrower is a pen's line and no gutter
@@ -60,7 +60,7 @@ LINE = 3  # rows beside a gutter in which its frame's line lies
 FRAME = 0.5  # of a side's length that is ink, or at least no paper, where its panel begins
 BEFORE = 0.97  # of the area before it that is paper
 WHOLE, CROWDED = 0.8, 0.72  # the same for a frame that no figure hides: more may lie before it
-DEEP = 0.08  # of the page's longer side, how far inside a frame is looked for
+DEEP = 0.08  # of the page's longer side, how far inside a frame is sought
 SPOTTED = 0.02  # of a side's length that is not paper where a panel without a frame begins
 RIM = 4  # pixels inside of an outline in which its frame lies
 SLIVER = 0.05  # of the page's longer side that a panel measures
