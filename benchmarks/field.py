@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from colorize.evaluation import baselines, metrics
+from colorize.evaluation import metrics
+from colorize.evaluation.regions import enclosed
 from colorize.evaluation.samples import samples
 from colorize.hints import Hints
 from colorize.images import color, finish
@@ -32,7 +33,7 @@ def main(data: str, limit: int = 0) -> None:
             hints = Hints(line=one.drawing)
             field = space.decode(space.encode(one.truth, hints), hints)
             result = finish.onto(from_tensor(one.drawing), field, "line", False).tensor()
-            areas = baselines.enclosed(one.drawing)
+            areas = enclosed(one.drawing)
             small = np.bincount(areas.ravel()) < SMALL * areas.size
             inside = torch.from_numpy(small[areas] & (areas > 0))[None]
             apart = color.delta_e(color.rgb_to_lab(result), color.rgb_to_lab(one.truth))

@@ -1,30 +1,38 @@
-"""Score a colored picture against the true one: error, structure, color, ink.
-
-Knows nothing of models, data sets or tables; every function is a formula on tensors.
-"""
+"""Score a colored picture against the true one: error, structure, color, ink. One row of `METRICS` per score."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
 import torch
+from skimage.color import deltaE_ciede2000
 from torch import Tensor
 from torch.nn import functional as F
 
+from colorize.evaluation import perceptual
+from colorize.evaluation.regions import leak
+from colorize.evaluation.samples import Sample
 from colorize.images import color, palettes
 
 PSNR_CAP = 100.0  # dB; identical pictures would be infinitely good and spoil every mean
 WINDOW, SIGMA = 11, 1.5  # pixels; the Gaussian window of Wang 2004
 K1, K2 = 0.01, 0.03  # stabilizers of Wang 2004 for a data range of 1
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang 2003, finest scale first
-DARK = 0.25  # gray value on [0, 1] below which a pixel of the drawing counts as dark ink
+DARK_INK = 0.25  # gray value on [0, 1] below which a pixel of the drawing counts as dark ink
 INK_SLACK = 2 / 255  # how much lighter a rounded ink pixel may be, on [0, 1]
-WHITE = 0.97  # a pixel whose darkest channel is lighter than this is paper, on [0, 1]
-ALIKE = 14.0  # CIE76; colors nearer to each other count as the same
-FREE = 0.6  # share of paper of a pixel that does not count as ink
+NO_INK = 0.6  # gray value on [0, 1] above which a pixel of the drawing does not count as ink
+WHITE = 0.97  # a pixel whose darkest channel is lighter has no chroma to count, on [0, 1]
 PAPER = 0.92  # a pixel of the truth whose darkest channel is lighter is white paper, on [0, 1]
-MAIN = 6  # main colors of a picture, at most
-THERE = 0.003  # of the pixels, from which a color is there
+SAME_COLOR = 14.0  # CIE76; colors nearer to each other count as the same
+MAIN_COLORS = 6  # of a picture, at most
+PRESENT = 0.003  # of the pixels, from which a color is present
 INK_LIGHT, PAPER_LIGHT, GRAY = 20.0, 92.0, 6.0  # L* of ink and paper, and chroma of what has no hue
 BIN, REACH = 10.0, 110.0  # ab units; bin width and reach of the chroma histogram (sRGB: |ab| < 108)
+GRID = 16  # cells a side at which layouts are compared; finer is texture, not layout
+FAINT = 1.0  # ab units; a map that varies less (root mean square) has no layout, it is gray
+ROUNDING = 1e-6  # a copying score nearer to 0 is 0
 
 
 def psnr(result: Tensor, truth: Tensor) -> Tensor:
@@ -53,8 +61,7 @@ def ms_ssim(result: Tensor, truth: Tensor) -> Tensor:
     weights of those scales divided by their sum. Negative similarities count as 0.
     """
     a, b = _unit(result), _unit(truth)
-    side = min(a.shape[-2:])
-    count = sum(side >> scale >= WINDOW for scale in range(len(SCALE_WEIGHTS)))
+    count = sum(min(a.shape[-2:]) >> scale >= WINDOW for scale in range(len(SCALE_WEIGHTS)))
     weights = torch.tensor(SCALE_WEIGHTS[: max(count, 1)])
     weights = weights / weights.sum()
     product = torch.ones(len(a))
@@ -69,10 +76,10 @@ def ms_ssim(result: Tensor, truth: Tensor) -> Tensor:
 def delta_e(result: Tensor, truth: Tensor) -> Tensor:
     """Return the mean CIEDE2000 color difference; lower is better, about 1 is just visible.
 
-    result, truth: (B, 3, H, W) in [-1, 1]. Returns (B,).
+    result, truth: (B, 3, H, W) in [-1, 1]. Returns (B,). Sharma, Wu, Dalal 2005.
     """
-    first, second = color.rgb_to_lab(_plain(result)), color.rgb_to_lab(_plain(truth))
-    return color.delta_e(first, second).mean(dim=(1, 2, 3))
+    apart = deltaE_ciede2000(_lab(result).numpy(), _lab(truth).numpy(), channel_axis=1)
+    return torch.from_numpy(apart).mean(dim=(1, 2))
 
 
 def colorfulness_gap(result: Tensor, truth: Tensor) -> Tensor:
@@ -88,11 +95,10 @@ def ink_kept(result: Tensor, drawing: Tensor) -> Tensor:
     """Return the share of dark ink pixels that are still at least as dark; 1 is best.
 
     result: (B, 3, H, W), drawing: (B, 1, H, W), both in [-1, 1]. Returns (B,). A pixel is kept
-    if no channel became lighter than the ink by more than 2/255; ink may take a color only by
-    getting darker. A drawing without dark ink scores 1, since nothing could be lost.
+    if no channel became lighter than the ink by more than 2/255. A drawing without dark ink scores 1.
     """
     ink = _unit(drawing)
-    dark = (ink < DARK).flatten(1)
+    dark = (ink < DARK_INK).flatten(1)
     kept = (_unit(result).amax(dim=1, keepdim=True) <= ink + INK_SLACK + 1e-6).flatten(1)
     share = (dark & kept).sum(dim=1) / dark.sum(dim=1).clamp_min(1)
     return torch.where(dark.any(dim=1), share, 1.0)
@@ -109,25 +115,31 @@ def area_right(result: Tensor, truth: Tensor, drawing: Tensor | None = None) -> 
 
 
 def stain(result: Tensor, truth: Tensor, drawing: Tensor | None = None) -> float | None:
-    """Return the share of the truth's white paper that has taken color; lower is better. As `area_right` takes it."""
+    """Return the share of the truth's white paper that has taken color; lower is better. See `area_right`."""
     near, _, white = _areas(result, truth, drawing)
     return float((~near & white).sum() / white.sum()) if bool(white.any()) else None
+
+
+def _areas(result: Tensor, truth: Tensor, drawing: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where the result has the right color, and the truth's colored and white area without ink: (H, W) each."""
+    near = (_lab(result) - _lab(truth)).square().sum(1)[0].sqrt() < SAME_COLOR
+    free = torch.ones_like(near) if drawing is None else _unit(drawing)[0, 0] > NO_INK
+    white = _unit(truth)[0].amin(0) >= PAPER
+    return near, free & ~white, free & white
 
 
 def colors_used(result: Tensor, given: Tensor) -> float | None:
     """Return the share of a reference's or palette's main colors that the result has; higher is better.
 
-    result, given: (1, 3, H, W) in [-1, 1]. A color is there if 0.3 % of the pixels lie within CIE76 14 of it.
+    result, given: (1, 3, H, W) in [-1, 1]. A color is present if 0.3 % of the pixels lie within CIE76 14 of it.
     Paper and ink do not count. None where nothing else is given.
     """
-    found = palettes.dominant(_plain(given), MAIN)
-    lab = color.rgb_to_lab(found.T[None, :, :, None])[0, :, :, 0].T
+    lab = _main_colors(given, MAIN_COLORS)
     lab = lab[(lab[:, 0] > INK_LIGHT) & ~((lab[:, 0] > PAPER_LIGHT) & (lab[:, 1:].norm(dim=1) < GRAY))]
     if not len(lab):
         return None
-    pixels = color.rgb_to_lab(_plain(result))[0].flatten(1).T
-    near = torch.cdist(lab.float(), pixels.float()) < ALIKE
-    return float((near.float().mean(1) > THERE).float().mean())
+    near = torch.cdist(lab.float(), _lab(result)[0].flatten(1).T.float()) < SAME_COLOR
+    return float((near.float().mean(1) > PRESENT).float().mean())
 
 
 def hues(result: Tensor, truth: Tensor) -> float:
@@ -135,34 +147,21 @@ def hues(result: Tensor, truth: Tensor) -> float:
 
     result, truth: (1, 3, H, W) in [-1, 1]. Colors nearer to each other than CIE76 14 are one.
     """
-    made, true = (_different(palettes.dominant(_plain(one), 2 * MAIN)) for one in (result, truth))
-    return made / true
-
-
-def _different(rgb: Tensor) -> int:
-    """How many of these colors (N, 3) differ clearly."""
-    kept: list[Tensor] = []
-    for lab in color.rgb_to_lab(rgb.T[None, :, :, None])[0, :, :, 0].T:
-        if all(float((lab - one).norm()) > ALIKE for one in kept):
-            kept.append(lab)
-    return len(kept)
-
-
-def _areas(result: Tensor, truth: Tensor, drawing: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Where the result has the right color, and the truth's colored and white area without ink: (H, W) each."""
-    apart = color.rgb_to_lab(_plain(result)) - color.rgb_to_lab(_plain(truth))
-    near = apart.square().sum(1)[0].sqrt() < ALIKE
-    free = torch.ones_like(near) if drawing is None else _unit(drawing)[0, 0] > FREE
-    white = _unit(truth)[0].amin(0) >= PAPER
-    return near, free & ~white, free & white
+    counts = []
+    for picture in (result, truth):
+        kept: list[Tensor] = []
+        for lab in _main_colors(picture, 2 * MAIN_COLORS):
+            if all(float((lab - one).norm()) > SAME_COLOR for one in kept):
+                kept.append(lab)
+        counts.append(len(kept))
+    return counts[0] / counts[1]
 
 
 def palette_distance(a: Tensor, b: Tensor) -> Tensor:
     """Return how much the colors of two pictures differ, wherever they lie; 0 same, 1 disjoint.
 
     a, b: (B, 3, H, W) in [-1, 1], sizes may differ. Returns (B,): the Hellinger distance of their
-    chroma histograms, blurred by one and a half bins so that close colors count as close. Paper
-    does not count: two figures of different sizes on white may have the same palette.
+    chroma histograms, blurred by one and a half bins so that close colors count as close.
     """
     apart = chroma_histogram(a).sqrt() - chroma_histogram(b).sqrt()
     return (apart.square().sum(dim=(1, 2)) / 2).sqrt()
@@ -174,21 +173,48 @@ def chroma_histogram(picture: Tensor) -> Tensor:
     picture: (B, 3, H, W) in [-1, 1]. Every pixel is shared by its four nearest bins; white paper
     is left out unless there is nothing else.
     """
-    unit = _unit(picture)
-    figure = (unit.amin(dim=1) < WHITE).flatten(1).float()  # (B, H*W)
+    figure = (_unit(picture).amin(dim=1) < WHITE).flatten(1).float()  # (B, H*W)
     figure = torch.where(figure.any(dim=1, keepdim=True), figure, 1.0)
-    lab = color.rgb_to_lab(_plain(picture))
-    place = (lab[:, 1:].flatten(2).clamp(-REACH, REACH - 1e-3) + REACH) / BIN  # (B, 2, H*W)
+    place = (_lab(picture)[:, 1:].flatten(2).clamp(-REACH, REACH - 1e-3) + REACH) / BIN  # (B, 2, H*W)
     side = int(2 * REACH / BIN) + 1
     low = place.floor()
     share = place - low
-    counts = torch.zeros(len(unit), side * side)
+    counts = torch.zeros(len(figure), side * side)
     for da, db in ((0, 0), (0, 1), (1, 0), (1, 1)):
         index = ((low[:, 0] + da) * side + low[:, 1] + db).long()
         weight = (share[:, 0] - 1 + da).abs() * (share[:, 1] - 1 + db).abs()
         counts.scatter_add_(1, index, weight * figure)
     blurred = _blur(F.pad(counts.view(-1, 1, side, side), (4, 4, 4, 4)), 9, 1.5)[:, 0]
     return blurred / blurred.sum(dim=(1, 2), keepdim=True)
+
+
+def copying(result: Tensor, truth: Tensor, reference: Tensor) -> Tensor:
+    """Return how far colors lie where the reference has them, not where the lines want them.
+
+    result, truth: (B, 3, H, W), reference: (B, 3, h, w), all in [-1, 1]. Returns (B,) in [-1, 1];
+    lower is better, below 0 is chance. Let o, t, r be the pictures averaged over 16 x 16 cells,
+    means removed: ab of o and r, Lab of t. r' is r less its least-squares fit by t, so a layout
+    that truth and reference share, such as a figure on paper, is gone. The score is
+    <o, r'> / (|o| |r|): a semipartial correlation times |r'| / |r|. The truth and gray score 0; the
+    reference itself scores 1 - R^2 of that fit.
+    """
+    o, t, r = (_layout(picture) for picture in (result, truth, reference))  # (B, N, 3)
+    o, r = o[..., 1:], r[..., 1:]
+    basis, sizes, _ = torch.linalg.svd(t, full_matrices=False)
+    basis = basis * (sizes > 1e-3 * FAINT * GRID)[:, None]  # rounding is no layout
+    rest = r - basis @ (basis.mT @ r)
+    floor = FAINT * GRID  # the norm of a map with a root mean square of FAINT
+    size_o, size_r = (part.flatten(1).norm(dim=1).clamp_min(floor) for part in (o, r))
+    together: Tensor = (o * rest).sum(dim=(1, 2))
+    score = together.div(size_o * size_r).float()
+    return torch.where(score.abs() < ROUNDING, 0.0, score)
+
+
+def _layout(picture: Tensor) -> Tensor:
+    """Return the Lab of 16 x 16 cells, their mean removed, in float64: (B, 256, 3)."""
+    small = F.adaptive_avg_pool2d(picture.detach().cpu().double().clamp(-1, 1), (GRID, GRID))
+    maps = color.rgb_to_lab(small).flatten(2).mT
+    return maps - maps.mean(dim=1, keepdim=True)
 
 
 def _plain(picture: Tensor) -> Tensor:
@@ -199,6 +225,16 @@ def _plain(picture: Tensor) -> Tensor:
 def _unit(picture: Tensor) -> Tensor:
     """Map [-1, 1] to [0, 1], clipped."""
     return (_plain(picture) + 1) / 2
+
+
+def _lab(picture: Tensor) -> Tensor:
+    return color.rgb_to_lab(_plain(picture))
+
+
+def _main_colors(picture: Tensor, count: int) -> Tensor:
+    """Return the Lab of the most frequent colors of a picture (1, 3, H, W), at most so many: (N, 3)."""
+    rgb = palettes.dominant(_plain(picture), count)
+    return color.rgb_to_lab(rgb.T[None, :, :, None])[0, :, :, 0].T
 
 
 def _similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -221,3 +257,130 @@ def _blur(picture: Tensor, size: int, sigma: float) -> Tensor:
     taps = (taps / taps.sum()).expand(picture.shape[1], 1, size)
     picture = F.conv2d(picture, taps[..., None], groups=picture.shape[1])
     return F.conv2d(picture, taps[:, :, None], groups=picture.shape[1])
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of the tables.
+
+    higher: whether more is better. digits: after the point. help: what it measures, for the reader of
+    a report. score: of a result (1, 3, S, S) and its sample, None where it does not apply; no function
+    for FID, which compares whole folders. terminal: shown there, too; JSON, Markdown and HTML show
+    all. perceptual: scored only on demand, by a pretrained network.
+    """
+
+    title: str
+    unit: str
+    higher: bool
+    digits: int
+    help: str
+    score: Callable[[Tensor, Sample], float | None] | None
+    terminal: bool = True
+    perceptual: bool = False
+
+    @property
+    def heading(self) -> str:
+        """The name, and an arrow to where better is."""
+        return f"{self.title} {'↑' if self.higher else '↓'}"
+
+    def shown(self, value: float) -> str:
+        """Return a value as tables print it."""
+        return f"{value:.{self.digits}f}"
+
+
+lpips = cache(perceptual.lpips)  # loads AlexNet once
+
+
+def _line(sample: Sample) -> Tensor | None:
+    return sample.drawing if sample.kind == "line" else None
+
+
+def _leak(result: Tensor, sample: Sample) -> float | None:
+    return leak(result, sample.truth, sample.drawing) if sample.kind == "line" else None
+
+
+def _ink(result: Tensor, sample: Sample) -> float | None:
+    return ink_kept(result, sample.drawing).item() if sample.kind == "line" else None
+
+
+def _used(result: Tensor, sample: Sample) -> float | None:
+    return None if sample.reference is None else colors_used(result, sample.reference)
+
+
+def _copying(result: Tensor, sample: Sample) -> float | None:
+    """Only a reference of another layout can be copied; the warped truth has the right one."""
+    if sample.reference is None or sample.mode not in ("cross", "shuffled"):
+        return None
+    return copying(result, sample.truth, sample.reference).item()
+
+
+METRICS: dict[str, Metric] = {
+    "psnr": Metric(
+        "PSNR", "dB", True, 2, "nearness to the truth, pixel by pixel", lambda r, s: float(psnr(r, s.truth))
+    ),
+    "ssim": Metric(
+        "SSIM", "", True, 3, "likeness of structure, at most 1", lambda r, s: float(ssim(r, s.truth)), terminal=False
+    ),
+    "ms_ssim": Metric(
+        "MS-SSIM", "", True, 3, "the same at several scales", lambda r, s: float(ms_ssim(r, s.truth)), terminal=False
+    ),
+    "delta_e": Metric(
+        "ΔE",
+        "CIEDE2000",
+        False,
+        2,
+        "visible difference of colors; 1 is just visible",
+        lambda r, s: float(delta_e(r, s.truth)),
+    ),
+    "colorfulness_gap": Metric(
+        "Vivid",
+        "0 to 255",
+        False,
+        1,
+        "how far colorfulness is off, dull or gaudy",
+        lambda r, s: float(colorfulness_gap(r, s.truth)),
+        terminal=False,
+    ),
+    "palette": Metric(
+        "Palette",
+        "",
+        False,
+        3,
+        "how far the palette is off, wherever its colors lie",
+        lambda r, s: float(palette_distance(r, s.truth)),
+        terminal=False,
+    ),
+    "area_right": Metric(
+        "Right",
+        "share",
+        True,
+        3,
+        "colored area whose color is right, within CIE76 14",
+        lambda r, s: area_right(r, s.truth, _line(s)),
+    ),
+    "stain": Metric(
+        "Stain", "share", False, 3, "white paper that took color", lambda r, s: stain(r, s.truth, _line(s))
+    ),
+    "colors_used": Metric("Used", "share", True, 2, "given main colors that the picture has", _used),
+    "hues": Metric(
+        "Hues",
+        "ratio",
+        True,
+        2,
+        "number of main colors to that of the truth; 1 is ideal",
+        lambda r, s: hues(r, s.truth),
+    ),
+    "ink_kept": Metric("Ink", "share", True, 3, "dark ink that stayed as dark", _ink),
+    "leak": Metric("Leak", "share", False, 3, "paper next to lines that took color from across the line", _leak),
+    "copying": Metric("Copy", "", False, 3, "how far colors lie where the reference has them; 0 is ideal", _copying),
+    "lpips": Metric(
+        "LPIPS",
+        "",
+        False,
+        3,
+        "visible difference as a network sees it",
+        lambda r, s: float(lpips()(r, s.truth)),
+        perceptual=True,
+    ),
+    "fid": Metric("FID", "", False, 2, "distance of all results from all true pictures", None, perceptual=True),
+}

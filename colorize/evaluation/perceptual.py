@@ -1,7 +1,4 @@
-"""Score pictures by pretrained networks: LPIPS per picture, FID per folder.
-
-Knows nothing of data sets or tables; the networks come with the extra `metrics`.
-"""
+"""Score pictures by pretrained networks, which come with the extra `metrics`: LPIPS per picture, FID per folder."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ class _Network(Protocol):
 
 
 def lpips() -> Callable[[Tensor, Tensor], Tensor]:
-    """Return a function from result and truth, (B, 3, H, W) in [-1, 1], to LPIPS (B,); low is good.
+    """Return a function from result and truth, (B, 3, H, W) in [-1, 1], to LPIPS (B,); lower is better.
 
     Zhang 2018 with AlexNet. Pictures have at least 64 x 64 pixels. Raises ColorizeError if the
     extra `metrics` is not installed or the weights of AlexNet can be had neither here nor online.
@@ -47,41 +44,35 @@ def lpips() -> Callable[[Tensor, Tensor], Tensor]:
     return score
 
 
-class Frechet:
-    """Gathers pictures, and tells how far results are from true pictures as a crowd: FID, low is good.
+class FrechetDistance:
+    """Gathers results and true pictures, and compares both as distributions: FID, lower is better.
 
     Heusel 2017 with InceptionV3. Below about 2,000 pictures FID is biased upwards: compare only
-    values of equal numbers of pictures.
+    values of equal numbers of pictures. Raises ColorizeError as `lpips` does, for the weights of InceptionV3.
     """
 
-    def __init__(self, network: _Network) -> None:
-        self._network = network
-        self.pictures = 0
+    def __init__(self) -> None:
+        with _explained("FID", '"colorize[metrics]" torch-fidelity'):
+            from torchmetrics.image.fid import FrechetInceptionDistance
+
+            self._network: _Network = FrechetInceptionDistance(feature=2048)
+        self._pictures = 0
 
     def add(self, result: Tensor, truth: Tensor) -> None:
         """Take in results and their true pictures, (B, 3, H, W) each in [-1, 1]."""
         for pictures, real in ((result, False), (truth, True)):
             levels = ((_plain(pictures) + 1) * 127.5).round().to(torch.uint8)
             self._network.update(levels, real=real)
-        self.pictures += len(result)
+        self._pictures += len(result)
 
     def value(self) -> float:
         """Return the FID of all that was added. Raises ColorizeError below two pictures."""
-        if self.pictures < FEWEST:
+        if self._pictures < FEWEST:
             raise ColorizeError(
-                f"FID compares crowds of pictures, and {self.pictures} is too few",
-                "score at least two pictures; some hundred are needed for a steady value",
+                f"FID compares distributions of pictures, and {self._pictures} is too few",
+                "score at least two pictures; a steady value needs some hundreds",
             )
         return self._network.compute().item()
-
-
-def fid() -> Frechet:
-    """Return an empty FID. Raises ColorizeError as `lpips` does, for the weights of InceptionV3."""
-    with _explained("FID", '"colorize[metrics]" torch-fidelity'):
-        from torchmetrics.image.fid import FrechetInceptionDistance
-
-        network: _Network = FrechetInceptionDistance(feature=2048)
-    return Frechet(network)
 
 
 @contextmanager
