@@ -205,7 +205,7 @@ def _samples(
 
     Raises ColorizeError if a mode that was asked for is impossible, or the folder.
     """
-    from colorize.evaluation.samples import HINT_SHARE, MODES, Dataset, lacking
+    from colorize.evaluation.samples import HINT_SHARE, MODES, Dataset
 
     dataset = Dataset(data)
     found: list[Samples] = []
@@ -221,8 +221,7 @@ def _samples(
                 notes.append(f"note: without the mode {mode}: {error.message}")
             continue
         if some[0].left_out:
-            pictures = messages.counted(some[0].left_out, "picture")
-            messages.say(f"note: {mode}: left out {pictures} {lacking(mode, protocol['alike']).left_out}")
+            messages.say(f"note: {mode}: {some[0].left_out}")
         found += some
     for note in notes:
         messages.say(note)
@@ -309,7 +308,7 @@ class _Scorer:
 
         ways, failed, thumbnails = self._ways(run), [], {}
         rows: dict[str, list[Row]] = {name: [] for name in ways}
-        distances = self._distances(run, ways)
+        distances = self._distances(ways)
         for at, sample in enumerate(run):
             interrupts.check()
             try:
@@ -330,18 +329,19 @@ class _Scorer:
         messages.listed(f"{run.protocol}: left out", "picture", failed)
         if len(failed) == len(run):
             raise ColorizeError("no picture could be colored", failed[0] if failed else "")
-        extra = {name: {"fid": distance.value()} for name, distance in distances.items()}
+        values = {name: distance.value() for name, distance in distances.items()}
+        extra = {name: {"fid": value} for name, value in values.items() if value is not None}
         entries = tuple(Entry(name, run.protocol, tuple(rows[name]), extra.get(name, {})) for name in ways)
         return Table(entries, sheets.examples(run, entries, thumbnails) if pictured else ())
 
-    def _distances(self, run: Samples, ways: Mapping[str, object]) -> dict[str, FrechetDistance]:
+    def _distances(self, ways: Mapping[str, object]) -> dict[str, FrechetDistance]:
         """Return an empty FID for each model, if it is wanted and can be had."""
-        from colorize.evaluation import perceptual
+        from colorize.evaluation.perceptual import FrechetDistance
 
-        if not self.fid or len(run) < perceptual.FEWEST:
+        if not self.fid:
             return {}
         try:
-            return {name: perceptual.FrechetDistance() for name in ways}
+            return {name: FrechetDistance() for name in ways}
         except ColorizeError as error:  # it needs one package more than LPIPS
             messages.say(f"note: without FID: {error}")
             self.fid = False

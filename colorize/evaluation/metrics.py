@@ -1,4 +1,7 @@
-"""Score a colored picture against the true one: error, structure, color, ink. One row of `METRICS` per score."""
+"""Score colored pictures against the true ones: one formula and one row of `METRICS` per score.
+
+Formulas take pictures (B, 3, H, W) in [-1, 1] and return (B,), unless they say otherwise.
+"""
 
 from __future__ import annotations
 
@@ -36,29 +39,24 @@ ROUNDING = 1e-6  # a copying score nearer to 0 is 0
 
 
 def psnr(result: Tensor, truth: Tensor) -> Tensor:
-    """Return the peak signal-to-noise ratio in dB, at most 100 dB; higher is better.
-
-    result, truth: (B, 3, H, W) in [-1, 1], scored on [0, 1] where the peak is 1. Returns (B,).
-    """
+    """Return the peak signal-to-noise ratio in dB, at most 100 dB, scored on [0, 1] where the peak is 1."""
     error = (_unit(result) - _unit(truth)).square().mean(dim=(1, 2, 3))
     return (-10 * error.clamp_min(1e-30).log10()).clamp_max(PSNR_CAP)
 
 
 def ssim(result: Tensor, truth: Tensor) -> Tensor:
-    """Return the structural similarity, the mean over RGB and all whole windows; higher is better.
+    """Return the structural similarity, 1 for equal pictures: the mean over RGB and all whole windows. Wang 2004.
 
-    result, truth: (B, C, H, W) in [-1, 1], at least 11 x 11. Returns (B,), 1 for equal pictures.
-    Wang 2004 with an 11-pixel Gaussian window of sigma 1.5; windows over the edge do not count.
+    Raises ValueError for pictures of fewer than 11 pixels on a side.
     """
     return _similarity(_unit(result), _unit(truth))[0]
 
 
 def ms_ssim(result: Tensor, truth: Tensor) -> Tensor:
-    """Return the multi-scale structural similarity in [0, 1]; higher is better. Wang 2003.
+    """Return the multi-scale structural similarity in [0, 1]. Wang 2003.
 
-    result, truth: (B, C, H, W) in [-1, 1], at least 11 x 11. Returns (B,). Five scales need 176
-    pixels on the shorter side; smaller pictures use as many as keep 11 pixels, with the published
-    weights of those scales divided by their sum. Negative similarities count as 0.
+    Five scales need 176 pixels on the shorter side; smaller pictures use as many as keep 11 pixels,
+    with the published weights of those scales divided by their sum. Negative similarities count as 0.
     """
     a, b = _unit(result), _unit(truth)
     count = sum(min(a.shape[-2:]) >> scale >= WINDOW for scale in range(len(SCALE_WEIGHTS)))
@@ -74,28 +72,20 @@ def ms_ssim(result: Tensor, truth: Tensor) -> Tensor:
 
 
 def delta_e(result: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean CIEDE2000 color difference; lower is better, about 1 is just visible.
-
-    result, truth: (B, 3, H, W) in [-1, 1]. Returns (B,). Sharma, Wu, Dalal 2005.
-    """
+    """Return the mean CIEDE2000 color difference; about 1 is just visible. Sharma, Wu, Dalal 2005."""
     apart = deltaE_ciede2000(_lab(result).numpy(), _lab(truth).numpy(), channel_axis=1)
     return torch.from_numpy(apart).mean(dim=(1, 2))
 
 
 def colorfulness_gap(result: Tensor, truth: Tensor) -> Tensor:
-    """Return how far the colorfulness is off, dull or gaudy; lower is better.
-
-    result, truth: (B, 3, H, W) in [-1, 1]. Returns (B,), the absolute difference of the
-    Hasler-Suesstrunk 2003 measure on its 0..255 scale.
-    """
+    """Return the absolute difference of colorfulness on its 0..255 scale. Hasler and Suesstrunk 2003."""
     return (color.colorfulness(_plain(result)) - color.colorfulness(_plain(truth))).abs()
 
 
 def ink_kept(result: Tensor, drawing: Tensor) -> Tensor:
-    """Return the share of dark ink pixels that are still at least as dark; 1 is best.
+    """Return the share of dark ink pixels of a drawing (B, 1, H, W) that are still at least as dark.
 
-    result: (B, 3, H, W), drawing: (B, 1, H, W), both in [-1, 1]. Returns (B,). A pixel is kept
-    if no channel became lighter than the ink by more than 2/255. A drawing without dark ink scores 1.
+    A pixel is kept if no channel became lighter than the ink by more than 2/255. A drawing without dark ink scores 1.
     """
     ink = _unit(drawing)
     dark = (ink < DARK_INK).flatten(1)
@@ -105,17 +95,16 @@ def ink_kept(result: Tensor, drawing: Tensor) -> Tensor:
 
 
 def area_right(result: Tensor, truth: Tensor, drawing: Tensor | None = None) -> float | None:
-    """Return the share of the truth's colored area whose color is right, within CIE76 14; higher is better.
+    """Return the share of the truth's colored area whose color is right, within CIE76 14; None if all is paper.
 
-    result, truth: (1, 3, H, W), drawing: (1, 1, H, W), the line art whose ink does not count; all in [-1, 1].
-    None for a truth that is all paper.
+    Of single pictures; ink of the line art `drawing`, (1, 1, H, W), does not count.
     """
     near, colored, _ = _areas(result, truth, drawing)
     return float((near & colored).sum() / colored.sum()) if bool(colored.any()) else None
 
 
 def stain(result: Tensor, truth: Tensor, drawing: Tensor | None = None) -> float | None:
-    """Return the share of the truth's white paper that has taken color; lower is better. See `area_right`."""
+    """Return the share of the truth's white paper that has taken color; None if there is none. See `area_right`."""
     near, _, white = _areas(result, truth, drawing)
     return float((~near & white).sum() / white.sum()) if bool(white.any()) else None
 
@@ -129,10 +118,9 @@ def _areas(result: Tensor, truth: Tensor, drawing: Tensor | None) -> tuple[Tenso
 
 
 def colors_used(result: Tensor, given: Tensor) -> float | None:
-    """Return the share of a reference's or palette's main colors that the result has; higher is better.
+    """Return the share of a reference's or palette's main colors that the result has, of single pictures.
 
-    result, given: (1, 3, H, W) in [-1, 1]. A color is present if 0.3 % of the pixels lie within CIE76 14 of it.
-    Paper and ink do not count. None where nothing else is given.
+    A color is present if 0.3 % of the pixels lie within CIE76 14 of it. None if there are only paper and ink.
     """
     lab = _main_colors(given, MAIN_COLORS)
     lab = lab[(lab[:, 0] > INK_LIGHT) & ~((lab[:, 0] > PAPER_LIGHT) & (lab[:, 1:].norm(dim=1) < GRAY))]
@@ -143,10 +131,7 @@ def colors_used(result: Tensor, given: Tensor) -> float | None:
 
 
 def hues(result: Tensor, truth: Tensor) -> float:
-    """Return the number of main colors of the result over that of the truth; 1 is ideal, less is one hue over all.
-
-    result, truth: (1, 3, H, W) in [-1, 1]. Colors nearer to each other than CIE76 14 are one.
-    """
+    """Return the number of main colors of the result over that of the truth, at least CIE76 14 apart; 1 is ideal."""
     counts = []
     for picture in (result, truth):
         kept: list[Tensor] = []
@@ -158,20 +143,18 @@ def hues(result: Tensor, truth: Tensor) -> float:
 
 
 def palette_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Return how much the colors of two pictures differ, wherever they lie; 0 same, 1 disjoint.
+    """Return how much the colors of pictures of any sizes differ, wherever they lie; 0 same, 1 disjoint.
 
-    a, b: (B, 3, H, W) in [-1, 1], sizes may differ. Returns (B,): the Hellinger distance of their
-    chroma histograms, blurred by one and a half bins so that close colors count as close.
+    The Hellinger distance of their chroma histograms, blurred so that close colors count as close.
     """
-    apart = chroma_histogram(a).sqrt() - chroma_histogram(b).sqrt()
+    apart = _chroma_histogram(a).sqrt() - _chroma_histogram(b).sqrt()
     return (apart.square().sum(dim=(1, 2)) / 2).sqrt()
 
 
-def chroma_histogram(picture: Tensor) -> Tensor:
+def _chroma_histogram(picture: Tensor) -> Tensor:
     """Return the blurred histogram of Lab chroma, (B, 23, 23), bins of 10 ab units, summing to 1.
 
-    picture: (B, 3, H, W) in [-1, 1]. Every pixel is shared by its four nearest bins; white paper
-    is left out unless there is nothing else.
+    Every pixel is shared by its four nearest bins; white paper is left out unless there is nothing else.
     """
     figure = (_unit(picture).amin(dim=1) < WHITE).flatten(1).float()  # (B, H*W)
     figure = torch.where(figure.any(dim=1, keepdim=True), figure, 1.0)
@@ -191,8 +174,7 @@ def chroma_histogram(picture: Tensor) -> Tensor:
 def copying(result: Tensor, truth: Tensor, reference: Tensor) -> Tensor:
     """Return how far colors lie where the reference has them, not where the lines want them.
 
-    result, truth: (B, 3, H, W), reference: (B, 3, h, w), all in [-1, 1]. Returns (B,) in [-1, 1];
-    lower is better, below 0 is chance. Let o, t, r be the pictures averaged over 16 x 16 cells,
+    Returns (B,) in [-1, 1]; below 0 is chance. Let o, t, r be the pictures averaged over 16 x 16 cells,
     means removed: ab of o and r, Lab of t. r' is r less its least-squares fit by t, so a layout
     that truth and reference share, such as a figure on paper, is gone. The score is
     <o, r'> / (|o| |r|): a semipartial correlation times |r'| / |r|. The truth and gray score 0; the
@@ -259,6 +241,9 @@ def _blur(picture: Tensor, size: int, sigma: float) -> Tensor:
     return F.conv2d(picture, taps[:, :, None], groups=picture.shape[1])
 
 
+Score = Callable[[Tensor, Sample], float | None]
+
+
 @dataclass(frozen=True)
 class Metric:
     """One column of the tables.
@@ -270,11 +255,11 @@ class Metric:
     """
 
     title: str
-    unit: str
     higher: bool
     digits: int
     help: str
-    score: Callable[[Tensor, Sample], float | None] | None
+    score: Score | None
+    unit: str = ""
     terminal: bool = True
     perceptual: bool = False
 
@@ -291,16 +276,18 @@ class Metric:
 lpips = cache(perceptual.lpips)  # loads AlexNet once
 
 
-def _line(sample: Sample) -> Tensor | None:
-    return sample.drawing if sample.kind == "line" else None
+def _pair(formula: Callable[[Tensor, Tensor], Tensor | float]) -> Score:
+    """Score by a formula of result and truth."""
+    return lambda result, sample: float(formula(result, sample.truth))
 
 
-def _leak(result: Tensor, sample: Sample) -> float | None:
-    return leak(result, sample.truth, sample.drawing) if sample.kind == "line" else None
+def _lines(formula: Callable[[Tensor, Tensor, Tensor | None], float | None]) -> Score:
+    """Score by a formula of result, truth and line art, which is None for gray pictures."""
+    return lambda result, one: formula(result, one.truth, one.drawing if one.kind == "line" else None)
 
 
 def _ink(result: Tensor, sample: Sample) -> float | None:
-    return ink_kept(result, sample.drawing).item() if sample.kind == "line" else None
+    return float(ink_kept(result, sample.drawing)) if sample.kind == "line" else None
 
 
 def _used(result: Tensor, sample: Sample) -> float | None:
@@ -308,79 +295,34 @@ def _used(result: Tensor, sample: Sample) -> float | None:
 
 
 def _copying(result: Tensor, sample: Sample) -> float | None:
-    """Only a reference of another layout can be copied; the warped truth has the right one."""
+    """Score only where the reference has another layout; the warped truth has the right one."""
     if sample.reference is None or sample.mode not in ("cross", "shuffled"):
         return None
-    return copying(result, sample.truth, sample.reference).item()
+    return float(copying(result, sample.truth, sample.reference))
 
 
 METRICS: dict[str, Metric] = {
-    "psnr": Metric(
-        "PSNR", "dB", True, 2, "nearness to the truth, pixel by pixel", lambda r, s: float(psnr(r, s.truth))
-    ),
-    "ssim": Metric(
-        "SSIM", "", True, 3, "likeness of structure, at most 1", lambda r, s: float(ssim(r, s.truth)), terminal=False
-    ),
-    "ms_ssim": Metric(
-        "MS-SSIM", "", True, 3, "the same at several scales", lambda r, s: float(ms_ssim(r, s.truth)), terminal=False
-    ),
-    "delta_e": Metric(
-        "ΔE",
-        "CIEDE2000",
-        False,
-        2,
-        "visible difference of colors; 1 is just visible",
-        lambda r, s: float(delta_e(r, s.truth)),
-    ),
+    "psnr": Metric("PSNR", True, 2, "nearness to the truth, pixel by pixel", _pair(psnr), "dB"),
+    "ssim": Metric("SSIM", True, 3, "likeness of structure, at most 1", _pair(ssim), terminal=False),
+    "ms_ssim": Metric("MS-SSIM", True, 3, "the same at several scales", _pair(ms_ssim), terminal=False),
+    "delta_e": Metric("ΔE", False, 2, "visible difference of colors, 1 is just visible", _pair(delta_e), "CIEDE2000"),
     "colorfulness_gap": Metric(
-        "Vivid",
-        "0 to 255",
-        False,
-        1,
-        "how far colorfulness is off, dull or gaudy",
-        lambda r, s: float(colorfulness_gap(r, s.truth)),
-        terminal=False,
+        "Vivid", False, 1, "how far colorfulness is off, dull or gaudy", _pair(colorfulness_gap), terminal=False
     ),
     "palette": Metric(
-        "Palette",
-        "",
-        False,
-        3,
-        "how far the palette is off, wherever its colors lie",
-        lambda r, s: float(palette_distance(r, s.truth)),
-        terminal=False,
+        "Palette", False, 3, "how far the palette is off, wherever it lies", _pair(palette_distance), terminal=False
     ),
     "area_right": Metric(
-        "Right",
-        "share",
-        True,
-        3,
-        "colored area whose color is right, within CIE76 14",
-        lambda r, s: area_right(r, s.truth, _line(s)),
+        "Right", True, 3, "share of the colored area that is right, within CIE76 14", _lines(area_right)
     ),
-    "stain": Metric(
-        "Stain", "share", False, 3, "white paper that took color", lambda r, s: stain(r, s.truth, _line(s))
-    ),
-    "colors_used": Metric("Used", "share", True, 2, "given main colors that the picture has", _used),
-    "hues": Metric(
-        "Hues",
-        "ratio",
-        True,
-        2,
-        "number of main colors to that of the truth; 1 is ideal",
-        lambda r, s: hues(r, s.truth),
-    ),
-    "ink_kept": Metric("Ink", "share", True, 3, "dark ink that stayed as dark", _ink),
-    "leak": Metric("Leak", "share", False, 3, "paper next to lines that took color from across the line", _leak),
-    "copying": Metric("Copy", "", False, 3, "how far colors lie where the reference has them; 0 is ideal", _copying),
+    "stain": Metric("Stain", False, 3, "share of the white paper that took color", _lines(stain)),
+    "colors_used": Metric("Used", True, 2, "share of the given main colors that the picture has", _used),
+    "hues": Metric("Hues", True, 2, "number of main colors over the truth's; 1 is ideal", _pair(hues)),
+    "ink_kept": Metric("Ink", True, 3, "share of the dark ink that stayed as dark", _ink),
+    "leak": Metric("Leak", False, 3, "share of paper next to lines that took color from across the line", _lines(leak)),
+    "copying": Metric("Copy", False, 3, "how far colors lie where the reference has them; 0 is ideal", _copying),
     "lpips": Metric(
-        "LPIPS",
-        "",
-        False,
-        3,
-        "visible difference as a network sees it",
-        lambda r, s: float(lpips()(r, s.truth)),
-        perceptual=True,
+        "LPIPS", False, 3, "visible difference as a network sees it", lambda r, s: lpips()(r, s.truth), perceptual=True
     ),
-    "fid": Metric("FID", "", False, 2, "distance of all results from all true pictures", None, perceptual=True),
+    "fid": Metric("FID", False, 2, "distance of all results from all true pictures", None, perceptual=True),
 }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch.nn.functional as F
@@ -18,6 +17,7 @@ from colorize.errors import ColorizeError, nearest
 from colorize.images import augment, color, dataset_folder, files, hint_files, lines, palettes, simulated_hints
 
 Kind = Literal["line", "gray"]
+Item = TypeVar("Item")
 CACHE = 2**28  # bytes of fitted pictures that are kept; about 250 with their drawings at 256 px
 SAME_FRAME = 0.02  # by how much the aspect ratio of a line drawing may miss its picture's
 COARSE = 128  # pixels a side at which colors of pictures are compared
@@ -28,13 +28,12 @@ HINT_SHARE = 0.005  # share of the pixels that hints cover
 
 
 class Mode(NamedTuple):
-    """What a mode gives with the drawing, by which input of the model, and why pictures may lack it."""
+    """What a mode gives with the drawing, as which hint of a recipe, and what a picture may lack for it."""
 
     help: str
-    needs: str = ""  # hint of the recipe
-    left_out: str = ""  # which pictures the mode leaves out
-    nobody: str = ""  # why no picture of a folder can have it
-    hint: str = ""  # how to go on then
+    needs: str = ""
+    lacks: str = ""
+    advice: str = ""  # if every picture lacks it
 
 
 MODES: dict[str, Mode] = {
@@ -43,15 +42,13 @@ MODES: dict[str, Mode] = {
     "cross": Mode(
         "another picture of the same group as reference",
         "reference",
-        "that nothing else shares a group with",
-        "no picture of `{}` has another picture of its group to serve as reference",
+        "another picture of the same group as reference",
         "add the column `group` or `reference_file_names`, or use the mode same, hints or none",
     ),
     "shuffled": Mode(
         "a picture that has nothing to do with it as reference",
         "reference",
-        "that have none of another set and group",
-        "no picture of `{}` has a picture of another set and group to be misled by",
+        "a picture of another set and group as reference",
         "add the columns `set` and `group`, or use another mode",
     ),
     "palette": Mode("the palette of the true picture as reference", "reference"),
@@ -59,19 +56,11 @@ MODES: dict[str, Mode] = {
     "stored": Mode(
         "the color hints that the folder stores",
         "hints",
-        "that have no hints of their own",
-        "no picture of `{}` has hints of its own",
+        "hints of its own",
         "add the column `hint_file_name`, or use the mode hints",
     ),
     "none": Mode("nothing but the drawing"),
 }
-ALIKE = Mode(  # the mode cross where references must share colors
-    MODES["cross"].help,
-    "reference",
-    "that nothing of their group shares so many colors with",
-    "no picture of `{}` has one of its group that shares so many colors",
-    "ask for less with --alike",
-)
 
 
 @dataclass(frozen=True)
@@ -155,10 +144,7 @@ class Dataset:
         return self._cached(("line", task.row.file, size), lambda: self._line(task, size))
 
     def hints(self, task: Task, size: int) -> Tensor:
-        """Return the hints that a row stores, (1, 4, size, size); it must have some.
-
-        Raises ColorizeError if they are no picture that is transparent except for the hints.
-        """
+        """Return the hints that a row stores, (1, 4, size, size); raises ColorizeError if they are not transparent."""
         assert task.row.hint is not None, task
         picture = files.read(task.row.hint)
         if picture.alpha is None:
@@ -244,12 +230,12 @@ def _placed(picture: Tensor, size: int) -> tuple[tuple[int, int], int, int]:
 class Samples:
     """The samples of one protocol; every pass over them gives the same tensors again.
 
-    left_out: number of rows that lack what the mode needs, see `Mode.left_out`.
+    left_out: how many rows lack what the mode needs, as a sentence; empty for none.
     """
 
     protocol: Protocol
     tasks: list[Task]
-    left_out: int
+    left_out: str
     dataset: Dataset = field(repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -290,15 +276,13 @@ def samples(
     share: float = HINT_SHARE,
     alike: float = 0.0,
 ) -> Samples:
-    """Return the samples of `root/validation`, or of `root` itself if it has no splits.
+    """Return the samples of a folder, or of its `Dataset`, which several modes may share.
 
-    source: a folder, or its `Dataset`, which several modes may share. size: pictures are fitted into
-    size x size pixels and padded white. kind: line art or the gray picture, see `Dataset.drawing`.
-    limit: use only so many pictures, spread evenly over the folder; 0 uses all. share: of the pixels
-    that hints cover, 0 to 1; the dots of a smaller share are among those of a larger one. In mode
-    `cross` the reference is the first of the row's `reference_file_names`, or a picture of the same
-    set and group, in `shuffled` one of another set and group. alike: in mode `cross`, only a picture
-    that has this share of the row's colors will do, see `palettes.shared`.
+    size: pictures are fitted into size x size pixels and padded white. limit: use only so many
+    pictures, spread evenly over the folder; 0 uses all. share: of the pixels that hints cover, 0 to 1;
+    the dots of a smaller share are among those of a larger one. In mode `cross` the reference is the
+    first of the row's `reference_file_names`, or a picture of the same set and group; alike: share of
+    the row's colors that it must have, see `palettes.shared`.
 
     Raises ColorizeError for an unknown mode, a share out of range, a broken row or a folder that
     leaves nothing to score.
@@ -309,28 +293,19 @@ def samples(
         raise ColorizeError(f"hints cannot cover {share * 100:g} % of the pixels", "take 0.05 to 100 %", code=2)
     data = source if isinstance(source, Dataset) else Dataset(source)
     alike = alike if mode == "cross" else 0.0
-    tasks = data.tasks
-    if mode == "stored":
-        tasks = [task for task in tasks if task.row.hint]
-    elif mode == "shuffled":
-        tasks = _with_strangers(tasks, seed)
-    elif mode == "cross":
-        tasks = _with_group_mates(tasks, seed, alike, data)
+    tasks = _equipped(data, mode, seed, alike)
+    lacks, advice = MODES[mode].lacks, MODES[mode].advice
+    if alike:
+        lacks, advice = "a picture of its group that shares so many colors", "ask for less with --alike"
     if not tasks:
-        why = lacking(mode, alike)
-        raise ColorizeError(why.nobody.format(data.root), why.hint)
-    left_out = len(data.tasks) - len(tasks)
+        raise ColorizeError(f"no picture of `{data.root}` has {lacks}", advice)
+    missing = len(data.tasks) - len(tasks)
+    left_out = f"left out {missing} {'picture' if missing == 1 else 'pictures'} without {lacks}" if missing else ""
     if 0 < limit < len(tasks):
         tasks = [tasks[index * len(tasks) // limit] for index in range(limit)]
     name = f"{data.base.resolve().name}, {len(tasks)} pictures, {data.fingerprint(tasks, mode)}"
-    return Samples(
-        Protocol(mode, size, kind, seed, share if mode == "hints" else 0.0, name, alike), tasks, left_out, data
-    )
-
-
-def lacking(mode: str, alike: float) -> Mode:
-    """Return the texts on pictures that a mode leaves out."""
-    return ALIKE if alike and mode == "cross" else MODES[mode]
+    protocol = Protocol(mode, size, kind, seed, share if mode == "hints" else 0.0, name, alike)
+    return Samples(protocol, tasks, left_out, data)
 
 
 def _flipped(truth: Tensor, seed: int) -> Tensor:
@@ -341,41 +316,44 @@ def _flipped(truth: Tensor, seed: int) -> Tensor:
     return F.interpolate(inner, (size, size), mode="bilinear", antialias=True).clamp(-1, 1)
 
 
-def _with_group_mates(tasks: list[Task], seed: int, alike: float, data: Dataset) -> list[Task]:
-    """Give every task a reference of its set and group with enough of its colors; drop those without one."""
+def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
+    """Return the tasks that have what the mode needs, with another picture as reference where it gives one."""
+    if mode == "stored":
+        return [task for task in data.tasks if task.row.hint]
+    if mode not in ("cross", "shuffled"):
+        return data.tasks
     groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for task in tasks:
+    for task in data.tasks:
         groups[task.row.set, task.row.group].append(task.row.file)
-    found = []
-    for task in tasks:
-        own = task.row.file.resolve()
-        stored = [path for path in task.row.references if path.resolve() != own]
-        mates = sorted({path for path in groups[task.row.set, task.row.group] if path.resolve() != own})
-        first = _seed(seed, task.name) % max(1, len(mates))
-        for path in stored or mates[first:] + mates[:first]:
-            pair = (data.truth(one, COARSE) for one in (task.row.file, path)) if alike else ()
-            if not alike or float(palettes.shared(*pair)) >= alike:
-                found.append(task._replace(reference=path))
-                break
-    return found
+    order = sorted(data.tasks, key=lambda task: (task.row.set, task.name))
+    strangers = {name: [task for task in order if task.row.set != name] for name, _ in groups}
+    partners = []
+    for name, row, _ in data.tasks:
+        start = _seed(seed, name)
+        if mode == "cross":
+            others = _group_mates(row, groups[row.set, row.group], start)
+            fitting = (path for path in others if not alike or _shared(data, row.file, path) >= alike)
+        else:  # the first one will do, unless the group spans sets
+            unlike = _rotated(strangers[row.set], start)
+            fitting = (task.row.file for task in unlike if task.row.group != row.group)
+        partners.append(next(fitting, None))
+    return [task._replace(reference=one) for task, one in zip(data.tasks, partners, strict=True) if one]
 
 
-def _with_strangers(tasks: list[Task], seed: int) -> list[Task]:
-    """Give every task a picture of another set and group; drop those that have none."""
-    order = sorted(tasks, key=lambda task: (task.row.set, task.name))
-    sets = [task.row.set for task in order]
-    found = []
-    for task in tasks:
-        start, end = bisect_left(sets, task.row.set), bisect_right(sets, task.row.set)
-        strangers = len(order) - (end - start)
-        first = _seed(seed, task.name) % max(1, strangers)
-        for turn in range(strangers):  # the first one will do, unless the group spans sets
-            at = (first + turn) % strangers
-            other = order[at if at < start else at + end - start].row
-            if other.group != task.row.group:
-                found.append(task._replace(reference=other.file))
-                break
-    return found
+def _group_mates(row: dataset_folder.Row, group: list[Path], start: int) -> Iterable[Path]:
+    """Return the stored references of a row, or else the pictures of its group, from a random one on."""
+    own = row.file.resolve()
+    stored = [path for path in row.references if path.resolve() != own]
+    return stored or _rotated(sorted({path for path in group if path.resolve() != own}), start)
+
+
+def _rotated(items: Sequence[Item], start: int) -> Iterator[Item]:
+    return (items[(start + turn) % len(items)] for turn in range(len(items)))
+
+
+def _shared(data: Dataset, *pair: Path) -> float:
+    """Return the share of the first picture's colors that the second one has."""
+    return float(palettes.shared(*(data.truth(path, COARSE) for path in pair)))
 
 
 def _seed(seed: int, name: str) -> int:
