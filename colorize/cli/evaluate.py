@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from colorize.evaluation.baselines import Baseline
     from colorize.evaluation.perceptual import FrechetDistance
     from colorize.evaluation.report import Table
-    from colorize.evaluation.samples import Dataset, Protocol, Sample, Samples
+    from colorize.evaluation.samples import Protocol, Sample, Samples
     from colorize.recipes.recipe import Recipe
 
 PAGES = (".html", ".htm")
@@ -80,8 +80,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="BASELINE",
-            help="Compare with: gray, reference-statistics, reference-copy, region-matcher, nearest-hint,"
-            " oracle-regions or oracle-cells (which know the truth), all others, none; repeatable  [default: all]",
+            help="Compare with: gray, reference-statistics, reference-copy, region-matcher, nearest-hint, all (of"
+            " these), none, or with oracle-regions or oracle-cells, which know the truth; repeatable  [default: all]",
         ),
     ] = None,
     steps: Annotated[
@@ -114,7 +114,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object per mode, to stdout")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown")] = False,
 ) -> None:
-    """Score a model over a folder, next to baselines that learned nothing.
+    """Score a model over a folder, next to simple baselines.
 
     Pictures are colored exactly as `sample` would color them. Values have 95 % intervals.
 
@@ -126,7 +126,8 @@ def evaluate(
         raise ColorizeError("--json and --markdown are both given", "choose one", code=2)
     from colorize.checkpoints import model_files
     from colorize.coloring.options import Options
-    from colorize.evaluation import baselines
+    from colorize.evaluation import baselines, sheets
+    from colorize.images import files
     from colorize.images.encode import FORMATS
     from colorize.networks import devices
 
@@ -144,34 +145,31 @@ def evaluate(
     chosen = baselines.find(against or ["all"], [run.protocol.mode for run in runs])
     scorer = _Scorer(loaded, _name(model, loaded), options, chosen, perceptual)
     tables = scorer.tables(runs, sheet_rows if sheet else 0, html is not None)
-    if sheet is not None:
-        scorer.write_sheet(sheet)
+    if sheet is not None and scorer.sheet:  # none, if all its pictures were left out
+        titles = ("drawing", "given", scorer.name, "truth")
+        files.write(sheets.contact_sheet(scorer.sheet, titles), sheet, quality=QUALITY)
+        messages.say(f"the sheet is `{sheet}`")
     if html is not None:
         _write_page(html, scorer.name, _facts(loaded.recipe, options, runs[0].protocol), tables)
     _print(tables, as_json, as_markdown)
 
 
 def _check_file(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
-    """Refuse a file that could not be written, before hours are spent on its content.
-
-    Raises ColorizeError (wrong usage) for a missing folder, a folder, or another suffix.
-    """
+    """Raise ColorizeError (wrong usage) for a file that cannot be written, before hours are spent on its content."""
     from colorize.images import files
 
     if path is None:
         return
-    shown = files.shown(path)
+    shown, wrong = files.shown(path), ("", "")
     if path.suffix.lower() not in suffixes:
-        hint = "use one of " + ", ".join(suffixes)
-        raise ColorizeError(f"{option} cannot be written as `{shown}`", hint, code=2)
-    if not path.parent.is_dir():
-        raise ColorizeError(
-            f"{option} `{shown}`: there is no folder `{files.shown(path.parent)}`",
-            "make the folder first, or name another place",
-            code=2,
-        )
-    if path.is_dir():
-        raise ColorizeError(f"{option} `{shown}` is a folder", "name a file in it", code=2)
+        wrong = f"{option} cannot be written as `{shown}`", "use one of " + ", ".join(suffixes)
+    elif not path.parent.is_dir():
+        folder = files.shown(path.parent)
+        wrong = f"{option} `{shown}`: there is no folder `{folder}`", "make the folder first, or name another place"
+    elif path.is_dir():
+        wrong = f"{option} `{shown}` is a folder", "name a file in it"
+    if any(wrong):
+        raise ColorizeError(*wrong, code=2)
 
 
 def _hint_shares(percents: Sequence[float], curve: bool, modes: Sequence[str]) -> list[float]:
@@ -205,14 +203,19 @@ def _samples(
 
     Raises ColorizeError if a mode that was asked for is impossible, or the folder.
     """
-    from colorize.evaluation.samples import HINT_SHARE, MODES, Dataset
+    from colorize.evaluation.samples import HINT_SHARE, MODES, Dataset, samples
 
     dataset = Dataset(data)
     found: list[Samples] = []
     notes = []  # said at the end: they are no news if there is no mode at all
     for mode in dict.fromkeys(modes or MODES):
         try:
-            some = _of_mode(recipe, dataset, mode, shares if mode == "hints" else [HINT_SHARE], protocol)
+            needs = MODES[mode].needs if mode in MODES else ""
+            if needs and needs not in recipe.hints:
+                message = f"`{recipe.name}` takes no {needs}, which the mode {mode} gives"
+                raise ColorizeError(message, "choose another --mode", code=2)
+            of_mode = shares if mode == "hints" else [HINT_SHARE]
+            some = [samples(dataset, mode, share=share, **protocol) for share in of_mode]
         except ColorizeError as error:
             asked = modes or (mode == "hints" and shares != [HINT_SHARE])
             if asked or (mode == list(MODES)[-1] and not found):
@@ -226,19 +229,6 @@ def _samples(
     for note in notes:
         messages.say(note)
     return found
-
-
-def _of_mode(
-    recipe: Recipe, dataset: Dataset, mode: str, shares: Sequence[float], protocol: dict[str, Any]
-) -> list[Samples]:
-    """Return the samples of one mode, of every share of hints."""
-    from colorize.evaluation.samples import MODES, samples
-
-    needs = MODES[mode].needs if mode in MODES else ""
-    if needs and needs not in recipe.hints:
-        message = f"`{recipe.name}` takes no {needs}, which the mode {mode} gives"
-        raise ColorizeError(message, "choose another --mode", code=2)
-    return [samples(dataset, mode, share=share, **protocol) for share in shares]
 
 
 class _Scorer:
@@ -256,31 +246,21 @@ class _Scorer:
         self.sheet: list[list[Tensor]] = []
 
     def tables(self, runs: Sequence[Samples], rows: int, page: bool) -> list[Table]:
-        """Return the scores of every run, the model first, with examples for a page; rows: of the sheet, per run."""
-        from colorize.evaluation import sheets
+        """Return the scores of every run, with examples for a page; rows: of the sheet, per run."""
         from colorize.evaluation.samples import HINT_SHARE
+        from colorize.evaluation.sheets import cell
 
         # Of several shares of hints the one nearest to the default has pictures on the page.
         order = sorted(runs, key=lambda run: -abs(run.protocol.hint_share - HINT_SHARE))
         pictured = {run.protocol.mode: run for run in order} if page else {}
         places = [{at * len(run) // rows for at in range(rows)} for run in runs]
-        side = sheets.cell(sum(map(len, places)), max(run.protocol.size for run in runs))
+        self.side = cell(sum(map(len, places)), max(run.protocol.size for run in runs))
         with messages.bar() as bar:
             task = bar.add_task("scoring", total=sum(len(run) * len(self._ways(run)) for run in runs))
             return [
-                self._table(
-                    run, dict.fromkeys(shown, side), run is pictured.get(run.protocol.mode), lambda: bar.advance(task)
-                )
+                self._table(run, shown, run is pictured.get(run.protocol.mode), lambda: bar.advance(task))
                 for run, shown in zip(runs, places, strict=True)
             ]
-
-    def write_sheet(self, path: Path) -> None:
-        """Write drawing, what was given, result and truth of samples nobody selected."""
-        from colorize.evaluation.sheets import contact_sheet
-        from colorize.images import files
-
-        files.write(contact_sheet(self.sheet, ("drawing", "given", self.name, "truth")), path, quality=QUALITY)
-        messages.say(f"the sheet is `{path}`")
 
     def _paint(self, sample: Sample) -> Tensor:
         """Color a sample as `sample` would color its files, (1, 3, S, S)."""
@@ -300,8 +280,8 @@ class _Scorer:
         allowed = {one.name: one.paint for one in self.baselines if run.protocol.mode in one.modes}
         return {self.name: self._paint, **allowed}
 
-    def _table(self, run: Samples, shown: Mapping[int, int], pictured: bool, advance: Callable[[], None]) -> Table:
-        """Score one run. shown: side in pixels of the pictures for the sheet, by place."""
+    def _table(self, run: Samples, shown: set[int], pictured: bool, advance: Callable[[], None]) -> Table:
+        """Score one run, the model first. shown: which pictures are on the sheet. pictured: keep examples."""
         from colorize.evaluation import sheets
         from colorize.evaluation.report import Table
         from colorize.evaluation.score import Entry, Row, score
@@ -323,7 +303,7 @@ class _Scorer:
                     distances[name].add(result, sample.truth)
             result = scored[self.name][1]
             if at in shown:
-                self.sheet.append(sheets.sheet_row(sample, result, shown[at]))
+                self.sheet.append(sheets.sheet_row(sample, result, self.side))
             if pictured:
                 thumbnails[sample.file] = sheets.thumbnail(result)
         messages.listed(f"{run.protocol}: left out", "picture", failed)

@@ -31,6 +31,11 @@ class Cell(NamedTuple):
     half: str = ""
     ends: str = ""
 
+    def styled(self) -> Text:
+        """The text, bold if best, and below it half the width of the interval."""
+        half = f"\n±{self.half}" if self.half else ""
+        return Text(self.text, style="bold" if self.best else "").append(half, "not bold dim")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -84,23 +89,21 @@ class Table:
                 cells.append(Cell())
                 continue
             best = len(means) > 1 and round(mean.mean, metric.digits) == top
-            half = f"\n±{metric.shown((mean.high - mean.low) / 2)}"
-            ends = f"{metric.shown(mean.low)} to {metric.shown(mean.high)}"
+            interval = (
+                metric.shown((mean.high - mean.low) / 2),
+                f"{metric.shown(mean.low)} to {metric.shown(mean.high)}",
+            )
             whole_folder = metric.score is None  # one value, without an interval
-            cells.append(Cell(metric.shown(mean.mean), best, *(("", "") if whole_folder else (half, ends))))
+            cells.append(Cell(metric.shown(mean.mean), best, *(() if whole_folder else interval)))
         return cells
 
     def sets(self) -> list[tuple[str, int, list[str]]]:
         """Return the first entry's means by set of pictures: its name, number of pictures, and texts per column."""
-        parts = self.entries[0].summary.sets.items()
-        return [
-            (
-                name,
-                part.pictures,
-                [m.shown(part.scores[key]) if key in part.scores else "-" for key, m in self.columns.items()],
-            )
-            for name, part in parts
-        ]
+        found = []
+        for name, part in self.entries[0].summary.sets.items():
+            texts = [m.shown(part.scores[key]) if key in part.scores else "-" for key, m in self.columns.items()]
+            found.append((name, part.pictures, texts))
+        return found
 
     def terminal(self) -> list[rich.table.Table]:
         """Return the table for eighty columns, and one of the model's sets where there are several.
@@ -112,11 +115,7 @@ class Table:
         heads = [self.headings[at].replace(" ", "\n") for at in shown]  # leaves room for the names
         grid = _grid("\n".join(self.title), ["", *heads, "s"])
         for entry, cells in self.lines():
-            marked = [
-                Text(cells[at].text, style="bold" if cells[at].best else "").append(cells[at].half, "not bold dim")
-                for at in shown
-            ]
-            grid.add_row(entry.name, *marked, f"{entry.summary.seconds:.2f}")
+            grid.add_row(entry.name, *(cells[at].styled() for at in shown), f"{entry.summary.seconds:.2f}")
         if len(self.sets()) < 2:
             return [grid]
         by_set = _grid(self.entries[0].name, ["set", "n", *heads])
@@ -134,15 +133,10 @@ class Table:
 
     def document(self) -> dict[str, object]:
         """Return all scores for JSON: protocol, and per entry its means, sets and pictures."""
-        results = [
-            {
-                **asdict(entry.summary),
-                "name": entry.name,
-                "extra": dict(entry.extra),
-                "rows": [asdict(row) for row in entry.rows],
-            }
-            for entry in self.entries
-        ]
+        results = []
+        for entry in self.entries:
+            rows = [asdict(row) for row in entry.rows]
+            results.append({**asdict(entry.summary), "name": entry.name, "extra": dict(entry.extra), "rows": rows})
         return {"schema": SCHEMA, "protocol": asdict(self.protocol), "results": results}
 
 
@@ -160,7 +154,10 @@ def to_terminal(tables: Sequence[Table]) -> list[rich.table.Table]:
         columns = [
             (METRICS[name], model, points) for name, models in curves.items() for model, points in models.items()
         ]
-        grid = _grid("by share of hints", ["%", *(f"{metric.heading}\n{model}" for metric, model, _ in columns)])
+        grid = _grid("by share of hints", ["%"])
+        grid.columns[0].justify = "right"
+        for metric, model, _ in columns:
+            grid.add_column(f"{metric.heading}\n{model}", justify="right", overflow="fold", max_width=14)
         for share in shares:
             texts = [metric.shown(points[share].mean) if share in points else "-" for metric, _, points in columns]
             grid.add_row(f"{share * 100:g}", *texts)
@@ -171,10 +168,9 @@ def to_terminal(tables: Sequence[Table]) -> list[rich.table.Table]:
 def _grid(title: str, heads: Sequence[str]) -> rich.table.Table:
     """Return an empty table whose first column holds names."""
     grid = rich.table.Table(box=box.SIMPLE_HEAD, padding=0, title=title, title_justify="left")
-    for at, head in enumerate(heads):
-        grid.add_column(
-            head, justify="right" if at else "left", no_wrap=at > 0, overflow="fold", max_width=None if at else 20
-        )
+    grid.add_column(heads[0], overflow="fold", max_width=20)
+    for head in heads[1:]:
+        grid.add_column(head, justify="right", no_wrap=True)
     return grid
 
 
