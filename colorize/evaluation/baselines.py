@@ -217,11 +217,8 @@ def _chroma_by_luma(drawing: Tensor, reference: Tensor) -> Tensor:
     weight = torch.exp(-(((luma.flatten()[None] - steps[:, None]) / width) ** 2) / 2)
     overall = chroma.mean(dim=1)  # as one more pixel in every bin, so that empty ones have a value
     table = (weight @ chroma.T + overall) / (weight.sum(dim=1, keepdim=True) + 1)  # (BINS, 3)
-    place = (drawing.flatten().clamp(-1, 1) + 1) / width
-    low = place.floor().clamp_max(BINS - 2).long()
-    share = (place - low)[:, None]
-    found = table[low] * (1 - share) + table[low + 1] * share
-    return found.T.reshape(1, 3, *drawing.shape[-2:])
+    found = np.stack([np.interp(drawing[0, 0].numpy(), steps.numpy(), column) for column in table.T.numpy()])
+    return torch.from_numpy(found).float()[None]
 
 
 def _spread_over_grays(drawing: Tensor, values: Tensor, dots: Labels) -> Tensor:

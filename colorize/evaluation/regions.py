@@ -124,12 +124,12 @@ def _next_to_lines(drawing: Tensor) -> _Strip | None:
 def _borders(cells: Labels, ink: Mask) -> tuple[Mask, Labels]:
     """Find where cells meet inside the ink, and for each such pixel the number beyond, (H, W)."""
     border, beyond = np.zeros(cells.shape, bool), np.zeros_like(cells)
-    low, high, every = slice(None, -1), slice(1, None), slice(None)
-    for here, there in ((low, high), (high, low)):
-        for one, other in (((every, here), (every, there)), ((here, every), (there, every))):
-            meets = (cells[one] != cells[other]) & ink[one]
-            border[one] |= meets
-            beyond[one] = np.where(meets, cells[other], beyond[one])
+    padded, (height, width) = np.pad(cells, 1, mode="edge"), cells.shape
+    for down, right in ((1, 2), (2, 1), (1, 0), (0, 1)):  # the four neighbors
+        neighbor = padded[down : down + height, right : right + width]
+        meets = (cells != neighbor) & ink
+        border |= meets
+        beyond[meets] = neighbor[meets]
     return border, beyond
 
 
