@@ -6,6 +6,7 @@ import base64
 import io
 import math
 import re
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -157,6 +158,13 @@ def test_a_better_mean_lies_farther_right():
     values = {"low": Mean(1.0, 0.5, 1.5), "high": Mean(3.0, 2.5, 3.5)}
     (_, first, _), (_, second, _) = charts.dots("psnr", values, {"low": 0, "high": 1}).marks
     assert first < second
+
+
+def test_a_missing_template_engine_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ColorizeError, match="needs the package `jinja2`"):
+        _write_page(tmp_path / "page.html", "m", {}, [])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_names_that_are_no_unicode_do_not_spoil_a_page(tmp_path):

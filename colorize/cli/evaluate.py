@@ -138,10 +138,10 @@ def evaluate(
     loaded = model_files.load(model, device=devices.device(device), lora=messages.adapters(lora))
     messages.fetched(loaded.notice)
     kind = kind or ("line" if "line" in loaded.recipe.hints else "gray")
-    protocol = {"size": size, "seed": seed, "kind": kind, "limit": limit, "alike": alike / 100}
-    runs = _samples(loaded.recipe, data, mode or [], shares, protocol)
     settings: dict[str, Any] = {"kind": kind, "steps": steps, "sampler": sampler, "seed": seed}
     options = Options(**settings, precision=precision, hint_mode=hint_mode, force=True)
+    protocol = {"size": size, "seed": seed, "kind": kind, "limit": limit, "alike": alike / 100}
+    runs = _samples(loaded.recipe, data, mode or [], shares, protocol)
     chosen = baselines.find(against or ["all"], [run.protocol.mode for run in runs])
     scorer = _Scorer(loaded, _name(model, loaded), options, chosen, perceptual)
     tables = scorer.tables(runs, sheet_rows if sheet else 0, html is not None)
