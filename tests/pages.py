@@ -1,4 +1,4 @@
-"""A page of scores of two modes and two shares of hints, without a model. Knows nothing of what is claimed."""
+"""A page of scores of two modes and two shares of hints, without a model."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def evaluate(
         raise ColorizeError("--json and --markdown are both given", "choose one", code=2)
     from colorize.checkpoints import model_files
     from colorize.coloring.options import Options
-    from colorize.evaluation import baselines, sheets
+    from colorize.evaluation import baselines, report, sheets
     from colorize.images import files
     from colorize.images.encode import FORMATS
     from colorize.networks import devices
@@ -134,6 +134,8 @@ def evaluate(
     interrupts.begin()
     _check_file("--sheet", sheet, tuple(FORMATS))
     _check_file("--html", html, PAGES)
+    if html is not None:
+        report.page_template()  # fails now, not after scoring
     shares = _hint_shares(hint_share or [], curve, mode or [])
     loaded = model_files.load(model, device=devices.device(device), lora=messages.adapters(lora))
     messages.fetched(loaded.notice)

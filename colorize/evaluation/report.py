@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import rich.table
 from rich import box
@@ -18,6 +18,9 @@ from colorize.evaluation.metrics import METRICS, Metric
 from colorize.evaluation.samples import MODES, Protocol
 from colorize.evaluation.score import Entry, one_protocol
 from colorize.evaluation.sheets import ORDER, Example
+
+if TYPE_CHECKING:
+    import jinja2
 
 SCHEMA = "colorize-eval/1"  # raised when a key changes its name or meaning
 STYLES = 7  # colors and marks in the style sheet; further models share them
@@ -174,16 +177,22 @@ def _grid(title: str, heads: Sequence[str]) -> rich.table.Table:
     return grid
 
 
-def page(name: str, facts: Mapping[str, str], tables: Sequence[Table]) -> str:
-    """Return one HTML page on one model: facts, a table with charts per mode, curves over shares, pictures.
-
-    name: of the model. facts: what stands at the top, by name. The page has neither scripts nor links to
-    other files; every name is escaped. Raises ColorizeError if Jinja2 is missing.
-    """
+def page_template() -> jinja2.Template:
+    """Return the template of `page`; raises ColorizeError if Jinja2, which torch needs too, is missing."""
     try:
         import jinja2
     except ImportError as error:
         raise ColorizeError("the HTML page needs the package `jinja2`", "install it with pip install jinja2") from error
+    text = resources.files("colorize.evaluation").joinpath("report.html.jinja").read_text("utf-8")
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
+
+
+def page(name: str, facts: Mapping[str, str], tables: Sequence[Table]) -> str:
+    """Return one HTML page on one model: facts, a table with charts per mode, curves over shares, pictures.
+
+    name: of the model. facts: what stands at the top, by name. The page has neither scripts nor links to
+    other files; every name is escaped. Raises ColorizeError as `page_template` does.
+    """
     models = dict.fromkeys(entry.name for table in tables for entry in table.entries)
     styles = {model: at % STYLES for at, model in enumerate(models)}
     curves = {key: charts.by_share([table.entries for table in tables], key) for key in charts.CURVES}
@@ -196,9 +205,7 @@ def page(name: str, facts: Mapping[str, str], tables: Sequence[Table]) -> str:
         ]
         for table in tables
     ]
-    text = resources.files("colorize.evaluation").joinpath("report.html.jinja").read_text("utf-8")
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
-    return template.render(
+    return page_template().render(
         name=name,
         facts=facts,
         tables=tables,
