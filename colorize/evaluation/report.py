@@ -101,10 +101,11 @@ class Table:
         return cells
 
     def sets(self) -> list[tuple[str, int, list[str]]]:
-        """Return the first entry's means by set of pictures: its name, number of pictures, and texts per column."""
+        """Return the first entry's means by set of pictures: its name, number of pictures, and scores."""
+        metrics = {name: metric for name, metric in self.columns.items() if metric.score}  # FID is last
         found = []
         for name, part in self.entries[0].summary.sets.items():
-            texts = [m.shown(part.scores[key]) if key in part.scores else "-" for key, m in self.columns.items()]
+            texts = [m.shown(part.scores[key]) if key in part.scores else "-" for key, m in metrics.items()]
             found.append((name, part.pictures, texts))
         return found
 
@@ -121,7 +122,8 @@ class Table:
             grid.add_row(entry.name, *(cells[at].styled() for at in shown), f"{entry.summary.seconds:.2f}")
         if len(self.sets()) < 2:
             return [grid]
-        by_set = _grid(self.entries[0].name, ["set", "n", *heads])
+        shown = [at for at in shown if at < len(self.sets()[0][2])]
+        by_set = _grid(self.entries[0].name, ["set", "n", *heads[: len(shown)]])
         for name, pictures, texts in self.sets():
             by_set.add_row(name or "-", str(pictures), *(texts[at] for at in shown))
         return [grid, by_set]
