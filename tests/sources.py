@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from colorize.datasets.prepare import Prepare, Summary, prepare, report
+from colorize.datasets.prepare import PrepareOptions, Summary, prepare
 
 SIDE = 48
 SMALL = {"size": SIDE, "styles": ("xdog",), "workers": 1}
@@ -40,7 +40,9 @@ def stories(root: Path) -> Path:
 
 
 def run(source: Path | str, target: Path, **values: object) -> Summary:
-    return report(prepare(source, target, Prepare(**(SMALL | values))))
+    *_, last = prepare(source, target, PrepareOptions(**(SMALL | values)))
+    assert last.summary is not None
+    return last.summary
 
 
 def contents(folder: Path) -> dict[str, bytes]:

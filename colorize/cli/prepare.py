@@ -1,19 +1,16 @@
-"""`colorize prepare-data`: options, a bar and the report. Knows nothing of how pictures are prepared."""
+"""The command `colorize prepare-data`: options, a progress bar and the report."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from colorize import interrupts
 from colorize.cli import messages
-
-if TYPE_CHECKING:
-    from colorize.datasets.prepare import Prepare, Summary
 
 
 def prepare(
@@ -73,33 +70,24 @@ def prepare(
         colorize prepare-data scans/ data/ --size 512 --layout pairs --crop subject
         colorize prepare-data hub:OWNER/NAME data/
     """
-    from colorize.datasets.prepare import Prepare
+    from colorize.datasets.prepare import PrepareOptions
+    from colorize.datasets.prepare import prepare as prepared
 
     interrupts.begin()
     names = tuple(style.strip() for style in styles.split(",") if style.strip())
-    settings = Prepare(size, layout, order, names, crop, validation, test, seed, workers, group, overwrite=overwrite)
-    summary = _follow(source, data, settings)
-    if as_json:
-        typer.echo(json.dumps(asdict(summary), indent=2))
-    else:
-        _report(summary, data)
-
-
-def _follow(source: str, data: Path, settings: Prepare) -> Summary:
-    """Prepare, with a bar; return the summary."""
-    from colorize.datasets.prepare import prepare as prepared
-
+    options = PrepareOptions(
+        size, layout, order, names, crop, validation, test, seed, workers, group, overwrite=overwrite
+    )
     with messages.bar() as bar:
         task = bar.add_task("preparing", total=None)
-        for event in prepared(source, data, settings):
+        for event in prepared(source, data, options):
             interrupts.check()
             bar.update(task, completed=event.done, total=event.total)
-    assert event.summary is not None
-    return event.summary
-
-
-def _report(summary: Summary, data: Path) -> None:
-    """Say what was made, what was left out and why, and what to type next."""
+    summary = event.summary
+    assert summary is not None
+    if as_json:
+        typer.echo(json.dumps(asdict(summary), indent=2))
+        return
     counts = ", ".join(f"{count} {split}" for split, count in summary.counts.items())
     messages.say(
         f"`{data}` holds {counts} pictures of {summary.groups} groups; read as {summary.layout},"

@@ -1,4 +1,4 @@
-"""The CelebA faces, laid out as torchvision's loader expects them. Knows nothing of pixels.
+"""Read the CelebA faces in the layout of torchvision's loader.
 
 Liu, Luo, Wang and Tang 2015, "Deep Learning Face Attributes in the Wild".
 """
@@ -6,78 +6,72 @@ Liu, Luo, Wang and Tang 2015, "Deep Learning Face Attributes in the Wild".
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from colorize.datasets.folders import Found, Place, items_of
+from colorize.datasets.sources import PicturePath, Source, make_items
 from colorize.errors import ColorizeError
 from colorize.images.files import shown
 
-BASE = "celeba"  # the folder that torchvision makes in its root
 PICTURES = "img_align_celeba"
 PARTITION = "list_eval_partition.txt"
 IDENTITY = "identity_CelebA.txt"
 SPLIT = {"0": "train", "1": "validation", "2": "test"}
-UNPACKED = f"unpack {PICTURES}.zip there"
+UNPACK = f"unpack {PICTURES}.zip there"
 
 
-def folder(source: Path) -> Path | None:
-    """Return where the pictures and lists of CelebA lie: `source`, `source/celeba`, or None.
+def open_celeba(path: Path, layout: str = "auto", order: str = "auto", group: str = "folder") -> Source | None:
+    """Return the faces of CelebA in `path` or `path/celeba`, with its splits; None if it is not there.
 
-    What is incomplete is found, too: a list, the pictures, or their archive are enough.
+    Pictures of a person are a group, unless group is "none".
+
+    Raises ColorizeError if the pictures or a list is missing or damaged.
     """
     known = (PARTITION, IDENTITY, PICTURES, f"{PICTURES}.zip")
-    places = (source / BASE, source)
-    return next((p for p in places if any((p / name).exists() for name in known)), None)
-
-
-def survey(source: Path, base: Path, group: str = "folder") -> Found:
-    """Return the faces of CelebA with its splits; pictures of a person are a group.
-
-    base: where they lie, at or below `source`. group: "none" leaves every picture alone.
-
-    Raises ColorizeError if the pictures or a list is missing or damaged, naming what it is.
-    """
-    names = _pictures(base)
-    splits = {name: SPLIT.get(value, "") for name, value in _listed(base / PARTITION).items()}
-    people = _listed(base / IDENTITY)
-    if bad := next((name for name, split in splits.items() if not split), ""):
+    bases = [base for base in (path / "celeba", path) if any((base / name).exists() for name in known)]
+    if not bases and layout == "celeba":
         raise ColorizeError(
-            f"`{base / PARTITION}` puts `{shown(bad)}` into no split",
+            f"`{path}` holds neither `{PARTITION}` nor `{PICTURES}`",
+            "give the folder that holds them, or the one above it, with `celeba/` in it",
+        )
+    if not bases:
+        return None
+    folder = bases[0] / PICTURES
+    names = _pictures(folder)
+    splits, people = _read_list(bases[0] / PARTITION), _read_list(bases[0] / IDENTITY)
+    if bad := next((name for name, split in splits.items() if split not in SPLIT), ""):
+        raise ColorizeError(
+            f"`{bases[0] / PARTITION}` puts `{shown(bad)}` into no split",
             "0 is train, 1 validation and 2 test; download the list again",
         )
-    for what, list_ in ((splits, PARTITION), (people, IDENTITY)):
-        if missing := sorted(names - what.keys()):
-            told = f"`{base / list_}` lacks {len(missing)} of {len(names)} pictures, such as"
-            raise ColorizeError(f"{told} `{shown(missing[0])}`", "download the list again")
-    if missing := sorted(splits.keys() - names):
-        raise ColorizeError(
-            f"`{base / PICTURES}` lacks {len(missing)} of {len(splits)} pictures, such as `{shown(missing[0])}`",
-            UNPACKED,
-        )
-    below = (base / PICTURES).relative_to(source).as_posix()
-    places = [Place(f"{below}/{name}", "", splits[name], (name,)) for name in sorted(names)]
-    items = items_of([(place, "") for place in places], "none")
-    if group != "none":
-        persons = [people[place.parts[0]] for place in places]
-        items = tuple(replace(item, group=f"person {one}") for item, one in zip(items, persons, strict=True))
-    return Found("celeba", "", items)
+    for numbers, file in ((splits, PARTITION), (people, IDENTITY)):
+        _require(numbers.keys(), names, bases[0] / file, "download the list again")
+    _require(names, splits.keys(), folder, UNPACK)
+    below = folder.relative_to(path).as_posix()
+    faces = [(PicturePath(f"{below}/{name}", "", SPLIT[splits[name]], (name,)), "") for name in sorted(names)]
+    return Source(
+        path, "celeba", make_items(faces, group if group == "none" else lambda face: f"person {people[face.parts[0]]}")
+    )
 
 
-def _pictures(base: Path) -> set[str]:
-    """Names of the pictures."""
-    place = base / PICTURES
-    names = set()
-    if place.is_dir():
-        with os.scandir(place) as entries:
-            names = {each.name for each in entries if each.name.lower().endswith(".jpg")}
-    if not names:
-        raise ColorizeError(f"`{place}` holds no pictures of CelebA", UNPACKED)
-    return {name for name in names if not name.startswith(".")}
+def _pictures(folder: Path) -> set[str]:
+    """Return the names of the pictures."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    found = {name for name in names if name.lower().endswith(".jpg") and not name.startswith(".")}
+    if not found:
+        raise ColorizeError(f"`{folder}` holds no pictures of CelebA", UNPACK)
+    return found
 
 
-def _listed(path: Path) -> dict[str, str]:
-    """A list of CelebA: a picture's name and a number in every line."""
+def _require(found: AbstractSet[str], wanted: AbstractSet[str], path: Path, hint: str) -> None:
+    """Raise ColorizeError for pictures that are not in a list or folder."""
+    if missing := sorted(wanted - found):
+        lacking = f"`{path}` lacks {len(missing)} of {len(wanted)} pictures, such as `{shown(missing[0])}`"
+        raise ColorizeError(lacking, hint)
+
+
+def _read_list(path: Path) -> dict[str, str]:
+    """Read a list of CelebA: a picture's name and a number in every line."""
     try:
         lines = path.read_text("ascii").split("\n")
     except FileNotFoundError:
@@ -87,6 +81,6 @@ def _listed(path: Path) -> dict[str, str]:
     pairs = [line.split() for line in lines if line.strip()]
     wrong = next((pair for pair in pairs if len(pair) != 2 or not pair[1].isdigit()), None)
     if wrong is not None or not pairs:
-        told = f"`{' '.join(wrong)[:40]}`" if wrong else "nothing"
-        raise ColorizeError(f"`{path}` holds {told} instead of names and numbers", "download it again")
+        found = f"`{' '.join(wrong)[:40]}`" if wrong else "nothing"
+        raise ColorizeError(f"`{path}` holds {found} instead of names and numbers", "download it again")
     return {pair[0]: pair[1] for pair in pairs}
