@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from colorize.datasets.prepare import PrepareOptions, Summary, prepare
+from colorize.datasets.prepare import PrepareOptions, Summary, open_source, prepare
+from colorize.datasets.sources import Source
 
 SIDE = 48
 SMALL = {"size": SIDE, "styles": ("xdog",), "workers": 1}
@@ -43,6 +44,11 @@ def run(source: Path | str, target: Path, **values: object) -> Summary:
     *_, last = prepare(source, target, PrepareOptions(**(SMALL | values)))
     assert last.summary is not None
     return last.summary
+
+
+def look(source: Path, layout: str = "auto") -> Source:
+    """What a folder or file holds."""
+    return open_source(source, PrepareOptions(layout=layout))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pytest
-from sources import SMALL, colored, contents, drawing, run, save, stories
+from sources import SMALL, colored, contents, drawing, look, run, save, stories
 from tables import encoded
 
-from colorize.datasets.prepare import PrepareOptions, open_source, prepare
+from colorize.datasets.prepare import PrepareOptions, prepare
 from colorize.datasets.sources import Source
 from colorize.errors import ColorizeError
 from colorize.images import archives
@@ -58,7 +58,7 @@ def test_pairs_of_archives_become_what_pairs_of_folders_become(source, tmp_path)
 
 
 def test_an_archive_alone_makes_no_group_but_a_folder_in_it_does(source):
-    groups = {item.color: item.group for item in open_source(source).items}
+    groups = {item.color: item.group for item in look(source).items}
     assert groups["color/0001.zip/3.png"] == "0001/3"
     assert groups["color/0002.zip/miku/7.png"] == "0002/miku"
 
@@ -72,13 +72,13 @@ def test_an_archive_of_color_pictures_alone_gets_lines_extracted(tmp_path):
 
 def test_pictures_beside_archives_go_first_unless_zip_is_asked_for(source):
     save(colored(20), source / "loose.png")
-    assert open_source(source).layout == "pictures"
-    assert open_source(source, "zip").layout == "pairs in zip"
+    assert look(source).layout == "pictures"
+    assert look(source, "zip").layout == "pairs in zip"
 
 
 def test_a_folder_without_archives_is_told(tmp_path):
     with pytest.raises(ColorizeError, match="holds no zip archives"):
-        open_source(stories(tmp_path), "zip")
+        look(stories(tmp_path), "zip")
 
 
 def test_an_index_tells_which_drawings_are_to_be_extracted(source):
@@ -86,7 +86,7 @@ def test_an_index_tells_which_drawings_are_to_be_extracted(source):
     pack(source / "color/0003.zip", extra)
     entry = {"aesthetic_score": 6.1, "resolution": 900, "exist_sketch": False}
     (source / "image_list1.json").write_text(json.dumps({"0003.zip/20.png": entry}))
-    found = open_source(source)
+    found = look(source)
     lines = {item.color: item.line for item in found.items}
     assert lines["color/0003.zip/20.png"] == ""
     assert lines["color/0001.zip/1.png"] == "sketch/0001.zip/1.jpg"
@@ -98,7 +98,7 @@ def test_an_index_tells_which_drawings_are_to_be_extracted(source):
 def test_a_damaged_index_is_refused(source, text):
     (source / "image_list.json").write_text(text)
     with pytest.raises(ColorizeError, match=r"image_list.json` is not an index"):
-        open_source(source)
+        look(source)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -110,9 +110,9 @@ def test_masks_are_left_out_with_a_note(source, tmp_path, packed):
         for side, pixels in (("color", colored(1)), ("sketch", drawing(1)), ("mask", drawing(2))):
             for name in ("a", "b"):
                 save(pixels, source / side / f"{name}.png")
-    found = open_source(source)
+    found = look(source)
     assert not found.skipped
-    assert found.notes == ("masks are left out (2); nothing here learns from them",)
+    assert found.notes == ["masks are left out (2); nothing here learns from them"]
 
 
 def test_a_stopped_run_goes_on_and_a_changed_archive_is_read_again(source, tmp_path):
@@ -133,7 +133,7 @@ def test_a_stopped_run_goes_on_and_a_changed_archive_is_read_again(source, tmp_p
 
 def test_ten_thousand_pictures_are_listed(tmp_path):
     pack(tmp_path / "many.zip", {f"{i % 7}/{i}.png": b"" for i in range(10_500)})
-    assert len(open_source(tmp_path).items) == 10_500
+    assert len(look(tmp_path).items) == 10_500
 
 
 # Hostile archives
@@ -145,7 +145,7 @@ def refusals(root: Path, *members: tuple[ZipInfo | str, bytes], method: int = ZI
     with ZipFile(root / "a.zip", "a", method) as archive:
         for info, data in members:
             archive.writestr(info, data)
-    found = open_source(root)
+    found = look(root)
     assert [item.color for item in found.items] == ["a.zip/good.png"]
     return found
 
@@ -185,7 +185,7 @@ def test_encrypted_pictures_are_refused(tmp_path):
     data[data.index(b"PK\x01\x02") + 8] |= 1
     packed.write_bytes(data)
     with pytest.raises(ColorizeError, match="hold no pictures") as caught:
-        open_source(tmp_path)
+        look(tmp_path)
     assert "is encrypted" in str(caught.value.hint)
 
 
@@ -194,7 +194,7 @@ def test_too_large_a_picture_is_refused_and_too_swollen_an_archive(tmp_path, mon
     assert "has 2 MiB, of at most 1" in refusals(tmp_path, ("a.png", bytes(2**21))).skipped[0][1]
     monkeypatch.setattr(archives, "HARMLESS", 2**20)
     with pytest.raises(ColorizeError, match=r"would unpack to 2 MiB, .* times its size"):
-        open_source(tmp_path)
+        look(tmp_path)
 
 
 def test_a_picture_larger_than_its_header_says_is_no_picture(tmp_path):
@@ -214,6 +214,6 @@ def test_a_cut_archive_is_refused_and_a_damaged_picture_in_one_skipped(source, t
     whole = packed.read_bytes()
     packed.write_bytes(whole[:size])
     with pytest.raises(ColorizeError, match=r"`color/0001.zip` cannot be read as a zip archive"):
-        open_source(source)
+        look(source)
     packed.write_bytes(whole[:60] + bytes(40) + whole[100:])
     assert [path for path, _ in run(source, tmp_path / "data").skipped] == ["color/0001.zip/0.png"]

@@ -5,13 +5,17 @@ Liu, Luo, Wang and Tang 2015, "Deep Learning Face Attributes in the Wild".
 
 from __future__ import annotations
 
-import os
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from colorize.datasets.sources import PicturePath, Source, make_items
 from colorize.errors import ColorizeError
 from colorize.images.files import shown
+
+if TYPE_CHECKING:
+    from colorize.datasets.prepare import PrepareOptions
 
 PICTURES = "img_align_celeba"
 PARTITION = "list_eval_partition.txt"
@@ -20,44 +24,49 @@ SPLIT = {"0": "train", "1": "validation", "2": "test"}
 UNPACK = f"unpack {PICTURES}.zip there"
 
 
-def open_celeba(path: Path, layout: str = "auto", order: str = "auto", group: str = "folder") -> Source | None:
-    """Return the faces of CelebA in `path` or `path/celeba`, with its splits; None if it is not there.
+@dataclass(frozen=True)
+class CelebASource(Source):
+    """The faces of CelebA with its splits; pictures of a person are a group, unless group is "none"."""
 
-    Pictures of a person are a group, unless group is "none".
+    @classmethod
+    def open(cls, path: Path, options: PrepareOptions) -> Source | None:
+        """Return the faces in `path` or `path/celeba`; None if they are not there.
 
-    Raises ColorizeError if the pictures or a list is missing or damaged.
-    """
-    known = (PARTITION, IDENTITY, PICTURES, f"{PICTURES}.zip")
-    bases = [base for base in (path / "celeba", path) if any((base / name).exists() for name in known)]
-    if not bases and layout == "celeba":
-        raise ColorizeError(
-            f"`{path}` holds neither `{PARTITION}` nor `{PICTURES}`",
-            "give the folder that holds them, or the one above it, with `celeba/` in it",
-        )
-    if not bases:
-        return None
-    folder = bases[0] / PICTURES
-    names = _pictures(folder)
-    splits, people = _read_list(bases[0] / PARTITION), _read_list(bases[0] / IDENTITY)
-    if bad := next((name for name, split in splits.items() if split not in SPLIT), ""):
-        raise ColorizeError(
-            f"`{bases[0] / PARTITION}` puts `{shown(bad)}` into no split",
-            "0 is train, 1 validation and 2 test; download the list again",
-        )
-    for numbers, file in ((splits, PARTITION), (people, IDENTITY)):
-        _require(numbers.keys(), names, bases[0] / file, "download the list again")
-    _require(names, splits.keys(), folder, UNPACK)
-    below = folder.relative_to(path).as_posix()
-    faces = [(PicturePath(f"{below}/{name}", "", SPLIT[splits[name]], (name,)), "") for name in sorted(names)]
-    return Source(
-        path, "celeba", make_items(faces, group if group == "none" else lambda face: f"person {people[face.parts[0]]}")
-    )
+        Raises ColorizeError if the pictures or a list is missing or damaged.
+        """
+        known = (PARTITION, IDENTITY, PICTURES, f"{PICTURES}.zip")
+        bases = [base for base in (path / "celeba", path) if any((base / name).exists() for name in known)]
+        if not bases and options.layout == "celeba":
+            raise ColorizeError(
+                f"`{path}` holds neither `{PARTITION}` nor `{PICTURES}`",
+                "give the folder that holds them, or the one above it, with `celeba/` in it",
+            )
+        if not bases:
+            return None
+        folder = bases[0] / PICTURES
+        names = _pictures(folder)
+        splits, people = _read_list(bases[0] / PARTITION), _read_list(bases[0] / IDENTITY)
+        if bad := next((name for name, split in splits.items() if split not in SPLIT), ""):
+            raise ColorizeError(
+                f"`{bases[0] / PARTITION}` puts `{shown(bad)}` into no split",
+                "0 is train, 1 validation and 2 test; download the list again",
+            )
+        for numbers, file in ((splits, PARTITION), (people, IDENTITY)):
+            _require(numbers.keys(), names, bases[0] / file, "download the list again")
+        _require(names, splits.keys(), folder, UNPACK)
+        below = folder.relative_to(path).as_posix()
+        faces = [(PicturePath(f"{below}/{name}", "", SPLIT[splits[name]], (name,)), "") for name in sorted(names)]
+
+        def person(face: PicturePath) -> str:
+            return f"person {people[face.parts[0]]}"
+
+        return cls(path, "celeba", make_items(faces, "none" if options.group == "none" else person))
 
 
 def _pictures(folder: Path) -> set[str]:
     """Return the names of the pictures."""
-    names = os.listdir(folder) if folder.is_dir() else []
-    found = {name for name in names if name.lower().endswith(".jpg") and not name.startswith(".")}
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    found = {name for name in names if name.lower().endswith(".jpg") and name[0] != "."}
     if not found:
         raise ColorizeError(f"`{folder}` holds no pictures of CelebA", UNPACK)
     return found

@@ -73,7 +73,8 @@ def cut(
         art = STYLES[style](color)
     results = [from_tensor(color), from_tensor(art)]
     if hints is not None:
-        hints = hint_files.resize(hints[..., top : top + height, left : left + width], tuple(color.shape[-2:]))
+        tall, wide = color.shape[-2:]
+        hints = hint_files.resize(hints[..., top : top + height, left : left + width], (tall, wide))
         held = hints[:, 3:] > 0
         alpha = held[0, 0].byte().mul(255).numpy()
         results.append(replace(from_tensor(torch.where(held, hints[:, :3], -1.0)), alpha=alpha))

@@ -101,7 +101,8 @@ class Journal:
             with path.open("r+b") as stream:
                 stream.truncate(whole)
         try:
-            settings, *lines = [json.loads(line) for line in data[:whole].splitlines()] or [None]
+            lines = [json.loads(line) for line in data[:whole].splitlines()]
+            settings: dict[str, object] | None = lines.pop(0) if lines else None
             for line in lines:
                 files = tuple(line["files"])
                 if any(Path(file).is_absolute() or ".." in Path(file).parts for file in files):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pyarrow import DataType
     from pyarrow.parquet import ParquetFile
 
+    from colorize.datasets.prepare import PrepareOptions
+
 SUFFIX = ".parquet"
 COLOR = ("full_colour", "full_color", "colour", "color", "image", "img", "picture", "target")
 LINE = ("sketch", "line", "lineart", "line_art", "condition", "conditioning_image")
@@ -56,7 +58,42 @@ SENTENCES = {
 
 @dataclass(frozen=True)
 class ParquetSource(Source):
-    """Rows of Parquet files; a picture's path is FILE:ROW:COLUMN."""
+    """Rows of Parquet files, each in a group of its own; a picture's path is FILE:ROW:COLUMN."""
+
+    @classmethod
+    def open(cls, path: Path, options: PrepareOptions) -> Source | None:
+        """Return the rows of Parquet files; None if there are no such files.
+
+        The split comes from the file's name (`train-00000-of-00001.parquet`) or its folder's.
+
+        Raises ColorizeError without pyarrow, for files that are not Parquet, lack a column of pictures,
+        or have no rows, and for a set of numbered files of which one is missing.
+        """
+        files = packed_files(path, SUFFIX, options.layout == "parquet", "Parquet files")
+        if not files:
+            return None
+        check_pyarrow()
+        root = path if path.is_dir() else path.parent
+        _check_shards(root, files)
+        pairs: list[tuple[PicturePath, str]] = []
+        rest: list[dict[str, Any]] = []
+        for file in (each.relative_to(root).as_posix() for each in files):
+            (color, line, merged), count = _columns(root / file, file)
+            if len(rest) + count > MOST:
+                raise ColorizeError(f"`{shown(file)}` has {count} rows", f"at most {MOST} can be read")
+            parts = PurePosixPath(file).with_suffix("").parts
+            words = [re.split(r"[-._]", part.lower())[0] for part in PurePosixPath(file).parts]
+            split = next((SPLITS[word] for word in words if word in SPLITS), "")
+            for row in range(count):
+                place = PicturePath(f"{file}:{row}:{color}", "", split, (*parts, f"{row:06d}"))
+                pairs.append((place, f"{file}:{row}:{line}" if line else ""))
+                # Hints can only be told from lines by the drawing without them.
+                both = f"{file}:{row}:{merged}" if merged and line else ""
+                rest.append({"merged": both, "container": file, "row": row})
+        if not rest:
+            raise ColorizeError(f"`{shown(root)}` has no rows in its Parquet files", "give another")
+        items = (replace(item, **more) for item, more in zip(make_items(pairs, "none"), rest, strict=True))
+        return cls(root, "parquet", tuple(items))
 
     def read(self, items: Iterable[Item]) -> Iterator[Mapping[str, Path | bytes]]:
         """Yield the bytes of each item's pictures, a few rows in memory at a time; see `Source`."""
@@ -72,41 +109,6 @@ class ParquetSource(Source):
     def files(self, item: Item) -> list[Path]:
         """Return the file that holds an item."""
         return [self.root / item.container]
-
-
-def open_parquet(path: Path, layout: str = "auto", order: str = "auto", group: str = "folder") -> Source | None:
-    """Return the rows of Parquet files, each in a group of its own; None if there are no such files.
-
-    The split comes from the file's name (`train-00000-of-00001.parquet`) or its folder's.
-
-    Raises ColorizeError without pyarrow, for files that are not Parquet, lack a column of pictures,
-    or have no rows, and for a set of numbered files of which one is missing.
-    """
-    files = packed_files(path, SUFFIX, layout, "parquet", "Parquet files")
-    if not files:
-        return None
-    check_pyarrow()
-    root = path if path.is_dir() else path.parent
-    _check_shards(root, files)
-    pairs: list[tuple[PicturePath, str]] = []
-    rest: list[dict[str, Any]] = []
-    for file in (each.relative_to(root).as_posix() for each in files):
-        (color, line, merged), count = _columns(root / file, file)
-        if len(rest) + count > MOST:
-            raise ColorizeError(f"`{shown(file)}` has {count} rows", f"at most {MOST} can be read")
-        parts = PurePosixPath(file).with_suffix("").parts
-        words = [re.split(r"[-._]", part.lower())[0] for part in PurePosixPath(file).parts]
-        split = next((SPLITS[word] for word in words if word in SPLITS), "")
-        for row in range(count):
-            place = PicturePath(f"{file}:{row}:{color}", "", split, (*parts, f"{row:06d}"))
-            pairs.append((place, f"{file}:{row}:{line}" if line else ""))
-            # Hints can only be told from lines by the drawing without them.
-            both = f"{file}:{row}:{merged}" if merged and line else ""
-            rest.append({"merged": both, "container": file, "row": row})
-    if not rest:
-        raise ColorizeError(f"`{shown(root)}` has no rows in its Parquet files", "give another")
-    items = (replace(item, **more) for item, more in zip(make_items(pairs, "none"), rest, strict=True))
-    return ParquetSource(root, "parquet", tuple(items))
 
 
 def fetch(address: str) -> Path:

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
@@ -18,23 +18,23 @@ import cv2
 import torch
 
 from colorize.datasets import parquet
-from colorize.datasets.celeba import open_celeba
+from colorize.datasets.celeba import CelebASource
 from colorize.datasets.crop import SMALLEST, STYLES, cut, seed_of
 from colorize.datasets.duplicates import BITS, duplicates
 from colorize.datasets.journal import Entry, Journal
-from colorize.datasets.parquet import open_parquet
-from colorize.datasets.sources import ZIP, Item, Source, open_folder, open_zip
+from colorize.datasets.parquet import ParquetSource
+from colorize.datasets.sources import ZIP, FolderSource, Item, Source, ZipSource
 from colorize.errors import ColorizeError, nearest
 from colorize.images.dataset_folder import METADATA
 from colorize.images.files import atomic
 
 AHEAD = 4  # pictures waiting for each worker, so that none is idle and few results wait
 REFERENCES = 4  # other pictures of the group named in a row of the metadata
-SOURCES: dict[Callable[..., Source | None], tuple[str, ...]] = {  # the layouts each opens; the first that can
-    open_celeba: ("auto", "celeba"),
-    open_parquet: ("auto", "parquet"),
-    open_zip: ("auto", "zip", "pictures", "pairs"),
-    open_folder: ("auto", "pictures", "side-by-side", "pairs"),
+SOURCES: dict[type[Source], tuple[str, ...]] = {  # by layout; of several the first that finds something
+    CelebASource: ("auto", "celeba"),
+    ParquetSource: ("auto", "parquet"),
+    ZipSource: ("auto", "zip", "pictures", "pairs"),
+    FolderSource: ("auto", "pictures", "side-by-side", "pairs"),
 }
 CHOICES = {
     "layout": ("auto", "pictures", "side-by-side", "pairs", "parquet", "zip", "celeba"),
@@ -62,12 +62,11 @@ class PrepareOptions:
     overwrite: bool = False  # remove what an earlier run made
 
     def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if (value := getattr(self, name)) not in known:
+        chosen = [(name, getattr(self, name), known) for name, known in CHOICES.items()]
+        chosen += [("line style", style, ("mix", *STYLES)) for style in self.styles or ("",)]
+        for name, value, known in chosen:
+            if value not in known:
                 raise ColorizeError(f"unknown {name} `{value}`", nearest(value, known), code=2)
-        for style in self.styles or ("",):
-            if style not in ("mix", *STYLES):
-                raise ColorizeError(f"unknown line style `{style}`", nearest(style, ("mix", *STYLES)), code=2)
         if self.near >= BITS:
             raise ColorizeError(f"near={self.near} makes all pictures equal", "give 6", code=2)
         if self.size < SMALLEST:
@@ -135,7 +134,7 @@ def prepare(source: Path | str, target: Path, options: PrepareOptions | None = N
     if target.exists() and not target.is_dir():
         raise ColorizeError(f"`{target}` is a file, not a folder", "choose another target")
     with one_thread_each():
-        found = open_source(path, options.layout, options.order, options.group)
+        found = open_source(path, options)
     identity = {name: value for name, value in asdict(options).items() if name not in ("workers", "overwrite")}
     identity = {"source": _digest(os.fspath(one)), **identity}  # a digest, so that it does not tell the path
     with _disk_errors(target), Journal(target, identity, options.overwrite) as journal:
@@ -162,7 +161,7 @@ def locate(source: Path | str) -> Path:
     return path
 
 
-def open_source(path: Path, layout: str = "auto", order: str = "auto", group: str = "folder") -> Source:
+def open_source(path: Path, options: PrepareOptions) -> Source:
     """Return the pictures of a folder or file, by the first of `SOURCES` that knows its layout.
 
     CelebA is recognized by the names of its files; Parquet files and zip archives by their suffix, if no
@@ -170,8 +169,8 @@ def open_source(path: Path, layout: str = "auto", order: str = "auto", group: st
 
     Raises ColorizeError if there is nothing of the layout, or it is incomplete.
     """
-    openers = (opener for opener, layouts in SOURCES.items() if layout in layouts)
-    return next(filter(None, (opener(path, layout, order, group) for opener in openers)))
+    kinds = (kind for kind, layouts in SOURCES.items() if options.layout in layouts)
+    return next(filter(None, (kind.open(path, options) for kind in kinds)))
 
 
 @contextmanager
@@ -203,27 +202,26 @@ def _results(source: Source, options: PrepareOptions, journal: Journal) -> Itera
             todo.append((key, split, item))
     workers = options.workers or os.cpu_count() or 1
     waiting: deque[tuple[str, str, Item, Future[Entry]]] = deque()
+
+    def finished() -> Result:
+        key, split, item, future = waiting.popleft()
+        entry = future.result()
+        journal.add(key, entry)
+        return Result(item, split, entry)
+
     with one_thread_each(), ThreadPoolExecutor(workers) as pool:
         try:
             contents = source.read(item for *_, item in todo)
             for (key, split, item), pictures in zip(todo, contents, strict=True):
                 seed = seed_of(f"{options.seed}/{item.color}")
-                style = options.styles[seed % len(options.styles)]
-                how = options.size, options.crop, style, seed
+                how = options.size, options.crop, options.styles[seed % len(options.styles)], seed
                 waiting.append((key, split, item, pool.submit(cut, item, pictures, journal.target / split, *how)))
                 if len(waiting) > AHEAD * workers:
-                    yield _finished(journal, *waiting.popleft())
+                    yield finished()
             while waiting:
-                yield _finished(journal, *waiting.popleft())
+                yield finished()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _finished(journal: Journal, key: str, split: str, item: Item, future: Future[Entry]) -> Result:
-    """Wait for a result and write it down."""
-    entry = future.result()
-    journal.add(key, entry)
-    return Result(item, split, entry)
 
 
 def _finish(

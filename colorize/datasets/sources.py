@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -21,6 +22,9 @@ from colorize.images import archives
 from colorize.images.dataset_folder import SPLITS
 from colorize.images.files import read, shown
 from colorize.images.listing import find, natural
+
+if TYPE_CHECKING:
+    from colorize.datasets.prepare import PrepareOptions
 
 COLOR = frozenset({"color", "colors", "colour", "colours", "reference", "references"})
 LINE = frozenset({"line", "lines", "lineart", "sketch", "sketches", "condition", "conditions"})
@@ -67,8 +71,16 @@ class Source:
     layout: str
     items: tuple[Item, ...]
     order: str = ""
-    skipped: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
+    skipped: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()
+
+    @classmethod
+    def open(cls, path: Path, options: PrepareOptions) -> Source | None:
+        """Return what a folder or file holds; None if that is nothing for this class.
+
+        Raises ColorizeError for what is incomplete or damaged.
+        """
+        raise NotImplementedError
 
     def read(self, items: Iterable[Item]) -> Iterator[Mapping[str, Path | bytes]]:
         """Yield the pictures of each item by path, in order and only when needed; unreadable ones are missing."""
@@ -81,10 +93,98 @@ class Source:
 
 
 @dataclass(frozen=True)
+class PicturePath:
+    """A path of a source. side: "color", "line" or "". parts: without folders that name a side or split."""
+
+    path: str
+    side: str
+    split: str
+    parts: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What a color picture and its drawing have in common."""
+        return (self.split, *self.parts[:-1], PurePosixPath(self.parts[-1]).stem)
+
+
+@dataclass(frozen=True)
+class FolderSource(Source):
+    """Pictures in a folder and below."""
+
+    @classmethod
+    def open(cls, path: Path, options: PrepareOptions) -> Source | None:
+        """Return the pictures of a folder; folders named train, val ... are splits if there are two or more.
+
+        Raises ColorizeError if there is no picture, or no pair where pairs are asked for.
+        """
+        layout, order, group = options.layout, options.order, options.group
+        if path.is_file():
+            raise ColorizeError(f"`{path}` is not a folder", "leave out --layout for a file")
+        names = [found.relative.as_posix() for found in find([f"{path}{os.sep}"])]
+        places = [parse_path(name) for name in names]
+        if layout == "pairs" or (layout == "auto" and {"color", "line"} <= {place.side for place in places}):
+            pairs, skipped, notes = _pair(path, places)
+            return cls(path, "pairs", make_items(pairs, group), "", skipped, notes)
+        if layout != "pictures" and "auto" in (layout, order):
+            paired, seen = _inspect(path, names)
+            if layout == "auto" and not paired:
+                layout = "pictures"
+            order = seen if order == "auto" else order
+        if layout == "pictures":
+            # Without pairs `reference` is an ordinary folder: keep it in the name and the group.
+            return cls(path, layout, make_items([(parse_path(name, sides=False), "") for name in names], group))
+        half = "left" if order == "color-line" else "right"
+        return cls(path, "side-by-side", make_items([(place, "") for place in places], group, half), order)
+
+
+@dataclass(frozen=True)
 class ZipSource(Source):
     """Pictures in zip archives. archives: the archive of each picture, by path."""
 
     archives: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path, options: PrepareOptions) -> Source | None:
+        """Return the pictures in zip archives, which are never unpacked; None if there are none.
+
+        An archive counts as a folder of its name, but alone makes no group: `color/1.zip` and `sketch/1.zip`
+        hold pairs. `exist_sketch` in an index says which of these get a drawing extracted.
+
+        Raises ColorizeError for broken archives, bombs, a damaged index, and archives without pictures.
+        """
+        files = packed_files(path, ZIP, options.layout == "zip", "zip archives")
+        if not files:
+            return None
+        root = path if path.is_dir() else path.parent
+        skipped: list[tuple[str, str]] = []
+        members: list[tuple[str, str]] = []  # name of the archive, path inside
+        for name in (file.relative_to(root).as_posix() for file in files):
+            for inside, _, reason in archives.opened(root / name, name):
+                if reason:
+                    skipped.append((f"{name}/{inside}", f"`{shown(f'{name}/{inside}')}` {reason}"))
+                else:
+                    members.append((name, inside))
+        if not members:
+            why = "; ".join(reason for _, reason in skipped[:3]) or "put pictures into them"
+            raise ColorizeError(f"the zip archives of `{shown(root)}` hold no pictures", why)
+        sides = {_path_in_zip(*member).side for member in members}
+        paired = options.layout == "pairs" or (options.layout != "pictures" and {"color", "line"} <= sides)
+        places = [_path_in_zip(*member, sides=paired) for member in members]
+        pairs, notes = [(place, "") for place in places], list[str]()
+        if paired:
+            undrawn, index_notes = _read_index(root)
+            pairs, lone, notes = _pair(root, places, {place.path for place in places if place.parts in undrawn})
+            skipped += lone
+            notes += index_notes
+        names = {place.path: name for (name, _), place in zip(members, places, strict=True)}
+        depth = {name: len(_path_in_zip(name, "x", sides=paired).parts) for name in set(names.values())}
+
+        def group_in(place: PicturePath) -> str:
+            alone = options.group == "folder" and len(place.parts) <= depth[names[place.path]]
+            return group_of(place.parts, "none" if alone else options.group)
+
+        items = tuple(replace(item, container=names[item.color]) for item in make_items(pairs, group_in))
+        return cls(root, f"{'pairs' if paired else 'pictures'} in zip", items, "", skipped, notes, names)
 
     def read(self, items: Iterable[Item]) -> Iterator[Mapping[str, Path | bytes]]:
         """Yield the bytes of each item's pictures; see `Source`."""
@@ -106,106 +206,18 @@ class ZipSource(Source):
         return [self.root / self.archives[path] for path in (item.color, item.line) if path]
 
 
-@dataclass(frozen=True)
-class PicturePath:
-    """A path of a source. side: "color", "line" or "". parts: without folders that name a side or split."""
-
-    path: str
-    side: str
-    split: str
-    parts: tuple[str, ...]
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What a color picture and its drawing have in common."""
-        return (self.split, *self.parts[:-1], PurePosixPath(self.parts[-1]).stem)
-
-
-def open_folder(path: Path, layout: str = "auto", order: str = "auto", group: str = "folder") -> Source:
-    """Return the pictures of a folder.
-
-    layout: "pictures", "side-by-side", "pairs" or "auto". order: which half of a side-by-side pair is
-    which, "color-line", "line-color" or "auto". group: "folder", "name" or "none". Folders named train,
-    val, test ... count as splits only if there are two or more.
-
-    Raises ColorizeError if there is no picture, or no pair where pairs are asked for.
-    """
-    if path.is_file():
-        raise ColorizeError(f"`{path}` is not a folder", "leave out --layout for a file")
-    names = [found.relative.as_posix() for found in find([f"{path}{os.sep}"])]
-    places = [parse_path(name) for name in names]
-    if layout == "pairs" or (layout == "auto" and {"color", "line"} <= {place.side for place in places}):
-        pairs, skipped, notes = _pair(path, places)
-        return Source(path, "pairs", make_items(pairs, group), "", tuple(skipped), tuple(notes))
-    if layout != "pictures" and "auto" in (layout, order):
-        paired, seen = _inspect(path, names)
-        if layout == "auto" and not paired:
-            layout = "pictures"
-        order = seen if order == "auto" else order
-    if layout == "pictures":
-        # Without pairs `reference` is an ordinary folder: keep it in the name and the group.
-        return Source(path, layout, make_items([(parse_path(name, sides=False), "") for name in names], group))
-    half = "left" if order == "color-line" else "right"
-    return Source(path, "side-by-side", make_items([(place, "") for place in places], group, half), order)
-
-
-def open_zip(path: Path, layout: str = "auto", order: str = "auto", group: str = "folder") -> Source | None:
-    """Return the pictures in zip archives, which are never unpacked; None if there are none.
-
-    An archive counts as a folder of its name, but alone makes no group. layout: "pictures", "pairs", or by
-    the names of folders and archives: `color/1.zip` and `sketch/1.zip` hold pairs. `exist_sketch` in an
-    index says which pictures of pairs get a drawing extracted.
-
-    Raises ColorizeError for broken archives, bombs, a damaged index, and archives without pictures.
-    """
-    files = packed_files(path, ZIP, layout, "zip", "zip archives")
-    if not files:
-        return None
-    root = path if path.is_dir() else path.parent
-    skipped: list[tuple[str, str]] = []
-    members: list[tuple[str, str]] = []  # name of the archive, path inside
-    for name in (file.relative_to(root).as_posix() for file in files):
-        for inside, _, reason in archives.opened(root / name, name):
-            if reason:
-                skipped.append((f"{name}/{inside}", f"`{shown(f'{name}/{inside}')}` {reason}"))
-            else:
-                members.append((name, inside))
-    if not members:
-        why = "; ".join(reason for _, reason in skipped[:3]) or "put pictures into them"
-        raise ColorizeError(f"the zip archives of `{shown(root)}` hold no pictures", why)
-    sides = {_path_in_zip(*member).side for member in members}
-    paired = layout == "pairs" or (layout != "pictures" and {"color", "line"} <= sides)
-    places = [_path_in_zip(*member, sides=paired) for member in members]
-    pairs, notes = [(place, "") for place in places], list[str]()
-    if paired:
-        undrawn, index_notes = _read_index(root)
-        pairs, lone, notes = _pair(root, places, {place.path for place in places if place.parts in undrawn})
-        skipped += lone
-        notes += index_notes
-    inside_of = {place.path: name for (name, _), place in zip(members, places, strict=True)}
-    depth = {name: len(_path_in_zip(name, "x", sides=paired).parts) for name in set(inside_of.values())}
-
-    def group_in(place: PicturePath) -> str:
-        alone = group == "folder" and len(place.parts) <= depth[inside_of[place.path]]
-        return group_of(place.parts, "none" if alone else group)
-
-    items = tuple(replace(item, container=inside_of[item.color]) for item in make_items(pairs, group_in))
-    layout = f"{'pairs' if paired else 'pictures'} in zip"
-    return ZipSource(root, layout, items, "", tuple(skipped), tuple(notes), inside_of)
-
-
-def packed_files(path: Path, suffix: str, layout: str, kind: str, what: str) -> list[Path]:
+def packed_files(path: Path, suffix: str, asked: bool, what: str) -> list[Path]:
     """Return a file of a suffix, or those in a folder and below, by name; hidden ones are skipped.
 
-    A folder that holds pictures, too, counts as a folder of pictures, unless `layout` is `kind`.
-    Raises ColorizeError if `layout` is `kind` and there are none; what: how the error calls them.
+    asked: the user wants these; else a folder that holds pictures, too, is one of pictures.
+    Raises ColorizeError if they are asked for and there are none; what: how the error calls them.
     """
     files = [path] if path.is_file() else path.rglob("*")
     files = [file for file in files if file.suffix.lower() == suffix and file.is_file()]
     files = [file for file in files if not any(part[0] == "." for part in file.relative_to(path).parts)]
-    if layout == kind and not files:
+    if asked and not files:
         raise ColorizeError(f"`{path}` holds no {what}", "choose another layout")
-    if layout != kind and path.is_dir() and files:
+    if not asked and files and path.is_dir():
         try:
             find([f"{path}/"])
             return []
