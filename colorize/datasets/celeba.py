@@ -55,7 +55,7 @@ class CelebASource(Source):
             _require(numbers.keys(), names, bases[0] / file, "download the list again")
         _require(names, splits.keys(), folder, UNPACK)
         below = folder.relative_to(path).as_posix()
-        faces = [(PicturePath(f"{below}/{name}", "", SPLIT[splits[name]], (name,)), "") for name in sorted(names)]
+        faces = [(PicturePath(f"{below}/{name}", "", SPLIT[splits[name]], (name,)), {}) for name in sorted(names)]
 
         def person(face: PicturePath) -> str:
             return f"person {people[face.parts[0]]}"

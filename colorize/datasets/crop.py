@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,12 +32,7 @@ WHOLE = 0.998  # of what differs from a plain background is the subject; the res
 SHARE = 0.9  # of the contrast of other pictures, along each axis, lies in the subject
 ROOM = 1.08  # side of the crop over side of the subject
 
-STYLES: dict[str, Callable[[Tensor], Tensor]] = {  # of line art, besides `mix`
-    "xdog": lines.xdog,
-    "dog": lines.dog,
-    "pencil": lines.pencil,
-    "canny": lines.canny,
-}
+STYLES = {style.__name__: style for style in (lines.xdog, lines.dog, lines.pencil, lines.canny)}  # besides `mix`
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 Loaded = tuple[Tensor, Tensor | None, Tensor | None]  # color, drawing, hint map
 

@@ -36,7 +36,7 @@ class Journal:
     def __init__(self, target: Path, settings: Mapping[str, object], overwrite: bool = False) -> None:
         """Open the journal of a folder, which is made if it does not exist.
 
-        settings: what the result depends on. overwrite: remove what an earlier run made.
+        settings: what the result depends on, with its `source`. overwrite: remove what an earlier run made.
 
         Raises ColorizeError for a folder that holds something else, or was made with other settings.
         """
@@ -57,8 +57,11 @@ class Journal:
             before, self.entries, self.owners = None, {}, {}
         now = json.loads(json.dumps({"version": VERSION, **settings}))
         if before is not None and before != now:
+            names = [name for name in now if before.get(name) != now[name] and name not in ("source", "version")]
+            changes = ["another source"] if before.get("source") != now["source"] else []
+            changes += [f"`{name}` {before.get(name)} instead of {now[name]}" for name in names]
             raise ColorizeError(
-                f"`{target}` was made with {_difference(before, now)}",
+                f"`{target}` was made with {', '.join(changes) or 'another version of colorize'}",
                 "add `--overwrite` to make it again, or choose another folder",
             )
         target.mkdir(parents=True, exist_ok=True)
@@ -127,17 +130,6 @@ class Journal:
         for folder in sorted(parents, key=lambda path: len(path.parts), reverse=True):
             if (self.target / folder).is_dir() and not any((self.target / folder).iterdir()):
                 (self.target / folder).rmdir()
-
-
-def _difference(before: Mapping[str, object], now: Mapping[str, object]) -> str:
-    """What changed between two settings, in words."""
-    changed = [name for name in now if before.get(name) != now[name]]
-    words = ", ".join(
-        f"`{name}` {before.get(name)} instead of {now[name]}" for name in changed if name not in ("source", "version")
-    )
-    if "source" in changed:
-        words = "another source" + (f" and {words}" if words else "")
-    return words or "another version of colorize"
 
 
 def _line(values: Mapping[str, object]) -> bytes:

@@ -10,14 +10,14 @@ import re
 import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from colorize.checkpoints import hub
-from colorize.datasets.sources import Item, PicturePath, Source, make_items, packed_files
+from colorize.datasets.sources import Entries, Item, PicturePath, Source, make_items, packed_files
 from colorize.errors import ColorizeError
 from colorize.images.dataset_folder import SPLITS
 from colorize.images.files import shown
@@ -37,23 +37,6 @@ BUFFER = 1 << 20  # bytes of a column read together; without it a whole row grou
 MOST = 10_000_000  # rows of a data set; the header of a file may claim any number
 SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})")  # as in train-00000-of-00012
 HUB = "hub:"
-OFFLINE = (
-    "`{id}` is not in the cache of this machine, and the network is switched off",
-    "fetch it once without HF_HUB_OFFLINE, or name a folder that holds its Parquet files",
-)
-SENTENCES = {
-    **hub.SENTENCES,
-    "DisabledRepoError": ("`{name}` was switched off by the Hub", "choose another data set"),
-    "RepositoryNotFoundError": (
-        "there is no data set `{name}` on the Hub",
-        "check the spelling; if it is private, set HF_TOKEN to a token of yours",
-    ),
-    "LocalEntryNotFoundError": (
-        "`{id}` cannot be fetched: the Hub does not answer",
-        "check the connection, or name a folder that holds its Parquet files",
-    ),
-    "ValueError": ("the Hub's answer for `{id}` makes no sense: {why}", "choose another data set"),
-}
 
 
 @dataclass(frozen=True)
@@ -75,25 +58,21 @@ class ParquetSource(Source):
         check_pyarrow()
         root = path if path.is_dir() else path.parent
         _check_shards(root, files)
-        pairs: list[tuple[PicturePath, str]] = []
-        rest: list[dict[str, Any]] = []
+        entries: Entries = []
         for file in (each.relative_to(root).as_posix() for each in files):
-            (color, line, merged), count = _columns(root / file, file)
-            if len(rest) + count > MOST:
+            columns, count = _columns(root / file, file)
+            if len(entries) + count > MOST:
                 raise ColorizeError(f"`{shown(file)}` has {count} rows", f"at most {MOST} can be read")
             parts = PurePosixPath(file).with_suffix("").parts
             words = [re.split(r"[-._]", part.lower())[0] for part in PurePosixPath(file).parts]
             split = next((SPLITS[word] for word in words if word in SPLITS), "")
             for row in range(count):
-                place = PicturePath(f"{file}:{row}:{color}", "", split, (*parts, f"{row:06d}"))
-                pairs.append((place, f"{file}:{row}:{line}" if line else ""))
-                # Hints can only be told from lines by the drawing without them.
-                both = f"{file}:{row}:{merged}" if merged and line else ""
-                rest.append({"merged": both, "container": file, "row": row})
-        if not rest:
+                color, line, merged = (f"{file}:{row}:{column}" if column else "" for column in columns)
+                fields = {"line": line, "merged": merged if line else "", "container": file, "row": row}
+                entries.append((PicturePath(color, "", split, (*parts, f"{row:06d}")), fields))
+        if not entries:
             raise ColorizeError(f"`{shown(root)}` has no rows in its Parquet files", "give another")
-        items = (replace(item, **more) for item, more in zip(make_items(pairs, "none"), rest, strict=True))
-        return cls(root, "parquet", tuple(items))
+        return cls(root, "parquet", make_items(entries, "none"))
 
     def read(self, items: Iterable[Item]) -> Iterator[Mapping[str, Path | bytes]]:
         """Yield the bytes of each item's pictures, a few rows in memory at a time; see `Source`."""
@@ -116,39 +95,18 @@ def fetch(address: str) -> Path:
 
     Raises ColorizeError for all that can go wrong on the way.
     """
-    from huggingface_hub import constants, snapshot_download
-
-    from colorize import __version__
-
     data = hub.parse_address(address.removeprefix(HUB))
     if data is None or data.file:
         way_out = "write it as hub:OWNER/NAME or hub:OWNER/NAME@REVISION"
         raise ColorizeError(f"`{address}` names no data set on the Hub", way_out, code=2)
     check_pyarrow()
-    offline = constants.HF_HUB_OFFLINE
-    try:
-        folder = snapshot_download(
-            data.name,
-            repo_type="dataset",
-            revision=data.revision or None,
-            allow_patterns=[f"*{SUFFIX}"],
-            endpoint=constants.ENDPOINT,
-            local_files_only=offline,
-            library_name="colorize",
-            library_version=__version__,
-        )
-    except Exception as error:
-        sentences = {**SENTENCES, "LocalEntryNotFoundError": OFFLINE} if offline else SENTENCES
-        sentence = hub.sentence(data, error, sentences)
-        if sentence is None:
-            raise
-        raise sentence from error
-    if not any(Path(folder).rglob(f"*{SUFFIX}")):
+    folder = _download(data)
+    if not any(folder.rglob(f"*{SUFFIX}")):
         raise ColorizeError(
             f"the data set `{data}` has no Parquet files",
             f"try {HUB}{data.name}@refs/convert/parquet, where the Hub puts copies in Parquet",
         )
-    return Path(folder)
+    return folder
 
 
 def check_pyarrow() -> None:
@@ -178,8 +136,8 @@ def _columns(path: Path, name: str) -> tuple[list[str], int]:
 
     try:
         with _open(path) as file:
-            schema, count = file.schema_arrow, int(file.metadata.num_rows)
-            types = {str(column): schema.field(i).type for i, column in enumerate(schema.names)}
+            types = {str(column.name): column.type for column in file.schema_arrow}
+            count = int(file.metadata.num_rows)
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         message = f"`{shown(name)}` cannot be read as Parquet: {shown(reason)}"
@@ -197,11 +155,10 @@ def _columns(path: Path, name: str) -> tuple[list[str], int]:
 
 def _holds_files(kind: DataType) -> bool:
     """Whether a column is binary, or has the shape that datasets gives pictures: bytes and path."""
-    from pyarrow import types
+    from pyarrow import null, types
 
     if types.is_struct(kind):
-        fields = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
-        return "bytes" in fields and _holds_files(fields["bytes"])
+        kind = {column.name: column.type for column in kind}.get("bytes", null())
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
@@ -210,7 +167,7 @@ def _rows(root: Path, items: Sequence[Item]) -> Iterator[tuple[int, dict[str, Pa
     import pyarrow as pa
 
     name, wanted = items[0].container, [item.row for item in items]
-    columns = [path.rpartition(":")[2] for path in (items[0].color, items[0].line, items[0].merged) if path]
+    columns = [path.rpartition(":")[2] for path in items[0].paths]
     first = 0
     try:
         with _open(root / name) as file:
@@ -237,3 +194,43 @@ def _bytes(cell: Any) -> bytes:
     """The file in a cell; nothing if it only names one that lies elsewhere."""
     held = cell.get("bytes") if isinstance(cell, dict) else cell
     return held if isinstance(held, bytes) else b""
+
+
+SENTENCES = {
+    **hub.SENTENCES,
+    "DisabledRepoError": ("`{name}` was switched off by the Hub", "choose another data set"),
+    "RepositoryNotFoundError": (
+        "there is no data set `{name}` on the Hub",
+        "check the spelling; if it is private, set HF_TOKEN to a token of yours",
+    ),
+    "LocalEntryNotFoundError": (
+        "`{id}` cannot be fetched: the Hub does not answer",
+        "check the connection, or name a folder that holds its Parquet files",
+    ),
+    "ValueError": ("the Hub's answer for `{id}` makes no sense: {why}", "choose another data set"),
+}
+OFFLINE = (
+    "`{id}` is not in the cache of this machine, and the network is switched off",
+    "fetch it once without HF_HUB_OFFLINE, or name a folder that holds its Parquet files",
+)
+
+
+def _download(data: hub.Address) -> Path:
+    from huggingface_hub import constants, snapshot_download
+
+    from colorize import __version__
+
+    how = {
+        "allow_patterns": [f"*{SUFFIX}"],
+        "endpoint": constants.ENDPOINT,
+        "local_files_only": constants.HF_HUB_OFFLINE,
+    }
+    us = {"library_name": "colorize", "library_version": __version__}
+    try:
+        return Path(snapshot_download(data.name, repo_type="dataset", revision=data.revision or None, **how, **us))
+    except Exception as error:
+        offline = {"LocalEntryNotFoundError": OFFLINE} if constants.HF_HUB_OFFLINE else {}
+        sentence = hub.sentence(data, error, SENTENCES | offline)
+        if sentence is None:
+            raise
+        raise sentence from error

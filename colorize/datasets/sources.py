@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -51,13 +51,18 @@ class Item:
 
     name: str
     color: str
-    line: str
-    half: str
-    group: str
-    split: str
+    line: str = ""
+    half: str = ""
+    group: str = ""
+    split: str = ""
     merged: str = ""
     container: str = ""
     row: int = 0
+
+    @property
+    def paths(self) -> list[str]:
+        """Its pictures."""
+        return [path for path in (self.color, self.line, self.merged) if path]
 
 
 @dataclass(frozen=True)
@@ -85,11 +90,11 @@ class Source:
     def read(self, items: Iterable[Item]) -> Iterator[Mapping[str, Path | bytes]]:
         """Yield the pictures of each item by path, in order and only when needed; unreadable ones are missing."""
         for item in items:
-            yield {path: self.root / path for path in (item.color, item.line) if path}
+            yield {path: self.root / path for path in item.paths}
 
     def files(self, item: Item) -> list[Path]:
         """Return the files that hold an item."""
-        return [self.root / path for path in (item.color, item.line) if path]
+        return [self.root / path for path in item.paths]
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,9 @@ class PicturePath:
     def key(self) -> tuple[str, ...]:
         """What a color picture and its drawing have in common."""
         return (self.split, *self.parts[:-1], PurePosixPath(self.parts[-1]).stem)
+
+
+Entries = list[tuple[PicturePath, dict[str, Any]]]  # color pictures, and further fields of their items
 
 
 @dataclass(frozen=True)
@@ -132,9 +140,9 @@ class FolderSource(Source):
             order = seen if order == "auto" else order
         if layout == "pictures":
             # Without pairs `reference` is an ordinary folder: keep it in the name and the group.
-            return cls(path, layout, make_items([(parse_path(name, sides=False), "") for name in names], group))
-        half = "left" if order == "color-line" else "right"
-        return cls(path, "side-by-side", make_items([(place, "") for place in places], group, half), order)
+            return cls(path, layout, make_items([(parse_path(name, sides=False), {}) for name in names], group))
+        half = {"half": "left" if order == "color-line" else "right"}
+        return cls(path, "side-by-side", make_items([(place, half) for place in places], group), order)
 
 
 @dataclass(frozen=True)
@@ -170,20 +178,21 @@ class ZipSource(Source):
         sides = {_path_in_zip(*member).side for member in members}
         paired = options.layout == "pairs" or (options.layout != "pictures" and {"color", "line"} <= sides)
         places = [_path_in_zip(*member, sides=paired) for member in members]
-        pairs, notes = [(place, "") for place in places], list[str]()
+        names = {place.path: name for (name, _), place in zip(members, places, strict=True)}
+        entries: Entries = [(place, {}) for place in places]
+        notes: list[str] = []
         if paired:
             undrawn, index_notes = _read_index(root)
-            pairs, lone, notes = _pair(root, places, {place.path for place in places if place.parts in undrawn})
+            entries, lone, notes = _pair(root, places, {place.path for place in places if place.parts in undrawn})
             skipped += lone
             notes += index_notes
-        names = {place.path: name for (name, _), place in zip(members, places, strict=True)}
         depth = {name: len(_path_in_zip(name, "x", sides=paired).parts) for name in set(names.values())}
 
         def group_in(place: PicturePath) -> str:
             alone = options.group == "folder" and len(place.parts) <= depth[names[place.path]]
             return group_of(place.parts, "none" if alone else options.group)
 
-        items = tuple(replace(item, container=names[item.color]) for item in make_items(pairs, group_in))
+        items = make_items([(place, fields | {"container": names[place.path]}) for place, fields in entries], group_in)
         return cls(root, f"{'pairs' if paired else 'pictures'} in zip", items, "", skipped, notes, names)
 
     def read(self, items: Iterable[Item]) -> Iterator[Mapping[str, Path | bytes]]:
@@ -193,7 +202,7 @@ class ZipSource(Source):
                 readers: dict[str, archives.Reader] = {}
                 for item in group:
                     found: dict[str, Path | bytes] = {}
-                    for path in filter(None, (item.color, item.line)):
+                    for path in item.paths:
                         name = self.archives[path]
                         if name not in readers:
                             readers[name] = stack.enter_context(archives.Reader(self.root / name))
@@ -203,7 +212,7 @@ class ZipSource(Source):
 
     def files(self, item: Item) -> list[Path]:
         """Return the archives that hold an item."""
-        return [self.root / self.archives[path] for path in (item.color, item.line) if path]
+        return [self.root / self.archives[path] for path in item.paths]
 
 
 def packed_files(path: Path, suffix: str, asked: bool, what: str) -> list[Path]:
@@ -261,23 +270,21 @@ def parse_path(path: str, sides: bool = True) -> PicturePath:
     return PicturePath(path, side, split, (*kept, name))
 
 
-def make_items(
-    pairs: Sequence[tuple[PicturePath, str]], group: str | Callable[[PicturePath], str], half: str = ""
-) -> tuple[Item, ...]:
-    """Return items of (color picture, path of its drawing); equal names get a hash of their paths.
+def make_items(entries: Entries, group: str | Callable[[PicturePath], str]) -> tuple[Item, ...]:
+    """Return items of paths and further fields; equal names get a hash of their paths.
 
     group: how `group_of` finds the group, or a function that returns it.
     """
-    respected = len({place.split for place, _ in pairs} - {""}) > 1
-    names = ["/".join(map(_safe_name, place.key[1:])) for place, _ in pairs]
-    splits = [(place.split or "train") if respected else "" for place, _ in pairs]
+    respected = len({place.split for place, _ in entries} - {""}) > 1
+    names = ["/".join(map(_safe_name, place.key[1:])) for place, _ in entries]
+    splits = [(place.split or "train") if respected else "" for place, _ in entries]
     counts = Counter(zip(splits, map(str.casefold, names), strict=True))
     items = []
-    for (place, line), name, split in zip(pairs, names, splits, strict=True):
+    for (place, fields), name, split in zip(entries, names, splits, strict=True):
         if counts[split, name.casefold()] > 1:
             name += "-" + hashlib.sha256(place.path.encode(errors="surrogateescape")).hexdigest()[:8]
         own = group_of(place.parts, group) if isinstance(group, str) else group(place)
-        items.append(Item(name, place.path, line, half, own, split))
+        items.append(Item(name, place.path, group=own, split=split, **fields))
     return tuple(items)
 
 
@@ -290,7 +297,7 @@ def _safe_name(part: str) -> str:
 
 def _pair(
     root: Path, places: Sequence[PicturePath], undrawn: Collection[str] = ()
-) -> tuple[list[tuple[PicturePath, str]], list[tuple[str, str]], list[str]]:
+) -> tuple[Entries, list[tuple[str, str]], list[str]]:
     """Pair color pictures with the drawings of their names; return pairs, skipped pictures and notes.
 
     undrawn: paths of color pictures that need no drawing. Masks are left out.
@@ -308,7 +315,7 @@ def _pair(
     bare = {key for key in colors.keys() - lines if colors[key].path not in undrawn}
     lone += [(colors[key].path, "has no drawing of its name") for key in bare]
     lone += [(lines[key].path, "has no color picture of its name") for key in lines.keys() - colors]
-    pairs = [(colors[key], lines[key].path if key in lines else "") for key in colors if key not in bare]
+    pairs = [(colors[key], {"line": lines[key].path} if key in lines else {}) for key in colors if key not in bare]
     if not pairs:
         raise ColorizeError(
             f"`{root}` holds no pairs of a color picture and a drawing",
