@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colorize.datasets.sources import PicturePath, Source, make_items
+from colorize.datasets.sources import Entries, PicturePath, Source, make_items
 from colorize.errors import ColorizeError
 from colorize.images.files import shown
 
@@ -55,7 +55,9 @@ class CelebASource(Source):
             _require(numbers.keys(), names, bases[0] / file, "download the list again")
         _require(names, splits.keys(), folder, UNPACK)
         below = folder.relative_to(path).as_posix()
-        faces = [(PicturePath(f"{below}/{name}", "", SPLIT[splits[name]], (name,)), {}) for name in sorted(names)]
+        faces: Entries = [
+            (PicturePath(f"{below}/{name}", "", SPLIT[splits[name]], (name,)), {}) for name in sorted(names)
+        ]
 
         def person(face: PicturePath) -> str:
             return f"person {people[face.parts[0]]}"

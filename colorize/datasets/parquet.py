@@ -220,17 +220,21 @@ def _download(data: hub.Address) -> Path:
 
     from colorize import __version__
 
-    how = {
-        "allow_patterns": [f"*{SUFFIX}"],
-        "endpoint": constants.ENDPOINT,
-        "local_files_only": constants.HF_HUB_OFFLINE,
-    }
-    us = {"library_name": "colorize", "library_version": __version__}
+    offline = constants.HF_HUB_OFFLINE
     try:
-        return Path(snapshot_download(data.name, repo_type="dataset", revision=data.revision or None, **how, **us))
+        folder = snapshot_download(
+            data.name,
+            repo_type="dataset",
+            revision=data.revision or None,
+            allow_patterns=[f"*{SUFFIX}"],
+            endpoint=constants.ENDPOINT,
+            local_files_only=offline,
+            library_name="colorize",
+            library_version=__version__,
+        )
     except Exception as error:
-        offline = {"LocalEntryNotFoundError": OFFLINE} if constants.HF_HUB_OFFLINE else {}
-        sentence = hub.sentence(data, error, SENTENCES | offline)
+        sentence = hub.sentence(data, error, SENTENCES | ({"LocalEntryNotFoundError": OFFLINE} if offline else {}))
         if sentence is None:
             raise
         raise sentence from error
+    return Path(folder)
