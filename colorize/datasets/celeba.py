@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colorize.datasets.sources import Entries, PicturePath, Source, make_items
+from colorize.datasets.sources import Item, Source, name_items
 from colorize.errors import ColorizeError
 from colorize.images.files import shown
 
@@ -55,14 +55,12 @@ class CelebASource(Source):
             _require(numbers.keys(), names, bases[0] / file, "download the list again")
         _require(names, splits.keys(), folder, UNPACK)
         below = folder.relative_to(path).as_posix()
-        faces: Entries = [
-            (PicturePath(f"{below}/{name}", "", SPLIT[splits[name]], (name,)), {}) for name in sorted(names)
-        ]
+        faces = [Item(f"{below}/{name}", (name,), split=SPLIT[splits[name]]) for name in sorted(names)]
 
-        def person(face: PicturePath) -> str:
+        def person(face: Item) -> str:
             return f"person {people[face.parts[0]]}"
 
-        return cls(path, "celeba", make_items(faces, "none" if options.group == "none" else person))
+        return cls(path, "celeba", name_items(faces, "none" if options.group == "none" else person))
 
 
 def _pictures(folder: Path) -> set[str]:

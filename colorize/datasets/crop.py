@@ -62,10 +62,8 @@ def cut(
         return Entry(skipped=f"`{shown(item.color)}` {error}")
     if line is not None:
         art = _scaled(luminance(line), box, size)
-    elif style == "mix":
-        art = lines.mix(color, torch.Generator().manual_seed(seed))
     else:
-        art = STYLES[style](color)
+        art = lines.mix(color, torch.Generator().manual_seed(seed)) if style == "mix" else STYLES[style](color)
     results = [from_tensor(color), from_tensor(art)]
     if hints is not None:
         tall, wide = color.shape[-2:]
@@ -102,29 +100,24 @@ def load(item: Item, pictures: Mapping[str, Path | bytes]) -> Loaded:
         return (left, right, None) if item.half == "left" else (right, left, None)
     if not item.line:
         return color, None, None
-    line = _same_shape(item.line, pictures, color)
+    line = _read(item.line, pictures, color)
     if not item.merged:
         return color, _resized(line, (height, width)), None
-    merged = _resized(_same_shape(item.merged, pictures, color), tuple(line.shape[-2:]))
+    merged = _resized(_read(item.merged, pictures, color), tuple(line.shape[-2:]))
     hints = hint_files.hints(merged, line)  # before scaling blurs the lines
     found = bool((hints[:, 3] > 0).any())
     return color, _resized(line, (height, width)), hint_files.resize(hints, (height, width)) if found else None
 
 
-def _read(path: str, pictures: Mapping[str, Path | bytes]) -> Tensor:
-    """A picture (1, 3, H, W)."""
+def _read(path: str, pictures: Mapping[str, Path | bytes], color: Tensor | None = None) -> Tensor:
+    """A picture (1, 3, H, W), of the proportions of `color`."""
     if path not in pictures:
         raise Unfit(f"cannot be read: `{shown(path)}` holds no picture")
-    return read(pictures[path], shown(path)).tensor()
-
-
-def _same_shape(path: str, pictures: Mapping[str, Path | bytes], color: Tensor) -> Tensor:
-    """A picture of the same proportions as another."""
-    drawing = _read(path, pictures)
-    ratios = [picture.shape[-1] / picture.shape[-2] for picture in (color, drawing)]
+    picture = read(pictures[path], shown(path)).tensor()
+    ratios = [one.shape[-1] / one.shape[-2] for one in (picture if color is None else color, picture)]
     if abs(ratios[0] / ratios[1] - 1) > SHAPE:
         raise Unfit(f"has another shape than its drawing `{shown(path)}`")
-    return drawing
+    return picture
 
 
 def _check(color: Tensor, line: Tensor | None) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from colorize.checkpoints import hub
-from colorize.datasets.sources import Entries, Item, PicturePath, Source, make_items, packed_files
+from colorize.datasets.sources import Item, Source, name_items, packed_files
 from colorize.errors import ColorizeError
 from colorize.images.dataset_folder import SPLITS
 from colorize.images.files import shown
@@ -58,21 +58,22 @@ class ParquetSource(Source):
         check_pyarrow()
         root = path if path.is_dir() else path.parent
         _check_shards(root, files)
-        entries: Entries = []
+        items: list[Item] = []
         for file in (each.relative_to(root).as_posix() for each in files):
             columns, count = _columns(root / file, file)
-            if len(entries) + count > MOST:
+            if len(items) + count > MOST:
                 raise ColorizeError(f"`{shown(file)}` has {count} rows", f"at most {MOST} can be read")
             parts = PurePosixPath(file).with_suffix("").parts
             words = [re.split(r"[-._]", part.lower())[0] for part in PurePosixPath(file).parts]
             split = next((SPLITS[word] for word in words if word in SPLITS), "")
             for row in range(count):
                 color, line, merged = (f"{file}:{row}:{column}" if column else "" for column in columns)
-                fields = {"line": line, "merged": merged if line else "", "container": file, "row": row}
-                entries.append((PicturePath(color, "", split, (*parts, f"{row:06d}")), fields))
-        if not entries:
+                merged = merged if line else ""  # only the drawing tells hints from lines
+                name = (*parts, f"{row:06d}")
+                items.append(Item(color, name, "", split, line, merged=merged, container=file, row=row))
+        if not items:
             raise ColorizeError(f"`{shown(root)}` has no rows in its Parquet files", "give another")
-        return cls(root, "parquet", make_items(entries, "none"))
+        return cls(root, "parquet", name_items(items, "none"))
 
     def read(self, items: Iterable[Item]) -> Iterator[Mapping[str, Path | bytes]]:
         """Yield the bytes of each item's pictures, a few rows in memory at a time; see `Source`."""

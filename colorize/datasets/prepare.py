@@ -11,7 +11,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -139,11 +139,11 @@ def prepare(source: Path | str, target: Path, options: PrepareOptions | None = N
     identity = {"source": _digest(os.fspath(one)), **identity}  # a digest, so that it does not tell the path
     with _disk_errors(target), Journal(target, identity, options.overwrite) as journal:
         total = len(found.items)
-        results: dict[Item, Result] = {}
+        results: dict[str, Result] = {}
         for result in _results(found, options, journal):
-            results[result.item] = result
+            results[result.item.color] = result
             yield Event(len(results), total)
-        summary = _finish(found, [results[item] for item in found.items], options, journal, started)
+        summary = _finish(found, [results[item.color] for item in found.items], options, journal, started)
     yield Event(total, total, summary)
 
 
@@ -195,7 +195,7 @@ def _results(source: Source, options: PrepareOptions, journal: Journal) -> Itera
             states = [file.stat() for file in source.files(item)]
         except OSError:  # gone since the folder was read; reading it will say so
             states = []
-        key = _digest(split, astuple(item), *((state.st_size, state.st_mtime_ns) for state in states))
+        key = _digest(split, item.identity, *((state.st_size, state.st_mtime_ns) for state in states))
         if (entry := journal.find(key)) is not None:
             yield Result(item, split, entry)
         else:

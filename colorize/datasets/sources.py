@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -43,21 +43,30 @@ INDEX = "image_list*.json"  # next to zip archives: which pictures have a drawin
 class Item:
     """One picture to prepare; paths are relative to the source and use `/`.
 
-    name: of the result, without suffix; unique in its split and safe on every file system.
-    line: the drawing, or "" to extract one. half: "left" or "right", where the color is in a
-    side-by-side pair, or "". split: from its folder, or "". merged: the drawing with color hints painted
-    over it, or "". container: the Parquet file or zip archive that holds it, or "". row: counts from 0.
+    color: its path. parts: folders and name, without those that say its side ("color", "line" or "") or split
+    ("" for none). line: the drawing, or "" to extract one. half: "left" or "right", where the color is in a
+    side-by-side pair, or "". merged: the drawing with color hints painted over it, or "". container: the
+    Parquet file or zip archive that holds it, or "". row: counts from 0. name: of the result, without suffix;
+    unique in its split and safe on every file system. group: see `group_of`.
     """
 
-    name: str
     color: str
+    parts: tuple[str, ...]
+    side: str = ""
+    split: str = ""
     line: str = ""
     half: str = ""
-    group: str = ""
-    split: str = ""
     merged: str = ""
     container: str = ""
     row: int = 0
+    name: str = ""
+    group: str = ""
+
+    @property
+    def identity(self) -> tuple[str | int, ...]:
+        """What its result depends on."""
+        origin = self.merged, self.container, self.row
+        return (self.name, self.color, self.line, self.half, self.group, self.split, *origin)
 
     @property
     def paths(self) -> list[str]:
@@ -98,24 +107,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class PicturePath:
-    """A path of a source. side: "color", "line" or "". parts: without folders that name a side or split."""
-
-    path: str
-    side: str
-    split: str
-    parts: tuple[str, ...]
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What a color picture and its drawing have in common."""
-        return (self.split, *self.parts[:-1], PurePosixPath(self.parts[-1]).stem)
-
-
-Entries = list[tuple[PicturePath, dict[str, Any]]]  # color pictures, and further fields of their items
-
-
-@dataclass(frozen=True)
 class FolderSource(Source):
     """Pictures in a folder and below."""
 
@@ -129,10 +120,10 @@ class FolderSource(Source):
         if path.is_file():
             raise ColorizeError(f"`{path}` is not a folder", "leave out --layout for a file")
         names = [found.relative.as_posix() for found in find([f"{path}{os.sep}"])]
-        places = [parse_path(name) for name in names]
-        if layout == "pairs" or (layout == "auto" and {"color", "line"} <= {place.side for place in places}):
-            pairs, skipped, notes = _pair(path, places)
-            return cls(path, "pairs", make_items(pairs, group), "", skipped, notes)
+        items = [parse_path(name) for name in names]
+        if layout == "pairs" or (layout == "auto" and {"color", "line"} <= {item.side for item in items}):
+            items, skipped, notes = _pair(path, items)
+            return cls(path, "pairs", name_items(items, group), "", skipped, notes)
         if layout != "pictures" and "auto" in (layout, order):
             paired, seen = _inspect(path, names)
             if layout == "auto" and not paired:
@@ -140,9 +131,9 @@ class FolderSource(Source):
             order = seen if order == "auto" else order
         if layout == "pictures":
             # Without pairs `reference` is an ordinary folder: keep it in the name and the group.
-            return cls(path, layout, make_items([(parse_path(name, sides=False), {}) for name in names], group))
-        half = {"half": "left" if order == "color-line" else "right"}
-        return cls(path, "side-by-side", make_items([(place, half) for place in places], group), order)
+            return cls(path, layout, name_items([parse_path(name, sides=False) for name in names], group))
+        half = "left" if order == "color-line" else "right"
+        return cls(path, "side-by-side", name_items([replace(item, half=half) for item in items], group), order)
 
 
 @dataclass(frozen=True)
@@ -175,25 +166,24 @@ class ZipSource(Source):
         if not members:
             why = "; ".join(reason for _, reason in skipped[:3]) or "put pictures into them"
             raise ColorizeError(f"the zip archives of `{shown(root)}` hold no pictures", why)
-        sides = {_path_in_zip(*member).side for member in members}
+        sides = {_parse_zip_path(*member).side for member in members}
         paired = options.layout == "pairs" or (options.layout != "pictures" and {"color", "line"} <= sides)
-        places = [_path_in_zip(*member, sides=paired) for member in members]
-        names = {place.path: name for (name, _), place in zip(members, places, strict=True)}
-        entries: Entries = [(place, {}) for place in places]
+        items = [_parse_zip_path(*member, sides=paired) for member in members]
+        names = {item.color: item.container for item in items}
         notes: list[str] = []
         if paired:
             undrawn, index_notes = _read_index(root)
-            entries, lone, notes = _pair(root, places, {place.path for place in places if place.parts in undrawn})
+            items, lone, notes = _pair(root, items, {item.color for item in items if item.parts in undrawn})
             skipped += lone
             notes += index_notes
-        depth = {name: len(_path_in_zip(name, "x", sides=paired).parts) for name in set(names.values())}
+        depth = {name: len(_parse_zip_path(name, "x", sides=paired).parts) for name in set(names.values())}
 
-        def group_in(place: PicturePath) -> str:
-            alone = options.group == "folder" and len(place.parts) <= depth[names[place.path]]
-            return group_of(place.parts, "none" if alone else options.group)
+        def group_in(item: Item) -> str:
+            alone = options.group == "folder" and len(item.parts) <= depth[item.container]
+            return group_of(item.parts, "none" if alone else options.group)
 
-        items = make_items([(place, fields | {"container": names[place.path]}) for place, fields in entries], group_in)
-        return cls(root, f"{'pairs' if paired else 'pictures'} in zip", items, "", skipped, notes, names)
+        layout = f"{'pairs' if paired else 'pictures'} in zip"
+        return cls(root, layout, name_items(items, group_in), "", skipped, notes, names)
 
     def read(self, items: Iterable[Item]) -> Iterator[Mapping[str, Path | bytes]]:
         """Yield the bytes of each item's pictures; see `Source`."""
@@ -254,7 +244,7 @@ def chroma(color: Tensor) -> float:
     return float((color.amax(1) - color.amin(1)).mean()) * 127.5
 
 
-def parse_path(path: str, sides: bool = True) -> PicturePath:
+def parse_path(path: str, sides: bool = True) -> Item:
     """Take the folders that name a split or, with `sides`, color or line out of a path."""
     *folders, name = path.split("/")
     side = split = ""
@@ -267,25 +257,25 @@ def parse_path(path: str, sides: bool = True) -> PicturePath:
             split = SPLITS[word]
         else:
             kept.append(folder)
-    return PicturePath(path, side, split, (*kept, name))
+    return Item(path, (*kept, name), side, split)
 
 
-def make_items(entries: Entries, group: str | Callable[[PicturePath], str]) -> tuple[Item, ...]:
-    """Return items of paths and further fields; equal names get a hash of their paths.
+def name_items(items: Sequence[Item], group: str | Callable[[Item], str]) -> tuple[Item, ...]:
+    """Set the names, groups and splits of items; equal names get a hash of their paths.
 
-    group: how `group_of` finds the group, or a function that returns it.
+    group: how `group_of` finds it, or a function that returns it.
     """
-    respected = len({place.split for place, _ in entries} - {""}) > 1
-    names = ["/".join(map(_safe_name, place.key[1:])) for place, _ in entries]
-    splits = [(place.split or "train") if respected else "" for place, _ in entries]
+    respected = len({item.split for item in items} - {""}) > 1
+    splits = [(item.split or "train") if respected else "" for item in items]
+    names = ["/".join(map(_safe_name, (*item.parts[:-1], PurePosixPath(item.parts[-1]).stem))) for item in items]
     counts = Counter(zip(splits, map(str.casefold, names), strict=True))
-    items = []
-    for (place, fields), name, split in zip(entries, names, splits, strict=True):
+    named = []
+    for item, name, split in zip(items, names, splits, strict=True):
         if counts[split, name.casefold()] > 1:
-            name += "-" + hashlib.sha256(place.path.encode(errors="surrogateescape")).hexdigest()[:8]
-        own = group_of(place.parts, group) if isinstance(group, str) else group(place)
-        items.append(Item(name, place.path, group=own, split=split, **fields))
-    return tuple(items)
+            name += "-" + hashlib.sha256(item.color.encode(errors="surrogateescape")).hexdigest()[:8]
+        own = group_of(item.parts, group) if isinstance(group, str) else group(item)
+        named.append(replace(item, name=name, group=own, split=split))
+    return tuple(named)
 
 
 def _safe_name(part: str) -> str:
@@ -296,32 +286,36 @@ def _safe_name(part: str) -> str:
 
 
 def _pair(
-    root: Path, places: Sequence[PicturePath], undrawn: Collection[str] = ()
-) -> tuple[Entries, list[tuple[str, str]], list[str]]:
+    root: Path, items: Sequence[Item], undrawn: Collection[str] = ()
+) -> tuple[list[Item], list[tuple[str, str]], list[str]]:
     """Pair color pictures with the drawings of their names; return pairs, skipped pictures and notes.
 
     undrawn: paths of color pictures that need no drawing. Masks are left out.
     """
-    known = [place for place in places if place.side or not MASK & set(map(str.lower, place.parts[:-1]))]
-    colors: dict[tuple[str, ...], PicturePath] = {}
-    lines: dict[tuple[str, ...], PicturePath] = {}
+    known = [item for item in items if item.side or not MASK & set(map(str.lower, item.parts[:-1]))]
+    sides: dict[str, dict[tuple[str, ...], Item]] = {"color": {}, "line": {}}
     lone: list[tuple[str, str]] = []
-    for place in known:
-        side = colors if place.side == "color" else lines
-        if not place.side:
-            lone.append((place.path, "lies neither in a folder of color pictures nor in one of drawings"))
-        elif (first := side.setdefault(place.key, place)) is not place:
-            lone.append((place.path, f"has the same name as `{shown(first.path)}`"))
-    bare = {key for key in colors.keys() - lines if colors[key].path not in undrawn}
-    lone += [(colors[key].path, "has no drawing of its name") for key in bare]
-    lone += [(lines[key].path, "has no color picture of its name") for key in lines.keys() - colors]
-    pairs = [(colors[key], {"line": lines[key].path} if key in lines else {}) for key in colors if key not in bare]
+    for item in known:
+        key = (item.split, *item.parts[:-1], PurePosixPath(item.parts[-1]).stem)
+        if not item.side:
+            lone.append((item.color, "lies neither in a folder of color pictures nor in one of drawings"))
+        elif (first := sides[item.side].setdefault(key, item)) is not item:
+            lone.append((item.color, f"has the same name as `{shown(first.color)}`"))
+    pairs, lines = [], sides["line"]
+    for key, item in sides["color"].items():
+        if key in lines:
+            pairs.append(replace(item, line=lines.pop(key).color))
+        elif item.color in undrawn:
+            pairs.append(item)
+        else:
+            lone.append((item.color, "has no drawing of its name"))
+    lone += [(item.color, "has no color picture of its name") for item in lines.values()]
     if not pairs:
         raise ColorizeError(
             f"`{root}` holds no pairs of a color picture and a drawing",
             "put them into `color/` and `line/` with equal names, or choose another layout",
         )
-    masks = len(places) - len(known)
+    masks = len(items) - len(known)
     notes = [f"masks are left out ({masks}); nothing here learns from them"] if masks else []
     return pairs, [(path, f"`{shown(path)}` {reason}") for path, reason in sorted(lone)], notes
 
@@ -345,9 +339,9 @@ def _inspect(root: Path, paths: Sequence[str]) -> tuple[bool, str]:
     return paired > MOST * seen, "color-line" if left >= 0 else "line-color"
 
 
-def _path_in_zip(archive: str, path: str, sides: bool = True) -> PicturePath:
+def _parse_zip_path(archive: str, path: str, sides: bool = True) -> Item:
     """Parse a path as if its archive were a folder."""
-    return replace(parse_path(f"{archive[: -len(ZIP)]}/{path}", sides), path=f"{archive}/{path}")
+    return replace(parse_path(f"{archive[: -len(ZIP)]}/{path}", sides), color=f"{archive}/{path}", container=archive)
 
 
 def _read_index(root: Path) -> tuple[set[tuple[str, ...]], list[str]]:
