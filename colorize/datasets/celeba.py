@@ -5,7 +5,6 @@ Liu, Luo, Wang and Tang 2015, "Deep Learning Face Attributes in the Wild".
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,16 +43,22 @@ class CelebASource(Source):
         if not bases:
             return None
         folder = bases[0] / PICTURES
-        names = _pictures(folder)
+        names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+        names = {name for name in names if name.lower().endswith(".jpg") and name[0] != "."}
+        if not names:
+            raise ColorizeError(f"`{folder}` holds no pictures of CelebA", UNPACK)
         splits, people = _read_list(bases[0] / PARTITION), _read_list(bases[0] / IDENTITY)
         if bad := next((name for name, split in splits.items() if split not in SPLIT), ""):
             raise ColorizeError(
                 f"`{bases[0] / PARTITION}` puts `{shown(bad)}` into no split",
                 "0 is train, 1 validation and 2 test; download the list again",
             )
-        for numbers, file in ((splits, PARTITION), (people, IDENTITY)):
-            _require(numbers.keys(), names, bases[0] / file, "download the list again")
-        _require(names, splits.keys(), folder, UNPACK)
+        lists = {bases[0] / PARTITION: splits, bases[0] / IDENTITY: people}
+        checks = [(path, names - numbers.keys(), names, "download the list again") for path, numbers in lists.items()]
+        for place, missing, every, hint in (*checks, (folder, splits.keys() - names, splits, UNPACK)):
+            if missing:
+                lacking = f"`{place}` lacks {len(missing)} of {len(every)} pictures, such as `{shown(min(missing))}`"
+                raise ColorizeError(lacking, hint)
         below = folder.relative_to(path).as_posix()
         faces = [Item(f"{below}/{name}", (name,), split=SPLIT[splits[name]]) for name in sorted(names)]
 
@@ -61,22 +66,6 @@ class CelebASource(Source):
             return f"person {people[face.parts[0]]}"
 
         return cls(path, "celeba", name_items(faces, "none" if options.group == "none" else person))
-
-
-def _pictures(folder: Path) -> set[str]:
-    """Return the names of the pictures."""
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    found = {name for name in names if name.lower().endswith(".jpg") and name[0] != "."}
-    if not found:
-        raise ColorizeError(f"`{folder}` holds no pictures of CelebA", UNPACK)
-    return found
-
-
-def _require(found: AbstractSet[str], wanted: AbstractSet[str], path: Path, hint: str) -> None:
-    """Raise ColorizeError for pictures that are not in a list or folder."""
-    if missing := sorted(wanted - found):
-        lacking = f"`{path}` lacks {len(missing)} of {len(wanted)} pictures, such as `{shown(missing[0])}`"
-        raise ColorizeError(lacking, hint)
 
 
 def _read_list(path: Path) -> dict[str, str]:

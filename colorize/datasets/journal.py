@@ -10,6 +10,7 @@ from pathlib import Path
 
 from colorize.errors import ColorizeError
 from colorize.images.dataset_folder import JOURNAL, METADATA, splits
+from colorize.images.files import atomic
 
 UNDONE = re.compile(r"\.[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
 VERSION = 2  # counts up when the same settings give other pictures
@@ -64,9 +65,9 @@ class Journal:
                 f"`{target}` was made with {', '.join(changes) or 'another version of colorize'}",
                 "add `--overwrite` to make it again, or choose another folder",
             )
-        target.mkdir(parents=True, exist_ok=True)
         if before is None:
-            path.write_bytes(_line(now))
+            with atomic(path) as temporary:
+                temporary.write_bytes(_line(now))
         self.stream = path.open("ab")
 
     def __enter__(self) -> Journal:
@@ -92,7 +93,7 @@ class Journal:
     def clean(self, wanted: set[str]) -> None:
         """Remove every file we made that is not wanted, half-written ones, and emptied folders."""
         self._remove(self.owners.keys() - wanted)
-        for path in self.target.glob("*/**/.*"):
+        for path in self.target.glob("**/.*"):
             if UNDONE.fullmatch(path.name):
                 path.unlink()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -137,7 +136,7 @@ def prepare(source: Path | str, target: Path, options: PrepareOptions | None = N
         found = open_source(path, options)
     identity = {name: value for name, value in asdict(options).items() if name not in ("workers", "overwrite")}
     identity = {"source": _digest(os.fspath(one)), **identity}  # a digest, so that it does not tell the path
-    with _disk_errors(target), Journal(target, identity, options.overwrite) as journal:
+    with Journal(target, identity, options.overwrite) as journal:
         total = len(found.items)
         results: dict[str, Result] = {}
         for result in _results(found, options, journal):
@@ -171,20 +170,6 @@ def open_source(path: Path, options: PrepareOptions) -> Source:
     """
     kinds = (kind for kind, layouts in SOURCES.items() if options.layout in layouts)
     return next(filter(None, (kind.open(path, options) for kind in kinds)))
-
-
-@contextmanager
-def _disk_errors(target: Path) -> Iterator[None]:
-    """Turn the errors of a full or read-only disk into sentences."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ColorizeError(
-                f"the disk of `{target}` is full",
-                "make room and give the same command again; it goes on where it stopped",
-            ) from error
-        raise ColorizeError(f"`{target}` cannot be written: {error}") from error
 
 
 def _results(source: Source, options: PrepareOptions, journal: Journal) -> Iterator[Result]:
