@@ -1,4 +1,4 @@
-"""Small folders of pictures to prepare. Knows nothing of what is claimed about the result."""
+"""Small folders of pictures to prepare."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from PIL import Image
 from sources import SMALL, colored, contents, run, save
 from tables import BLOB, SIDE, encoded, published, row, scribbled, sketch, table
 
-from colorize.datasets.crop import cut
+from colorize.datasets.crop import make_pair
 from colorize.datasets.prepare import PrepareOptions, prepare
 from colorize.errors import ColorizeError
 from colorize.images import files, hint_files
@@ -63,7 +63,7 @@ def test_a_stopped_run_reads_only_what_is_missing(source, tmp_path, monkeypatch)
     done = len(list(islice(halted, 5)))
     halted.close()
     made = []
-    monkeypatch.setattr("colorize.datasets.prepare.cut", lambda *job: made.append(job) or cut(*job))
+    monkeypatch.setattr("colorize.datasets.prepare.make_pair", lambda *job: made.append(job) or make_pair(*job))
     run(source, tmp_path / "halted")
     assert len(made) == 12 - done
     assert contents(tmp_path / "halted") == contents(tmp_path / "whole")

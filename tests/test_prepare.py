@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from sources import SMALL, colored, contents, run, save, stories
 
-from colorize.datasets.crop import cut
+from colorize.datasets.crop import make_pair
 from colorize.datasets.duplicates import difference_hash, duplicates
 from colorize.datasets.prepare import PrepareOptions, prepare
 from colorize.images.dataset_folder import read_folder, splits
@@ -64,7 +64,7 @@ def test_a_stopped_run_goes_on_to_the_same_result(source, tmp_path, monkeypatch)
         journal.write(b'{"key": "12')
     (tmp_path / "halted/train/color/.0123456789abcdef.png").write_bytes(b"half")
     made = []
-    monkeypatch.setattr("colorize.datasets.prepare.cut", lambda *job: made.append(job) or cut(*job))
+    monkeypatch.setattr("colorize.datasets.prepare.make_pair", lambda *job: made.append(job) or make_pair(*job))
     for _ in range(2):  # the second time there is nothing left to do
         run(source, tmp_path / "halted")
     assert len(made) == 12 - done

@@ -48,10 +48,12 @@ def prepare(
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw splits and line styles by this seed")] = 0,
     group: Annotated[
         Literal["folder", "name", "none"],
-        typer.Option(metavar="GROUP", help="Keep in one split what shares its folder, name (up to the number) or none"),
+        typer.Option(
+            metavar="GROUP", help="Split by whole folder, name (up to the number) or none (picture by picture)"
+        ),
     ] = "folder",
     workers: Annotated[
-        int, typer.Option(min=0, metavar="NUMBER", help="Prepare this many pictures at once; 0 is one a core")
+        int, typer.Option(min=0, metavar="NUMBER", help="Prepare this many pictures at once; 0: one per core")
     ] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Remove what an earlier run made and start again")

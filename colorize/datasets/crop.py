@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,27 +21,27 @@ from colorize.images.files import read, shown, write
 from colorize.images.image import from_tensor
 from colorize.images.kinds import toned
 
-SIDES = ("color", "line", "hints")  # folders of a split
+FOLDERS = ("color", "line", "hints")  # folders of a split
 SMALLEST = 32  # pixels of the shorter side, before and after scaling
 SHAPE = 0.02  # a drawing may differ from its picture by so much in width over height
-LOOK = 256  # the subject is searched in a picture shrunk to this longer side
+SEARCHED = 256  # the subject is searched in a picture shrunk to this longer side
 GRAYEST = 3.0  # colorfulness, 0..255, of gray pictures in a lossy format; a red bow gives 5
 FLAT = 0.06  # of 2.0; a picture that varies less is blank
 PLAIN = 0.1  # of 2.0; a border that varies less is a plain background
 WHOLE = 0.998  # of what differs from a plain background is the subject; the rest is specks
 SHARE = 0.9  # of the contrast of other pictures, along each axis, lies in the subject
-ROOM = 1.08  # side of the crop over side of the subject
+MARGIN = 1.08  # side of the crop over side of the subject
 
-STYLES = {style.__name__: style for style in (lines.xdog, lines.dog, lines.pencil, lines.canny)}  # besides `mix`
+Style = Callable[[Tensor], Tensor]
+STYLES: dict[str, Style] = {"xdog": lines.xdog, "dog": lines.dog, "pencil": lines.pencil, "canny": lines.canny}
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
-Loaded = tuple[Tensor, Tensor | None, Tensor | None]  # color, drawing, hint map
 
 
 class Unfit(Exception):
     """Why a picture that could be read is of no use."""
 
 
-def cut(
+def make_pair(
     item: Item, pictures: Mapping[str, Path | bytes], folder: Path, size: int, crop: str, style: str, seed: int
 ) -> Entry:
     """Write the color picture, line art and hints of an item, or say why it cannot be used.
@@ -52,7 +52,7 @@ def cut(
     Raises ColorizeError for a full disk.
     """
     try:
-        color, line, hints = load(item, pictures)
+        color, line, hints = load_pair(item, pictures)
         top, left, height, width = box = _box(color, crop)
         color = _scaled(color, box, size)
         _check(color, line)
@@ -71,7 +71,7 @@ def cut(
         held = hints[:, 3:] > 0
         alpha = held[0, 0].byte().mul(255).numpy()
         results.append(replace(from_tensor(torch.where(held, hints[:, :3], -1.0)), alpha=alpha))
-    files = [f"{folder.name}/{side}/{item.name}.png" for side in SIDES[: len(results)]]
+    files = [f"{folder.name}/{side}/{item.name}.png" for side in FOLDERS[: len(results)]]
     for picture, file in zip(results, files, strict=True):
         write(picture, folder.parent / file)
     return Entry(tuple(files), difference_hash(color))
@@ -82,7 +82,7 @@ def seed_of(text: str) -> int:
     return int(hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16], 16) >> 1
 
 
-def load(item: Item, pictures: Mapping[str, Path | bytes]) -> Loaded:
+def load_pair(item: Item, pictures: Mapping[str, Path | bytes]) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Return color (1, 3, H, W), its drawing or None if it must be extracted, its hint map or None.
 
     All have the same size. Raises ColorizeError for a picture that cannot be read, and Unfit for
@@ -158,12 +158,12 @@ def _box(color: Tensor, crop: str) -> Box:
         return 0, 0, height, width
     if crop == "square":
         return (height - side) // 2, (width - side) // 2, side, side
-    scale = min(1.0, LOOK / max(height, width))
+    scale = min(1.0, SEARCHED / max(height, width))
     shape = (max(1, round(height * scale)), max(1, round(width * scale)))
     energy, share = _energy(functional.interpolate(color, shape, mode="area"))
     profiles = [energy.sum(1), energy.sum(0)]
     spans = [_span(profile, share) for profile in profiles]
-    small = min(*shape, max(1, round(ROOM * max(stop - start for start, stop in spans))))
+    small = min(*shape, max(1, round(MARGIN * max(stop - start for start, stop in spans))))
     starts = [_start(profile, span, small) for profile, span in zip(profiles, spans, strict=True)]
     side = min(side, max(SMALLEST, round(small / scale)))
     top, left = (round(start / scale) for start in starts)

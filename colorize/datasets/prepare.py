@@ -18,7 +18,7 @@ import torch
 
 from colorize.datasets import parquet
 from colorize.datasets.celeba import CelebASource
-from colorize.datasets.crop import SMALLEST, STYLES, cut, seed_of
+from colorize.datasets.crop import SMALLEST, STYLES, make_pair, seed_of
 from colorize.datasets.duplicates import BITS, duplicates
 from colorize.datasets.journal import Entry, Journal
 from colorize.datasets.parquet import ParquetSource
@@ -175,7 +175,7 @@ def open_source(path: Path, options: PrepareOptions) -> Source:
 def _results(source: Source, options: PrepareOptions, journal: Journal) -> Iterator[Result]:
     """Every item with its result: first those finished before, then the others, by several workers."""
     todo: list[tuple[str, str, Item]] = []
-    for item, split in zip(source.items, assign(source.items, options), strict=True):
+    for item, split in zip(source.items, assign_splits(source.items, options), strict=True):
         try:
             states = [file.stat() for file in source.files(item)]
         except OSError:  # gone since the folder was read; reading it will say so
@@ -200,7 +200,7 @@ def _results(source: Source, options: PrepareOptions, journal: Journal) -> Itera
             for (key, split, item), pictures in zip(todo, contents, strict=True):
                 seed = seed_of(f"{options.seed}/{item.color}")
                 how = options.size, options.crop, options.styles[seed % len(options.styles)], seed
-                waiting.append((key, split, item, pool.submit(cut, item, pictures, journal.target / split, *how)))
+                waiting.append((key, split, item, pool.submit(make_pair, item, pictures, journal.target / split, *how)))
                 if len(waiting) > AHEAD * workers:
                     yield finished()
             while waiting:
@@ -255,7 +255,7 @@ def one_thread_each() -> Iterator[None]:
         cv2.setNumThreads(before[1])
 
 
-def assign(items: Sequence[Item], options: PrepareOptions) -> list[str]:
+def assign_splits(items: Sequence[Item], options: PrepareOptions) -> list[str]:
     """Return the split of every item: what its folder says, or else whole groups by a seeded draw.
 
     A split with a share above 0 gets one picture at least, if there are groups enough; its share is
