@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -75,11 +74,6 @@ def make_pair(
     for picture, file in zip(results, files, strict=True):
         write(picture, folder.parent / file)
     return Entry(tuple(files), difference_hash(color))
-
-
-def seed_of(text: str) -> int:
-    """Return a whole number below 2^63 that depends on a text alone, the same on every machine."""
-    return int(hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16], 16) >> 1
 
 
 def load_pair(item: Item, pictures: Mapping[str, Path | bytes]) -> tuple[Tensor, Tensor | None, Tensor | None]:

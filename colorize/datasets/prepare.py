@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -18,11 +17,11 @@ import torch
 
 from colorize.datasets import parquet
 from colorize.datasets.celeba import CelebASource
-from colorize.datasets.crop import SMALLEST, STYLES, make_pair, seed_of
+from colorize.datasets.crop import SMALLEST, STYLES, make_pair
 from colorize.datasets.duplicates import BITS, duplicates
 from colorize.datasets.journal import Entry, Journal
 from colorize.datasets.parquet import ParquetSource
-from colorize.datasets.sources import ZIP, FolderSource, Item, Source, ZipSource
+from colorize.datasets.sources import ZIP, FolderSource, Item, Source, ZipSource, sha256
 from colorize.errors import ColorizeError, nearest
 from colorize.images.dataset_folder import METADATA
 from colorize.images.files import atomic
@@ -198,7 +197,7 @@ def _results(source: Source, options: PrepareOptions, journal: Journal) -> Itera
         try:
             contents = source.read(item for *_, item in todo)
             for (key, split, item), pictures in zip(todo, contents, strict=True):
-                seed = seed_of(f"{options.seed}/{item.color}")
+                seed = _seed(f"{options.seed}/{item.color}")
                 how = options.size, options.crop, options.styles[seed % len(options.styles)], seed
                 waiting.append((key, split, item, pool.submit(make_pair, item, pictures, journal.target / split, *how)))
                 if len(waiting) > AHEAD * workers:
@@ -255,6 +254,15 @@ def one_thread_each() -> Iterator[None]:
         cv2.setNumThreads(before[1])
 
 
+def _digest(*values: object) -> str:
+    return sha256(json.dumps(values))[:32]
+
+
+def _seed(text: str) -> int:
+    """A whole number below 2^63 that depends on a text alone, the same on every machine."""
+    return int(sha256(text)[:16], 16) >> 1
+
+
 def assign_splits(items: Sequence[Item], options: PrepareOptions) -> list[str]:
     """Return the split of every item: what its folder says, or else whole groups by a seeded draw.
 
@@ -262,7 +270,7 @@ def assign_splits(items: Sequence[Item], options: PrepareOptions) -> list[str]:
     only exceeded if no group is small enough.
     """
     groups = Counter(item.group for item in items if not item.split)
-    free = sorted(groups, key=lambda group: (seed_of(f"{options.seed}/{group}"), group))
+    free = sorted(groups, key=lambda group: (_seed(f"{options.seed}/{group}"), group))
     chosen: dict[str, str] = {}
     for split, share in (("test", options.test), ("validation", options.validation)):
         left = wanted = max(1, round(share * groups.total())) if share > 0 else 0
@@ -311,7 +319,3 @@ def write_metadata(target: Path, kept: Sequence[Result]) -> None:
             continue
         with atomic(path) as temporary:
             temporary.write_text("".join(texts), encoding="utf-8", newline="\n")
-
-
-def _digest(*values: object) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]

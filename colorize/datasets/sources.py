@@ -239,6 +239,11 @@ def group_of(parts: Sequence[str], how: str) -> str:
     return "/".join(folders if how == "folder" and folders else (*folders, stem))
 
 
+def sha256(text: str) -> str:
+    """Return the SHA-256 of a text as 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
 def chroma(color: Tensor) -> float:
     """Mean distance between the strongest and weakest of R, G and B; 0 gray .. 255."""
     return float((color.amax(1) - color.amin(1)).mean()) * 127.5
@@ -272,7 +277,7 @@ def name_items(items: Sequence[Item], group: str | Callable[[Item], str]) -> tup
     named = []
     for item, name, split in zip(items, names, splits, strict=True):
         if counts[split, name.casefold()] > 1:
-            name += "-" + hashlib.sha256(item.color.encode(errors="surrogateescape")).hexdigest()[:8]
+            name += f"-{sha256(item.color)[:8]}"
         own = group_of(item.parts, group) if isinstance(group, str) else group(item)
         named.append(replace(item, name=name, group=own, split=split))
     return tuple(named)
