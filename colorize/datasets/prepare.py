@@ -126,15 +126,15 @@ def prepare(source: Path | str, target: Path, options: PrepareOptions | None = N
     options = options or PrepareOptions()
     started = time.monotonic()
     path = locate(source)
-    one, other = path.resolve(), target.resolve()
-    if one.is_relative_to(other) or other.is_relative_to(one):
+    real, other = path.resolve(), target.resolve()
+    if real.is_relative_to(other) or other.is_relative_to(real):
         raise ColorizeError(f"`{path}` and `{target}` contain each other", "choose a target outside of the source")
     if target.exists() and not target.is_dir():
         raise ColorizeError(f"`{target}` is a file, not a folder", "choose another target")
     with one_thread_each():
         found = open_source(path, options)
-    identity = {name: value for name, value in asdict(options).items() if name not in ("workers", "overwrite")}
-    identity = {"source": _digest(os.fspath(one)), **identity}  # a digest, so that it does not tell the path
+    identity = {"source": sha256(json.dumps([str(real)]))[:32]}  # a digest, so as not to tell where it is
+    identity |= {name: value for name, value in asdict(options).items() if name not in ("workers", "overwrite")}
     with Journal(target, identity, options.overwrite) as journal:
         total = len(found.items)
         results: dict[str, Result] = {}
@@ -176,10 +176,10 @@ def _results(source: Source, options: PrepareOptions, journal: Journal) -> Itera
     todo: list[tuple[str, str, Item]] = []
     for item, split in zip(source.items, assign_splits(source.items, options), strict=True):
         try:
-            states = [file.stat() for file in source.files(item)]
+            states = [(state.st_size, state.st_mtime_ns) for state in map(Path.stat, source.files(item))]
         except OSError:  # gone since the folder was read; reading it will say so
             states = []
-        key = _digest(split, item.identity, *((state.st_size, state.st_mtime_ns) for state in states))
+        key = sha256(json.dumps([split, item.identity, *states]))[:32]
         if (entry := journal.find(key)) is not None:
             yield Result(item, split, entry)
         else:
@@ -252,10 +252,6 @@ def one_thread_each() -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
-
-
-def _digest(*values: object) -> str:
-    return sha256(json.dumps(values))[:32]
 
 
 def _seed(text: str) -> int:
