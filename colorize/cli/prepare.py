@@ -16,13 +16,9 @@ from colorize.cli import messages
 def prepare(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="SOURCE", help="Read this folder, Parquet file, zip archive or hub:OWNER/NAME[@REVISION]"
-        ),
+        typer.Argument(metavar="SOURCE", help="Read this folder, .parquet or .zip file, or hub:OWNER/NAME[@REVISION]"),
     ],
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Write train/, validation/ and test/ into this folder")
-    ] = Path("data"),
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Write the splits into this folder")] = Path("data"),
     size: Annotated[int, typer.Option(metavar="PIXELS", help="Scale the longer side to this")] = 256,
     layout: Annotated[
         Literal["auto", "pictures", "side-by-side", "pairs", "parquet", "zip", "celeba"],
@@ -43,21 +39,17 @@ def prepare(
         Literal["fit", "square", "subject"],
         typer.Option(metavar="CROP", help="Keep all (fit), the middle square (square) or a square on the subject"),
     ] = "fit",
-    validation: Annotated[float, typer.Option(metavar="SHARE", help="Hold back this share for validation")] = 0.05,
-    test: Annotated[float, typer.Option(metavar="SHARE", help="Hold back this share for the final test")] = 0.05,
+    validation: Annotated[
+        float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, for validation")
+    ] = 0.05,
+    test: Annotated[float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, for the test")] = 0.05,
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw splits and line styles by this seed")] = 0,
     group: Annotated[
         Literal["folder", "name", "none"],
-        typer.Option(
-            metavar="GROUP", help="Split by whole folder, name (up to the number) or none (picture by picture)"
-        ),
+        typer.Option(metavar="GROUP", help="Split by whole folder, name (up to the number) or none (by picture)"),
     ] = "folder",
-    workers: Annotated[
-        int, typer.Option(min=0, metavar="NUMBER", help="Prepare this many pictures at once; 0: one per core")
-    ] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remove what an earlier run made and start again")
-    ] = False,
+    workers: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Prepare so many at once; 0: one per core")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove an earlier result and start again")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report to stdout as JSON")] = False,
 ) -> None:
     """Prepare color pictures for training.
