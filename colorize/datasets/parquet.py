@@ -101,7 +101,7 @@ def fetch(address: str) -> Path:
         way_out = "write it as hub:OWNER/NAME or hub:OWNER/NAME@REVISION"
         raise ColorizeError(f"`{address}` names no data set on the Hub", way_out, code=2)
     check_pyarrow()
-    folder = _download(data)
+    folder = hub.fetch_dataset(data, f"*{SUFFIX}")
     if not any(folder.rglob(f"*{SUFFIX}")):
         raise ColorizeError(
             f"the data set `{data}` has no Parquet files",
@@ -195,47 +195,3 @@ def _bytes(cell: Any) -> bytes:
     """The file in a cell; nothing if it only names one that lies elsewhere."""
     held = cell.get("bytes") if isinstance(cell, dict) else cell
     return held if isinstance(held, bytes) else b""
-
-
-SENTENCES = {
-    **hub.SENTENCES,
-    "DisabledRepoError": ("`{name}` was switched off by the Hub", "choose another data set"),
-    "RepositoryNotFoundError": (
-        "there is no data set `{name}` on the Hub",
-        "check the spelling; if it is private, set HF_TOKEN to a token of yours",
-    ),
-    "LocalEntryNotFoundError": (
-        "`{id}` cannot be fetched: the Hub does not answer",
-        "check the connection, or name a folder that holds its Parquet files",
-    ),
-    "ValueError": ("the Hub's answer for `{id}` makes no sense: {why}", "choose another data set"),
-}
-OFFLINE = (
-    "`{id}` is not in the cache of this machine, and the network is switched off",
-    "fetch it once without HF_HUB_OFFLINE, or name a folder that holds its Parquet files",
-)
-
-
-def _download(data: hub.Address) -> Path:
-    from huggingface_hub import constants, snapshot_download
-
-    from colorize import __version__
-
-    offline = constants.HF_HUB_OFFLINE
-    try:
-        folder = snapshot_download(
-            data.name,
-            repo_type="dataset",
-            revision=data.revision or None,
-            allow_patterns=[f"*{SUFFIX}"],
-            endpoint=constants.ENDPOINT,
-            local_files_only=offline,
-            library_name="colorize",
-            library_version=__version__,
-        )
-    except Exception as error:
-        sentence = hub.sentence(data, error, SENTENCES | ({"LocalEntryNotFoundError": OFFLINE} if offline else {}))
-        if sentence is None:
-            raise
-        raise sentence from error
-    return Path(folder)

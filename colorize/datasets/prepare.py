@@ -21,10 +21,10 @@ from colorize.datasets.crop import SMALLEST, STYLES, make_pair
 from colorize.datasets.duplicates import BITS, duplicates
 from colorize.datasets.journal import Entry, Journal
 from colorize.datasets.parquet import ParquetSource
-from colorize.datasets.sources import ZIP, FolderSource, Item, Source, ZipSource, sha256
+from colorize.datasets.sources import ZIP, FolderSource, Item, Source, ZipSource
 from colorize.errors import ColorizeError, nearest
 from colorize.images.dataset_folder import METADATA
-from colorize.images.files import atomic
+from colorize.images.files import atomic, sha256
 
 AHEAD = 4  # pictures waiting for each worker, so that none is idle and few results wait
 REFERENCES = 4  # other pictures of the group named in a row of the metadata

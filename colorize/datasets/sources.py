@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from torch import Tensor
 from colorize.errors import ColorizeError
 from colorize.images import archives
 from colorize.images.dataset_folder import SPLITS
-from colorize.images.files import read, shown
+from colorize.images.files import read, sha256, shown
 from colorize.images.listing import find, natural
 
 if TYPE_CHECKING:
@@ -237,11 +236,6 @@ def group_of(parts: Sequence[str], how: str) -> str:
         start = stem.rpartition("_")[0] or stem.rstrip("0123456789").rstrip(" -.(")
         return "/".join((*folders, start or stem))
     return "/".join(folders if how == "folder" and folders else (*folders, stem))
-
-
-def sha256(text: str) -> str:
-    """Return the SHA-256 of a text as 64 hexadecimal digits."""
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def chroma(color: Tensor) -> float:
