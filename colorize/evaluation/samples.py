@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -161,18 +160,17 @@ class Dataset:
 
     def fingerprint(self, tasks: list[Task], mode: str) -> str:
         """Return twelve digits that change with any file or name of these tasks."""
-        digest = hashlib.sha256()
+        parts: list[str | bytes | Path] = []
         for task in tasks:
-            digest.update(task.name.encode("utf-8", "surrogateescape"))
             stored = [task.row.hint] if mode == "stored" else []
-            for path in (task.row.file, task.row.line, task.reference, *stored):
-                digest.update(b"none" if path is None else self._digest(path))
-        return digest.hexdigest()[:12]
+            paths = (task.row.file, task.row.line, task.reference, *stored)
+            parts += [task.name, *("none" if path is None else self._digest(path) for path in paths)]
+        return files.sha256(parts)[:12]
 
     def _digest(self, path: Path) -> bytes:
         if path not in self._digests:
             try:
-                self._digests[path] = hashlib.sha256(path.read_bytes()).digest()
+                self._digests[path] = bytes.fromhex(files.sha256(path))
             except OSError as error:
                 raise ColorizeError(f"`{path}` cannot be read: {error.strerror}") from error
         return self._digests[path]
@@ -358,4 +356,4 @@ def _shared(data: Dataset, *pair: Path) -> float:
 
 def _seed(seed: int, name: str) -> int:
     """Return a seed for one picture, which depends neither on its place nor on its neighbors."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()[:7], "big")
+    return int(files.sha256(f"{seed}:{name}")[:14], 16)
