@@ -10,9 +10,7 @@ import tiny
 import torch
 
 from colorize.errors import ColorizeError
-from colorize.training.batches import Ahead
-from colorize.training.loop import fit
-from colorize.training.objectives import DenoisingLoss
+from colorize.training.loop import Ahead
 
 
 class Noted(tiny.Flat):
@@ -79,19 +77,19 @@ def test_an_error_is_raised_when_its_batch_is_asked_for():
 
 
 def test_training_is_the_same_with_batches_made_ahead(tmp_path):
-    plain, _ = tiny.train(tmp_path / "plain", DenoisingLoss(), prefetch=0)
-    ahead, _ = tiny.train(tmp_path / "ahead", DenoisingLoss(), Noted(), prefetch=2)
+    plain, _ = tiny.train(tmp_path / "plain", tiny.denoising(), prefetch=0)
+    ahead, _ = tiny.train(tmp_path / "ahead", tiny.denoising(), Noted(), prefetch=2)
     tiny.same(plain, ahead, 0.0)
     assert left() == []
 
 
 def test_a_resumed_run_with_batches_made_ahead_ends_as_an_uninterrupted_one(tmp_path):
-    for progress in fit(tiny.model(), DenoisingLoss(), tiny.Flat(), tiny.settings(prefetch=2, accumulate=2), tmp_path):
+    for progress in tiny.fit(tiny.model(), tiny.denoising(), tiny.Flat(), tiny.settings(prefetch=2), tmp_path):
         if progress.step == 2:
             break
     assert left() == []
-    resumed, _ = tiny.train(tmp_path, DenoisingLoss(), prefetch=1, accumulate=2)
-    whole, _ = tiny.train(tmp_path / "whole", DenoisingLoss(), prefetch=0, accumulate=2)
+    resumed, _ = tiny.train(tmp_path, tiny.denoising(), prefetch=1)
+    whole, _ = tiny.train(tmp_path / "whole", tiny.denoising(), prefetch=0)
     tiny.same(resumed, whole)
 
 

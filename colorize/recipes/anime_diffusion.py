@@ -19,8 +19,7 @@ from colorize.model import Sampling
 from colorize.networks.conditions import Stack
 from colorize.networks.spaces import RGB
 from colorize.networks.unet import UNetSpec
-from colorize.recipes.objective import Denoising, Trajectory
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage, Trajectory
 
 RECIPE = Recipe(
     name="anime-diffusion",

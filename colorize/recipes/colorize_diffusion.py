@@ -18,8 +18,7 @@ from colorize.colorize_diffusion.system import VERSIONS, Version
 from colorize.colorize_diffusion.unet import LatentUNetSpec
 from colorize.diffusion.schedules import ScaledLinear
 from colorize.model import Sampling
-from colorize.recipes.objective import Denoising
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 
 MIX = Mix(reference=0.9, other=0.0, warp=0.0, restyle=0.5, margins=0.2, crop=0.8)
 STAGE = Stage(

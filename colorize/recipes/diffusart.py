@@ -22,8 +22,7 @@ from colorize.model import Sampling
 from colorize.networks.conditions import Drawing, HintMap, ScribbleTokens, Stack, Together
 from colorize.networks.spaces import RGB, Field
 from colorize.networks.unet import UNetSpec
-from colorize.recipes.objective import Denoising
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 
 MIX = Mix(reference=0.0, hints=0.9, marks=20.0, hue=0.5, restyle=0.3, degrade=0.4, jpeg=0.1, crop=0.7, turn=0.2)
 

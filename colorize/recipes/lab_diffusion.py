@@ -22,8 +22,7 @@ from colorize.networks.conditions import Drawing, Stack, Together
 from colorize.networks.encoders import Pyramid
 from colorize.networks.spaces import Lab
 from colorize.networks.unet import UNetSpec
-from colorize.recipes.objective import Denoising
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 
 MIX = Mix(gray=1.0, reference=0.0, crop=0.6)
 

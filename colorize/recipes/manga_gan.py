@@ -27,8 +27,7 @@ from colorize.manga.condition import Page
 from colorize.manga.generators import GeneratorSpec
 from colorize.model import Sampling
 from colorize.networks.spaces import RGB
-from colorize.recipes.objective import Adversarial
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import Adversarial, DenoiserSpec, Mix, Recipe, Stage
 
 MIX = Mix(
     gray=0.6,

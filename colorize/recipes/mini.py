@@ -10,8 +10,7 @@ from dataclasses import replace
 
 from colorize.model import Sampling
 from colorize.networks.spaces import Regions
-from colorize.recipes.objective import Choosing
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import Choosing, DenoiserSpec, Mix, Recipe, Stage
 from colorize.region_diffusion.network import RegionNetSpec
 
 # Sampled by set and not by file, so that icons do not drown drawings; the rest shares what is left.

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, and typed `--set a.b=3` overrides. Knows nothing of what they mean."""
+"""Turn frozen dataclasses into JSON and back, and change them by typed overrides, `--set a.b=3`."""
 
 from __future__ import annotations
 
@@ -48,54 +48,42 @@ def override(value: Value, *texts: str) -> Value:
     All texts are applied together, so that settings which must fit each other can change at once.
     Raises ColorizeError for a misspelt name (with the nearest one) and for a value of another type.
     """
-    edits = []
+    tree: dict[str, Any] = {}
     for text in texts:
         name, equals, given = text.partition("=")
         if not equals:
             raise ColorizeError(f"`--set {text}` has no value", "write it as name=value", code=2)
-        edits.append(_Edit(name.strip(), tuple(name.strip().split(".")), given.strip()))
-    return typing.cast(Value, _apply(value, edits)) if edits else value
+        node = tree
+        for part in name.strip().split("."):
+            node = node.setdefault(part, {})
+        node[""] = name.strip(), given.strip()
+    return typing.cast(Value, _apply(value, tree, "")) if tree else value
 
 
-@dataclasses.dataclass(frozen=True)
-class _Edit:
-    """One change: the full name, what is left of it on the way down, and the text of the value."""
-
-    name: str
-    path: tuple[str, ...]
-    given: str
-
-
-def _apply(value: Any, edits: list[_Edit]) -> Any:
-    """Change one dataclass, its parts first."""
+def _apply(value: Any, tree: Mapping[str, Any], prefix: str) -> Any:
+    """Change one dataclass by a tree of names, whose leaves "" are (full name, text)."""
+    hints, known = typing.get_type_hints(type(value)), [f.name for f in dataclasses.fields(value)]
     changes: dict[str, Any] = {}
-    for edit in edits:
-        field = _known(value, edit)
-        if len(edit.path) == 1:
-            wanted = typing.get_type_hints(type(value))[field]
-            changes[field] = _parse(wanted, getattr(value, field), edit.given, edit.name)
-    deeper: dict[str, list[_Edit]] = {}
-    for edit in edits:
-        if len(edit.path) > 1:
-            below = dataclasses.replace(edit, path=edit.path[1:])
-            deeper.setdefault(edit.path[0], []).append(below)
-    for field, below_edits in deeper.items():
-        item = changes.get(field, getattr(value, field))
-        if not dataclasses.is_dataclass(item):
-            name = below_edits[0].name
-            raise ColorizeError(f"`{name}` is not a setting", f"`{field}` has no parts", code=2)
-        changes[field] = _apply(item, below_edits)
+    for field, below in tree.items():
+        name = _full_name(below)
+        if field not in known:
+            names = [prefix + leaf for leaf, _ in leaves(value)] + [prefix + one for one in known]
+            raise ColorizeError(f"`{name}` is not a setting", nearest(name, names), code=2)
+        item, parts = getattr(value, field), {key: node for key, node in below.items() if key}
+        if "" in below:
+            item = _parse(hints[field], item, below[""][1], name)
+        if parts and not dataclasses.is_dataclass(item):
+            raise ColorizeError(f"`{_full_name(parts)}` is not a setting", f"`{field}` has no parts", code=2)
+        changes[field] = _apply(item, parts, f"{prefix}{field}.") if parts else item
     return dataclasses.replace(value, **changes)
 
 
-def _known(value: Any, edit: _Edit) -> str:
-    """Return the field an edit goes through, or refuse a misspelt one."""
-    names = [f.name for f in dataclasses.fields(value)]
-    if edit.path[0] not in names:
-        prefix = edit.name[: len(edit.name) - len(".".join(edit.path))]
-        known = [prefix + leaf for leaf, _ in leaves(value)] + [prefix + name for name in names]
-        raise ColorizeError(f"`{edit.name}` is not a setting", nearest(edit.name, known), code=2)
-    return edit.path[0]
+def _full_name(tree: Mapping[str, Any]) -> str:
+    """Return the full name of the first change in a tree."""
+    while "" not in tree:
+        tree = next(iter(tree.values()))
+    name: str = tree[""][0]
+    return name
 
 
 def _choices(wanted: Any) -> tuple[Any, ...]:
@@ -113,7 +101,7 @@ def _parse(wanted: Any, item: Any, given: str, name: str) -> Any:
     if given in classes:
         return classes[given]()
     if classes and not (given in ("none", "null") and type(None) in _choices(wanted)):
-        raise ColorizeError(f"`{name}={given}` names no kind of `{name}`", nearest(given, classes), code=2)
+        raise ColorizeError(f"`{given}` is no kind of `{name}`", nearest(given, classes), code=2)
     try:
         data = json.loads(given.replace("(", "[").replace(")", "]").replace("none", "null"))
     except (ValueError, RecursionError):  # not JSON, or a number of thousands of digits

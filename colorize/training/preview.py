@@ -1,4 +1,4 @@
-"""Color the same few pictures again and again while a model learns. Knows nothing of how it learns."""
+"""Color the same few pictures again and again while a model learns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from colorize.images.dataset_folder import Row, read_folder, splits
 from colorize.images.image import from_tensor
 from colorize.model import Colorizer
 from colorize.recipes.recipe import Recipe
-from colorize.training.picture_store import square
+from colorize.training.batches import square
 
 ROWS = 4  # pictures shown
 GAP = 4  # white pixels between them
@@ -31,8 +31,8 @@ WARP, SHARE = 0.05, 0.005  # of references and hints, as in evaluation
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One row: the answer (1, 3, S, S), the drawing (1, 1, S, S), and what is given beside it."""
+class Example:
+    """One row: the answer (1, 3, S, S), the drawing (1, 1, S, S), whether that is gray, and its hints."""
 
     truth: Tensor
     drawing: Tensor
@@ -43,10 +43,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class Preview:
-    """Writes a grid of drawing, reference, hints, result and truth, painted as users would.
+    """Writes a grid of drawing, reference, hints, result and truth, colored as users would.
 
     data: the training folder; rows come from its validation split if it has one, spread evenly.
-    size: pixels of a cell, if the painter can work at it. folder: where the PNG files go.
+    size: pixels of a cell, within SIZES. folder: where the PNG files go.
     """
 
     data: Path
@@ -55,22 +55,22 @@ class Preview:
     folder: Path
 
     def __call__(self, model: Colorizer, step: int) -> None:
-        """Paint all rows, or as many as patience allows, and write `step-00001000.png`."""
+        """Color all rows, or as many as patience allows, and write `step-00001000.png`."""
         begun = time.monotonic()
         strips = []
         for row in self.rows:
-            strips.append(_strip(row, self._painted(model, row)))
+            strips.append(_strip(row, self._colored(model, row)))
             if time.monotonic() - begun > PATIENCE:
                 break
-        if not strips:
-            return
-        grid = from_tensor(torch.cat(strips, 2))
-        files.write(grid, self.folder / f"step-{step:08d}.png")
+        if strips:
+            files.write(from_tensor(torch.cat(strips, 2)), self.folder / f"step-{step:08d}.png")
 
-    def _painted(self, model: Colorizer, row: Shown) -> Tensor | None:
-        """What `sample` would give, (1, 3, S, S); None if it would refuse."""
+    def _colored(self, model: Colorizer, row: Example) -> Tensor | None:
+        """Return what `sample` would give, (1, 3, S, S); None if it would refuse."""
+        references = () if row.reference is None else (Named("the reference", from_tensor(row.reference)),)
+        job = Job("the drawing", from_tensor(row.drawing), references, row.hints)
         options = Options(kind="gray" if row.gray else "line", size=self.side, force=True, precision="fp32")
-        (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [_job(row)], options)
+        (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [job], options)
         return outcome.painted[0].picture.tensor() if outcome.painted else None
 
     @property
@@ -79,50 +79,37 @@ class Preview:
         return min(max(self.size, SIZES[0]), SIZES[1])
 
     @cached_property
-    def rows(self) -> list[Shown]:
+    def rows(self) -> list[Example]:
         """The pictures, read once; those that cannot be read are left out."""
+        rows = read_folder(self.data, "validation" if "validation" in splits(self.data) else "train")
+        count = min(ROWS, len(rows))
         found = []
-        for index, row in enumerate(_pick(self.data)):
+        for index in range(count):
             with suppress(ColorizeError):
-                found.append(self._row(index, row))
+                found.append(self._row(index, rows[index * len(rows) // count]))
         return found
 
-    def _row(self, index: int, row: Row) -> Shown:
-        """Row by row: own reference, another picture's or hints, and a gray one at the end."""
+    def _row(self, index: int, row: Row) -> Example:
+        """Return by turns: own reference, another picture's or hints, and a gray one at the end."""
         takes = self.recipe.hints
-        truth = _tensor(row.file, self.side, False)
+        truth = self._read(row.file)
         gray = "gray" in takes and index % ROWS == ROWS - 1
-        stored = None if row.line is None else _tensor(row.line, self.side, True)
+        stored = None if row.line is None else self._read(row.line, gray=True)
         drawing = luminance(truth) if gray else lines.xdog(truth) if stored is None else stored
         reference = hints = None
         if "hints" in takes and index % 2:
             hints = simulated_hints.scatter(truth, SHARE, index)
         elif "reference" in takes and index % 2 and row.references:
-            reference = _tensor(row.references[0], self.side, False)
+            reference = self._read(row.references[0])
         elif "reference" in takes:
             reference = augment.warp(truth, WARP, Generator().manual_seed(index))
-        return Shown(truth, drawing, gray, reference, hints)
+        return Example(truth, drawing, gray, reference, hints)
+
+    def _read(self, path: Path, gray: bool = False) -> Tensor:
+        return torch.from_numpy(square(path, self.side, gray))[None].float() / 127.5 - 1
 
 
-def _pick(data: Path) -> list[Row]:
-    """Return a few rows, spread evenly."""
-    there = splits(data)
-    rows = read_folder(data, "validation" if "validation" in there else "train")
-    count = min(ROWS, len(rows))
-    return [rows[index * len(rows) // count] for index in range(count)]
-
-
-def _tensor(path: Path, side: int, gray: bool) -> Tensor:
-    return torch.from_numpy(square(path, side, gray))[None].float() / 127.5 - 1
-
-
-def _job(row: Shown) -> Job:
-    given = row.reference
-    references = () if given is None else (Named("the reference", from_tensor(given)),)
-    return Job("the drawing", from_tensor(row.drawing), references, row.hints)
-
-
-def _strip(row: Shown, result: Tensor | None) -> Tensor:
+def _strip(row: Example, result: Tensor | None) -> Tensor:
     """One line of the grid, (1, 3, S + GAP, 5 (S + GAP)); white where there is nothing."""
     hints = None if row.hints is None else torch.where(row.hints[:, 3:] > 0, row.hints[:, :3], 1.0)
     cells = (row.drawing.expand_as(row.truth), row.reference, hints, result, row.truth)
