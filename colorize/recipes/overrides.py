@@ -13,6 +13,13 @@ from typing import Any, TypeVar
 from colorize.errors import ColorizeError, nearest
 
 Value = TypeVar("Value")
+PLAIN = {  # type -> what JSON gives, and what people call it
+    int: ((int,), "a whole number"),
+    float: ((float, int), "a number"),
+    bool: ((bool,), "true or false"),
+    str: ((str,), "a word"),
+    type(None): ((type(None),), "none"),
+}
 
 
 def to_dict(value: Any) -> Any:
@@ -22,9 +29,7 @@ def to_dict(value: Any) -> Any:
         return {"is": type(value).__name__, **fields}
     if isinstance(value, tuple | list):
         return [to_dict(item) for item in value]
-    if isinstance(value, dict):
-        return {name: to_dict(item) for name, item in value.items()}
-    return value
+    return {name: to_dict(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def from_dict(default: Value, data: Mapping[str, Any]) -> Value:
@@ -82,11 +87,11 @@ def _full_name(tree: Mapping[str, Any]) -> str:
     """Return the full name of the first change in a tree."""
     while "" not in tree:
         tree = next(iter(tree.values()))
-    name: str = tree[""][0]
-    return name
+    return str(tree[""][0])
 
 
 def _choices(wanted: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the type."""
     is_union = typing.get_origin(wanted) in (typing.Union, types.UnionType)
     return typing.get_args(wanted) if is_union else (wanted,)
 
@@ -109,17 +114,13 @@ def _parse(wanted: Any, item: Any, given: str, name: str) -> Any:
     return _read(wanted, item, data, name)
 
 
-_PLAIN = {int: (int,), float: (float, int), bool: (bool,), str: (str,)}  # type -> what JSON gives
-
-
 def _read(wanted: Any, default: Any, data: Any, name: str) -> Any:
     """Check data against a type and build the value; the default says what a dict leaves out."""
     if isinstance(data, dict):
         return _read_class(wanted, default, data, name)
+    finite = not isinstance(data, int | float) or abs(data) <= sys.float_info.max  # False for nan
     for choice in _choices(wanted):
         origin, arguments = typing.get_origin(choice), typing.get_args(choice)
-        if choice is type(None) and data is None:
-            return None
         if origin is tuple and isinstance(data, list):
             many = len(arguments) == 2 and arguments[1] is Ellipsis
             kinds = [arguments[0]] * len(data) if many else list(arguments)
@@ -127,14 +128,9 @@ def _read(wanted: Any, default: Any, data: Any, name: str) -> Any:
                 return tuple(_read(k, None, d, name) for k, d in zip(kinds, data, strict=True))
         if origin is typing.Literal and data in arguments:
             return data
-        if choice in _PLAIN and type(data) in _PLAIN[choice] and _finite(data):
-            return choice(data)
+        if finite and choice in PLAIN and type(data) in PLAIN[choice][0]:
+            return data if data is None else choice(data)
     raise ColorizeError(f"`{name}={data}` is not {_describe(wanted)}", f"its value is {to_dict(default)} now", code=2)
-
-
-def _finite(data: Any) -> bool:
-    """Tell whether data is no number, or one that a float can hold."""
-    return isinstance(data, str) or abs(data) <= sys.float_info.max  # false for nan
 
 
 def _read_class(wanted: Any, default: Any, data: dict[str, Any], name: str) -> Any:
@@ -147,18 +143,15 @@ def _read_class(wanted: Any, default: Any, data: dict[str, Any], name: str) -> A
     hints = typing.get_type_hints(cls)
     base = default if type(default) is cls else None
     values = {}
-    for key, item in data.items():
-        if key == "is":
-            continue
+    for key, item in ((key, item) for key, item in data.items() if key != "is"):
+        full = f"{name}.{key}".lstrip(".")
         if key not in hints:
-            raise ColorizeError(f"`{name}.{key}`".replace("`.", "`") + " is not a setting", nearest(key, hints))
-        values[key] = _read(hints[key], getattr(base, key, None), item, f"{name}.{key}".lstrip("."))
+            raise ColorizeError(f"`{full}` is not a setting", nearest(key, hints))
+        values[key] = _read(hints[key], getattr(base, key, None), item, full)
     return cls(**values) if base is None else dataclasses.replace(base, **values)
 
 
 def _describe(wanted: Any) -> str:
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
-    words[type(None)] = "none"
     parts = []
     for choice in _choices(wanted):
         if typing.get_origin(choice) is typing.Literal:
@@ -166,5 +159,5 @@ def _describe(wanted: Any) -> str:
         elif typing.get_origin(choice) is tuple:
             parts.append("a list such as [1,2]")
         else:
-            parts.append(words.get(choice, getattr(choice, "__name__", str(choice))))
+            parts.append(PLAIN[choice][1] if choice in PLAIN else getattr(choice, "__name__", str(choice)))
     return " or ".join(parts)
