@@ -19,7 +19,7 @@ from colorize.networks.unet import UNetSpec
 from colorize.recipes import find
 from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 from colorize.training.batches import Pictures
-from colorize.training.loop import fit
+from colorize.training.loop import Loop
 from colorize.training.objectives import build
 from colorize.training.options import TrainOptions
 
@@ -43,7 +43,7 @@ def main(data: str, out: str, steps: int = 20) -> None:
     stage = replace(DOTS.pretrain, steps=steps)
     pictures = Pictures(Path(data), DOTS, stage, 0, torch.device("cpu"))
     options = TrainOptions(Path(data), out=Path(out), log_every=5, sample_every=0)
-    for progress in fit(model, build(stage, DOTS), pictures, stage, options):
+    for progress in Loop(model, build(stage, DOTS), pictures, stage, options):
         if progress.loss is not None:
             print(f"step {progress.step}: loss {progress.loss:.3f}")
     model_files.save(model, DOTS, Path(out) / "dots.safetensors")

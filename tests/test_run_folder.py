@@ -87,11 +87,11 @@ def test_the_next_start_removes_what_a_killed_one_left(options, out):
 
 def test_batches_are_made_ahead_only_where_they_take_nothing_from_the_network(options, out):
     training = run.Training(RECIPE, options)
-    assert training._prefetch() == 0
+    assert not training.prefetch
     training.device = torch.device("cuda")
-    assert training._prefetch() == 0  # the pictures are in graphics memory, and so are the batches
-    training.pictures.store.color = None  # pictures are read when they are needed
-    assert training._prefetch() == options.prefetch == 1
+    assert not training.prefetch  # the pictures are in graphics memory, and so are the batches
+    training.pictures.store.pages = None  # pictures are read when they are needed
+    assert training.prefetch
     training.release()
 
 

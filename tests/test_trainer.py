@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from colorize.errors import ColorizeError
 from colorize.training import loop
+from colorize.training.state import done
 
 
 def poisoned(at):
@@ -53,7 +54,8 @@ def test_a_spent_budget_stays_spent(tmp_path):
 
 
 def test_a_run_ended_by_its_budget_is_saved(tmp_path):
-    assert timed(tmp_path, budget=100.0)[-1][0].saved
+    last, _ = timed(tmp_path, budget=100.0)[-1]
+    assert done(tmp_path)[0] == last.step
 
 
 def test_a_limited_call_goes_on_at_the_next(tmp_path):

@@ -76,7 +76,7 @@ class Settings(NamedTuple):
 def settings(**changes: object) -> Settings:
     """A short run on the CPU, logged at every step; steps=None is as many as the budget allows."""
     short = {"steps": 6, "lr": 1e-2, "warmup": 0, "log_every": 1, "device": "cpu"}
-    values = {"precision": "fp32", "save_every": 1e9, "sample_every": 0, "prefetch": 1, **short, **changes}
+    values = {"precision": "fp32", "save_every": 1e9, "sample_every": 0, **short, **changes}
     names = {field.name for field in fields(Stage)}
     numbers = {name: value for name, value in values.items() if name in names and value is not None}
     return Settings(Stage(**numbers), TrainOptions(**{n: v for n, v in values.items() if n not in names - {"steps"}}))
@@ -85,7 +85,7 @@ def settings(**changes: object) -> Settings:
 def fit(model, objective, batches, settings, run, save=None, show=None, clock=time.monotonic):
     """Train in the folder `run`."""
     options = replace(settings.options, out=run)
-    return loop.fit(model, objective, batches, settings.stage, options, save, show, clock)
+    return iter(loop.Loop(model, objective, batches, settings.stage, options, save, show, clock))
 
 
 def denoising(**numbers: float):

@@ -26,7 +26,7 @@ def find(name: str) -> Recipe:
     system, _, variant = name.partition(":")
     if system not in names():
         raise ColorizeError(f"there is no recipe `{system}`", nearest(system, names()), code=2)
-    known = {"": _module(system).RECIPE, **variants(system)}
+    known: dict[str, Recipe] = {"": _module(system).RECIPE, **variants(system)}
     if variant not in known:
         hint = nearest(variant, list(known)[1:]) if len(known) > 1 else f"it has none; write `{system}`"
         raise ColorizeError(f"`{system}` has no variant `{variant}`", hint, code=2)

@@ -61,65 +61,45 @@ def framed(path: Path, side: int, gray: bool) -> tuple[Bytes, Size]:
     return np.ascontiguousarray(page.transpose(2, 0, 1)), (size[1], size[0])
 
 
+def _page(row: Row, side: int, with_line: bool = True) -> tuple[Bytes, Size]:
+    """Read a row's picture and line art, (4, S, S) uint8, white where there is no line, and its height and width."""
+    color, size = framed(row.file, side, False)
+    line = square(row.line, side, True) if row.line and with_line else np.full_like(color[:1], 255)
+    return np.concatenate([color, line]), size
+
+
 @dataclass
 class Store:
-    """The pictures themselves: in one tensor, or read from disk when asked for.
+    """The pictures of a folder, with their line art: in one tensor, or read from disk when asked for.
 
-    color: (N, 3, S, S) uint8 or None. line: (M, 1, S, S) uint8 or None; place[i] is row i's line, or -1.
-    box: (N, 2), height and width of each picture in the middle of its square; 0 until it was read.
+    boxes: (N, 2), height and width of each picture in the middle of its square; 0 until it was read.
+    pages: (N, 4, S, S) uint8, colors and line, or None.
     """
 
     rows: list[Row]
     side: int
-    place: Tensor
-    box: Tensor
-    color: Tensor | None = None
-    line: Tensor | None = None
+    boxes: Tensor
+    pages: Tensor | None = None
 
-    def colors(self, picks: Tensor) -> Tensor:
-        """Return pictures by row number, (B, 3, S, S) uint8."""
-        if self.color is not None:
-            return self.color[picks.to(self.color.device)]
-        pages, boxes = _read([self.rows[i].file for i in picks.tolist()], self.side, gray=False)
-        self.box[picks] = boxes
-        return pages
-
-    def boxes(self, picks: Tensor) -> Tensor:
-        """Return height and width of pictures by row number, (B, 2)."""
-        if bool((unread := self.box[picks, 0] == 0).any()):
-            self.colors(picks[unread])
-        return self.box[picks]
-
-    def lines(self, picks: Tensor) -> Tensor:
-        """Return line art by row number, (B, 1, S, S) uint8; rows without one are white."""
-        places = self.place[picks]
-        blank = torch.full((len(picks), 1, self.side, self.side), 255, dtype=torch.uint8)
-        if self.line is not None:
-            found = self.line[places.clamp(min=0).to(self.line.device)]
-            return torch.where((places < 0).to(found.device)[:, None, None, None], blank.to(found.device), found)
-        has = [i for i in range(len(picks)) if places[i] >= 0]
-        if has:
-            paths = [self.rows[int(picks[i])].line for i in has]
-            blank[has] = _read([path for path in paths if path], self.side, gray=True)[0]
-        return blank
-
-
-def _read(paths: Sequence[Path], side: int, gray: bool) -> tuple[Tensor, Tensor]:
-    """Squares (B, 1 or 3, S, S) uint8 and boxes (B, 2)."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        pages, boxes = zip(*pool.map(lambda path: framed(path, side, gray), paths), strict=True)
-    return torch.from_numpy(np.stack(pages)), torch.tensor(boxes)
+    def read(self, picks: Tensor, with_lines: bool = True) -> Tensor:
+        """Return pages by row number, (B, 4, S, S) uint8; their boxes are known afterwards."""
+        if self.pages is not None:
+            return self.pages[picks.to(self.pages.device)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = pool.map(lambda at: _page(self.rows[at], self.side, with_lines), picks.tolist())
+            pages, boxes = zip(*found, strict=True)
+        self.boxes[picks] = torch.tensor(boxes)
+        return torch.from_numpy(np.stack(pages))
 
 
 def load(rows: list[Row], side: int, device: torch.device) -> tuple[Store, list[str]]:
     """Fill a store; returns it and a sentence for every row that had to be left out."""
     if len(rows) * side * side * 4 > MEMORY:
-        has = torch.tensor([index if row.line else -1 for index, row in enumerate(rows)])
-        return Store(rows, side, has, torch.zeros(len(rows), 2, dtype=torch.long)), []
+        return Store(rows, side, torch.zeros(len(rows), 2, dtype=torch.long)), []
 
-    def read(row: Row) -> tuple[Bytes, Size, Bytes | None] | str:
+    def read(row: Row) -> tuple[Bytes, Size] | str:
         try:
-            return *framed(row.file, side, False), square(row.line, side, True) if row.line else None
+            return _page(row, side)
         except ColorizeError as error:
             return f"{row.file.name}: {error.message}"
 
@@ -129,13 +109,8 @@ def load(rows: list[Row], side: int, device: torch.device) -> tuple[Store, list[
     bad = [result for result in results if isinstance(result, str)]
     if not good:
         raise ColorizeError("none of the pictures can be read", bad[0] if bad else "")
-    inks = [ink for *_, ink in good if ink is not None]
-    has = torch.tensor([ink is not None for *_, ink in good])
-    place = torch.where(has, has.cumsum(0) - 1, -1)
-    color = torch.from_numpy(np.stack([page for _, page, _, _ in good])).to(device)
-    line = torch.from_numpy(np.stack(inks)).to(device) if inks else None
-    boxes = torch.tensor([box for _, _, box, _ in good])
-    return Store([row for row, *_ in good], side, place, boxes, color, line), bad
+    kept, pages, boxes = zip(*good, strict=True)
+    return Store(list(kept), side, torch.tensor(boxes), torch.from_numpy(np.stack(pages)).to(device)), bad
 
 
 def row_weights(rows: Sequence[Row], sets: Sequence[tuple[str, float]]) -> Tensor:
@@ -173,6 +148,7 @@ class Pictures:
             side = round(MARGIN * max(max(size) for size in self.sizes))
         self.store, self.skipped = load(read_folder(root, "train"), side, device)
         self.recipe, self.stage, self.seed, self.device = recipe, stage, seed, device
+        self.has_line = torch.tensor([row.line is not None for row in self.store.rows])
         self.weights = row_weights(self.store.rows, stage.mix.sets)
         self.others = companions(self.store.rows)
 
@@ -221,11 +197,11 @@ class Pictures:
     def _views(self, picks: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
         """Cut the same window out of colors and lines, mirror some rows, and bring them to size."""
         mix, count = self.stage.mix, len(picks)
-        both = torch.cat([self.store.colors(picks), self.store.lines(picks)], dim=1)
+        both = self.store.read(picks)
         part = mix.crop + (1 - mix.crop) * float(torch.rand((), generator=rng))
         if self.sizes:
             size = self.sizes[int(torch.randint(len(self.sizes), (), generator=rng))]
-            views = cut(both, self.store.boxes(picks), size, part, torch.rand(count, 2, generator=rng))
+            views = cut(both, self.store.boxes[picks], size, part, torch.rand(count, 2, generator=rng))
         else:
             views = self._squares(both, part, rng)
         views = views.to(self.device)
@@ -256,10 +232,10 @@ class Pictures:
         foreign = found >= 0
         if not bool(foreign.any()):
             return color
-        pages, size = self.store.colors(found[foreign]).to(self.device), (color.shape[-2], color.shape[-1])
+        pages, size = self.store.read(found[foreign], False)[:, :3].to(self.device), (color.shape[-2], color.shape[-1])
         if self.sizes:
             middle = torch.full((len(pages), 2), 0.5)
-            pictures = cut(pages, self.store.boxes(found[foreign]), size, 1.0, middle)
+            pictures = cut(pages, self.store.boxes[found[foreign]], size, 1.0, middle)
         else:
             pictures = F.interpolate(pages.float() / 127.5 - 1, size, mode="bilinear", antialias=True)
         source = color.clone()
@@ -273,7 +249,7 @@ class Pictures:
         """Return lines as people draw them, stored or extracted, some degraded; and all the ink there is."""
         mix, count = self.stage.mix, len(picks)
         extracted = lines.mix(color, rng)
-        replaced = (self.store.place[picks] < 0) | (torch.rand(count, generator=rng) < mix.restyle)
+        replaced = ~self.has_line[picks] | (torch.rand(count, generator=rng) < mix.restyle)
         replaced = replaced.to(line.device)[:, None, None, None]
         clean = torch.where(replaced, torch.minimum(line, extracted), line)
         line = torch.where(replaced, extracted, line)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -47,21 +46,12 @@ class Progress:
     loss: float | None  # mean since the last row of the log; None between rows
     pictures_per_s: float
     seconds_left: float | None
-    saved: bool  # whether the run could be resumed from exactly here
     skipped: int  # updates left out because a gradient was not finite, up to the last row
 
 
-def fit(
-    model: Colorizer,
-    objective: Objective,
-    batches: Batches,
-    stage: Stage,
-    options: TrainOptions,
-    save: Save | None = None,
-    show: Show | None = None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Progress]:
-    """Train `model`, yielding after every step, until the steps or the time are spent.
+@dataclass
+class Loop:
+    """Trains `model`, yielding after every step, until the steps or the time are spent.
 
     If `state.safetensors` is in the run folder, the run goes on from there, and ends with the weights of a
     run that was never stopped. `save` is called whenever the state is written, `show` every `sample_every`
@@ -70,63 +60,70 @@ def fit(
 
     Raises ColorizeError for a damaged state, and if the gradients stop being finite.
     """
-    loop = _Loop(model, objective, batches, stage, options, save, clock)
-    with deferred_interrupt() as interrupted:
-        try:
-            yield from loop.run(show, interrupted)
-        except GeneratorExit:  # the caller left its loop by `break` or by an error of its own
-            loop.save_all()
-            raise
-        finally:
-            loop.close()
 
+    model: Colorizer
+    objective: Objective
+    batches: Batches
+    stage: Stage
+    options: TrainOptions
+    save: Save | None = None
+    show: Show | None = None
+    clock: Callable[[], float] = time.monotonic
 
-class _Loop:
-    """The parts of one run, and its progress."""
+    def __iter__(self) -> Iterator[Progress]:
+        """Begin or go on, and take all steps."""
+        self._begin()
+        with deferred_interrupt() as interrupted:
+            try:
+                yield from self._steps(interrupted)
+            except GeneratorExit:  # the caller left its loop by `break` or by an error of its own
+                self._save()
+                raise
+            finally:
+                if self.ahead:
+                    self.ahead.close()
+                if self.log:
+                    self.log.close()
 
-    def __init__(
-        self,
-        model: Colorizer,
-        objective: Objective,
-        batches: Batches,
-        stage: Stage,
-        options: TrainOptions,
-        save: Save | None,
-        clock: Callable[[], float],
-    ) -> None:
-        self.model, self.objective, self.stage, self.options, self.save = model, objective, stage, options, save
+    def _begin(self) -> None:
+        options = self.options
         self.ranks, name = distributed.join(options.device)
         self.device = devices.device(name)
         self.dtype = devices.precision(options.precision, self.device)
-        last = options.last_step(stage)
-        self.batches = Ahead(batches, options.prefetch, self.ranks.world, last and last * self.ranks.world)
-        _prepare(model, self.device, options)
-        self.update = Update([*state.trained(model).values()], stage, self.dtype is torch.float16, self.ranks)
+        last = options.last_step(self.stage)
+        self.ahead = (
+            Ahead(self.batches, self.ranks.world, last and last * self.ranks.world) if options.prefetch else None
+        )
+        self._prepare_model()
+        self.update = Update([*state.trained(self.model).values()], self.stage, self.dtype is torch.float16, self.ranks)
         self.meter = torch.zeros(2, device=self.device)  # sum and count of losses since the last row
         options.folder.mkdir(parents=True, exist_ok=True)
-        self.step, before, self.reserve = self._restore(options.folder / state.FILE)
+        self.step, before, self.reserve = 0, 0.0, 0.0  # reserve: seconds that one more step and a save take
+        if (path := options.folder / state.FILE).exists():
+            numbers = state.load(path, self.model, self.update, self.meter)
+            self.step, before, self.reserve = int(numbers["step"]), numbers["seconds"], numbers["reserve"]
+        else:
+            self.ranks.copy_first([*self.model.parameters(), *self.model.buffers(), *self.update.average])
         self.first = self.saved_step = self.step  # this call's first step, and the step that is on disk
         self.saving = 0.0  # seconds the last save took
         self.skipped = 0  # as of the last row
-        self.watch = Stopwatch(clock, before)
+        self.watch = Stopwatch(self.clock, before)
         self.elapsed = before  # seconds of the run, read once a step, the same on all ranks
         self.log = Log(options.folder, self.step) if self.ranks.first else None
 
-    def close(self) -> None:
-        """End the thread that makes batches, and the log."""
-        self.batches.close()
-        if self.log:
-            self.log.close()
+    def _prepare_model(self) -> None:
+        """Move the model to its device, in the layout convolutions like, and switch on what is asked for."""
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.train()
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa are enough here
+            torch.backends.cudnn.benchmark = True  # batches have one shape, or a few
+        if self.options.gradient_checkpointing:
+            recomputing(self.model)
+        if self.options.compile:
+            self.model.network.compile()
 
-    def _restore(self, path: Path) -> tuple[int, float, float]:
-        """Go on from a state, if there is one; return the steps done, the seconds spent and the reserve."""
-        if not path.exists():
-            self.ranks.copy_first([*self.model.parameters(), *self.model.buffers(), *self.update.ema.average])
-            return 0, 0.0, 0.0
-        numbers = state.load(path, self.model, self.update, self.meter)
-        return int(numbers["step"]), numbers["seconds"], numbers["reserve"]
-
-    def run(self, show: Show | None, interrupted: threading.Event) -> Iterator[Progress]:
+    def _steps(self, interrupted: threading.Event) -> Iterator[Progress]:
         """Take steps until the end."""
         every = self.options.sample_every
         while not self._over():
@@ -136,14 +133,14 @@ class _Loop:
             loss = self._report(lr)
             late = self.watch.clock() - self.watch.saved >= self.options.save_every
             if late or interrupted.is_set() or self._over():
-                self.save_all()
+                self._save()
             if interrupted.is_set():
                 raise KeyboardInterrupt
-            if show and every and self.step % every == 0 and self.ranks.first:
-                self._show(show)
+            if self.show and every and self.step % every == 0 and self.ranks.first:
+                self._show(self.show)
             yield self._progress(loss)
 
-    def save_all(self) -> None:
+    def _save(self) -> None:
         """Write the state and the averaged weights, unless that was done at this step."""
         if self.saved_step == self.step:
             return
@@ -153,7 +150,7 @@ class _Loop:
             path, keep_frozen = self.options.folder / state.FILE, not self.options.start
             state.save(path, self.model, self.update, self.meter, numbers, keep_frozen)
             if self.save:
-                with self.update.ema.applied():
+                with self.update.averaged():
                     self.save(self.model, self.options.folder / "model.safetensors")
         self.saved_step = self.step
         self.watch.saved = self.watch.clock()
@@ -176,7 +173,7 @@ class _Loop:
         """Take one step: every loss of the objective on one batch, each followed by a change of the weights."""
         seed, rank = self.options.seed, self.ranks.rank
         torch.manual_seed(_seed(seed, self.step, rank, 0))  # for dropout
-        batch = self.batches.batch(self.step * self.ranks.world + rank).to(self.device)
+        batch = (self.ahead or self.batches).batch(self.step * self.ranks.world + rank).to(self.device)
         self.watch.count(batch.color.shape[0] * self.ranks.world)
         losses = self.objective(self.model, batch, Generator().manual_seed(_seed(seed, self.step, rank, 1)))
         while True:
@@ -221,7 +218,7 @@ class _Loop:
         eager = torch.compiler.set_stance("force_eager") if self.options.compile else nullcontext()
         self.model.eval()
         try:
-            with torch.no_grad(), self.update.ema.applied(), eager:
+            with torch.no_grad(), self.update.averaged(), eager:
                 show(self.model, self.step)
         finally:
             self.model.train()
@@ -229,21 +226,7 @@ class _Loop:
     def _progress(self, loss: float | None) -> Progress:
         pictures, steps = self.watch.pace()
         left = self.options.seconds_left(self.stage, self.step, self.elapsed, self.watch.here, steps)
-        saved = self.saved_step == self.step
-        return Progress(self.step, self.options.last_step(self.stage), loss, pictures, left, saved, self.skipped)
-
-
-def _prepare(model: Colorizer, device: torch.device, options: TrainOptions) -> None:
-    """Move a model to its device, in the layout convolutions like, and switch on what is asked for."""
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model.train()
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa are enough here
-        torch.backends.cudnn.benchmark = True  # batches have one shape, or a few
-    if options.gradient_checkpointing:
-        recomputing(model)
-    if options.compile:
-        model.network.compile()
+        return Progress(self.step, self.options.last_step(self.stage), loss, pictures, left, self.skipped)
 
 
 def _seed(*place: int) -> int:
@@ -294,40 +277,29 @@ class Batches(Protocol):
 
 
 class Ahead:
-    """The same batches under the same numbers, up to `count` of them made before they are asked for.
+    """The same batches under the same numbers, the next one made on a thread before it is asked for.
 
-    stride: how far the numbers asked for are apart. end: one that will not be asked for, None if there is
-    none. count: 0 makes every batch when it is asked for, on the caller's thread.
+    stride: how far the numbers asked for are apart. end: one that will not be asked for, if there is one.
     """
 
-    def __init__(self, batches: Batches, count: int, stride: int = 1, end: int | None = None) -> None:
-        self.batches, self.count, self.stride, self.end = batches, count, stride, end
-        self.waiting: deque[tuple[int, Future[Batch]]] = deque()
-        self.pool = ThreadPoolExecutor(1, "batches") if count else None
+    def __init__(self, batches: Batches, stride: int = 1, end: int | None = None) -> None:
+        self.batches, self.stride, self.end = batches, stride, end
+        self.pool = ThreadPoolExecutor(1, "batches")
+        self.waiting: tuple[int, Future[Batch]] | None = None
 
     def batch(self, step: int) -> Batch:
         """Return a batch by its number; raises what making it raised."""
-        if self.pool is None:
-            return self.batches.batch(step)
-        if not self.waiting or self.waiting[0][0] != step:
-            self._cancel()
-            self.waiting.append((step, self.pool.submit(self.batches.batch, step)))
-        _, wanted = self.waiting.popleft()
-        place = step + self.stride * (1 + len(self.waiting))
-        while len(self.waiting) < self.count and (self.end is None or place < self.end):
-            self.waiting.append((place, self.pool.submit(self.batches.batch, place)))
-            place += self.stride
+        if self.waiting is None or self.waiting[0] != step:
+            self.waiting = step, self.pool.submit(self.batches.batch, step)
+        wanted, following = self.waiting[1], step + self.stride
+        self.waiting = None
+        if self.end is None or following < self.end:
+            self.waiting = following, self.pool.submit(self.batches.batch, following)
         return wanted.result()
 
     def close(self) -> None:
         """End the thread; waits for the batch it is making."""
-        self._cancel()
-        if self.pool is not None:
-            self.pool.shutdown()
-
-    def _cancel(self) -> None:
-        while self.waiting:
-            self.waiting.popleft()[1].cancel()
+        self.pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -37,10 +37,12 @@ def learning_rate(stage: Stage, options: TrainOptions, step: int, elapsed: float
 
 
 class Update:
-    """AdamW with clipping, averaging over processes, and an EMA; it skips gradients that are not finite.
+    """AdamW with clipping, averaging over processes, and a moving average of the weights.
 
-    Weights and moments then stay as they were. That is decided on the device, so no step waits for it.
-    In fp16 losses are scaled against underflow.
+    A gradient that is not finite is skipped: weights and moments stay as they were. That is decided on the
+    device, so no step waits for it. In fp16 losses are scaled against underflow.
+    average: keeps `stage.ema` of its old value, at most (1 + n) / (10 + n) at the n-th update, so that the
+    random start is soon forgotten.
     """
 
     def __init__(self, parameters: Sequence[Parameter], stage: Stage, half: bool, ranks: Ranks) -> None:
@@ -48,7 +50,8 @@ class Update:
         self.clip = stage.clip or float("inf")
         self.half = half
         self.ranks = ranks
-        self.ema = Ema(self.parameters, stage.ema)
+        self.decay, self.updates = stage.ema, 0
+        self.average: list[Tensor] = [p.detach().clone() for p in self.parameters]
         # fp16 scale, good updates since the scale changed, skipped in all, skipped in a row
         scale = HIGHEST_SCALE if half else 1.0
         self.guard = torch.tensor([scale, 0, 0, 0], device=self.parameters[0].device)
@@ -75,7 +78,9 @@ class Update:
         self.optimizer.found_inf = bad  # type: ignore[attr-defined]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.ema.update()
+        self.updates += 1
+        keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(self.average, [*self.parameters], 1 - keep)
         scale, good, skipped, in_a_row = self.guard.unbind()
         good = (good + 1) * (1 - bad)
         if self.half:
@@ -84,29 +89,8 @@ class Update:
             good = torch.where(grow, torch.zeros_like(good), good)
         self.guard = torch.stack([scale, good, skipped + bad, (in_a_row + 1) * bad])
 
-
-class Ema:
-    """The exponential moving average of some parameters, of the same shapes and order.
-
-    decay: how much of the old average stays; at most (1 + n) / (10 + n) at the n-th update, so that the
-    random start is soon forgotten. 0 makes it the weights themselves.
-    """
-
-    def __init__(self, parameters: Sequence[Parameter], decay: float) -> None:
-        self.parameters = list(parameters)
-        self.decay = decay
-        self.updates = 0
-        self.average: list[Tensor] = [p.detach().clone() for p in self.parameters]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Move the average towards the present weights."""
-        self.updates += 1
-        keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.average, [*self.parameters], 1 - keep)
-
     @contextmanager
-    def applied(self) -> Iterator[None]:
+    def averaged(self) -> Iterator[None]:
         """Give the model the averaged weights inside a `with` block."""
         self._swap()
         try:

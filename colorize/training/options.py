@@ -11,8 +11,6 @@ from colorize.errors import SEEDS, ColorizeError, within
 if TYPE_CHECKING:
     from colorize.recipes.recipe import Stage
 
-PREFETCH = 8  # batches kept ready, at most; more would only fill the memory
-
 
 def option(default: object, description: str, metavar: str | None = None, *flags: str, **limits: int) -> Any:
     """Declare a field that is also an option of the command line, `--name` unless flags say otherwise.
@@ -64,13 +62,12 @@ class TrainOptions:
     restart: bool = option(False, "Forget what the run folder holds, and begin again")
     dry_run: bool = option(False, "Print the resolved values as JSON and the plan, and stop")
     log_every: int = 20  # steps between rows of the log
-    prefetch: int = 1  # batches made ahead, on a thread of their own; 0: none
+    prefetch: bool = False  # make the next batch ahead, on a thread of its own
 
     def __post_init__(self) -> None:
         if self.anneal and self.budget is None:
             raise ColorizeError("--anneal needs a --budget", "such as --budget 9m", code=2)
         within("seed", self.seed, *SEEDS)
-        within("prefetch", self.prefetch, 0, PREFETCH)
 
     @property
     def folder(self) -> Path:

@@ -28,7 +28,7 @@ from colorize.region_diffusion.system import RegionColorizer
 from colorize.training import distributed, frozen_networks, log, objectives, region_store, remember, state
 from colorize.training.batches import Pictures
 from colorize.training.lock import Lock
-from colorize.training.loop import Progress, fit
+from colorize.training.loop import Loop, Progress
 from colorize.training.options import TrainOptions
 from colorize.training.preview import Preview
 from colorize.training.region_batches import RegionBatches
@@ -298,15 +298,14 @@ class Training:
         Leaves model.safetensors (or adapter.safetensors), the averaged weights, and everything that going on
         needs.
         """
-        options = replace(self.options, prefetch=self._prefetch())
+        options = replace(self.options, prefetch=self.prefetch)
         if options.budget is not None and not options.anneal:  # of this call, loading included
             options = replace(options, budget=max(1.0, options.budget - (time.monotonic() - self.begun)))
         preview = Preview(options.data, self.recipe, self.stage.size, options.folder / "samples")
         show = preview if options.sample_every else None
         self._claim()
         try:
-            parts = self.model, self.objective, self.pictures, self.stage, options
-            for progress in fit(*parts, save=self._save, show=show):
+            for progress in Loop(self.model, self.objective, self.pictures, self.stage, options, self._save, show):
                 self.step = progress.step
                 yield progress
             if show and self.ranks.first:
@@ -316,10 +315,11 @@ class Training:
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
 
-    def _prefetch(self) -> int:
-        """Return how many batches to make ahead: none where that takes cores or memory from the network."""
-        shared = self.device.type == "cpu" or self.pictures.store.color is not None
-        return 0 if shared else self.options.prefetch
+    @property
+    def prefetch(self) -> bool:
+        """Whether to make batches ahead: not where that takes cores or memory from the network."""
+        read = isinstance(self.pictures, Pictures) and self.pictures.store.pages is None
+        return read and self.device.type != "cpu"
 
     def _claim(self) -> None:
         """Take the folder; of several processes that train as one, the first does."""

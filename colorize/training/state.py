@@ -31,11 +31,11 @@ def save(
     left_out = {} if keep_frozen else frozen(model)
     tensors = {f"weight/{name}": value for name, value in model.state_dict().items() if name not in left_out}
     for i, (name, parameter) in enumerate(trained(model).items()):
-        tensors[f"average/{name}"] = update.ema.average[i]
+        tensors[f"average/{name}"] = update.average[i]
         for moment, value in update.optimizer.state[parameter].items():
             tensors[f"{moment}/{name}"] = value
     tensors |= {"guard": update.guard, "meter": meter}
-    header = {"kind": KIND, "numbers": json.dumps({**numbers, "updates": update.ema.updates})}
+    header = {"kind": KIND, "numbers": json.dumps({**numbers, "updates": update.updates})}
     if left_out:
         header["frozen"] = _hash(left_out)
     write(path, tensors, header)
@@ -60,16 +60,21 @@ def load(path: Path, model: nn.Module, update: Update, meter: Tensor) -> dict[st
     if present and _hash(present) != header["frozen"]:
         raise _unreadable(path, "goes with other frozen weights than those at hand")
     held = {name: value for name, value in model.state_dict().items() if name not in present}
-    _check(path, model, held, tensors)
+    expected = {f"weight/{name}": value.shape for name, value in held.items()}
+    expected |= {f"average/{name}": p.shape for name, p in trained(model).items()}
+    theirs = {name: value.shape for name, value in tensors.items() if name.startswith(("weight/", "average/"))}
+    for name in sorted(expected.keys() | theirs.keys()):
+        if expected.get(name) != theirs.get(name):
+            raise _unreadable(path, f"belongs to another model (`{name}` differs)")
     with torch.no_grad():
         for name, value in held.items():
             value.copy_(tensors[f"weight/{name}"])
         for i, (name, parameter) in enumerate(trained(model).items()):
-            update.ema.average[i].copy_(tensors[f"average/{name}"])
+            update.average[i].copy_(tensors[f"average/{name}"])
             update.optimizer.state[parameter] = _moments(name, parameter, tensors)
         update.guard.copy_(tensors["guard"])
         meter.copy_(tensors["meter"])
-    update.ema.updates = int(numbers.pop("updates"))
+    update.updates = int(numbers.pop("updates"))
     return numbers
 
 
@@ -111,16 +116,6 @@ def _moments(name: str, parameter: nn.Parameter, tensors: dict[str, Tensor]) -> 
         like = None if moment == "step" else torch.empty_like(parameter, requires_grad=False)
         found[moment] = value.to(parameter.device) if like is None else like.copy_(value)
     return found
-
-
-def _check(path: Path, model: nn.Module, held: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
-    expected = {f"weight/{name}": value.shape for name, value in held.items()}
-    expected |= {f"average/{name}": p.shape for name, p in trained(model).items()}
-    for name, shape in expected.items():
-        if name not in tensors or tensors[name].shape != shape:
-            raise _unreadable(path, f"belongs to another model (`{name}` differs)")
-    if extra := {n for n in tensors if n.startswith("weight/")} - set(expected):
-        raise _unreadable(path, f"belongs to another model (`{min(extra)}` is new)")
 
 
 def _unreadable(path: Path, why: str) -> ColorizeError:
