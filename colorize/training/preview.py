@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
+from torchvision.utils import make_grid
 
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring.options import SIZES, Job, Named, Options
@@ -24,7 +25,7 @@ from colorize.model import Colorizer
 from colorize.recipes.recipe import Recipe
 from colorize.training.batches import square
 
-ROWS = 4  # pictures shown
+ROWS, CELLS = 4, 5  # of the grid
 GAP = 4  # white pixels between them
 PATIENCE = 20.0  # seconds after which no further picture is begun, for slow machines
 WARP, SHARE = 0.05, 0.005  # of references and hints, as in evaluation
@@ -32,13 +33,12 @@ WARP, SHARE = 0.05, 0.005  # of references and hints, as in evaluation
 
 @dataclass(frozen=True)
 class Example:
-    """One row: the answer (1, 3, S, S), the drawing (1, 1, S, S), whether that is gray, and its hints."""
+    """What is colored: the drawing and its hints, a gray one or lines, and what is shown of them and of the truth."""
 
+    job: Job
+    kind: Literal["gray", "line"]
+    before: tuple[Tensor, ...]  # drawing, reference and hints, white where there is nothing
     truth: Tensor
-    drawing: Tensor
-    gray: bool
-    reference: Tensor | None
-    hints: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,17 @@ class Preview:
     def __call__(self, model: Colorizer, step: int) -> None:
         """Color all rows, or as many as patience allows, and write `step-00001000.png`."""
         begun = time.monotonic()
-        strips = []
+        cells: list[Tensor] = []
         for row in self.rows:
-            strips.append(_strip(row, self._colored(model, row)))
+            options = Options(kind=row.kind, size=self.side, force=True, precision="fp32")
+            (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [row.job], options)
+            result = outcome.painted[0].picture.tensor() if outcome.painted else torch.ones_like(row.truth)
+            cells += [*row.before, result, row.truth]
             if time.monotonic() - begun > PATIENCE:
                 break
-        if strips:
-            files.write(from_tensor(torch.cat(strips, 2)), self.folder / f"step-{step:08d}.png")
-
-    def _colored(self, model: Colorizer, row: Example) -> Tensor | None:
-        """Return what `sample` would give, (1, 3, S, S); None if it would refuse."""
-        references = () if row.reference is None else (Named("the reference", from_tensor(row.reference)),)
-        job = Job("the drawing", from_tensor(row.drawing), references, row.hints)
-        options = Options(kind="gray" if row.gray else "line", size=self.side, force=True, precision="fp32")
-        (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [job], options)
-        return outcome.painted[0].picture.tensor() if outcome.painted else None
+        if cells:
+            grid = make_grid(torch.cat(cells), CELLS, padding=GAP, pad_value=1.0)[None, :, GAP:, GAP:]
+            files.write(from_tensor(grid), self.folder / f"step-{step:08d}.png")
 
     @property
     def side(self) -> int:
@@ -103,16 +99,12 @@ class Preview:
             reference = self._read(row.references[0])
         elif "reference" in takes:
             reference = augment.warp(truth, WARP, Generator().manual_seed(index))
-        return Example(truth, drawing, gray, reference, hints)
+        white = torch.ones_like(truth)
+        dots = white if hints is None else torch.where(hints[:, 3:] > 0, hints[:, :3], 1.0)
+        before = drawing.expand_as(truth), white if reference is None else reference, dots
+        references = () if reference is None else (Named("the reference", from_tensor(reference)),)
+        job = Job("the drawing", from_tensor(drawing), references, hints)
+        return Example(job, "gray" if gray else "line", before, truth)
 
     def _read(self, path: Path, gray: bool = False) -> Tensor:
         return torch.from_numpy(square(path, self.side, gray))[None].float() / 127.5 - 1
-
-
-def _strip(row: Example, result: Tensor | None) -> Tensor:
-    """One line of the grid, (1, 3, S + GAP, 5 (S + GAP)); white where there is nothing."""
-    hints = None if row.hints is None else torch.where(row.hints[:, 3:] > 0, row.hints[:, :3], 1.0)
-    cells = (row.drawing.expand_as(row.truth), row.reference, hints, result, row.truth)
-    white = torch.ones_like(row.truth)
-    padded = [F.pad(white if c is None else c, (0, GAP, 0, GAP), value=1.0) for c in cells]
-    return torch.cat(padded, 3)

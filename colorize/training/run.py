@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import torch.distributed
-from safetensors import SafetensorError, safe_open
 
 from colorize.checkpoints import adapters, model_files
 from colorize.checkpoints.adapters import Adapter
@@ -150,13 +149,8 @@ def train_longer(options: TrainOptions) -> str:
 
 
 def facts(path: Path) -> dict[str, str]:
-    """Return what a model's file says of itself, such as the license of the weights it began with."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-    except (OSError, SafetensorError):
-        return {}
-    return {name: text for name, text in header.items() if name not in model_files.RESERVED}
+    """Return the facts in a model's file, such as the license of the weights it began with."""
+    return {name: text for name, text in state.header(path).items() if name not in model_files.RESERVED}
 
 
 def _inherited(found: Mapping[str, str]) -> dict[str, str]:
@@ -210,8 +204,8 @@ class Training:
 
     def _load(self) -> None:
         out, options = self.options.folder, self.options
-        if out.is_dir():  # before anything that takes time
-            self._claim()
+        if out.is_dir():
+            self._claim()  # before anything that takes time
         self.objective = objectives.build(self.stage, self.recipe)
         torch.manual_seed(options.seed)
         if not options.restart:

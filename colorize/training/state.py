@@ -78,13 +78,21 @@ def load(path: Path, model: nn.Module, update: Update, meter: Tensor) -> dict[st
     return numbers
 
 
+def header(path: Path) -> dict[str, str]:
+    """Return what a safetensors file says of itself; nothing if it is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError):
+        return {}
+
+
 def done(folder: Path) -> tuple[int, float]:
     """Return the steps and seconds that the state in a run folder has behind it; (0, 0) without one."""
     try:
-        with safe_open(folder / FILE, framework="pt") as file:
-            numbers = json.loads((file.metadata() or {})["numbers"])
+        numbers = json.loads(header(folder / FILE)["numbers"])
         return int(numbers["step"]), float(numbers["seconds"])
-    except (OSError, SafetensorError, KeyError, ValueError):
+    except (KeyError, ValueError):
         return 0, 0.0  # none yet, or damaged, which `load` reports
 
 
