@@ -15,7 +15,7 @@ from colorize.diffusion.schedules import Cosine, Linear, ScaledLinear
 from colorize.errors import ColorizeError, within
 from colorize.manga.colorization_v2 import SecondSpec
 from colorize.manga.condition import Page
-from colorize.manga.generators import WIDTHS, GeneratorSpec
+from colorize.manga.generators import GeneratorSpec
 from colorize.model import Colorizer, Sampling
 from colorize.networks.conditions import Stack, Together
 from colorize.networks.spaces import RGB, Field, Lab, Regions
@@ -25,6 +25,7 @@ from colorize.region_diffusion.system import RegionColorizer
 
 LONGEST = 4  # a training picture is at most so many times as long as wide
 ASPECT = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
+CRITIC = (64, 128, 256, 512)  # channels of the critic, as published
 NO_SHARES = ("marks", "warp", "sets")  # the numbers of a `Mix` that are not shares of rows
 
 
@@ -96,13 +97,13 @@ class Adversarial:
     vgg: str = ""
     tagger: str = ""
     share: float = 0.1
-    critic: tuple[int, ...] = WIDTHS
+    critic: tuple[int, ...] = CRITIC
     robust: float = 0.0
 
     def __post_init__(self) -> None:
         _within(self, "objective.", sys.float_info.max, "adversarial", "direct", "perceptual", "robust")
         _within(self, "objective.", 1, "share")
-        if len(self.critic) != len(WIDTHS) or min(self.critic) < 8:
+        if len(self.critic) != len(CRITIC) or min(self.critic) < 8:
             message = f"objective.critic is {list(self.critic)}"
             raise ColorizeError(message, "give four widths of 8 or more: [32,64,128,256]", code=2)
 

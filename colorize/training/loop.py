@@ -80,8 +80,8 @@ class Loop:
                 self._save()
                 raise
             finally:
-                if self.ahead:
-                    self.ahead.close()
+                if self.prefetcher:
+                    self.prefetcher.close()
                 if self.log:
                     self.log.close()
 
@@ -91,8 +91,8 @@ class Loop:
         self.device = devices.device(name)
         self.dtype = devices.precision(options.precision, self.device)
         last = options.last_step(self.stage)
-        self.ahead = (
-            Ahead(self.batches, self.ranks.world, last and last * self.ranks.world) if options.prefetch else None
+        self.prefetcher = (
+            Prefetcher(self.batches, self.ranks.world, last and last * self.ranks.world) if options.prefetch else None
         )
         self._prepare_model()
         self.update = Update([*state.trained(self.model).values()], self.stage, self.dtype is torch.float16, self.ranks)
@@ -173,7 +173,7 @@ class Loop:
         """Take one step: every loss of the objective on one batch, each followed by a change of the weights."""
         seed, rank = self.options.seed, self.ranks.rank
         torch.manual_seed(_seed(seed, self.step, rank, 0))  # for dropout
-        batch = (self.ahead or self.batches).batch(self.step * self.ranks.world + rank).to(self.device)
+        batch = (self.prefetcher or self.batches).batch(self.step * self.ranks.world + rank).to(self.device)
         self.watch.count(batch.color.shape[0] * self.ranks.world)
         losses = self.objective(self.model, batch, Generator().manual_seed(_seed(seed, self.step, rank, 1)))
         while True:
@@ -276,7 +276,7 @@ class Batches(Protocol):
         """Make batch number 0, 1, 2, ..."""
 
 
-class Ahead:
+class Prefetcher:
     """The same batches under the same numbers, the next one made on a thread before it is asked for.
 
     stride: how far the numbers asked for are apart. end: one that will not be asked for, if there is one.

@@ -127,7 +127,7 @@ def _go_on(options: TrainOptions, old: int) -> str:
     step = done(options.folder)[0]
     going = f"--steps {old} goes on with it at step {step}; " if 0 < step < old else ""
     end = "at the end of --budget" if options.anneal else f"at step {old}"
-    return f"{going}its learning rate falls to nothing {end}: {train_longer(options)}"
+    return f"{going}its learning rate falls to zero {end}: {train_longer(options)}"
 
 
 def finished(recipe: Recipe, options: TrainOptions) -> bool:

@@ -10,7 +10,7 @@ import tiny
 import torch
 
 from colorize.errors import ColorizeError
-from colorize.training.loop import Ahead
+from colorize.training.loop import Prefetcher
 
 
 class Noted(tiny.Flat):
@@ -36,7 +36,7 @@ def left() -> list[str]:
 
 
 def test_every_number_gives_its_own_batch():
-    ahead, plain = Ahead(tiny.Flat()), tiny.Flat()
+    ahead, plain = Prefetcher(tiny.Flat()), tiny.Flat()
     for step in (0, 1, 2, 7, 8, 3):  # 7 and 3 were not expected
         assert torch.equal(ahead.batch(step).color, plain.batch(step).color)
     ahead.close()
@@ -44,7 +44,7 @@ def test_every_number_gives_its_own_batch():
 
 def test_the_next_batch_is_made_before_it_is_asked_for():
     batches = Noted()
-    ahead = Ahead(batches)
+    ahead = Prefetcher(batches)
     ahead.batch(0)
     assert batches.second.wait(30)  # fails after half a minute, as slow machines may need one
     ahead.close()
@@ -54,7 +54,7 @@ def test_the_next_batch_is_made_before_it_is_asked_for():
 
 def test_of_several_processes_each_makes_its_own_and_none_after_the_last():
     batches = Noted()
-    ahead = Ahead(batches, stride=3, end=7)
+    ahead = Prefetcher(batches, stride=3, end=7)
     ahead.batch(1)
     ahead.batch(4)
     ahead.close()
@@ -62,7 +62,7 @@ def test_of_several_processes_each_makes_its_own_and_none_after_the_last():
 
 
 def test_an_error_is_raised_when_its_batch_is_asked_for():
-    ahead = Ahead(Noted(broken=1))
+    ahead = Prefetcher(Noted(broken=1))
     ahead.batch(0)
     with pytest.raises(ColorizeError, match="batch 1 cannot be read"):
         ahead.batch(1)
