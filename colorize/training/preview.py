@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from torchvision.utils import make_grid
 
 from colorize.checkpoints.model_files import Loaded
-from colorize.coloring.options import SIZES, Job, Named, Options
+from colorize.coloring.options import Job, Named, Options
 from colorize.coloring.paint import paint_all
 from colorize.errors import ColorizeError
 from colorize.images import augment, files, lines, simulated_hints
@@ -46,7 +46,7 @@ class Preview:
     """Writes a grid of drawing, reference, hints, result and truth, colored as users would.
 
     data: the training folder; rows come from its validation split if it has one, spread evenly.
-    size: pixels of a cell, within SIZES. folder: where the PNG files go.
+    size: pixels of a cell. folder: where the PNG files go.
     """
 
     data: Path
@@ -59,7 +59,7 @@ class Preview:
         begun = time.monotonic()
         cells: list[Tensor] = []
         for row in self.rows:
-            options = Options(kind=row.kind, size=self.side, force=True, precision="fp32")
+            options = Options(kind=row.kind, size=self.size, force=True, precision="fp32")
             (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [row.job], options)
             result = outcome.painted[0].picture.tensor() if outcome.painted else torch.ones_like(row.truth)
             cells += [*row.before, result, row.truth]
@@ -68,11 +68,6 @@ class Preview:
         if cells:
             grid = make_grid(torch.cat(cells), CELLS, padding=GAP, pad_value=1.0)[None, :, GAP:, GAP:]
             files.write(from_tensor(grid), self.folder / f"step-{step:08d}.png")
-
-    @property
-    def side(self) -> int:
-        """Pixels of a cell."""
-        return min(max(self.size, SIZES[0]), SIZES[1])
 
     @cached_property
     def rows(self) -> list[Example]:
@@ -107,4 +102,4 @@ class Preview:
         return Example(job, "gray" if gray else "line", before, truth)
 
     def _read(self, path: Path, gray: bool = False) -> Tensor:
-        return torch.from_numpy(square(path, self.side, gray))[None].float() / 127.5 - 1
+        return torch.from_numpy(square(path, self.size, gray))[None].float() / 127.5 - 1
