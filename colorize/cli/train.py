@@ -184,7 +184,7 @@ def _plan(recipe: Recipe, options: TrainOptions) -> None:
 
     known = run.identity(recipe, options)
     rest = {name: value for name, value in asdict(options).items() if name not in {*known, "start", "out", "changes"}}
-    model = model_files.hollow(recipe)
+    model = model_files.build_on_meta(recipe)
     if options.lora:
         run.add_adapter(model, options)
     typer.echo(json.dumps({**known, "out": str(options.out), "options": rest}, indent=2))

@@ -16,10 +16,11 @@ from torch.func import functional_call
 from colorize.diffusion.samplers import ddim_step
 from colorize.diffusion.schedules import Schedule, draw, expand, times
 from colorize.errors import ColorizeError
+from colorize.hints import COLORED
 from colorize.manga.frozen import Perceptual
 from colorize.manga.generators import PatchCritic
 from colorize.model import Sampling
-from colorize.networks.encoders import shown
+from colorize.networks.conditions import shown
 from colorize.networks.unet import Cond
 from colorize.recipes.recipe import Adversarial, Choosing, Denoising, Recipe, Stage, Trajectory
 from colorize.training import frozen_networks
@@ -120,7 +121,7 @@ def noisy_tokens(cond: Cond, t: Tensor, rows: Tensor, schedule: Schedule, rng: G
 
 def has_color_hint(batch: Batch) -> Tensor:
     """Return which rows keep a hint of color, (B,) bool: noise in what says "no hint" would say something."""
-    left_out = [batch.drop[name] for name in ("reference", "hints") if name in batch.drop]
+    left_out = [batch.drop[name] for name in COLORED if name in batch.drop]
     if not left_out:
         return torch.ones(len(batch.color), dtype=torch.bool, device=batch.color.device)
     return ~torch.stack(left_out).all(0)

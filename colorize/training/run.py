@@ -67,7 +67,7 @@ def override(recipe: Recipe, phase: str, changes: Sequence[str]) -> Recipe:
         ("recipe.size", changed.size, "a picture inside the model"),
     ):
         within(name, size, *SIZES, f"{what} has {SIZES[0]} to {SIZES[1]} pixels a side, such as 128")
-    model_files.hollow(changed)
+    model_files.build_on_meta(changed)
     return changed
 
 
@@ -184,8 +184,6 @@ class Training:
         a folder of another run, or that another process trains in, for pictures or weights that cannot be
         read, and for values that do not go together.
         """
-        if recipe.chooses:  # its drawings are cut on the processor
-            options = replace(options, device="cpu")
         self.recipe, self.options, self.stage = recipe, options, recipe.stage(options.phase)
         self.begun = time.monotonic() if begun is None else begun
         self.ranks, name = distributed.join(options.device)
@@ -225,7 +223,7 @@ class Training:
         parts that are never trained, and so must come from somewhere.
         """
         options, condition = self.options, self.recipe.condition
-        model = model_files.hollow(self.recipe)
+        model = model_files.build_on_meta(self.recipe)
         if options.lora:
             loaded = self._take(model)
             self.adapter = self._new_adapter(loaded)
@@ -262,7 +260,7 @@ class Training:
 
     def _new_adapter(self, loaded: Loaded) -> Adapter:
         """Describe the adapter; raises ColorizeError if a run to go on with began with other weights."""
-        adapter = adapters.blank(loaded, self.options.lora or 0)
+        adapter = adapters.describe(loaded, self.options.lora or 0)
         before = {} if self.options.restart else facts(self.options.folder / ADAPTER)
         if before.get("weights", adapter.weights) != adapter.weights:
             raise ColorizeError(
@@ -311,9 +309,9 @@ class Training:
 
     @property
     def prefetch(self) -> bool:
-        """Whether to make batches ahead: not where that takes cores or memory from the network."""
-        read = isinstance(self.pictures, Pictures) and self.pictures.store.pages is None
-        return read and self.device.type != "cpu"
+        """Whether to make batches ahead: not where that takes cores or graphics memory from the network."""
+        there = isinstance(self.pictures, Pictures) and self.pictures.store.pages is not None
+        return self.device.type != "cpu" and not there
 
     def _claim(self) -> None:
         """Take the folder; of several processes that train as one, the first does."""
