@@ -103,7 +103,7 @@ def evaluate(
         raise ColorizeError("--json and --markdown are both given", "choose one", code=2)
     from colorize.checkpoints import model_files
     from colorize.cli import evaluate_run
-    from colorize.coloring.options import Options
+    from colorize.coloring.options import SampleOptions
     from colorize.images.encode import FORMATS
     from colorize.networks import devices
 
@@ -118,7 +118,7 @@ def evaluate(
     drawn = evaluate_run.drawn(loaded.recipe, kind)
     walk = {"kind": drawn, "steps": steps, "sampler": sampler, "seed": seed}
     settings: dict[str, Any] = {**walk, "precision": precision, "hint_mode": hint_mode}
-    options = Options(**settings, force=True)
+    options = SampleOptions(**settings, force=True)
     how = evaluate_run.How(size, seed, drawn, limit, shares, alike / 100)
     tasks = evaluate_run.tasks(loaded.recipe, data, modes, how)
     chosen = evaluate_run.baselines(against or ["all"], [task.protocol.mode for task in tasks])

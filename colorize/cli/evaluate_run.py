@@ -15,7 +15,7 @@ from torch import Tensor
 from colorize import __version__, interrupts
 from colorize.checkpoints.model_files import Loaded
 from colorize.cli import messages
-from colorize.coloring.options import Job, Named, Options, sampling
+from colorize.coloring.options import Job, Named, SampleOptions, sampling
 from colorize.coloring.paint import paint_all
 from colorize.errors import ColorizeError
 from colorize.evaluation import baselines as known
@@ -157,7 +157,7 @@ class Keep:
 class Scorer:
     """Colors samples with a model and baselines, scores them, and keeps some to be shown."""
 
-    def __init__(self, loaded: Loaded, name: str, options: Options, chosen: list[Baseline], deep: bool) -> None:
+    def __init__(self, loaded: Loaded, name: str, options: SampleOptions, chosen: list[Baseline], deep: bool) -> None:
         """deep: score by pretrained networks, too."""
         self.loaded, self.name, self.options, self.chosen = loaded, name, options, chosen
         self.scores: dict[str, Metric] = dict(METRICS)
@@ -313,7 +313,7 @@ def write_page(
     messages.say(f"the page is `{path}`")
 
 
-def facts(recipe: Recipe, options: Options, protocol: Protocol) -> dict[str, str]:
+def facts(recipe: Recipe, options: SampleOptions, protocol: Protocol) -> dict[str, str]:
     """Return what a page says of a model and its protocol, beside the scores."""
     walk = sampling(recipe, options)
     hinted = {"hints": f"taken in the mode {options.hint_mode}"} if protocol.hint_share else {}

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.checkpoints.model_files import Loaded
-from colorize.coloring.options import SIZES, Job, Named, Options
+from colorize.coloring.options import SIZES, Job, Named, SampleOptions
 from colorize.coloring.paint import paint_all
 from colorize.errors import ColorizeError
 from colorize.images import augment, files, lines, simulated_hints
@@ -69,7 +69,7 @@ class Preview:
 
     def _painted(self, model: Colorizer, row: Shown) -> Tensor | None:
         """What `sample` would give, (1, 3, S, S); None if it would refuse."""
-        options = Options(kind="gray" if row.gray else "line", size=self.side, force=True, precision="fp32")
+        options = SampleOptions(kind="gray" if row.gray else "line", size=self.side, force=True, precision="fp32")
         (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [_job(row)], options)
         return outcome.painted[0].picture.tensor() if outcome.painted else None
 
