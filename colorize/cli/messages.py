@@ -33,7 +33,7 @@ def sample_option(name: str) -> Any:
     """Return the option of the command line for a field of `SampleOptions`."""
     known = SampleOptions.__dataclass_fields__[name].metadata
     flags = known["flags"] or (f"--{name.replace('_', '-')}",)
-    return typer.Option(*flags, help=known["help"], **known["typer"])
+    return typer.Option(*flags, **known["typer"])
 
 
 Device = Annotated[str, sample_option("device")]

@@ -235,7 +235,7 @@ def _check_extras(options: SampleOptions, drawings: int) -> None:
 
 def check_region_map(options: SampleOptions, job: Job) -> None:
     """Refuse a map of edits without edits, or on other than one reference (ColorizeError, wrong usage)."""
-    if not options.manner or not options.manner.prompts:
+    if not options.settings or not options.settings.prompts:
         hint = 'add --text, such as --text "hair: blonde", or leave --visualize out'
         raise ColorizeError("--visualize has no edits by words to show", hint, code=2)
     if len(job.references) != 1:
@@ -248,9 +248,9 @@ def write_region_map(loaded: Loaded, options: SampleOptions, job: Job, report: R
     from colorize.colorize_diffusion import job_inputs
     from colorize.images import files
 
-    assert options.manner is not None
+    assert options.settings is not None
     assert options.visualize is not None
-    picture = job_inputs.region_map(loaded, job.references[0], options.manner)
+    picture = job_inputs.region_map(loaded, job.references[0], options.settings)
     for note in (*picture.notes, *files.write(picture, options.visualize)):
         report.note(note)
 

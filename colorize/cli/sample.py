@@ -48,13 +48,12 @@ def with_options(command: Callable[[list[str], SampleOptions], None]) -> Callabl
         command(pictures, SampleOptions(**given))
 
     parameters = [*inspect.signature(command, eval_str=True).parameters.values()][:1]
-    for one in fields(SampleOptions):
-        if not one.metadata:
-            continue
-        kind: Any = one.metadata["cli"] or one.type
-        default = one.default
-        if kind == list[str] or default is None:
-            kind, default = kind | None, None
+    for one in (one for one in fields(SampleOptions) if one.metadata):
+        kind: Any = one.type
+        if isinstance(kind, str):  # of several types: texts, a text or a path
+            kind = {str: str, type(None): Path}.get(type(one.default), list[str])
+        default = one.default if isinstance(one.default, str | int) else None
+        kind = kind if default is not None else kind | None
         kind = Annotated[kind, messages.sample_option(one.name)]
         parameters.append(inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind))
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

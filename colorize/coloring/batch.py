@@ -151,7 +151,7 @@ class BatchRunner:
         if "hints" not in hints:
             strength.pop("hints", None)  # they lie on other panels of the page
         work = sum(task.share for task, _ in rows)
-        walk = self.colorizer.walk(hints, self.sampling, seeds, rows[0][0].guidance, strength, options.manner)
+        walk = self.colorizer.walk(hints, self.sampling, seeds, rows[0][0].guidance, strength, options.settings)
         with self._counted() as calls:
             while state := self._next(walk):
                 last = state
@@ -213,7 +213,7 @@ class BatchRunner:
         self, task: Task, at: int, color: tuple[Tensor, Tensor], seconds: float, calls: int, film: tuple[Picture, ...]
     ) -> None:
         begin, given, options = time.perf_counter(), task.input, self.options
-        shaded, flat = (job_inputs.cleared(one, given.hints, options.manner) for one in color)
+        shaded, flat = (job_inputs.cleared(one, given.hints, options.settings) for one in color)
         picture, layers = finished(given, shaded, flat, self.colorizer.inked, options)
         meta = provenance(self.model, options, self.sampling, task.job, given, task.guidance, at)
         picture = replace(picture, text={**picture.text, MARK: json.dumps(meta, ensure_ascii=False)})

@@ -25,6 +25,9 @@ SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills an
 GIVEN = {"reference": "--ref", "hints": "--hint or --hints"}  # hints besides the drawing, and what gives them
 GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring colors is left
 STRENGTH = (0, 3)  # 1 is as trained; each recipe says how far it follows
+RECIPE = "  [default: the recipe's]"
+SPACINGS = "trailing, linspace, leading, inner, karras, exponential, uniform or sgm"
+LATENT = "colorize-diffusion only"
 
 
 def weights(option: str, texts: Iterable[str]) -> dict[str, float]:
@@ -41,153 +44,112 @@ def weights(option: str, texts: Iterable[str]) -> dict[str, float]:
     return found
 
 
-def option(default: Any, help: str, *flags: str, affects: bool = True, cli: Any = None, **more: Any) -> Any:
+def option(default: Any, metavar: str, help: str, *flags: str, affects: bool = True, **more: Any) -> Any:
     """Declare a field of `SampleOptions`, which is an option of the command line too.
 
-    flags: its names there, if not that of the field. affects: whether it changes the colors of a result.
-    cli: its type there, if another one. more: settings of `typer.Option`.
+    flags: its names there, if not that of the field. affects: whether it changes the colors of a result. more:
+    further settings of `typer.Option`.
     """
     how = {"default_factory": default} if callable(default) else {"default": default}
-    return field(**how, metadata={"help": help, "flags": flags, "affects": affects, "cli": cli, "typer": more})
+    shown = {"metavar": metavar or None, "help": help, **more}
+    return field(**how, metadata={"flags": flags, "affects": affects, "typer": shown})
 
 
 @dataclass(frozen=True)
 class SampleOptions:
     """How to color. None stands for what the model was made for.
 
-    Raises ColorizeError (wrong usage) for values that no model can have.
+    On the command line fields of several types are texts or paths. Raises ColorizeError (wrong usage) for values
+    that no model can have.
     """
 
     reference: "str | Path | Picture | Sequence[str | Path | Picture]" = option(
-        (), "Reference picture or folder to take colors from; repeatable", "--ref", cli=list[str], metavar="PICTURE"
+        (), "PICTURE", "Reference picture or folder to take colors from; repeatable", "--ref"
     )
     palette: "str | Path | Picture" = option(
-        "", 'Colors to use, such as "#3b5fa0,#f2c6a0", or a picture that has them', cli=str, metavar="COLORS"
+        "", "COLORS", 'Colors to use, such as "#3b5fa0,#f2c6a0", or a picture that has them'
     )
     hints: "Path | str | Picture | None" = option(
-        None,
-        "Color hints: a transparent PNG, a copy of the drawing painted over, JSON, or a folder with one per drawing",
-        cli=Path,
-        metavar="PATH",
+        None, "PATH", "Color hints: transparent PNG, painted copy of the drawing, JSON, or folder with one per drawing"
     )
-    hint: str | Sequence[str] = option(
+    hint: "str | Sequence[str]" = option(
         (),
-        "Color hint at a pixel of the drawing; 120,85,6=#ff8800 has radius 6, 10,10-80,40=orange is a stroke;"
-        " repeatable",
-        cli=list[str],
-        metavar="X,Y=COLOR",
+        "X,Y=COLOR",
+        "Color hint at a pixel; 120,85,6=#ff8800 has radius 6, 10,10-80,40=orange is a stroke; repeatable",
     )
     hint_mode: Literal["hard", "soft"] = option(
-        "hard", "Give hinted pixels exactly their color (hard), or only tell the model (soft)", metavar="MODE"
+        "hard", "MODE", "Give hinted pixels exactly their color (hard), or only tell the model (soft)"
     )
     model: "str | Path | Loaded" = option(
-        "mini",
-        "Model to use: a recipe, a file, a folder, or OWNER/NAME[/FILE] on the Hub",
-        cli=str,
-        metavar="MODEL",
-        envvar="COLORIZE_MODEL",
+        "mini", "MODEL", "Model: a recipe, a file, a folder, or OWNER/NAME[/FILE] on the Hub", envvar="COLORIZE_MODEL"
     )
     lora: "Given" = option(
-        (),
-        "Adapter to load, or the run of `finetune --lora`; WEIGHT is 0 to 2  [default: 1]; repeatable",
-        cli=list[str],
-        metavar="FILE[=WEIGHT]",
+        (), "FILE[=WEIGHT]", "Adapter to load, or run of `finetune --lora`; WEIGHT is 0 to 2  [default: 1]; repeatable"
     )
     out: str | None = option(
         None,
+        "PATH",
         "Output file or folder, or - for stdout; a folder also gets copies of pictures in color"
         "  [default: NAME_color beside one file, else colored/]",
         "--out",
         "-o",
         affects=False,
-        metavar="PATH",
     )
-    kind: Literal["auto", "line", "gray"] = option("auto", "Kind of drawing: auto, line, gray", metavar="KIND")
-    steps: int | None = option(None, "Number of denoising steps  [default: the recipe's]", metavar="NUMBER", min=1)
-    sampler: str | None = option(
-        None, f"Sampler to use: {', '.join(names.SAMPLERS)}  [default: the recipe's]", metavar="NAME"
-    )
-    spacing: str | None = option(
-        None,
-        "Spacing of the steps: trailing, linspace, leading, inner, karras, exponential, uniform, sgm"
-        "  [default: the recipe's]",
-        metavar="NAME",
-    )
+    kind: Literal["auto", "line", "gray"] = option("auto", "KIND", "Kind of drawing: auto, line, gray")
+    steps: int | None = option(None, "NUMBER", f"Number of denoising steps{RECIPE}", min=1)
+    sampler: str | None = option(None, "NAME", f"Sampler to use: {', '.join(names.SAMPLERS)}{RECIPE}")
+    spacing: str | None = option(None, "NAME", f"Spacing of the steps: {SPACINGS}{RECIPE}")
     eta: float | None = option(
-        None,
-        f"Noise added at each step, 0 (none) to 1; for {names.listed(names.FREE)}  [default: the recipe's]",
-        metavar="NUMBER",
+        None, "NUMBER", f"Noise added at each step, 0 (none) to 1; for {names.listed(names.FREE)}{RECIPE}"
     )
-    seed: int = option(0, "Random seed", metavar="NUMBER")
-    guidance: Mapping[str, float] = option(
-        dict, "Guidance scale of a hint, 0 to 20; 1 is none; repeatable", cli=list[str], metavar="HINT=NUMBER"
+    seed: int = option(0, "NUMBER", "Random seed")
+    guidance: "Mapping[str, float]" = option(
+        dict, "HINT=NUMBER", "Guidance scale of a hint, 0 to 20; 1 is none; repeatable"
     )
-    strength: Mapping[str, float] = option(
-        dict, "Strength of a hint, 0 to 1, or more with some models; repeatable", cli=list[str], metavar="HINT=NUMBER"
+    strength: "Mapping[str, float]" = option(
+        dict, "HINT=NUMBER", "Strength of a hint, 0 to 1, or more with some models; repeatable"
     )
-    text: Sequence[str] = option(
-        (),
-        'Change the reference by words, such as "hair: blonde"; colorize-diffusion only; repeatable',
-        cli=list[str],
-        metavar="EDIT",
+    text: "Sequence[str]" = option(
+        (), "EDIT", f'Change the reference by words, such as "hair: blonde"; {LATENT}; repeatable'
     )
-    edits: Path | None = option(None, "Change the reference by the edits in a TOML, JSON or text file", metavar="FILE")
-    visualize: Path | None = option(
-        None, "Also draw where the edits act on the reference", affects=False, metavar="PICTURE"
-    )
-    background: "str | Path | Picture | None" = option(
-        None, "Reference for the background; colorize-diffusion only", cli=Path, metavar="PICTURE"
-    )
+    edits: Path | None = option(None, "FILE", "Change the reference by the edits in a TOML, JSON or text file")
+    visualize: Path | None = option(None, "PICTURE", "Also draw where the edits act on the reference", affects=False)
+    background: "str | Path | Picture | None" = option(None, "PICTURE", f"Reference for the background; {LATENT}")
     mask: "str | Path | Picture" = option(
-        "",
-        "Mask of the figure (white): a picture, a folder with one per drawing, or auto; colorize-diffusion only",
-        cli=str,
-        metavar="PATH",
+        "", "PATH", f"Mask of the figure (white): a picture, a folder with one per drawing, or auto; {LATENT}"
     )
-    ref_mask: "str | Path | Picture | None" = option(
-        None, "Mask of the figure in the reference; colorize-diffusion only", cli=Path, metavar="PICTURE"
-    )
-    knob: Sequence[str] = option(
-        (), "Setting of colorize-diffusion, such as margin=1.5; repeatable", cli=list[str], metavar="NAME=VALUE"
-    )
-    encoder: str = option(
-        "", "CLIP weights to use: a file, or OWNER/NAME/FILE; colorize-diffusion only", metavar="FILE"
-    )
-    predicts: str = option("", "What a colorize-diffusion file predicts, eps or v  [default: detected]", metavar="NAME")
-    variations: int = option(1, "Number of results per drawing", metavar="NUMBER", min=1)
-    grid: bool = option(False, "Write drawing, references and results side by side as one picture", affects=False)
-    film: Path | None = option(None, "Also write the denoising steps as an animation", metavar="GIF")
-    flat: bool = option(False, "Fill each region of line art with one flat color")
+    ref_mask: "str | Path | Picture | None" = option(None, "PICTURE", f"Mask of the reference's figure; {LATENT}")
+    knob: "Sequence[str]" = option((), "NAME=VALUE", "Setting of colorize-diffusion, such as margin=1.5; repeatable")
+    encoder: str = option("", "FILE", f"CLIP weights to use: a file, or OWNER/NAME/FILE; {LATENT}")
+    predicts: str = option("", "NAME", "What a colorize-diffusion file predicts, eps or v  [default: detected]")
+    variations: int = option(1, "NUMBER", "Number of results per drawing", min=1)
+    grid: bool = option(False, "", "Write drawing, references and results side by side as one picture", affects=False)
+    film: Path | None = option(None, "GIF", "Also write the denoising steps as an animation")
+    flat: bool = option(False, "", "Fill each region of line art with one flat color")
     panels: Literal["auto", "on", "off"] = option(
-        "auto", "Color manga pages panel by panel: auto (if it looks like a page), on, off", metavar="MODE"
+        "auto", "MODE", "Color manga pages panel by panel: auto (if it looks like a page), on, off"
     )
     layers: Path | None = option(
-        None, "Also write layers (line, shade, flats, paper) as .ora or .psd; line art only", metavar="FILE"
+        None, "FILE", "Also write layers (line, shade, flats, paper) as .ora or .psd; line art only"
     )
-    size: int | None = option(
-        None, "Longer side inside the model; results keep the drawing's size  [default: the recipe's]", metavar="PIXELS"
-    )
+    size: int | None = option(None, "PIXELS", f"Longer side inside the model; results keep the drawing's size{RECIPE}")
     device: str = option(
-        "auto",
-        "Device to use: auto, cpu, cuda, cuda:1 or mps",
-        affects=False,
-        metavar="DEVICE",
-        envvar="COLORIZE_DEVICE",
+        "auto", "DEVICE", "Device: auto, cpu, cuda, cuda:1 or mps", affects=False, envvar="COLORIZE_DEVICE"
     )
     precision: str = option(
         "auto",
+        "NAME",
         "Arithmetic: auto, fp32, bf16 or fp16; auto takes bf16 where the hardware has it",
-        metavar="NAME",
         envvar="COLORIZE_PRECISION",
     )
-    batch: int | None = option(None, "Batch size  [default: 8 on CUDA, else 1]", affects=False, metavar="NUMBER", min=1)
-    force: bool = option(False, "Also color pictures that are blank or already in color")
-    overwrite: bool = option(False, "Replace existing results")
-    dry_run: bool = option(False, "Estimate work, time and memory; write nothing", affects=False)
-    offline: bool = option(False, "Use no network", affects=False)
-    as_json: bool = option(False, "Print one JSON object per result to stdout", "--json", affects=False)
-    quiet: bool = option(False, "Print only results and errors", "--quiet", "-q", affects=False)
-    manner: "Manner | None" = None  # of colorize-diffusion, made of knob, text and edits
+    batch: int | None = option(None, "NUMBER", "Batch size  [default: 8 on CUDA, else 1]", affects=False, min=1)
+    force: bool = option(False, "", "Also color pictures that are blank or already in color")
+    overwrite: bool = option(False, "", "Replace existing results")
+    dry_run: bool = option(False, "", "Estimate work, time and memory; write nothing", affects=False)
+    offline: bool = option(False, "", "Use no network", affects=False)
+    as_json: bool = option(False, "", "Print one JSON object per result to stdout", "--json", affects=False)
+    quiet: bool = option(False, "", "Print only results and errors", "--quiet", "-q", affects=False)
+    settings: "Manner | None" = None  # of colorize-diffusion, made of knob, text and edits
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -206,10 +168,10 @@ class SampleOptions:
         for name, share in self.strength.items():
             hint = "it goes from 0 (without it) over 1 (as trained) to 3 with some models"
             within(f"the strength of `{name}`", share, *STRENGTH, hint)
-        if self.manner is None and (self.knob or self.text or self.edits):
+        if self.settings is None and (self.knob or self.text or self.edits):
             from colorize.coloring import text_edits
 
-            object.__setattr__(self, "manner", text_edits.settings(self.knob, self.text, self.edits))
+            object.__setattr__(self, "settings", text_edits.settings(self.knob, self.text, self.edits))
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def load_model(options: SampleOptions) -> Loaded:
         return options.model
     device = devices.device(options.device)
     dtype = devices.precision(options.precision, device)
-    words = bool(options.manner and options.manner.prompts)
+    words = bool(options.settings and options.settings.prompts)
     wants = Wants(options.predicts, options.encoder, words, dtype)  # type: ignore[arg-type]
     return model_files.load(options.model, offline=options.offline, device=device, wants=wants, lora=options.lora)
 

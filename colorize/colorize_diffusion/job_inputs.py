@@ -31,7 +31,7 @@ def is_latent(recipe: Recipe) -> bool:
 
 def check(recipe: Recipe, options: SampleOptions) -> None:
     """Refuse the knobs of latent models for others (ColorizeError, wrong usage)."""
-    if options.manner is not None and not is_latent(recipe):
+    if options.settings is not None and not is_latent(recipe):
         raise ColorizeError(
             f"the model `{recipe.name}` has none of the knobs of `colorize-diffusion`",
             "leave them out, or choose such a model",
@@ -44,7 +44,7 @@ def check_job(recipe: Recipe, options: SampleOptions, job: Job) -> None:
 
     Raises ColorizeError (wrong usage).
     """
-    how = options.manner
+    how = options.settings
     if how is not None and (how.prompts or how.echo) and not job.references:
         what = "the edits by words" if how.prompts else "the knobs echo"
         raise ColorizeError(f"{what} need a reference to act on", "add --ref PICTURE", code=2)
@@ -89,7 +89,7 @@ def region_map(loaded: Loaded, reference: Named, manner: Manner) -> Picture:
     Raises ColorizeError (wrong usage) for a model that is not latent, and for prompts that know no place.
     """
     if not is_latent(loaded.recipe):
-        check(loaded.recipe, SampleOptions(manner=manner))
+        check(loaded.recipe, SampleOptions(settings=manner))
     _, doors, _ = parts(loaded.colorizer)
     seen = resize.widened(whole(reference.picture), manner.margin)
     with torch.inference_mode():
