@@ -39,9 +39,9 @@ class Commands(TyperGroup):
         try:
             code = super().main(given, prog_name or "colorize", standalone_mode=False, **extra)
             if code == messages.INTERRUPTED:  # Typer swallows Ctrl-C without a word
-                messages.tell(KeyboardInterrupt())
+                messages.print_error(KeyboardInterrupt())
         except Exception as error:
-            code = messages.tell(error)
+            code = messages.print_error(error)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
@@ -108,7 +108,7 @@ def main() -> NoReturn:
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except KeyboardInterrupt as interrupt:  # while an error was printed
-        code = messages.tell(interrupt)
+        code = messages.print_error(interrupt)
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:  # as after `>&-`
@@ -116,7 +116,7 @@ def main() -> NoReturn:
         except BrokenPipeError:
             pass
         except OSError as error:
-            code = messages.tell(error)
+            code = messages.print_error(error)
     if sys.gettrace() or sys.getprofile():  # coverage and profilers write when Python ends
         sys.exit(code)
     interrupts.leave(code)

@@ -142,7 +142,7 @@ def duration(value: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def tell(error: BaseException) -> int:
+def print_error(error: BaseException) -> int:
     """Print what an error means and how to go on; return the exit code it asks for.
 
     COLORIZE_DEBUG=1 adds where in the program it happened.
@@ -164,8 +164,8 @@ def tell(error: BaseException) -> int:
 
 def explain(error: BaseException) -> ColorizeError:
     """Turn any exception into a sentence for the user."""
-    told = isinstance(error, ColorizeError) and error.code == INTERRUPTED
-    if isinstance(error, KeyboardInterrupt | typer.Abort) or (interrupts.pressed() and not told):
+    final = isinstance(error, ColorizeError) and error.code == INTERRUPTED
+    if isinstance(error, KeyboardInterrupt | typer.Abort) or (interrupts.pressed() and not final):
         return ColorizeError("interrupted", code=INTERRUPTED)
     if isinstance(error, ColorizeError):
         return error
@@ -271,7 +271,7 @@ class Reporter:
                 self._line(name, None, error=error.message)
             if self.total == 1:
                 raise error
-            tell(error)
+            print_error(error)
         self._count("failed")
 
     def note(self, text: str) -> None:

@@ -145,8 +145,8 @@ class BatchRunner:
         begin, options = time.perf_counter(), self.options
         frames: list[list[Picture]] = [[] for _ in rows]
         seeds = [self._seed(task.input.original, at) for task, at in rows]
-        given = [task.input.hints for task, _ in rows]
-        hints = Hints(**{name: torch.cat([one[name] for one in given]) for name in given[0]}).to(self.device)
+        every = [task.input.hints for task, _ in rows]
+        hints = Hints(**{name: torch.cat([one[name] for one in every]) for name in every[0]}).to(self.device)
         strength = dict(options.strength)
         if "hints" not in hints:
             strength.pop("hints", None)  # they lie on other panels of the page
@@ -212,13 +212,13 @@ class BatchRunner:
     def _finish(
         self, task: Task, at: int, color: tuple[Tensor, Tensor], seconds: float, calls: int, film: tuple[Picture, ...]
     ) -> None:
-        begin, given, options = time.perf_counter(), task.input, self.options
-        shaded, flat = (job_inputs.cleared(one, given.hints, options.settings) for one in color)
-        picture, layers = finished(given, shaded, flat, self.colorizer.inked, options)
-        meta = provenance(self.model, options, self.sampling, task.job, given, task.guidance, at)
+        begin, item, options = time.perf_counter(), task.input, self.options
+        shaded, flat = (job_inputs.cleared(one, item.hints, options.settings) for one in color)
+        picture, layers = finished(item, shaded, flat, self.colorizer.inked, options)
+        meta = provenance(self.model, options, self.sampling, task.job, item, task.guidance, at)
         picture = replace(picture, text={**picture.text, MARK: json.dumps(meta, ensure_ascii=False)})
         seconds += task.seconds / options.variations + time.perf_counter() - begin
-        painted = Painted(picture, given.kind, options.seed, at, seconds, calls, given.notes, meta, film, layers)
+        painted = Painted(picture, item.kind, options.seed, at, seconds, calls, item.notes, meta, film, layers)
         task.done.append(painted)
 
 
@@ -229,17 +229,17 @@ def laid(original: Picture, color: Tensor, kind: Kind, inked: bool, exact: Touch
 
 
 def finished(
-    given: ModelInput, color: Tensor, flat: Tensor, inked: bool, options: SampleOptions
+    item: ModelInput, color: Tensor, flat: Tensor, inked: bool, options: SampleOptions
 ) -> tuple[Picture, tuple[Layer, ...]]:
     """Return the finished picture, and its layers from top to bottom if they are wanted.
 
     color, flat: (1, 3, h, w) in [-1, 1], with shade and without; inked: whether the drawing's ink is in it.
     See `finish.onto`. Gray panels of a page are shaded also where its line art is to be flat.
     """
-    if given.kind == "gray" or not (options.flat or options.layers):
-        return laid(given.original, color, given.kind, inked, given.exact), ()
+    if item.kind == "gray" or not (options.flat or options.layers):
+        return laid(item.original, color, item.kind, inked, item.exact), ()
     with torch.inference_mode():
-        hints = given.hints.get("hints") if given.exact else None
-        sheet = layers.divide(given.original, color, inked, hints, given.exact, flat)
+        hints = item.hints.get("hints") if item.exact else None
+        sheet = layers.divide(item.original, color, inked, hints, item.exact, flat)
         parts = layers.layers(sheet, options.flat) if options.layers else ()
         return layers.merged(sheet, options.flat), parts

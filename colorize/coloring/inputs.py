@@ -175,23 +175,23 @@ def model_input(
     name, picture = drawing.name, drawing.picture
     check_drawing(drawing, options)
     inner, seen = inner_view(picture, recipe, options)
-    kind, given, notes = resolve_kind(name, detect_kind(picture, seen, recipe, options), recipe, options)
+    kind, hint, notes = resolve_kind(name, detect_kind(picture, seen, recipe, options), recipe, options)
     check_kind(name, kind, options)
     if kind == "gray" and toned(seen):
         notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
     gray = F.interpolate(luminance(seen), inner, mode="bilinear", antialias=True).clamp(-1, 1)
-    if kind != given:
+    if kind != hint:
         gray = lines.extract(gray, "xdog")
     elif kind == "line" and max(inner) < max(picture.size):
         gray = darken(gray)
-    tensors: dict[str, Tensor] = {given: gray}
+    tensors: dict[str, Tensor] = {hint: gray}
     held, more = hint_map(drawing, hints, job.dots if job else ())
     if held is not None:
         small = hint_files.resize(held, inner)
-        tensors["hints"] = color_hints.off_ink(small, gray) if given == "line" else small
-    if job is not None and given == "line":
-        found, told = job_inputs.extras(job, gray)
-        tensors, notes = {**tensors, **found}, notes + told
+        tensors["hints"] = color_hints.off_ink(small, gray) if hint == "line" else small
+    if job is not None and hint == "line":
+        found, extra = job_inputs.extras(job, gray)
+        tensors, notes = {**tensors, **found}, notes + extra
     fitted = Hints(**tensors, reference=reference)
     if not any(need in fitted for need in recipe.needs):
         _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing

@@ -51,8 +51,8 @@ def option(default: Any, metavar: str, help: str, *flags: str, affects: bool = T
     further settings of `typer.Option`.
     """
     how = {"default_factory": default} if callable(default) else {"default": default}
-    shown = {"metavar": metavar or None, "help": help, **more}
-    return field(**how, metadata={"flags": flags, "affects": affects, "typer": shown})
+    typer = {"metavar": metavar or None, "help": help, **more}
+    return field(**how, metadata={"flags": flags, "affects": affects, "typer": typer})
 
 
 @dataclass(frozen=True)
@@ -235,9 +235,9 @@ def sampling(recipe: "Recipe", options: SampleOptions) -> "Sampling":
     return changed
 
 
-def guidance(walk: "Sampling", options: SampleOptions, given: "Hints") -> dict[str, float]:
+def guidance(sampling: "Sampling", options: SampleOptions, given: "Hints") -> dict[str, float]:
     """Return the guidance by hint: the recipe's for the hints that one picture has, and the user's."""
-    return {name: scale for name, scale in walk.guidance if name in given} | {**options.guidance}
+    return {name: scale for name, scale in sampling.guidance if name in given} | {**options.guidance}
 
 
 def check(recipe: "Recipe", options: SampleOptions) -> None:

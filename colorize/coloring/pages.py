@@ -100,18 +100,18 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     kept = layout.kept(gray, panels, bubbles)
     if canvas.alpha is not None:
         kept |= canvas.alpha < canvas.peak  # where paper shines through, a color would be laid on twice
-    given, more = inputs.hint_map(drawing, hints, job.dots)
-    if given is not None:
-        given = resize(given, picture.size)
+    hint_map, more = inputs.hint_map(drawing, hints, job.dots)
+    if hint_map is not None:
+        hint_map = resize(hint_map, picture.size)
     parts = tuple(
-        _part(panel, gray.shape, kept, own, given)
+        _part(panel, gray.shape, kept, own, hint_map)
         for panel, what, own in zip(panels, found, each, strict=True)
         if (options.force or what in ("line", "gray")) and not layout.empty(gray, panel, kept)
     )
     if not parts:
         return None
-    notes += (*more, *_notes(parts, given, options))
-    return Page(canvas, _without_letters(canvas, gray, bubbles), len(panels), parts, given, notes)
+    notes += (*more, *_notes(parts, hint_map, options))
+    return Page(canvas, _without_letters(canvas, gray, bubbles), len(panels), parts, hint_map, notes)
 
 
 def panel_inputs(
@@ -190,18 +190,18 @@ def _page_kind(
     return kind, notes
 
 
-def _notes(parts: Sequence[Part], given: Tensor | None, options: SampleOptions) -> tuple[str, ...]:
+def _notes(parts: Sequence[Part], hint_map: Tensor | None, options: SampleOptions) -> tuple[str, ...]:
     """What a user should know of white paper, and of hints that lie where nothing is colored."""
     notes = []
     if options.kind == "auto" and any(part.kind == "gray" for part in parts):
         notes.append("gray panels keep their white; --kind line lets the model color it, too")
     if options.flat and any(part.kind == "gray" for part in parts):
         notes.append("gray panels are shaded and not flat; --kind line makes them flat, too")
-    if given is not None:
-        free = np.zeros(given.shape[-2:], np.uint8)
+    if hint_map is not None:
+        free = np.zeros(hint_map.shape[-2:], np.uint8)
         for part in parts:
             free[part.box] |= part.mask
-        count, marks = cv2.connectedComponents((given[0, 3] > 0).numpy().astype(np.uint8))
+        count, marks = cv2.connectedComponents((hint_map[0, 3] > 0).numpy().astype(np.uint8))
         lost = sum(not free[marks == label].any() for label in range(1, count))
         if lost:
             hints = "1 hint lies" if lost == 1 else f"{lost} hints lie"
@@ -209,7 +209,7 @@ def _notes(parts: Sequence[Part], given: Tensor | None, options: SampleOptions) 
     return tuple(notes)
 
 
-def _part(panel: Panel, size: tuple[int, ...], kept: np.ndarray, kind: Kind, given: Tensor | None) -> Part:
+def _part(panel: Panel, size: tuple[int, ...], kept: np.ndarray, kind: Kind, hint_map: Tensor | None) -> Part:
     """A panel and as much around it as the model is to see."""
     left, top, right, bottom = panel.box
     more = round(CONTEXT * max(right - left, bottom - top))
@@ -217,7 +217,7 @@ def _part(panel: Panel, size: tuple[int, ...], kept: np.ndarray, kind: Kind, giv
     columns = slice(max(0, left - more), min(size[1], right + more))
     box = _box(panel)
     mask = layout.inside(panel) & ~kept[box]
-    marked = given is not None and bool((given[0, 3][box].numpy() > 0)[mask].any())
+    marked = hint_map is not None and bool((hint_map[0, 3][box].numpy() > 0)[mask].any())
     return Part((rows, columns), box, mask, kind, marked)
 
 

@@ -209,17 +209,17 @@ class _Batcher:
             tasks.append(Task(job, replace(one, notes=notes + one.notes), weights, seconds, share))
         return _Begun(drawing.picture, tuple(tasks), page)
 
-    def recalled(self, given: list[ModelInput]) -> tuple[list[ModelInput], tuple[str, ...]]:
+    def recalled(self, items: list[ModelInput]) -> tuple[list[ModelInput], tuple[str, ...]]:
         """The inputs of a job, and a note if no colors are given and the model follows a picture that it remembers.
 
         All panels of a page follow the same one.
         """
         model = self.runner.colorizer
-        bare = [one for one in given if "reference" not in one.hints and "hints" not in one.hints]
+        bare = [one for one in items if "reference" not in one.hints and "hints" not in one.hints]
         lined = any("line" in one.hints for one in bare) or self.options.seed
         if not isinstance(model, RegionColorizer) or not len(model.memory) or not (bare and lined):
-            return given, ()
-        if len(given) > 1:
-            scores = model.recall([one.hints for one in given])
-            given = [replace(one, hints=Hints(**dict(one.hints.items()), recalled=scores)) for one in given]
-        return given, (RECALLED,)
+            return items, ()
+        if len(items) > 1:
+            scores = model.recall([one.hints for one in items])
+            items = [replace(one, hints=Hints(**dict(one.hints.items()), recalled=scores)) for one in items]
+        return items, (RECALLED,)
