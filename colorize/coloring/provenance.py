@@ -51,7 +51,7 @@ def provenance(
         "steps": sampling.steps,
         "eta": sampling.eta,
         "spacing": sampling.spacing,
-        "manner": None if options.settings is None else overrides.to_dict(options.settings),
+        "settings": None if options.settings is None else overrides.to_dict(options.settings),
         "background": None if back is None else {back.name: _fingerprint(back.picture)},
         "mask": _fingerprint(job.mask) if isinstance(job.mask, Picture) else job.mask,
         "reference_mask": None if job.reference_mask is None else _fingerprint(job.reference_mask),
