@@ -9,7 +9,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, TextIO
 
@@ -212,110 +212,93 @@ class Reporter:
         self.counts: Counter[str] = Counter()
         self.printed: set[str] = set()
         self.bar = None if quiet or not on_terminal() else bar("{task.fields[count]}")
+        if self.bar:
+            self.task = self.bar.add_task("coloring", total=total, count=f"0/{total}")
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Show the bar while the block runs."""
-        if self.bar is None:
-            yield
-            return
-        with self.bar as bar:
-            bar.add_task("coloring", total=self.total, count=f"0/{self.total}")
+        with self.bar or nullcontext():
             yield
 
     def step(self, share: float) -> None:
         """A share of one picture's work is done."""
         if self.bar:
-            self.bar.advance(self.bar.task_ids[0], share)
+            self.bar.advance(self.task, share)
 
     def done(self, name: str, painted: Painted, result: Path | None, part: bool = False) -> None:
         """One result is written, to standard output if it has no path; part: of a volume that is not written yet."""
-        kept = {"kind": painted.kind, "seed": painted.seed, "seconds": round(painted.seconds, 3)}
-        with self._paused():
-            if self.as_json:
-                self._line(name, result, notes=list(painted.notes), **kept)
-            elif result and not part:
-                typer.echo(os.fsencode(result))
-            if painted.variation == 0:
-                for note in painted.notes:
-                    self.note(note)
+        known = {"kind": painted.kind, "seed": painted.seed, "seconds": round(painted.seconds, 3)}
+        self._result(name, result, None if part else result, notes=list(painted.notes), **known)
+        for note in painted.notes if painted.variation == 0 else ():
+            self.note(note)
 
     def volume(self, result: Path) -> None:
         """A volume is written."""
-        with self._paused():
-            if not self.as_json:
-                typer.echo(os.fsencode(result))
+        if not self.as_json:
+            self._result("", result, result)
 
     def skipped(self, name: str, result: Path | None, why: str) -> None:
         """A drawing was left as it is."""
-        with self._paused():
-            if self.as_json:
-                self._line(name, result, notes=[f"skipped: {why}"])
-            if self.total == 1:
-                self.note(f"skipped `{name}`: {why}")
+        self._result(name, result, None, notes=[f"skipped: {why}"])
+        if self.total == 1:
+            self.note(f"skipped `{name}`: {why}")
         self._count("skipped")
 
     def copied(self, name: str, result: Path, why: str) -> None:
         """A drawing was left as it is, and a copy of it is among the results."""
-        with self._paused():
-            if self.as_json:
-                self._line(name, result, notes=[f"copied unchanged: {why}"])
-            else:
-                typer.echo(os.fsencode(result))
+        self._result(name, result, result, notes=[f"copied unchanged: {why}"])
         self._count("copied unchanged")
 
     def failed(self, name: str, error: ColorizeError) -> None:
         """A drawing could not be colored; if it is the only one, raise the error: it ends the program."""
+        self._result(name, None, None, error=error.message)
+        if self.total == 1:
+            raise error
         with self._paused():
-            if self.as_json:
-                self._line(name, None, error=error.message)
-            if self.total == 1:
-                raise error
             print_error(error)
         self._count("failed")
-
-    def note(self, text: str) -> None:
-        """Print a note, once."""
-        if not self.quiet and not self.as_json and text not in self.printed:
-            self.printed.add(text)
-            say(f"note: {text}")
 
     def colored(self) -> None:
         """All variations of a drawing are done."""
         self._count("colored")
 
+    def note(self, text: str) -> None:
+        """Print a note, once."""
+        if not self.quiet and not self.as_json and text not in self.printed:
+            self.printed.add(text)
+            with self._paused():
+                say(f"note: {text}")
+
     def summary(self) -> None:
         """Print how many pictures became what, if there were several."""
         if self.total > 1 and not self.quiet:
             words = ("colored", "copied unchanged", "skipped", "failed")
-            parts = [f"{self.counts[word]} {word}" for word in words]
-            say(", ".join(part for part in parts if not part.startswith("0 ")))
+            say(", ".join(f"{self.counts[word]} {word}" for word in words if self.counts[word]))
 
     def _count(self, word: str) -> None:
         self.counts[word] += 1
         if self.bar:
             ended = self.counts.total()
-            self.bar.update(self.bar.task_ids[0], completed=ended, count=f"{ended}/{self.total}")
+            self.bar.update(self.task, completed=ended, count=f"{ended}/{self.total}")
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
         """Hide the bar while the block runs: it would redirect standard output to its own stream."""
-        if self.bar:
-            self.bar.stop()
+        if not self.bar or not self.bar.live.is_started:
+            yield
+            return
+        self.bar.stop()
         try:
             yield
         finally:
-            if self.bar:
-                self.bar.start()
+            self.bar.start()
 
-    def _line(self, name: str, result: Path | None, **values: object) -> None:
-        """One JSON object a line, with the same keys always."""
-        line = {
-            "input": name,
-            "output": str(result) if result else None,
-            **dict.fromkeys(("seconds", "seed", "kind")),
-            "notes": [],
-            "error": None,
-            **values,
-        }
-        typer.echo(json.dumps(line))
+    def _result(self, name: str, result: Path | None, path: Path | None, **values: object) -> None:
+        """Print a JSON object, with the same keys always, or the path, if there is one."""
+        line = {"input": name, "output": str(result) if result else None, "seconds": None, "seed": None, "kind": None}
+        with self._paused():
+            if self.as_json:
+                typer.echo(json.dumps({**line, "notes": [], "error": None, **values}))
+            elif path:
+                typer.echo(os.fsencode(path))
