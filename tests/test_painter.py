@@ -203,3 +203,12 @@ def test_a_model_that_never_saw_palettes_refuses_them() -> None:
 def one_of(loaded: Loaded, job: Job, options: SampleOptions) -> object:
     (outcome,) = paint_all(loaded, [job], options)
     return outcome.painted[0].meta["guidance"]
+
+
+def test_python_takes_every_option_by_its_name() -> None:
+    plain, seeded = (colorize.paint(sketch(), reference=colored(), model=MINI, seed=seed).pixels for seed in (0, 1))
+    options = SampleOptions(reference=colored(), model=MINI, seed=1)
+    assert (colorize.paint(sketch(), options=options).pixels == seeded).all()
+    assert not (plain == seeded).all()
+    with pytest.raises(TypeError, match="sede"):
+        colorize.paint(sketch(), model=MINI, sede=1)

@@ -112,15 +112,18 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
     was named. Raises ColorizeError (wrong usage) where one file is to hold several pictures, or to be a folder.
     """
     is_alone = len(inputs) == 1 and not Path(inputs[0]).is_dir() and len(sources) == 1
-    if out == STDOUT or (out is None and is_alone and sources[0].path is None):
-        _check_single(sources, "standard output")
+    folder, path = Path(out or FOLDER), sources[0].path if sources else None
+    to_stdout = out == STDOUT or (out is None and is_alone and path is None)
+    to_file = not folder.is_dir() and not str(out).endswith(("/", os.sep)) and _is_file_name(folder)
+    if (to_stdout or to_file) and len(sources) > 1:
+        message = f"{'standard output' if to_stdout else f'`{out}`'} holds one picture, and {len(sources)} were given"
+        raise ColorizeError(message, "name a folder with --out", code=2)
+    if to_stdout:
         return [_target(one, None) for one in sources]
-    if out is None and is_alone and (path := sources[0].path):
+    if out is None and is_alone and path:
         return [_target(sources[0], path.with_name(f"{path.stem}_color{result_suffix(path)}"))]
-    folder = Path(out or FOLDER)
-    if not folder.is_dir() and not str(out).endswith(("/", os.sep)) and _is_file_name(folder):
-        _check_single(sources, f"`{out}`")
-        _check_suffix(folder, sources[0].path)
+    if to_file:
+        _check_suffix(folder, path)
         _check_folder(folder.parent, 1)
         return [_target(sources[0], folder)]
     _check_folder(folder, len(sources))
@@ -148,12 +151,6 @@ def _is_result(source: Source, folder: Path, inputs: Sequence[str]) -> bool:
         return False
     inside = source.path.resolve().is_relative_to(folder.resolve())
     return inside and not any(Path(one).resolve().is_relative_to(folder.resolve()) for one in inputs)
-
-
-def _check_single(sources: Sequence[Source], place: str) -> None:
-    if len(sources) > 1:
-        message = f"{place} holds one picture, and {len(sources)} were given"
-        raise ColorizeError(message, "name a folder with --out", code=2)
 
 
 def _target(source: Source, result: Path | None) -> Target:

@@ -78,7 +78,11 @@ def sample(
         colorize sample pages/ --ref hero.png --ref villain.png --out colored/
     """
     targets = outputs.targets(pictures, options)
-    _check_model(options)
+    from colorize.checkpoints import find
+    from colorize.coloring import paint  # noqa: F401 - now, while Ctrl-C may still end the program at once
+
+    find.check(str(options.model))
+    interrupts.begin()
     plan = make_plan(targets, options)
     if options.dry_run:
         dry_run.estimate(plan, options, prepare)
@@ -97,15 +101,6 @@ def sample(
         report.summary()
     if report.counts["failed"]:
         raise typer.Exit(3)
-
-
-def _check_model(options: SampleOptions) -> None:
-    """Import what takes time while Ctrl-C may end the program at once, and refuse a model that does not exist."""
-    from colorize.checkpoints import find
-    from colorize.coloring import paint  # noqa: F401
-
-    find.check(str(options.model))
-    interrupts.begin()
 
 
 @dataclass(frozen=True)
