@@ -12,7 +12,7 @@ from colorize.errors import SEEDS, ColorizeError, nearest, within
 if TYPE_CHECKING:  # the command line reads the options before anything heavy is imported
     from torch import Tensor
 
-    from colorize.checkpoints.adapters import Given
+    from colorize.checkpoints.adapters import AdapterPaths
     from colorize.checkpoints.model_files import Loaded
     from colorize.colorize_diffusion.condition import Manner
     from colorize.hints import Hints
@@ -22,11 +22,9 @@ if TYPE_CHECKING:  # the command line reads the options before anything heavy is
     from colorize.recipes.recipe import Recipe
 
 SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills any memory
-GIVEN = {"reference": "--ref", "hints": "--hint or --hints"}  # hints besides the drawing, and what gives them
 GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring colors is left
 STRENGTH = (0, 3)  # 1 is as trained; each recipe says how far it follows
 RECIPE = "  [default: the recipe's]"
-SPACINGS = "trailing, linspace, leading, inner, karras, exponential, uniform or sgm"
 LATENT = "colorize-diffusion only"
 
 
@@ -83,7 +81,7 @@ class SampleOptions:
     model: "str | Path | Loaded" = option(
         "mini", "MODEL", "Model: a recipe, a file, a folder, or OWNER/NAME[/FILE] on the Hub", envvar="COLORIZE_MODEL"
     )
-    lora: "Given" = option(
+    lora: "AdapterPaths" = option(
         (), "FILE[=WEIGHT]", "Adapter to load, or run of `finetune --lora`; WEIGHT is 0 to 2  [default: 1]; repeatable"
     )
     out: str | None = option(
@@ -98,9 +96,9 @@ class SampleOptions:
     kind: Literal["auto", "line", "gray"] = option("auto", "KIND", "Kind of drawing: auto, line, gray")
     steps: int | None = option(None, "NUMBER", f"Number of denoising steps{RECIPE}", min=1)
     sampler: str | None = option(None, "NAME", f"Sampler to use: {', '.join(names.SAMPLERS)}{RECIPE}")
-    spacing: str | None = option(None, "NAME", f"Spacing of the steps: {SPACINGS}{RECIPE}")
+    spacing: str | None = option(None, "NAME", f"Spacing of the steps: {', '.join(names.SPACINGS)}{RECIPE}")
     eta: float | None = option(
-        None, "NUMBER", f"Noise added at each step, 0 (none) to 1; for {names.listed(names.FREE)}{RECIPE}"
+        None, "NUMBER", f"Noise added at each step, 0 (none) to 1; for {', '.join(names.FREE)}{RECIPE}"
     )
     seed: int = option(0, "NUMBER", "Random seed")
     guidance: "Mapping[str, float]" = option(
@@ -206,8 +204,10 @@ class Job:
     @property
     def given(self) -> tuple[str, ...]:
         """The hints given besides the drawing."""
-        present = (bool(self.references), self.hints is not None or bool(self.dots))
-        return tuple(name for name, there in zip(GIVEN, present, strict=True) if there)
+        from colorize.hints import HINTS, OPTIONAL
+
+        empty = (None, ())
+        return tuple(n for n in OPTIONAL if any(getattr(self, f) not in empty for f in HINTS[n].fields))
 
 
 def sampling(recipe: "Recipe", options: SampleOptions) -> "Sampling":
@@ -267,9 +267,11 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
 
     Raises ColorizeError (wrong usage), also for guidance by a hint that is not given.
     """
+    from colorize.hints import COLORED, HINTS, OPTIONAL
+
     for name in job.given:
         if name not in recipe.hints:
-            message = f"the model `{recipe.name}` takes no `{name}` ({GIVEN[name]})"
+            message = f"the model `{recipe.name}` takes no `{name}` ({HINTS[name].option})"
             raise ColorizeError(message, "it takes: " + ", ".join(recipe.hints), code=2)
     if any(one.palette for one in job.references) and not recipe.pretrain.mix.palette:
         raise ColorizeError(
@@ -278,9 +280,10 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
             code=2,
         )
     for name in [*options.guidance, *options.strength]:
-        if name in GIVEN and name not in job.given:
-            raise ColorizeError(f"`{name}` has a weight, but was not given", f"give it with {GIVEN[name]}", code=2)
-    if [name for name in GIVEN if name in recipe.hints] == ["reference"] and not job.references:
+        if name in OPTIONAL and name not in job.given:
+            hint = f"give it with {HINTS[name].option}"
+            raise ColorizeError(f"`{name}` has a weight, but was not given", hint, code=2)
+    if [name for name in COLORED if name in recipe.hints] == ["reference"] and not job.references:
         return (f"no reference was given; the colors are the guess of `{recipe.name}`",)
     return ()
 

@@ -20,7 +20,7 @@ from colorize.coloring.pages import Page
 from colorize.colorize_diffusion import job_inputs
 from colorize.colorize_diffusion.published import Wants
 from colorize.errors import ColorizeError
-from colorize.hints import Hints
+from colorize.hints import COLORED, Hints
 from colorize.images import files
 from colorize.images.image import Picture
 from colorize.networks import devices
@@ -215,7 +215,7 @@ class _Batcher:
         All panels of a page follow the same one.
         """
         model = self.runner.colorizer
-        bare = [one for one in items if "reference" not in one.hints and "hints" not in one.hints]
+        bare = [one for one in items if not any(name in one.hints for name in COLORED)]
         lined = any("line" in one.hints for one in bare) or self.options.seed
         if not isinstance(model, RegionColorizer) or not len(model.memory) or not (bare and lined):
             return items, ()

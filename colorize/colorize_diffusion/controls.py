@@ -19,7 +19,7 @@ from colorize.colorize_diffusion.unet_blocks import SideSpec
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images.resize import widened
-from colorize.networks.encoders import Drop, Strength, kept
+from colorize.networks.conditions import Drop, Strength, kept
 
 CLIP = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K/open_clip_model.safetensors"
 SKETCH_STRIDE = 8  # pixels of the drawing for one cell of the finest map

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from colorize import recipes
 from colorize.checkpoints import hub, weights_io
-from colorize.checkpoints.weights_io import AGAIN, Chosen, below, refused
+from colorize.checkpoints.weights_io import AGAIN, Renamed, refused, strip_prefix
 from colorize.colorize_diffusion.controls import LatentDoors, SketchAndReference
 from colorize.colorize_diffusion.latent_space import Latent, LatentSpace, SketchSpec
 from colorize.colorize_diffusion.system import VERSIONS, System, SystemSpec, Version, buffers, probed
@@ -105,7 +105,7 @@ def opened(
     recipe: what the file says of itself, None if nothing. Raises ColorizeError for tensors that are missing,
     superfluous or misshapen, and for CLIP's weights that cannot be had.
     """
-    rest = Chosen(found, {name: name for name in found if not name.startswith(OWN)})
+    rest = Renamed(found, {name: name for name in found if not name.startswith(OWN)})
     specs = VERSIONS if recipe is None else dict.fromkeys(VERSIONS, spec(recipe))
     version, system = filled(path.name, rest, specs, wants.dtype)
     if recipe is None:
@@ -113,7 +113,7 @@ def opened(
         recipe = told(recipe, wants.predicts or _asked(system))
     elif wants.predicts:
         recipe = told(recipe, wants.predicts)
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         colorizer = recipe.build()
     space, doors, _ = parts(colorizer)
     colorizer.denoiser.net = system.net
@@ -170,13 +170,13 @@ def _see(doors: LatentDoors, own: Mapping[str, Tensor], wants: Wants, offline: b
     if place:
         path = _located(place, offline)
         file, theirs = path.name, weights_io.read(path)[1]
-        pictures = below(theirs, "visual.")
+        pictures = strip_prefix(theirs, "visual.")
         names = {name: name for name in theirs if not name.startswith("visual.")}
         names.pop("attn_mask", None)  # a constant that older files hold
-        texts: Mapping[str, Tensor] = Chosen(theirs, names)
+        texts: Mapping[str, Tensor] = Renamed(theirs, names)
     else:
         file = "this model"
-        pictures, texts = below(own, f"{OWN}vision."), below(own, f"{OWN}words.")
+        pictures, texts = strip_prefix(own, f"{OWN}vision."), strip_prefix(own, f"{OWN}words.")
     if place:
         _lend(file, doors, pictures)
     else:
@@ -185,7 +185,7 @@ def _see(doors: LatentDoors, own: Mapping[str, Tensor], wants: Wants, offline: b
         return
     if not texts:
         raise refused(file, "has no tower of words", "leave edits by text out, or give --encoder")
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         doors.words = doors.spec.clip.texts()
     _fill(file, doors.words, texts)
 
@@ -202,11 +202,11 @@ def _lend(file: str, doors: LatentDoors, found: Mapping[str, Tensor]) -> None:
         if next(doors.vision.parameters()).device.type != "cpu":
             return  # they were copied there
         try:
-            weights_io.lend(file, doors.vision, found, known=True)
+            weights_io.fill(file, doors.vision, found, mapped=True, known=True)
         except (OSError, ColorizeError):  # the file is gone, or another; what was read of it stays
             doors.let_go = None
 
-    weights_io.lend(file, doors.vision, found)
+    weights_io.fill(file, doors.vision, found, mapped=True)
     doors.vision.requires_grad_(False).eval()
     doors.let_go = let_go
 
@@ -231,7 +231,7 @@ def _located(place: str, offline: bool) -> Path:
             f"there is no file `{place}` with the weights of CLIP",
             "check --encoder: a file, or OWNER/NAME/FILE.safetensors on the Hub",
         )
-    return hub.part(f"{owner}/{name}", file, offline)
+    return hub.fetch_file(f"{owner}/{name}", file, offline)
 
 
 Kind = Literal["v1", "v1.5", "v2", "xl"]
@@ -274,7 +274,7 @@ def layout(version: Version) -> dict[str, tuple[int, ...]]:
 
 def hollow(spec: SystemSpec) -> System:
     """Build the networks on the meta device: names and shapes, no memory."""
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         return spec.build()
 
 

@@ -18,23 +18,6 @@ from colorize.images.listing import find
 
 HUB = "hub:"
 ZIPPED = ("auto", "zip", "pictures", "pairs")  # layouts that archives may have
-SENTENCES = {
-    **hub.SENTENCES,
-    "DisabledRepoError": ("`{name}` was switched off by the Hub", "choose another data set"),
-    "RepositoryNotFoundError": (
-        "there is no data set `{name}` on the Hub",
-        "check the spelling; if it is private, set HF_TOKEN to a token of yours",
-    ),
-    "LocalEntryNotFoundError": (
-        "`{id}` cannot be fetched: the Hub does not answer",
-        "check the connection, or name a folder that holds its Parquet files",
-    ),
-    "OfflineModeIsEnabled": (
-        "`{id}` is not in the cache of this machine, and the network is switched off",
-        "fetch it once without HF_HUB_OFFLINE, or name a folder that holds its Parquet files",
-    ),
-    "ValueError": ("the Hub's answer for `{id}` makes no sense: {why}", "choose another data set"),
-}
 
 
 def local(source: Path | str) -> Path:
@@ -57,7 +40,7 @@ def local(source: Path | str) -> Path:
             f"`{text}` names no data set on the Hub", "write it as hub:OWNER/NAME or hub:OWNER/NAME@REVISION", code=2
         )
     parquet.check()
-    folder = _fetched(data)
+    folder = hub.fetch_dataset(data, f"*{parquet.SUFFIX}")
     if not parquet.tables(folder):
         raise ColorizeError(
             f"the data set `{data}` has no Parquet files",
@@ -134,34 +117,3 @@ def _pictures(source: Path) -> bool:
         return bool(find([f"{source}/"]))
     except ColorizeError:
         return False
-
-
-def _fetched(data: hub.Address) -> Path:
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    from colorize import __version__
-
-    offline = constants.HF_HUB_OFFLINE
-    try:
-        try:
-            folder = snapshot_download(
-                data.name,
-                repo_type="dataset",
-                revision=data.revision or None,
-                allow_patterns=[f"*{parquet.SUFFIX}"],
-                endpoint=constants.ENDPOINT,
-                local_files_only=offline,
-                library_name="colorize",
-                library_version=__version__,
-            )
-        except LocalEntryNotFoundError:
-            if offline:
-                raise OfflineModeIsEnabled from None
-            raise
-    except Exception as error:
-        sentence = hub.sentence(data, error, SENTENCES)
-        if sentence is None:
-            raise
-        raise sentence from error
-    return Path(folder)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from colorize import recipes
@@ -60,7 +59,7 @@ def opened(path: Path, found: Mapping[str, Tensor]) -> tuple[Recipe, Colorizer]:
     beside = path.with_name(DENOISER)
     if beside.is_file():
         recipe = replace(recipe, condition=Page(hints=True, denoise=SIGMA))
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         colorizer = recipe.build()
     weights_io.fill(path.name, colorizer.network, found)
     if beside.is_file():

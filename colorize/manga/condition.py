@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from colorize.errors import within
 from colorize.hints import Hints
 from colorize.manga.colorization_v2 import FFDNet
 from colorize.manga.frozen import FEATURES, TaggerSpec
-from colorize.networks.encoders import Drop, Strength, kept, shown
+from colorize.networks.conditions import Drop, Strength, masked, shown
 from colorize.networks.unet import Cond
 
 
@@ -67,18 +67,9 @@ class PageDoor(nn.Module):
                 page = self.denoiser(page, self.spec.denoise)
         planes = [page]
         if self.spec.hints:
-            planes.append(_marks(hints, page, drop or {}, (strength or {}).get("hints", 1.0)))
+            planes.append(masked(hints, drop or {}, (strength or {}).get("hints", 1.0)))
         tokens = None
         if self.tagger is not None:
             with torch.no_grad():
                 tokens = self.tagger(page)[:, None]  # (B, 512) -> (B, 1, 512)
         return Cond(stack=torch.cat(planes, dim=1), tokens=tokens)
-
-
-def _marks(hints: Hints, page: Tensor, drop: Drop, strength: float) -> Tensor:
-    """Colors where there are hints, and the mask: (B, 4, H, W)."""
-    given = hints.get("hints")
-    if given is None:
-        return page.new_zeros(hints.batch, 4, *page.shape[-2:])
-    mask = (given[:, 3:] + 1) / 2 * kept(hints, "hints", drop) * strength
-    return torch.cat([given[:, :3] * mask, mask], dim=1)
