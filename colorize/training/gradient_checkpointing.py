@@ -1,4 +1,4 @@
-"""Keep fewer values for the backward pass, by computing blocks twice. Knows nothing of losses or of what is learnt."""
+"""Keep fewer values for the backward pass, by computing blocks twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from colorize.colorize_diffusion.unet_blocks import Rung
 from colorize.manga import colorization_v2, generators
 from colorize.networks import layers, unet
 
-# A level of the house's U-Net, a rung of the latent one, and what other parts and networks are made of.
+# What all networks are made of: levels of the two U-Nets, residual blocks, and parts of generators.
 BLOCKS = (
     unet.Level,
     Rung,
@@ -28,20 +28,17 @@ BLOCKS = (
 
 
 def recomputing(model: nn.Module) -> int:
-    """Let every block of a model forget what is inside it, and compute it again for its gradient.
+    """Let every block of a model compute its inner values again for the gradient; return the number of blocks.
 
-    Only what goes into blocks is kept. Gradients stay the same, dropout included, and so do the names
-    of the weights; a step takes about a third longer. Without gradients nothing changes. Chen et al.
-    2016, "Training Deep Nets with Sublinear Memory Cost". Returns the number of blocks.
+    Gradients stay the same, dropout included, and so do the names of the weights; a step takes about a third
+    longer. Without gradients nothing changes. Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
     """
     if isinstance(model, BLOCKS):
         if "forward" not in vars(model):  # not twice: that would compute a block three times
-            model.forward = partial(_forgetting, model.forward)  # type: ignore[method-assign]
+            model.forward = partial(_checkpointed, model.forward)  # type: ignore[method-assign]
         return 1
     return sum(recomputing(part) for part in model.children())
 
 
-def _forgetting(forward: Any, *inputs: Any) -> Any:
-    if not torch.is_grad_enabled():
-        return forward(*inputs)
-    return checkpoint(forward, *inputs, use_reentrant=False)
+def _checkpointed(forward: Any, *inputs: Any) -> Any:
+    return checkpoint(forward, *inputs, use_reentrant=False) if torch.is_grad_enabled() else forward(*inputs)
