@@ -16,6 +16,7 @@ from PIL import Image
 from typer.testing import Result
 
 from colorize.checkpoints import find, model_files
+from colorize.cli import messages
 from colorize.coloring import paint
 from colorize.images import files
 
@@ -164,6 +165,15 @@ def test_a_folder_of_hints_has_one_per_drawing() -> None:
         json.loads(files.read(Path(path)).text["colorize"])["hints"] for path in ("colored/1/p1.png", "colored/p2.jpg")
     ]
     assert told == [True, False]
+
+
+def test_finished_results_are_skipped_on_a_terminal_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Guards against an IndexError of the progress bar, which had no task yet.
+    run("pages")
+    monkeypatch.setattr(messages, "on_terminal", lambda: True)
+    Path("colored/1/p1.png").unlink()
+    result = run("pages")
+    assert (result.exit_code, "1 colored, 1 skipped" in result.stderr) == (0, True)
 
 
 def test_quiet_says_nothing_but_results_and_errors() -> None:

@@ -10,7 +10,7 @@ import pytest
 from drawings import MINI, gray, run, sketch
 
 import colorize
-from colorize.coloring.options import Job, Options
+from colorize.coloring.options import Job, SampleOptions
 from colorize.coloring.paint import paint_all
 from colorize.errors import ColorizeError
 from colorize.images import color_hints, files, finish
@@ -123,7 +123,7 @@ def test_dots_and_mode_are_told_in_the_result() -> None:
 def test_an_unknown_mode_is_wrong_usage() -> None:
     assert run("sketch.png", "--hint-mode", "firm").exit_code == 2
     with pytest.raises(ColorizeError, match="no hint mode `firm`"):
-        Options(hint_mode="firm")
+        SampleOptions(hint_mode="firm")
 
 
 def test_python_takes_one_dot_or_several() -> None:
@@ -141,7 +141,7 @@ def test_drawings_enlarged_by_the_finish_keep_the_color_of_all_hinted_pixels() -
 
 def test_layers_hold_the_hinted_color() -> None:
     job = Job("a", sketch(), (), None, (color_hints.parse_hint("31,30,3=#ff8800"),))
-    (done,) = paint_all(MINI, [job], Options(layers=True))
+    (done,) = paint_all(MINI, [job], SampleOptions(layers=Path("layers.ora")))
     assert done.painted[0].picture.pixels[30, 31].tolist() == list(ORANGE)
     below = [layer.picture for layer in done.painted[0].layers][::-1]
     seen = np.zeros(3)
@@ -165,8 +165,8 @@ def test_a_gray_picture_takes_a_and_b_of_a_hint_as_far_as_its_lightness_has_them
 def test_a_batch_of_dotted_and_plain_drawings_paints_each_as_alone() -> None:
     dots = (color_hints.parse_hint("31,30,6=#ff8800"),)
     jobs = [Job("a", sketch()), Job("b", sketch(), dots=dots), Job("c", sketch(step=22), dots=dots)]
-    together = list(paint_all(MINI, jobs, Options(batch=3)))
+    together = list(paint_all(MINI, jobs, SampleOptions(batch=3)))
     for job, outcome in zip(jobs, together, strict=True):
-        (alone,) = paint_all(MINI, [job], Options())
+        (alone,) = paint_all(MINI, [job], SampleOptions())
         one, other = (done.painted[0].picture.pixels.astype(int) for done in (alone, outcome))
         assert np.abs(one - other).max() <= 1

@@ -14,8 +14,8 @@ from drawings import MINI, colored, model, one, pixels, ref, refused, run
 from PIL import Image
 
 from colorize.coloring.batch import Step
-from colorize.coloring.inputs import Colored
-from colorize.coloring.options import Job, Options
+from colorize.coloring.inputs import AlreadyColored
+from colorize.coloring.options import Job, SampleOptions
 from colorize.coloring.paint import Outcome, work
 from colorize.images import files
 from colorize.images.color import rgb_to_lab
@@ -79,7 +79,7 @@ def test_line_art_falls_by_a_bounded_shade_and_ink_stays() -> None:
 
 def test_steps_of_pages_and_drawings_sum_to_one_each_in_their_order() -> None:
     jobs = [Job("a", PAGE), Job("b", replace(PAGE, pixels=PAGE.pixels[:90, :90])), Job("c", PAGE)]
-    events = list(work(MINI, jobs, Options(variations=2, batch=3)))
+    events = list(work(MINI, jobs, SampleOptions(variations=2, batch=3)))
     assert sum(event.share for event in events if isinstance(event, Step)) == pytest.approx(3)
     outcomes = [event for event in events if isinstance(event, Outcome)]
     assert [outcome.job.name for outcome in outcomes] == ["a", "b", "c"]
@@ -133,7 +133,7 @@ def test_pages_in_color_are_skipped_unless_forced() -> None:
     made = volumes.page(10, 1, SMALL, "grid", colored=True)
     assert made.color is not None
     page = Picture(made.color)
-    assert isinstance(refused(Job("p", page)), Colored)
+    assert isinstance(refused(Job("p", page)), AlreadyColored)
     assert one(Job("p", page), force=True).painted[0].meta["panels"] == len(made.panels)
 
 
@@ -162,14 +162,14 @@ def test_flat_is_for_line_art_and_gray_panels_stay_shaded() -> None:
 
 
 def test_a_film_shows_the_page() -> None:
-    frames = one(Job("p", PAGE), film=True, steps=2).painted[0].frames
+    frames = one(Job("p", PAGE), film=Path("film.gif"), steps=2).painted[0].frames
     assert [frame.size for frame in frames] == [(512, 358)] * 2
     assert (np.ptp(frames[-1].pixels.astype(int), axis=2) > 0).mean() > 0.1
 
 
 def test_what_is_of_one_picture_is_refused_beside_panels() -> None:
-    assert one(Job("p", PAGE), layers=True, kind="line").painted[0].layers
-    error = refused(Job("p", PAGE), layers=True, kind="line", panels="on")
+    assert one(Job("p", PAGE), layers=Path("layers.ora"), kind="line").painted[0].layers
+    error = refused(Job("p", PAGE), layers=Path("layers.ora"), kind="line", panels="on")
     assert "layers" in error.message
     assert error.code == 2
 
@@ -246,6 +246,6 @@ def test_a_model_that_chooses_sees_panels_without_their_frames() -> None:
     sheet[40:60, 30:50] = 0  # what is drawn in the panel
     box = (slice(10, 90), slice(10, 70))
     part = pages.Part((slice(5, 95), slice(5, 75)), box, np.ones((80, 60), bool), "line")
-    seen = pages._unframed(Picture(sheet[5:95, 5:75]), part).pixels[..., 0]
+    seen = pages._without_border(Picture(sheet[5:95, 5:75]), part).pixels[..., 0]
     assert (seen == 0).sum() == 20 * 20
     assert (seen[35:55, 25:45] == 0).all()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.checkpoints.model_files import Loaded
-from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.colorize_diffusion.condition import Manner
 from colorize.colorize_diffusion.latent_space import Latent
 from colorize.colorize_diffusion.published import parts
@@ -29,9 +29,9 @@ def is_latent(recipe: Recipe) -> bool:
     return isinstance(recipe.space, Latent)
 
 
-def check(recipe: Recipe, options: Options) -> None:
+def check(recipe: Recipe, options: SampleOptions) -> None:
     """Refuse the knobs of latent models for others (ColorizeError, wrong usage)."""
-    if options.manner is not None and not is_latent(recipe):
+    if options.settings is not None and not is_latent(recipe):
         raise ColorizeError(
             f"the model `{recipe.name}` has none of the knobs of `colorize-diffusion`",
             "leave them out, or choose such a model",
@@ -39,12 +39,12 @@ def check(recipe: Recipe, options: Options) -> None:
         )
 
 
-def check_job(recipe: Recipe, options: Options, job: Job) -> None:
+def check_job(recipe: Recipe, options: SampleOptions, job: Job) -> None:
     """Refuse masks and backgrounds for models that know none, and knobs of a reference that is not there.
 
     Raises ColorizeError (wrong usage).
     """
-    how = options.manner
+    how = options.settings
     if how is not None and (how.prompts or how.echo) and not job.references:
         what = "the edits by words" if how.prompts else "the knobs echo"
         raise ColorizeError(f"{what} need a reference to act on", "add --ref PICTURE", code=2)
@@ -89,7 +89,7 @@ def region_map(loaded: Loaded, reference: Named, manner: Manner) -> Picture:
     Raises ColorizeError (wrong usage) for a model that is not latent, and for prompts that know no place.
     """
     if not is_latent(loaded.recipe):
-        check(loaded.recipe, Options(manner=manner))
+        check(loaded.recipe, SampleOptions(settings=manner))
     _, doors, _ = parts(loaded.colorizer)
     seen = resize.widen(whole(reference.picture), manner.margin)
     with torch.inference_mode():

@@ -38,7 +38,7 @@ class Mode(NamedTuple):
 
 MODES: dict[str, Mode] = {
     "same": Mode("the true picture, warped, as reference", "reference"),
-    "flip": Mode("the true picture, mirrored, bent and cropped, as reference", "reference"),
+    "flip": Mode("the true picture, mirrored, bent and crop, as reference", "reference"),
     "cross": Mode(
         "another picture of the same group as reference",
         "reference",

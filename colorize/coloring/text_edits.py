@@ -1,23 +1,41 @@
-"""Read files of edits in words: TOML, JSON, or one edit a line. Knows nothing of what becomes of them."""
+"""Read the settings of colorize-diffusion: knobs, and edits by words, also from TOML, JSON or text files."""
 
 from __future__ import annotations
 
 import json
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from colorize.colorize_diffusion import tokenizer
+from colorize.colorize_diffusion.condition import Manner
 from colorize.colorize_diffusion.tokenizer import Prompt
 from colorize.errors import ColorizeError, nearest
 from colorize.images import files
+from colorize.recipes.overrides import override
 
 MOST = 2**20  # bytes of a file
 TABLE = "edit"  # the name of an edit in TOML
+OPTIONAL = {"echo": "Echo", "window": "Window"}  # settings that are off until one of their numbers is given
 FORMS = {
     ".toml": 'begin every edit with [[edit]], then target = "blonde hair"',
     ".json": 'write a list of edits, such as [{"target": "blonde hair", "anchor": "brown hair"}]',
 }
+
+
+def settings(knobs: Sequence[str], edits: Sequence[str], file: Path | None) -> Manner:
+    """Return the settings that knobs such as `margin=1.5` and `echo.start=0.2` and edits make.
+
+    edits, file: changes of the reference by words; the file's come first. Raises ColorizeError (wrong usage) for
+    misspelt names, with the nearest, and for values out of range.
+    """
+    for text in knobs:
+        if "=" not in text:
+            raise ColorizeError(f"`--knob {text}` has no value", "write it as NAME=VALUE, such as margin=1.5", code=2)
+    on = [f"{name}={kind}" for name, kind in OPTIONAL.items() if any(k.strip().startswith(f"{name}.") for k in knobs)]
+    stored = read(file) if file else ()
+    return replace(override(Manner(), *on, *knobs), prompts=(*stored, *(tokenizer.parse(text) for text in edits)))
 
 
 def read(path: Path) -> tuple[Prompt, ...]:
@@ -25,7 +43,7 @@ def read(path: Path) -> tuple[Prompt, ...]:
 
     TOML has a table [[edit]] and JSON has an object in a list for every edit, with the keys of `Prompt`. Any
     other file has an edit in a line, see `prompts.parse`, and may have empty lines and lines that begin with #.
-    Raises ColorizeError, which names the file and the number of the edit, or the line.
+    Raises ColorizeError with the file and the number of the edit or line.
     """
     name = files.shown(str(path))
     text = _text(path, name)
