@@ -69,7 +69,7 @@ class Target:
 
         if self.result is None or options.overwrite or (self.is_volume and pages_folder(self.result).exists()):
             return False
-        more = (options.film, options.layers, options.visualize)
+        more = (options.film, options.layers, options.regions, options.visualize)
         return all(path.exists() for path in (*self.files(options), *more) if path)
 
 
@@ -85,7 +85,7 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
         what = "JSON" if options.as_json else f"{options.variations} variations"
         hint = "name a file or a folder with --out"
         raise ColorizeError(f"standard output holds one picture and no {what} beside it", hint, code=2)
-    given = {"--film": options.film, "--layers": options.layers, "--grid": options.grid}
+    given = {"--film": options.film, "--layers": options.layers, "--regions": options.regions, "--grid": options.grid}
     given |= {"--variations": options.variations > 1, "--out -": found[0].result is None}
     volume = next((target for target in found if target.is_volume), None)
     single = next((name for name, value in given.items() if value), None)
@@ -211,11 +211,19 @@ def _inode(path: Path) -> tuple[int, int]:
 
 
 def _check_extras(options: SampleOptions, drawings: int) -> None:
-    """Refuse a film or layers that cannot be written (ColorizeError, wrong usage), before anything is computed."""
+    """Refuse extra files that cannot be written (ColorizeError, wrong usage), before anything is computed."""
     film, layers, pictures = options.film, options.layers, drawings * options.variations
     if film and (film.suffix.lower() != ".gif" or drawings > 1):
         message = f"a film is one GIF of one drawing, not `{film}` of {drawings}"
         raise ColorizeError(message, "write it as --film film.gif, with one drawing", code=2)
+    if options.regions and (options.regions.suffix.lower() != ".json" or pictures > 1):
+        message = f"regions are one JSON file of one picture, not `{options.regions}` of {pictures}"
+        raise ColorizeError(message, "write them as --regions picture.json, with one drawing", code=2)
+    if options.regions and not options.overwrite and not options.regions.exists():
+        chart = options.regions.with_suffix(".regions.png")
+        if chart.exists():
+            hint = "name another file, or replace it with --overwrite"
+            raise ColorizeError(f"the map of the regions would replace `{chart}`", hint, code=2)
     if layers is None:
         return
     if layers.suffix.lower() not in LAYERED:
@@ -253,7 +261,7 @@ def write_region_map(loaded: Loaded, options: SampleOptions, job: Job, report: R
 
 
 def write_extras(painted: Painted, options: SampleOptions, report: Reporter) -> None:
-    """Write the film and the layers of a picture, and print where they are."""
+    """Write the film, the layers and the regions of a picture, and print where they are."""
     from colorize.coloring import album
     from colorize.images import layer_files
 
@@ -266,3 +274,6 @@ def write_extras(painted: Painted, options: SampleOptions, report: Reporter) -> 
         write_layers = layer_files.write_photoshop if layers.suffix.lower() == ".psd" else layer_files.write_openraster
         write_layers(painted.layers, painted.picture, layers)
         report.note(f"the layers are `{layers}`")
+    if options.regions and painted.regions:
+        layer_files.write_regions(*painted.regions, options.regions)
+        report.note(f"the regions are `{options.regions}`, their map is `{layer_files.map_of(options.regions)}`")

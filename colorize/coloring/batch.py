@@ -23,11 +23,14 @@ from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import finish, layers
 from colorize.images.finish import HintPixels
+from colorize.images.flat_regions import Labels
 from colorize.images.image import Picture
 from colorize.images.layers import Layer
 from colorize.images.metadata import MARK
 from colorize.networks import devices
 
+SAME = 2.5 / 127.5  # of a channel; colors that differ by less are one
+Regions = tuple[list[dict[str, object]], Labels]  # see `layers.regions`
 FILM = 512  # pixels of the longer side of a film's frames; GIFs of more grow huge
 BATCH = {"cuda": 8}  # rows at once; elsewhere 1, as fast per picture and with the least memory
 
@@ -51,6 +54,7 @@ class Painted:
     meta: dict[str, object]
     frames: tuple[Picture, ...] = ()
     layers: tuple[Layer, ...] = ()
+    regions: Regions | None = None
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,7 @@ class BatchRunner:
         """Shaded and flat color of every row, each (1, 3, h, w); where flats are not wanted the same twice."""
         strength, exact = self.options.strength, self.options.hint_mode == "hard"
         with torch.inference_mode():
-            decode, flat = self.colorizer.decode, self.options.flat or self.options.layers
+            decode, flat = self.colorizer.decode, self.options.divides
             colors = decode(x.float(), hints, strength, exact).cpu()
             plain = decode(x.float(), hints, strength, exact, flat=True).cpu() if flat else colors
             return tuple((colors[at : at + 1], plain[at : at + 1]) for at in range(len(colors)))
@@ -214,11 +218,13 @@ class BatchRunner:
     ) -> None:
         begin, item, options = time.perf_counter(), task.input, self.options
         shaded, flat = (job_inputs.cleared(one, item.hints, options.settings) for one in color)
-        picture, layers = finished(item, shaded, flat, self.colorizer.inked, options)
+        picture, parts, regions = finished(item, shaded, flat, self.colorizer.inked, options)
         meta = provenance(self.model, options, self.sampling, task.job, item, task.guidance, at)
         picture = replace(picture, text={**picture.text, MARK: json.dumps(meta, ensure_ascii=False)})
         seconds += task.seconds / options.variations + time.perf_counter() - begin
-        painted = Painted(picture, item.kind, options.seed, at, seconds, calls, item.notes, meta, film, layers)
+        painted = Painted(picture, item.kind, options.seed, at, seconds, calls, item.notes, meta, film, parts)
+        if regions:
+            painted = replace(painted, regions=with_sources(regions, item.hints, task.job))
         task.done.append(painted)
 
 
@@ -230,16 +236,37 @@ def laid(original: Picture, color: Tensor, kind: Kind, inked: bool, exact: HintP
 
 def finished(
     item: ModelInput, color: Tensor, flat: Tensor, inked: bool, options: SampleOptions
-) -> tuple[Picture, tuple[Layer, ...]]:
-    """Return the finished picture, and its layers from top to bottom if they are wanted.
+) -> tuple[Picture, tuple[Layer, ...], Regions | None]:
+    """Return the finished picture, and its layers from top to bottom and its regions if they are wanted.
 
     color, flat: (1, 3, h, w) in [-1, 1], with shade and without; inked: whether the drawing's ink is in it.
     See `finish.onto`. Gray panels of a page are shaded also where its line art is to be flat.
     """
-    if item.kind == "gray" or not (options.flat or options.layers):
-        return laid(item.original, color, item.kind, inked, item.exact), ()
+    if item.kind == "gray" or not options.divides:
+        return laid(item.original, color, item.kind, inked, item.exact), (), None
     with torch.inference_mode():
         hints = item.hints.get("hints") if item.exact else None
         sheet = layers.divide(item.original, color, inked, hints, item.exact, flat)
         parts = layers.layers(sheet, options.flat) if options.layers else ()
-        return layers.merged(sheet, options.flat), parts
+        regions = layers.regions(sheet) if options.regions else None
+        return layers.merged(sheet, options.flat), parts, regions
+
+
+def with_sources(regions: Regions, hints: Hints, job: Job) -> Regions:
+    """Add `source` to every region: the names of the pictures whose main colors hold its color, or `hint`."""
+    from colorize.region_diffusion.pieces import main_colors
+
+    known: list[tuple[str, Tensor]] = []
+    if "hints" in hints:
+        layer = hints["hints"][0].flatten(1).T
+        known.append(("hint", torch.unique(layer[layer[:, 3] > 0, :3], dim=0)))
+    pictures = torch.split(hints["reference"], 3, dim=1) if "reference" in hints else ()
+    for one, picture in zip(job.references, pictures, strict=False):
+        found = main_colors(picture.cpu().float())
+        known.append((one.name, found.rgb[0][found.valid[0]]))
+    found_in = []
+    for region in regions[0]:
+        color = torch.tensor(list(bytes.fromhex(str(region["color"])[1:]))) / 127.5 - 1
+        sources = [name for name, colors in known if len(colors) and (colors - color).abs().amax(1).min() < SAME]
+        found_in.append({**region, "source": sources})
+    return found_in, regions[1]

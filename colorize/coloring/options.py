@@ -128,7 +128,10 @@ class SampleOptions:
         "auto", "MODE", "Color manga pages panel by panel: auto (if it looks like a page), on, off"
     )
     layers: Path | None = option(
-        None, "FILE", "Also write layers (line, shade, flats, paper) as .ora or .psd; line art only"
+        None, "FILE", "Also write layers (line, shade, a layer per flat color, paper) as .ora or .psd; line art only"
+    )
+    regions: Path | None = option(
+        None, "FILE", "Also write the regions and their colors as .json, with a map of them as .png; line art only"
     )
     size: int | None = option(None, "PIXELS", f"Longer side inside the model; results keep the drawing's size{RECIPE}")
     device: str = option(
@@ -148,6 +151,11 @@ class SampleOptions:
     as_json: bool = option(False, "", "Print one JSON object per result to stdout", "--json", affects=False)
     quiet: bool = option(False, "", "Print only results and errors", "--quiet", "-q", affects=False)
     settings: "Manner | None" = None  # of colorize-diffusion, made of knob, text and edits
+
+    @property
+    def divides(self) -> bool:
+        """Whether line art is divided into regions of one color."""
+        return self.flat or self.layers is not None or self.regions is not None
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -290,8 +298,8 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
 
 def check_kind(name: str, kind: str, options: SampleOptions) -> None:
     """Refuse a gray picture that is to become flat or layers: it has no lines between its regions."""
-    if kind == "gray" and (options.flat or options.layers):
-        wanted = "--flat" if options.flat else "--layers"
+    if kind == "gray" and options.divides:
+        wanted = "--flat" if options.flat else "--layers" if options.layers else "--regions"
         raise ColorizeError(
             f"`{name}` is a gray picture, and {wanted} takes only line art, whose regions it fills",
             f"leave {wanted} out, or take the picture for line art with --kind line",

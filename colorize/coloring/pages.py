@@ -157,7 +157,7 @@ def _without_letters(canvas: Picture, gray: np.ndarray, bubbles: np.ndarray) -> 
 
 def _is_wanted(picture: Picture, job: Job, options: SampleOptions) -> bool:
     """Whether to look for panels; refuses them together with what works on one picture only."""
-    hindered = ["layers"] if options.layers else []
+    hindered = [name for name in ("layers", "regions") if getattr(options, name)]
     if any(one is not None for one in (job.mask, job.reference_mask, job.background)):
         hindered.append("masks and backgrounds")
     if options.panels == "on" and hindered:

@@ -1,8 +1,9 @@
-"""Write layers as files: OpenRaster for Krita, GIMP and MyPaint, or PSD."""
+"""Write layers as OpenRaster (Krita, GIMP, MyPaint) or PSD, and regions as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ from PIL import Image
 from colorize.errors import ColorizeError
 from colorize.images import files
 from colorize.images.encode import encode
+from colorize.images.flat_regions import Labels
 from colorize.images.image import Picture
 from colorize.images.layers import Layer
 
@@ -112,3 +114,22 @@ def _image(picture: Picture) -> Image.Image:
     image = Image.fromarray(picture.pixels)
     image.putalpha(255 if picture.alpha is None else Image.fromarray(picture.alpha))
     return image
+
+
+def map_of(path: Path) -> Path:
+    """The file of the map that belongs to a file of regions."""
+    return path.with_suffix(".regions.png")
+
+
+def write_regions(regions: Sequence[Mapping[str, object]], numbers: Labels, path: Path) -> None:
+    """Write regions, see `layers.regions`, as JSON, and beside it their map: a 16-bit gray PNG of their numbers.
+
+    Raises ColorizeError for what `files.atomic` refuses.
+    """
+    height, width = numbers.shape
+    with files.atomic(map_of(path)) as temporary:
+        temporary.write_bytes(encode(Picture(numbers[..., None].astype(np.uint16)), ".png"))
+    head = json.dumps({"width": width, "height": height, "map": map_of(path).name}, ensure_ascii=False)
+    rows = ",\n  ".join(json.dumps(region, ensure_ascii=False) for region in regions)
+    with files.atomic(path) as temporary:
+        temporary.write_text(f'{head[:-1]}, "regions": [\n  {rows}\n]}}\n', "utf-8")
