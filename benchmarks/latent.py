@@ -87,8 +87,8 @@ def make(folder: Path) -> dict[str, object]:
     from colorize.colorize_diffusion.clip import CLIPSpec
     from colorize.recipes import overrides
 
-    weights_io.write(folder / "model.safetensors", made(published.layout("v1")), {})
     recipe, clip = recipes.find("colorize-diffusion"), folder / "clip.safetensors"
+    weights_io.write(folder / "model.safetensors", made(published.layout(recipe)), {})
     import torch
 
     with torch.device("meta"), weights_io.Hollow():
@@ -103,11 +103,18 @@ def load(folder: Path, kind: str) -> dict[str, object]:
     """The published file, without CLIP."""
     import torch
 
+    from colorize import recipes
+    from colorize.checkpoints import weights_io
     from colorize.colorize_diffusion import published
 
     dtype, kept = (torch.bfloat16 if kind == "bf16" else None), []
     path = folder / "model.safetensors"
-    told = timed(lambda: kept.append(published.load(path, dtype=dtype)), 1)
+
+    def loaded() -> nn.Module:
+        model, found = published.hollow(recipes.find("colorize-diffusion")), weights_io.read(path)[1]
+        return published.fill_networks(path.name, model, found, dtype)
+
+    told = timed(lambda: kept.append(loaded()), 1)
     return {**told, "anonymous_GB": round(memory("Anonymous"), 2)}
 
 
@@ -149,12 +156,12 @@ def picture(folder: Path, kind: str) -> dict[str, object]:
     import torch
 
     from colorize.checkpoints import model_files
-    from colorize.colorize_diffusion.published import Wants
     from colorize.hints import Hints
+    from colorize.system import LoadOptions
 
-    wants = Wants(predicts="eps", dtype=torch.bfloat16 if kind == "bf16" else None)
+    options = LoadOptions(predicts="eps", dtype=torch.bfloat16 if kind == "bf16" else None)
     begin = time.perf_counter()
-    loaded = model_files.load(folder, wants=wants)
+    loaded = model_files.load(folder, options=options)
     told: dict[str, object] = {"load_seconds": round(time.perf_counter() - begin, 1)}
     hints = Hints(line=torch.ones(1, 1, SIDE, SIDE), reference=torch.zeros(1, 3, SIDE, SIDE))
     sampling, on = replace(loaded.recipe.sampling, steps=2), kind == "bf16"

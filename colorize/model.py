@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from colorize.colorize_diffusion.condition import Manner
-from colorize.colorize_diffusion.latent_space import LatentSpace
 from colorize.diffusion import denoiser as denoising
 from colorize.diffusion import names, samplers
 from colorize.diffusion.denoiser import Denoiser, Dynamic, Static
@@ -19,9 +17,39 @@ from colorize.diffusion.schedules import LEVELED, RULES, Schedule, times
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.networks.encoders import Drop, Strength, single
-from colorize.networks.spaces import RGB, Field, Lab, Regions
 
-Space = RGB | Field | Lab | Regions | LatentSpace
+
+class Space(Protocol):
+    """What x is, and the way of pictures to x and back; see `networks.spaces`."""
+
+    @property
+    def channels(self) -> int:
+        """The channels of x."""
+
+    @property
+    def inked(self) -> bool:
+        """Whether the ink of line art is in the color that `decode` gives."""
+
+    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
+        """The shape of x for these hints."""
+
+    def encode(self, color: Tensor, hints: Hints) -> Tensor:
+        """A color picture (B, 3, H, W) in [-1, 1] to x."""
+
+    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
+        """From x to color (B, 3, h, w) in [-1, 1], drawn towards color hints by `strength` from 0 to 1."""
+
+    def weight(self, hints: Hints) -> Tensor | None:
+        """How much each place of x counts in the loss; None counts all alike."""
+
+
+class Settings:
+    """Settings that one system alone has. reads_text: whether it must load what reads words for them."""
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether words are to be read."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -127,23 +155,18 @@ class Colorizer(nn.Module):
         plain = Hints(line=torch.ones_like(reference[:, :1]))
         return alpha * self.space.encode(reference, plain) + sigma * noise
 
-    def told(self, hints: Hints, drop: Drop, strength: Strength, manner: Manner | None = None) -> object:
-        """Encode the hints into a condition. manner: how a latent system is to take them.
-
-        Raises ColorizeError (wrong usage) for a manner where the system is not latent.
-        """
-        if isinstance(self.space, LatentSpace):
-            return self.condition(hints, drop, strength, manner, self.space.latent)
-        if manner is not None:
-            raise ColorizeError(
-                "this model has none of the knobs of `colorize-diffusion`",
-                "leave them out, or choose such a model",
-                code=2,
-            )
+    def encode(self, hints: Hints, drop: Drop, strength: Strength, settings: Settings | None = None) -> object:
+        """Encode the hints into a condition. Raises ColorizeError (wrong usage) for settings, which this has not."""
+        if settings is not None:
+            raise ColorizeError("this model takes none of these settings", "leave them out, or choose another", code=2)
         return self.condition(hints, drop, strength)
 
     def guided(
-        self, hints: Hints, guidance: Mapping[str, float], strength: Mapping[str, float], manner: Manner | None = None
+        self,
+        hints: Hints,
+        guidance: Mapping[str, float],
+        strength: Mapping[str, float],
+        settings: Settings | None = None,
     ) -> denoising.Denoise:
         """Encode the hints and return x, t -> x0.
 
@@ -154,9 +177,9 @@ class Colorizer(nn.Module):
         if unknown:
             raise ColorizeError(f"`{unknown[0]}` is not among the given hints", nearest(unknown[0], hints), code=2)
         everyone = torch.ones(hints.batch, dtype=torch.bool, device=hints.drawing.device)
-        cond = self.told(hints, {}, strength, manner)
+        cond = self.encode(hints, {}, strength, settings)
         without = {
-            name: self.told(hints, {name: everyone}, strength, manner)
+            name: self.encode(hints, {name: everyone}, strength, settings)
             for name, weight in guidance.items()
             if weight != 1
         }
@@ -170,17 +193,17 @@ class Colorizer(nn.Module):
         seeds: Sequence[int],
         guidance: Mapping[str, float] | None = None,
         strength: Mapping[str, float] | None = None,
-        manner: Manner | None = None,
+        settings: Settings | None = None,
     ) -> Iterator[State]:
         """Yield the state after every step; the last one's x is the answer in the space of the system.
 
-        hints: B pictures on the device of the weights. seeds: one per picture. manner: see `told`.
+        hints: B pictures on the device of the weights. seeds: one per picture. settings: of this system, see `encode`.
         """
         noise = Noise(seeds)
         blank = hints.drawing.new_empty(self.space.shape(hints))
         x = self.start(hints, sampling, noise(blank))
         yield from samplers.walk(
-            self.guided(hints, guidance or {}, strength or {}, manner),
+            self.guided(hints, guidance or {}, strength or {}, settings),
             x,
             sampling.stops(self.denoiser.schedule).to(x.device),
             self.denoiser.schedule,
@@ -211,9 +234,9 @@ class Colorizer(nn.Module):
         seeds: Sequence[int],
         guidance: Mapping[str, float] | None = None,
         strength: Mapping[str, float] | None = None,
-        manner: Manner | None = None,
+        settings: Settings | None = None,
     ) -> Tensor:
         """Walk to the end and decode: color (B, 3, h, w) in [-1, 1], under or with ink as `space.inked` says."""
-        for state in self.walk(hints, sampling, seeds, guidance, strength, manner):
+        for state in self.walk(hints, sampling, seeds, guidance, strength, settings):
             x = state.x
         return self.decode(x, hints, strength)

@@ -46,7 +46,7 @@ def test_a_drawing_keeps_its_size_and_tells_how_it_was_made() -> None:
     facts = told("sketch_color.png")
     assert facts["recipe"] == "colorize-diffusion"
     assert (facts["spacing"], facts["guidance"]) == ("uniform", {"reference": 5.0})
-    assert "manner" not in facts
+    assert "settings" not in facts
 
 
 @pytest.mark.parametrize(("precision", "kind"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
@@ -144,7 +144,7 @@ def test_words_change_the_picture_and_are_told() -> None:
     result = run("sketch.png", "--ref", "ref.png", "-o", "edited.png", "--text", "hair: blonde")
     assert result.exit_code == 0, result.stderr
     assert pixels("plain.png") != pixels("edited.png")
-    manner = told("edited.png")["manner"]
+    manner = told("edited.png")["settings"]
     assert manner["prompts"][0]["target"] == "blonde hair"  # type: ignore[index]
 
 
@@ -153,7 +153,7 @@ def test_edits_of_a_file_come_before_those_of_the_command_line_and_are_drawn() -
     Path("edits.toml").write_text('[[edit]]\ntarget = "night"\ncontrol = "sky"\n', "utf-8")
     more = ("--edits", "edits.toml", "--text", "hair: blonde", "--visualize", "map.png")
     assert run("sketch.png", "--ref", "ref.png", *more).exit_code == 0
-    prompts = told("sketch_color.png")["manner"]["prompts"]  # type: ignore[index]
+    prompts = told("sketch_color.png")["settings"]["prompts"]  # type: ignore[index]
     assert [prompt["target"] for prompt in prompts] == ["night", "blonde hair"]
     assert min(files.read(Path("map.png")).size) > 256
 

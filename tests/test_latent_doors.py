@@ -27,7 +27,7 @@ def given(references: int = 1, batch: int = 1, **more: torch.Tensor) -> Hints:
 
 def told(model: Colorizer, hints: Hints, manner: Manner | None = None, drop: str = "") -> LatentCond:
     rows = {drop: torch.ones(hints.batch, dtype=torch.bool)} if drop else {}
-    cond = model.told(hints, rows, {}, manner or Manner())
+    cond = model.encode(hints, rows, {}, manner or Manner())
     assert isinstance(cond, LatentCond)
     return cond
 
@@ -81,7 +81,7 @@ def calls(model: Colorizer, hints: Hints, manner: Manner | None = None, **guidan
     rows: list[int] = []
     hook = model.denoiser.net.register_forward_hook(lambda _, args, __: rows.append(len(args[0])))
     with torch.inference_mode():
-        model.sample(hints, recipe().sampling, [1] * hints.batch, guidance, manner=manner)
+        model.sample(hints, recipe().sampling, [1] * hints.batch, guidance, settings=manner)
     hook.remove()
     return rows
 
@@ -99,8 +99,8 @@ def test_one_call_answers_as_several_do() -> None:
     x, t = torch.randn(2, 4, 4, 4), torch.tensor([0.6, 0.6])
     with torch.inference_mode():
         joint = model.guided(hints, {"reference": 4.0, "line": 2.0}, {})(x, t)
-        full = model.denoiser(x, t, model.told(hints, {}, {}))
-        without = [model.denoiser(x, t, model.told(hints, {name: rows[name]}, {})) for name in rows]
+        full = model.denoiser(x, t, model.encode(hints, {}, {}))
+        without = [model.denoiser(x, t, model.encode(hints, {name: rows[name]}, {})) for name in rows]
     pushes = 3.0 * (full - without[0]) + 1.0 * (full - without[1])
     torch.testing.assert_close(joint, full + pushes / 2, atol=1e-4, rtol=1e-4)
 
@@ -120,8 +120,8 @@ def test_every_knob_changes_the_result_alike_in_a_batch(manner: Manner) -> None:
     sampling, guidance = recipe().sampling, {"reference": 3.0}
     with torch.inference_mode():
         plain = model.sample(hints, sampling, [1, 2], guidance)
-        turned = model.sample(hints, sampling, [1, 2], guidance, manner=manner)
-        second = model.sample(hints.rows(slice(1, 2)), sampling, [2], guidance, manner=manner)
+        turned = model.sample(hints, sampling, [1, 2], guidance, settings=manner)
+        second = model.sample(hints.rows(slice(1, 2)), sampling, [2], guidance, settings=manner)
     assert not torch.allclose(plain, turned, atol=1e-4)
     torch.testing.assert_close(turned[1:], second, atol=1e-3, rtol=1e-3)
 
@@ -200,8 +200,8 @@ def test_other_systems_have_no_knobs() -> None:
     from conftest import tiny
 
     model = tiny("mini").build()
-    with pytest.raises(ColorizeError, match="none of the knobs"):
-        model.told(Hints(line=torch.ones(1, 1, 32, 32)), {}, {}, Manner())
+    with pytest.raises(ColorizeError, match="takes none of these settings"):
+        model.encode(Hints(line=torch.ones(1, 1, 32, 32)), {}, {}, Manner())
 
 
 def test_sizes_that_the_network_cannot_take_lie_on_a_canvas() -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from colorize.cli.volumes import Book
     from colorize.coloring.batch import Painted
     from colorize.coloring.options import Named
-    from colorize.colorize_diffusion.condition import Manner
     from colorize.images.listing import Source
+    from colorize.model import Settings
 
 FOLDER = "colored"  # for several pictures, below the working folder
 STDIO = "-"
@@ -188,9 +188,9 @@ def _inode(path: Path) -> tuple[int, int]:
 LAYERED = (".ora", ".psd")
 
 
-def check_map(references: tuple[Named, ...], manner: Manner | None) -> None:
+def check_map(references: tuple[Named, ...], settings: Settings | None) -> None:
     """Refuse a map of edits that are not there, or on other than one reference (ColorizeError, wrong usage)."""
-    if manner is None or not manner.prompts:
+    if settings is None or not settings.reads_text:
         hint = 'add --text, such as --text "hair: blonde", or leave --visualize out'
         raise ColorizeError("--visualize has no edits by words to show", hint, code=2)
     if len(references) != 1:
@@ -201,12 +201,11 @@ def check_map(references: tuple[Named, ...], manner: Manner | None) -> None:
         )
 
 
-def draw_map(loaded: Loaded, reference: Named, manner: Manner, path: Path, show: Show) -> None:
+def draw_map(loaded: Loaded, reference: Named, settings: Settings, path: Path, show: Show) -> None:
     """Write the map of what edits by words move on the reference."""
-    from colorize.colorize_diffusion import job_inputs
     from colorize.images import files
 
-    picture = job_inputs.region_map(loaded, reference, manner)
+    picture = loaded.recipe.system.region_map(loaded.colorizer, reference.picture, settings)
     for note in (*picture.notes, *files.write(picture, path)):
         show.note(note)
 

@@ -162,7 +162,7 @@ def sample(
         **{"variations": variations, "size": size, "precision": precision, "batch": batch},
         **{"force": force, "film": film is not None, "hint_mode": hint_mode, "panels": panels},
         **{"flat": flat, "layers": layers is not None, "spacing": spacing},
-        **{"manner": sample_inputs.manner(knob or (), text or (), edits)},
+        **{"settings": sample_inputs.system_settings(knob or (), text or (), edits)},
     }
     form = Form(out, variations, grid, film, layers, overwrite, visualize, dry_run)
     aside = sample_inputs.Aside(background, mask, ref_mask)

@@ -24,8 +24,8 @@ SWITCHED = {"echo": "Echo", "window": "Window"}  # off until one of their number
 AUTO = "auto"
 
 
-def manner(texts: Sequence[str], edits: Sequence[str] = (), file: Path | None = None) -> Manner | None:
-    """Return the manner that knobs such as `margin=1.5` and `echo.start=0.2` make, None without any.
+def system_settings(texts: Sequence[str], edits: Sequence[str] = (), file: Path | None = None) -> Manner | None:
+    """Return the settings that `--knob margin=1.5` and `--knob echo.start=0.2` make, None without any.
 
     edits, file: changes of the reference by words, the file's first. Raises ColorizeError (wrong usage) for
     misspelt names, with the nearest, and for values out of range.

@@ -88,9 +88,8 @@ def _work(
     from colorize.coloring.batch import Step
 
     ready = _prepared(places, form, given, model, settings, show)
-    if form.map and ready.options.manner:
-        (reference, *_), manner = ready.references, ready.options.manner
-        outputs.draw_map(ready.loaded, reference, manner, form.map, show)
+    if form.map and ready.options.settings:
+        outputs.draw_map(ready.loaded, ready.references[0], ready.options.settings, form.map, show)
     waiting = iter(places)
     with show.watched():
         for event in paint.work(ready.loaded, ready.jobs, ready.options):
@@ -108,9 +107,9 @@ def _prepared(
     from colorize.checkpoints import find, model_files
     from colorize.coloring import paint
     from colorize.coloring.options import Options
-    from colorize.colorize_diffusion.published import Wants
     from colorize.images import color_hints
     from colorize.networks import devices
+    from colorize.system import LoadOptions
 
     options = Options(**settings)
     dots = tuple(color_hints.parse_dots(text) for text in given.dots)
@@ -118,12 +117,12 @@ def _prepared(
     if given.palette:
         found += (paint.colors(given.palette),)
     if form.map:
-        outputs.check_map(found, options.manner)
-    words = bool(options.manner and options.manner.prompts)
+        outputs.check_map(found, options.settings)
+    words = bool(options.settings and options.settings.reads_text)
     device = devices.device(model.device)
     dtype = devices.precision(options.precision, device)
-    wants = Wants(model.predicts, model.encoder, words, dtype)  # type: ignore[arg-type]
-    loaded = model_files.load(model.name, offline=model.offline, device=device, wants=wants, lora=model.adapters)
+    wanted = LoadOptions(model.predicts, model.encoder, words, dtype)  # type: ignore[arg-type]
+    loaded = model_files.load(model.name, offline=model.offline, device=device, options=wanted, lora=model.adapters)
     if told := find.ambiguous(model.name):
         show.note(told)
     if not show.quiet:

@@ -17,7 +17,6 @@ from colorize.checkpoints.model_files import Loaded
 from colorize.coloring.inputs import Frame, Kind, shrunk
 from colorize.coloring.options import Job, Options, sampling
 from colorize.coloring.provenance import told
-from colorize.colorize_diffusion import job_inputs
 from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
@@ -155,7 +154,7 @@ class Easel:
         if "hints" not in hints:
             strength.pop("hints", None)  # they lie on other panels of the page
         weights = rows[0][0].guidance, strength
-        walk = self.colorizer.walk(hints, self.sampling, seeds, *weights, options.manner)
+        walk = self.colorizer.walk(hints, self.sampling, seeds, *weights, options.settings)
         with self._counted() as calls:
             while state := self._next(walk):
                 last = state
@@ -218,7 +217,8 @@ class Easel:
         self, task: Task, at: int, color: tuple[Tensor, Tensor], seconds: float, calls: int, film: tuple[Picture, ...]
     ) -> None:
         begin, frame, options = time.perf_counter(), task.frame, self.options
-        shaded, flat = (job_inputs.cleared(one, frame.hints, options.manner) for one in color)
+        finish = self.model.recipe.system.finish
+        shaded, flat = (finish(one, frame.hints, options.settings) for one in color)
         picture, layers = finished(frame, shaded, flat, self.colorizer.inked, options)
         meta = told(self.model, options, self.sampling, task.job, frame, task.guidance, at)
         text = {**picture.text, MARK: json.dumps(meta, ensure_ascii=False)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from colorize.coloring import inputs, pages
 from colorize.coloring.inputs import Colored
 from colorize.coloring.options import Job, Named, Options, check_job, check_kind
-from colorize.colorize_diffusion import job_inputs
 from colorize.errors import ColorizeError
 from colorize.images import files
 from colorize.images.image import Picture
@@ -23,7 +22,6 @@ def refusal(job: Job, recipe: Recipe, options: Options) -> ColorizeError | None:
     """
     try:
         check_job(recipe, options, job)
-        job_inputs.check_job(recipe, options, job)
         _look(job, recipe, options)
     except MemoryError:
         return ColorizeError(f"`{job.name}` does not fit into the memory", "scale it down")

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from colorize.coloring.color_hints import hinted
 from colorize.coloring.options import Job, Named, Options, check_kind
-from colorize.colorize_diffusion import job_inputs
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import color_hints, finish, kinds, lines
@@ -31,7 +30,6 @@ from colorize.recipes.recipe import Recipe
 Kind = Literal["line", "gray"]
 
 SMALLEST = 32  # pixels a side of a drawing; below that there is nothing to see in it
-UPWARD = 128  # drawings smaller than this are enlarged, since no model was trained on less
 SIDE = 256  # of references; the encoders shrink them further
 COLORLESS = 3.0  # colorfulness (Hasler and Suesstrunk) of gray scans with a slight tint is below
 DARK = 0.85  # ink that the darkest lines have after shrinking, as in training
@@ -74,7 +72,7 @@ def frame(
     """Fit a drawing and its hints to the inner size of a model.
 
     reference: as `references` makes it. hints, dots: as `hinting.hint_map` takes them. job: with masks and
-    a background for latent models. Raises ColorizeError for a drawing that is tiny, blank, in color, or of
+    a background for systems that take them. Raises ColorizeError for a drawing that is tiny, blank, in color, or of
     a kind the model does not take, and for hints that do not fit it.
     """
     name, picture = drawing.name, drawing.picture
@@ -90,7 +88,7 @@ def frame(
         small, line = resize(given_hints, inner), tensors.get("line")
         tensors["hints"] = small if line is None else color_hints.off_ink(small, line)
     if job is not None and "line" in tensors:
-        found, told = job_inputs.extras(job, tensors["line"])
+        found, told = recipe.system.extras(job, tensors["line"])
         tensors, notes = {**tensors, **found}, notes + told
     fitted = Hints(**tensors, reference=reference)
     if not any(need in fitted for need in recipe.needs):
@@ -100,8 +98,7 @@ def frame(
 
 def viewed(picture: Picture, recipe: Recipe, options: Options) -> tuple[tuple[int, int], Tensor]:
     """Return a drawing's (H, W) inside a model, and the small copy (1, 3, h, w) by which it is looked at."""
-    sized = job_inputs.inner_size if job_inputs.is_latent(recipe) else inner_size
-    inner = sized(picture.size, options.size or recipe.size)
+    inner = recipe.system.inner_size(picture.size, options.size or recipe.size)
     return inner, shrunk(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
 
 
@@ -124,29 +121,19 @@ def _touch(hints: Tensor | None, size: tuple[int, int], options: Options) -> Tou
     return finish.of(resize(hints, size), options.strength.get("hints", 1.0))
 
 
-def inner_size(size: tuple[int, int], wanted: int) -> tuple[int, int]:
-    """Return the (H, W) at which a model works: the longer side is `wanted`, less for small drawings.
-
-    Both are even, so that a color field of half their size covers exactly the original.
-    """
-    longer = max(size)
-    scale = min(wanted, max(UPWARD, longer)) / longer
-    height, width = (max(8, 2 * round(side * scale / 2)) for side in size)
-    return height, width
-
-
 def references(given: tuple[Named, ...], recipe: Recipe | None = None, side: int = SIDE) -> Tensor | None:
     """Return all references on white squares of one size, joined on channels: (1, 3 R, S, S), or None.
 
-    S is `side`, or the longest side of all if that is less; for latent recipes see `latent.references`.
+    S is `side`, or the longest side of all if that is less; some systems have another way, see `System.references`.
     Raises ColorizeError for one without color.
     """
     if not given:
         return None
-    if recipe is not None and job_inputs.is_latent(recipe):
-        for one in given:
-            _colored(one, shrunk(one.picture, 2 * SIDE).tensor())
-        return job_inputs.references(given)
+    for one in given:
+        _colored(one, shrunk(one.picture, 2 * SIDE).tensor())
+    joined = recipe.system.references([one.picture for one in given]) if recipe else None
+    if joined is not None:
+        return joined
     side = min(side, max(SMALLEST, *(max(one.picture.size) for one in given)))
     return torch.cat([_square(one, side) for one in given], dim=1)
 
@@ -220,7 +207,6 @@ def darkened(line: Tensor) -> Tensor:
 def _square(reference: Named, side: int) -> Tensor:
     """A reference in the middle of a white square, (1, 3, side, side)."""
     picture = shrunk(reference.picture, 2 * SIDE).tensor()
-    _colored(reference, picture)
     height, width = picture.shape[-2:]
     new = [max(1, round(one * side / max(height, width))) for one in (height, width)]
     picture = F.interpolate(picture, new, mode="bilinear", antialias=True).clamp(-1, 1)

@@ -9,13 +9,12 @@ from typing import Literal
 
 from torch import Tensor
 
-from colorize.colorize_diffusion.condition import Manner
 from colorize.diffusion import names
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.images.color_hints import Mark
 from colorize.images.image import Picture
-from colorize.model import Sampling
+from colorize.model import Sampling, Settings
 from colorize.recipes.recipe import Recipe
 
 SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills any memory
@@ -74,7 +73,8 @@ class Options:
     rounding. force: color what is in color, or blank, already. film: keep what the model expected after every step.
     hint_mode: `hard` gives hinted pixels their very color and lets the area follow, `soft` only tells the
     model of them. flat: one flat color for every region of line art. layers: keep the layers of the result.
-    panels: color manga pages panel by panel, see `pages.divide`; `auto` looks whether it is one.
+    panels: color manga pages panel by panel, see `pages.divide`; `auto` looks whether it is one. settings: those
+    that the model's system alone has.
     """
 
     kind: Literal["auto", "line", "gray"] = "auto"
@@ -95,7 +95,7 @@ class Options:
     layers: bool = False
     panels: Literal["auto", "on", "off"] = "auto"
     spacing: str | None = None
-    manner: Manner | None = None
+    settings: Settings | None = None
 
     def __post_init__(self) -> None:
         _among("kind", self.kind, ("auto", "line", "gray"))
@@ -175,6 +175,7 @@ def check(recipe: Recipe, options: Options) -> None:
                 f"with `{recipe.name}` it goes from 0 (without it) to {most.get(name, 1.0):g}",
                 code=2,
             )
+    recipe.system.check(recipe.name, options)
 
 
 def check_job(recipe: Recipe, options: Options, job: Job) -> tuple[str, ...]:
@@ -200,6 +201,7 @@ def check_job(recipe: Recipe, options: Options, job: Job) -> tuple[str, ...]:
             raise ColorizeError(
                 f"`{name}` is to be weighted, but was not given", f"give it with {OPTIONS[name]}", code=2
             )
+    recipe.system.check_job(recipe.name, options, job)
     colored = [name for name in GIVEN if name in recipe.hints]
     if colored == ["reference"] and not job.references:
         return (f"no reference was given; the colors are the guess of `{recipe.name}`",)

@@ -22,7 +22,6 @@ from colorize.coloring.inputs import Frame, frame, references
 from colorize.coloring.options import Job, Named, Options, check, check_job, guidance
 from colorize.coloring.page_assembly import bound
 from colorize.coloring.pages import Page
-from colorize.colorize_diffusion import job_inputs
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import color_hints, files, palettes
@@ -97,7 +96,6 @@ def paint_all(loaded: Loaded, jobs: Iterable[Job], options: Options) -> Iterator
 def work(loaded: Loaded, jobs: Iterable[Job], options: Options) -> Iterator[Step | Outcome]:
     """Do as `paint_all` does, and yield every step on the way, for a progress bar."""
     check(loaded.recipe, options)
-    job_inputs.check(loaded.recipe, options)
     return _Gatherer(Easel(loaded, options)).work(jobs)
 
 
@@ -191,7 +189,6 @@ class _Gatherer:
         """A job's drawing as tasks; raises ColorizeError."""
         begin = time.perf_counter()
         notes = check_job(self.recipe, self.options, job)
-        job_inputs.check_job(self.recipe, self.options, job)
         drawing = job.drawing() if callable(job.drawing) else job.drawing
         picture = drawing if isinstance(drawing, Picture) else files.read(drawing, job.name)
         named = Named(job.name, picture)

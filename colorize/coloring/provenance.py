@@ -64,10 +64,10 @@ def told(
 
 
 def _knobs(options: Options, job: Job) -> dict[str, object]:
-    """What only latent models know: their manner, a background, and whether there were masks."""
+    """What only some systems take: settings, a background, and whether there were masks."""
     told: dict[str, object] = {}
-    if options.manner is not None:
-        told["manner"] = overrides.to_dict(options.manner)
+    if options.settings is not None:
+        told["settings"] = overrides.to_dict(options.settings)
     if job.background is not None:
         told["background"] = {job.background.name: _fingerprint(job.background.picture)}
     if job.mask is not None:

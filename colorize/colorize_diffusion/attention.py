@@ -158,6 +158,8 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """One block on every position of a map, between two 1x1 convolutions; `place` is its number in the network."""
 
+    adaptable = True
+
     def __init__(self, width: int, context: int, head: int, place: int, ranks: Ranks | None = None) -> None:
         super().__init__()
         self.place = place

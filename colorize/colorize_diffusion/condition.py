@@ -10,6 +10,7 @@ from torch import Tensor
 
 from colorize.colorize_diffusion.tokenizer import Prompt
 from colorize.errors import ColorizeError, within
+from colorize.model import Settings
 from colorize.networks.unet import Cond
 
 PLACES = 16  # transformers of the published U-Net: encoder 0-5, middle 6, decoder 7-15
@@ -282,7 +283,7 @@ class Halves:
 
 
 @dataclass(frozen=True)
-class Manner:
+class Manner(Settings):
     """Every knob of a latent system; the defaults are what it was trained with.
 
     margin: width of the white canvas that references lie on, in their own widths, 1 to 2. window: when
@@ -299,6 +300,11 @@ class Manner:
     prompts: tuple[Prompt, ...] = ()
     skip: int = 0
     compat: bool = False
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether there are edits by words."""
+        return bool(self.prompts)
 
     def __post_init__(self) -> None:
         _number("the margin of references", self.margin, 1, 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +11,15 @@ from torch import Tensor, nn
 from colorize.colorize_diffusion import background
 from colorize.colorize_diffusion.clip import CLIPSpec, Words, tokenized
 from colorize.colorize_diffusion.condition import Injection, LatentCond, Levels, Manner, joined, weights
+from colorize.colorize_diffusion.encoders import ClusterSpec, ThresholdSpec
 from colorize.colorize_diffusion.latent_space import PAPER, SketchSpec, on_board
-from colorize.colorize_diffusion.system import ClusterSpec, ThresholdSpec
 from colorize.colorize_diffusion.text_edits import Edit, edited, encode
 from colorize.colorize_diffusion.unet_blocks import SideSpec
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images.resize import widened
 from colorize.networks.encoders import Drop, Strength, kept
+from colorize.system import ConditionSpec
 
 CLIP = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K/open_clip_model.safetensors"
 SKETCH_STRIDE = 8  # pixels of the drawing for one cell of the finest map
@@ -28,7 +28,7 @@ KNOWN = 4  # references whose tokens are kept while pictures are made; folders s
 
 
 @dataclass(frozen=True)
-class SketchAndReference:
+class SketchAndReference(ConditionSpec):
     """The sketch as maps, references as tokens of CLIP, which is never trained here.
 
     clip: its numbers. encoder: where its weights are, a file or OWNER/NAME/FILE on the Hub; empty if they are
@@ -42,7 +42,7 @@ class SketchAndReference:
     clusters: ClusterSpec | None = None
     sides: SideSpec | None = None
 
-    stacked: ClassVar = 0  # channels that the stack door receives
+    stacked = 0
 
     @property
     def tokens(self) -> int:
@@ -149,7 +149,7 @@ class LatentDoors(nn.Module):
         if self.words is None:
             raise ColorizeError(
                 "the colors are to be changed by words, but the model was loaded without words",
-                "load it with Wants(words=True)",
+                "load it with LoadOptions(words=True)",
             )
         words, on = self.words, next(self.words.parameters()).device
         with torch.no_grad(), torch.autocast(on.type, enabled=False):

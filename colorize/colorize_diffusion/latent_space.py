@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +13,13 @@ from colorize.hints import Hints
 from colorize.images.resize import Box, boarded, cropped
 from colorize.networks.layers import zero
 from colorize.networks.spaces import obeyed
+from colorize.system import SpaceSpec
 
 PAPER = 1.0
 
 
 @dataclass(frozen=True)
-class Latent:
+class Latent(SpaceSpec):
     """x is the autoencoder's mean of the finished picture, times `scale`: (B, 4, H/8, W/8).
 
     vae: the numbers of the autoencoder, which is never trained here. multiple: sides in pixels that the
@@ -30,7 +30,7 @@ class Latent:
     scale: float = SCALE
     multiple: int = 64
 
-    inked: ClassVar = True
+    inked = True
 
     @property
     def channels(self) -> int:
@@ -114,6 +114,8 @@ class SketchSpec:
 
 class SketchEncoder(nn.Module):
     """Sketches (B, 3, H, W) in [-1, 1], lines 1 on paper -1, into maps at 1/8, 1/16, 1/32, 1/64 and 1/64."""
+
+    recomputed = True
 
     def __init__(self, spec: SketchSpec) -> None:
         super().__init__()

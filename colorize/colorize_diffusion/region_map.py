@@ -44,7 +44,7 @@ class _Panel:
     below: str
 
 
-def heat(reference: Picture, tokens: Tensor, edits: Sequence[Edit], prompts: Sequence[Prompt]) -> Picture:
+def draw(reference: Picture, tokens: Tensor, edits: Sequence[Edit], prompts: Sequence[Prompt]) -> Picture:
     """Return a picture of the five regions that each control finds in a reference, after all edits, with a legend.
 
     tokens: (1, 1 + N, T) of the reference before the edits, N a square number. edits: made of the prompts, in

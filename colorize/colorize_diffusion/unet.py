@@ -18,6 +18,7 @@ from colorize.colorize_diffusion.condition import LatentCond, Memory
 from colorize.colorize_diffusion.unet_blocks import Residual, Rung, Sizes, Style, Warp, ascent, descent, embedding
 from colorize.networks.layers import waves, zero
 from colorize.networks.unet import Cond
+from colorize.system import NetSpec
 
 ENTRIES = 1000  # of the noise table that the published networks were trained with
 
@@ -28,7 +29,7 @@ def table_index(t: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LatentUNetSpec(Sizes):
+class LatentUNetSpec(Sizes, NetSpec):
     """The numbers of the denoiser.
 
     lora: ranks of the foreground's and the background's change of the layers that read tokens, below 1 a
@@ -36,6 +37,8 @@ class LatentUNetSpec(Sizes):
     the doors for version 2's background and style. whole: ask the network at whole entries of the noise
     table only, as the schedulers of `diffusers` do.
     """
+
+    home = "colorize.colorize_diffusion.system:LatentSystem"
 
     lora: tuple[float, ...] = ()
     tuned: tuple[bool, bool] = (True, True)

@@ -91,6 +91,8 @@ class Down(nn.Module):
 class Rung(nn.ModuleList):
     """Bricks of one place of the ladder, one after the other."""
 
+    recomputed = True
+
     def forward(self, x: Tensor, time: Tensor, cond: LatentCond) -> Tensor:
         """Pass a map; time: (B, T)."""
         for brick in self:

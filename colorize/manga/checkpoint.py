@@ -6,26 +6,46 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from colorize import recipes
 from colorize.checkpoints import pickles, weights_io
 from colorize.checkpoints.weights_io import AGAIN, refused
 from colorize.errors import ColorizeError
 from colorize.manga.colorization_v2 import SecondSpec
 from colorize.manga.condition import Page, PageDoor
 from colorize.model import Colorizer
-from colorize.recipes.recipe import DenoiserSpec, Recipe
+from colorize.system import Fetch, LoadOptions, System
 
-NAME = "manga-gan:v2"
+if TYPE_CHECKING:
+    from colorize.recipes.recipe import Recipe
+
 SIGNS = ("encoder.conv1.weight", "tunnel4.0.weight", "exit.2.weight")  # which other files lack
 LARGEST = 2**28  # bytes; the published file has 129 million
 SUFFIX = ".zip"  # that the published file has
 DENOISER = "net_rgb.pth"  # FFDNet's file; where it lies beside the generator, it is used, too
 SIGMA = 25.0  # of the noise it takes out, in levels of 255; the authors' default
 WRAPPED = "module."  # before the names in its file
+
+
+class MangaSystem(System):
+    """Generators that color in one call."""
+
+    once = True
+
+    def adopt(
+        self,
+        path: Path,
+        found: Mapping[str, Tensor] | None,
+        variants: Mapping[str, Recipe],
+        options: LoadOptions,
+        fetch: Fetch,
+    ) -> tuple[Recipe, Colorizer, dict[str, str]] | None:
+        """Load the published file of manga-colorization-v2, of which no code is run."""
+        own = published(path) if found is None else None
+        return None if own is None else (*opened(path, own, variants["v2"]), {})
 
 
 def published(path: Path) -> dict[str, Tensor] | None:
@@ -46,7 +66,7 @@ def published(path: Path) -> dict[str, Tensor] | None:
     return found if all(sign in found for sign in SIGNS) else None
 
 
-def opened(path: Path, found: Mapping[str, Tensor]) -> tuple[Recipe, Colorizer]:
+def opened(path: Path, found: Mapping[str, Tensor], recipe: Recipe) -> tuple[Recipe, Colorizer]:
     """Build the system of its tensors, which must be exactly its own, in evaluation mode; also its recipe.
 
     A file net_rgb.pth beside it takes noise out of pages first. Raises ColorizeError for tensors that are
@@ -56,7 +76,7 @@ def opened(path: Path, found: Mapping[str, Tensor]) -> tuple[Recipe, Colorizer]:
         net = _spec(found)
     except (ColorizeError, ValueError) as error:
         raise refused(path.name, "is no whole file of manga-colorization-v2", AGAIN) from error
-    recipe = replace(recipes.find(NAME), denoiser=DenoiserSpec(net=net, predicts="x0"))
+    recipe = replace(recipe, denoiser=replace(recipe.denoiser, net=net))
     beside = path.with_name(DENOISER)
     if beside.is_file():
         recipe = replace(recipe, condition=Page(hints=True, denoise=SIGMA))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from colorize.images.color import luminance
 from colorize.manga.frozen import Frozen
 from colorize.manga.generators import SLOPE
 from colorize.networks.unet import Cond, pad
+from colorize.system import NetSpec
 
 STRIDE = 32  # as published; 8 would do
 GROUPS = 32  # of grouped convolutions, or as many as there are channels
@@ -23,19 +24,19 @@ UNUSED = ("to4", "tunnel1", "deconv_for_decoder")  # never called, or only a hel
 
 
 @dataclass(frozen=True)
-class SecondSpec:
+class SecondSpec(NetSpec):
     """The numbers of manga-colorization-v2 (qweasdd 2022), all widths in proportion to the first.
 
     width: channels behind the encoder's first convolution, 64 as published. stages: blocks of the three
     stages of the encoder. tunnels: blocks of the decoder's four parts, the deepest first; the last is unused.
     """
 
+    home = "colorize.manga.checkpoint:MangaSystem"
     width: int = 64
     stages: tuple[int, int, int] = (3, 4, 6)
     tunnels: tuple[int, int, int, int] = (20, 8, 8, 5)
 
-    once: ClassVar = True  # one call gives the picture; noise and time are not looked at
-    widths: ClassVar = ()  # of a U-Net's levels, which this has none of
+    widths = ()  # of a U-Net's levels, which this has none of
 
     def __post_init__(self) -> None:
         if self.width < 16 or self.width % 16:
@@ -52,7 +53,7 @@ class SecondSpec:
         """What sides are padded to multiples of."""
         return STRIDE
 
-    def build(self, inputs: int, outputs: int, tokens: int = 0) -> Second:
+    def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> Second:
         """Make the network: 5 planes in beside x, page and color hints with their mask, and 3 out."""
         if (inputs, outputs, tokens) != (8, 3, 0):
             raise ValueError("manga-colorization-v2 takes a page and color hints, and gives RGB")
@@ -83,6 +84,8 @@ class StillNorm(nn.BatchNorm2d):
 
 class Residue(nn.Module):
     """A block of the encoder (SE-ResNeXt): (B, inputs, H, W) -> (B, 4 planes, H/stride, W/stride)."""
+
+    recomputed = True
 
     def __init__(self, inputs: int, planes: int, stride: int) -> None:
         super().__init__()
@@ -133,6 +136,8 @@ def stage(inputs: int, planes: int, count: int, stride: int) -> nn.Sequential:
 
 class Bottleneck(nn.Module):
     """A block of the decoder, without norms and, but for its excitation, without biases."""
+
+    recomputed = True
 
     def __init__(self, width: int, groups: int, dilation: int) -> None:
         super().__init__()

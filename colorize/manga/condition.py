@@ -13,10 +13,11 @@ from colorize.manga.colorization_v2 import FFDNet
 from colorize.manga.frozen import FEATURES, TaggerSpec
 from colorize.networks.encoders import Drop, Strength, kept, shown
 from colorize.networks.unet import Cond
+from colorize.system import ConditionSpec
 
 
 @dataclass(frozen=True)
-class Page:
+class Page(ConditionSpec):
     """One plane of line art or gray; behind it, where a system takes them, color hints and their mask.
 
     hints: add four planes, the hints' RGB where there are any and 0 elsewhere, then a mask of 0 and 1.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from colorize.errors import ColorizeError
 from colorize.networks.unet import Cond, pad
+from colorize.system import NetSpec
 
 SLOPE = 0.2  # of leaky rectifiers, as published
 ATTENTIVE = 4  # halvings before attention: a page of 256 x 256 pixels is 16 x 16 places there
@@ -20,7 +20,7 @@ DROPPED = 3  # deepest levels of the way up that have dropout, as published
 
 
 @dataclass(frozen=True)
-class GeneratorSpec:
+class GeneratorSpec(NetSpec):
     """The numbers of a generator (Isola et al. 2017, "pix2pix").
 
     widths: channels after each halving, the finest first. attention: self-attention behind the fourth
@@ -28,13 +28,12 @@ class GeneratorSpec:
     added: the answer is what color adds to the page, nothing at first, rather than a picture made anew.
     """
 
+    home = "colorize.manga.checkpoint:MangaSystem"
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512, 512, 512)
     attention: bool = False
     groups: int = 8
     dropout: float = 0.5
     added: bool = False
-
-    once: ClassVar = True  # one call gives the picture; noise and time are not looked at
 
     def __post_init__(self) -> None:
         if len(self.widths) < ATTENTIVE or min(self.widths, default=0) < 8:
@@ -54,7 +53,7 @@ class GeneratorSpec:
         """What sides are best multiples of; deeper levels repeat the last row where they must."""
         return int(2**ATTENTIVE)
 
-    def build(self, inputs: int, outputs: int, tokens: int = 0) -> Generator:
+    def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> Generator:
         """Make the network for `inputs` channels, those of x included, and tokens of a width for its depth."""
         return Generator(self, inputs - outputs, outputs, tokens)
 
@@ -66,6 +65,8 @@ def norm(groups: int, width: int) -> nn.GroupNorm:
 
 class Down(nn.Module):
     """Halve a map by a 4x4 convolution, rounding up: (B, inputs, H, W) -> (B, outputs, H/2, W/2)."""
+
+    recomputed = True
 
     def __init__(self, inputs: int, outputs: int, groups: int) -> None:
         super().__init__()
@@ -79,6 +80,8 @@ class Down(nn.Module):
 
 class Up(nn.Module):
     """Double a map by a transposed 4x4 convolution: (B, inputs, h, w) -> (B, outputs, 2h, 2w)."""
+
+    recomputed = True
 
     def __init__(self, inputs: int, outputs: int, groups: int, dropout: float) -> None:
         super().__init__()

@@ -14,10 +14,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from colorize.colorize_diffusion import attention
 from colorize.errors import ColorizeError, within
-from colorize.networks import layers
-from colorize.region_diffusion.network import Block
 
 RANKS = (1, 256)
 HELD = "lora"  # the name under which a layer holds its changes
@@ -66,7 +63,7 @@ def adaptable_layers(net: nn.Module) -> dict[str, Layer]:
     """
     found: dict[str, Layer] = {}
     for place, part in net.named_modules():
-        if isinstance(part, layers.Transformer | attention.Transformer | Block):
+        if getattr(part, "adaptable", False):
             for name, layer in part.named_modules(prefix=place):
                 inside = name.rpartition(".")[0] in found  # as the low-rank parts of `Changed` are
                 if not inside and _projects(layer):

@@ -172,6 +172,10 @@ class Regions:
         """From x to the shaded color under the ink, (B, 3, h, w) in [-1, 1]."""
         return x[:, :3]
 
+    def weight(self, hints: Hints) -> Tensor | None:
+        """How much each place of x counts in the loss; None counts all alike."""
+        return None
+
 
 def obeyed(color: Tensor, hints: Hints, strength: float = 1.0, patch: int = 1, inked: bool = False) -> Tensor:
     """Draw color towards the user's hints: up to the lines of line art, or along the shades of a gray picture.

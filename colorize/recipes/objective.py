@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from colorize.errors import ColorizeError
-from colorize.manga.generators import WIDTHS
+
+WIDTHS = (64, 128, 256, 512)  # channels of the critic, as published
 
 
 @dataclass(frozen=True)

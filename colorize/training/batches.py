@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from colorize.colorize_diffusion.latent_space import Latent
 from colorize.errors import ColorizeError
 from colorize.hints import Batch, Hints
 from colorize.images import augment, lines, palettes, simulated_hints
@@ -59,7 +58,7 @@ class Pictures:
     """Training batches by number: the same seed and number give the same batch, whoever asks and when."""
 
     def __init__(self, root: Path, recipe: Recipe, stage: Stage, seed: int, device: torch.device) -> None:
-        self.sizes = sizes(stage, multiple(recipe)) if stage.aspects else []
+        self.sizes = sizes(stage, recipe.system.multiple(recipe)) if stage.aspects else []
         rows = read_folder(root, "train")
         side = stage.size if stage.mix.crop >= 1 else max(stage.size, min(2 * stage.size, 256))
         side = stored_side(self.sizes) if self.sizes else side
@@ -231,19 +230,9 @@ class Pictures:
         return bent
 
 
-PROBE = 512  # pixels a side of a picture that a space is asked for the size of its x
 ROOM = 1.5  # a square out of a picture of 2:3 is not enlarged
 
 Size = tuple[int, int]  # height and width in pixels
-
-
-def multiple(recipe: Recipe) -> int:
-    """Return what sides must be multiples of, so that no level of the network has to be padded."""
-    if isinstance(recipe.space, Latent):
-        return recipe.space.multiple
-    line = torch.empty(1, 1, PROBE, PROBE, device="meta")
-    patch = round(PROBE / recipe.space.shape(Hints(line=line))[-1])
-    return patch * recipe.denoiser.net.stride
 
 
 def sizes(stage: Stage, step: int) -> list[Size]:

@@ -9,23 +9,6 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from colorize.colorize_diffusion.latent_space import SketchEncoder
-from colorize.colorize_diffusion.unet_blocks import Rung
-from colorize.manga import colorization_v2, generators
-from colorize.networks import layers, unet
-
-# A level of the house's U-Net, a rung of the latent one, and what other parts and networks are made of.
-BLOCKS = (
-    unet.Level,
-    Rung,
-    SketchEncoder,
-    layers.Residual,
-    generators.Down,
-    generators.Up,
-    colorization_v2.Residue,
-    colorization_v2.Bottleneck,
-)
-
 
 def recomputing(model: nn.Module) -> int:
     """Let every block of a model forget what is inside it, and compute it again for its gradient.
@@ -34,9 +17,9 @@ def recomputing(model: nn.Module) -> int:
     of the weights; a step takes about a third longer. Without gradients nothing changes. Chen et al.
     2016, "Training Deep Nets with Sublinear Memory Cost". Returns the number of blocks.
     """
-    if isinstance(model, BLOCKS):
+    if getattr(model, "recomputed", False):
         if "forward" not in vars(model):  # not twice: that would compute a block three times
-            model.forward = partial(_forgetting, model.forward)  # type: ignore[method-assign]
+            model.forward = partial(_forgetting, model.forward)
         return 1
     return sum(recomputing(part) for part in model.children())
 

@@ -14,7 +14,6 @@ from safetensors import SafetensorError, safe_open
 from colorize.checkpoints import adapters, model_files
 from colorize.checkpoints.adapters import Adapter
 from colorize.checkpoints.model_files import Loaded
-from colorize.colorize_diffusion.controls import SketchAndReference
 from colorize.errors import ColorizeError
 from colorize.model import Colorizer
 from colorize.networks import lora
@@ -48,15 +47,11 @@ def model(order: Order, goes_on: bool) -> Colorizer:
 
     Raises ColorizeError for parts that are never trained, and so must come from somewhere.
     """
-    hollow, condition = model_files.hollow(order.recipe), order.recipe.condition
+    hollow = model_files.hollow(order.recipe)
     if order.lora or takes(hollow, order, goes_on):
         return hollow
-    if isinstance(condition, SketchAndReference) and condition.encoder and not goes_on:
-        raise ColorizeError(
-            f"`{order.recipe.name}` trains on top of an autoencoder and of CLIP, which have no weights yet",
-            "begin with a model that has them: add --from, such as --from tellurion/ColorizeDiffusion",
-            code=2,
-        )
+    if not goes_on:
+        order.recipe.system.check_start(order.recipe)
     return order.recipe.build()
 
 
