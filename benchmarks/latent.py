@@ -74,7 +74,7 @@ def filled(build: Callable[[], nn.Module], kind: str = "fp32") -> nn.Module:
     with torch.device("meta"), weights_io.Hollow():
         module = build()
     if kind == "bf16" and isinstance(module, LatentUNet):
-        module.lighten(torch.bfloat16)
+        module.cast(torch.bfloat16)
     weights_io.fill("random", module, made({n: tuple(v.shape) for n, v in module.state_dict().items()}))
     return module.eval()
 
@@ -135,7 +135,7 @@ def part(name: str) -> dict[str, object]:
     import torch
 
     from colorize.colorize_diffusion.clip import CLIPSpec
-    from colorize.colorize_diffusion.latent_space import SketchSpec
+    from colorize.colorize_diffusion.encoders import SketchSpec
     from colorize.colorize_diffusion.vae import VAESpec
 
     picture = torch.rand(1, 3, SIDE, SIDE) * 2 - 1

@@ -12,9 +12,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from colorize.colorize_diffusion import published
-from colorize.colorize_diffusion.controls import SketchAndReference
-from colorize.colorize_diffusion.encoders import ClusterSpec, ThresholdSpec
-from colorize.colorize_diffusion.unet_blocks import SideSpec
+from colorize.colorize_diffusion.conditioner import SketchAndReference
+from colorize.colorize_diffusion.encoders import ClusterSpec, SideSpec, ThresholdSpec
 from colorize.recipes import overrides
 from colorize.recipes.recipe import Recipe
 

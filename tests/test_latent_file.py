@@ -82,15 +82,15 @@ def test_clip_stays_in_its_file_and_reads_a_reference_once_for_all_drawings(
 ) -> None:
     folder = published_folder(tmp_path)
     loaded, calls = load(folder), []
-    doors = loaded.colorizer.condition
-    doors.vision.register_forward_hook(lambda *_: calls.append(1))
-    lent = {value.data_ptr() for value in doors.vision.parameters()}
+    conditioner = loaded.colorizer.condition
+    conditioner.vision.register_forward_hook(lambda *_: calls.append(1))
+    lent = {value.data_ptr() for value in conditioner.vision.parameters()}
     monkeypatch.setattr(weights_io, "WINDOW", 0)  # each tensor from a mapping of its own
     guidance = {"reference": 2.0, "line": 1.5}
     with torch.inference_mode():
         first = loaded.colorizer.sample(given(), loaded.recipe.sampling, [0], guidance)
         assert len(calls) == 1
-        assert len(lent & {value.data_ptr() for value in doors.vision.parameters()}) < len(lent) / 2
+        assert len(lent & {value.data_ptr() for value in conditioner.vision.parameters()}) < len(lent) / 2
         (folder / "clip.safetensors").unlink()
         again = loaded.colorizer.sample(given(), loaded.recipe.sampling, [0], guidance)
         assert torch.equal(first, again)
@@ -99,16 +99,16 @@ def test_clip_stays_in_its_file_and_reads_a_reference_once_for_all_drawings(
         other = loaded.colorizer.sample(turned, loaded.recipe.sampling, [0], guidance)
     assert len(calls) == 2
     assert not torch.equal(first, other)
-    assert doors.let_go is None  # there is no file any more to leave the weights in
+    assert conditioner.release is None  # there is no file any more to leave the weights in
 
 
 def test_tokens_are_not_kept_where_gradients_are(tmp_path: Path) -> None:
-    doors = load(published_folder(tmp_path)).colorizer.condition
+    conditioner = load(published_folder(tmp_path)).colorizer.condition
     with torch.inference_mode():
-        doors(given())
-    kept = len(doors.known)
-    doors(given())
-    assert len(doors.known) == kept == 1
+        conditioner(given())
+    kept = len(conditioner.cache)
+    conditioner(given())
+    assert len(conditioner.cache) == kept == 1
 
 
 def test_a_clip_with_weights_that_are_no_numbers_is_refused(tmp_path: Path) -> None:

@@ -15,22 +15,22 @@ from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
     from colorize.coloring.options import Job, Named
-    from colorize.colorize_diffusion.condition import Manner
-    from colorize.colorize_diffusion.tokenizer import Prompt
+    from colorize.colorize_diffusion.condition import LatentSettings
     from colorize.images.color_hints import Mark
     from colorize.images.image import Picture
 
-SWITCHED = {"echo": "Echo", "window": "Window"}  # off until one of their numbers is given
+SWITCHED = {"echo": "InjectionSettings", "window": "Window"}  # off until one of their numbers is given
 AUTO = "auto"
 
 
-def system_settings(texts: Sequence[str], edits: Sequence[str] = (), file: Path | None = None) -> Manner | None:
+def system_settings(texts: Sequence[str], edits: Sequence[str] = (), file: Path | None = None) -> LatentSettings | None:
     """Return the settings that `--knob margin=1.5` and `--knob echo.start=0.2` make, None without any.
 
     edits, file: changes of the reference by words, the file's first. Raises ColorizeError (wrong usage) for
     misspelt names, with the nearest, and for values out of range.
     """
-    from colorize.colorize_diffusion.condition import Manner
+    from colorize.colorize_diffusion import text_edits
+    from colorize.colorize_diffusion.condition import LatentSettings
     from colorize.recipes.overrides import override
 
     if not (texts or edits or file):
@@ -38,24 +38,14 @@ def system_settings(texts: Sequence[str], edits: Sequence[str] = (), file: Path 
     for text in texts:
         if "=" not in text:
             raise ColorizeError(f"`--knob {text}` has no value", "write it as NAME=VALUE, such as margin=1.5", code=2)
+    stored = text_edits.read(file) if file else ()
+    prompts = (*stored, *(text_edits.parse(text) for text in edits))
     on = [
         f"{name}={kind}"
         for name, kind in SWITCHED.items()
         if any(text.strip().startswith(f"{name}.") for text in texts)
     ]
-    return replace(override(Manner(), *on, *texts), prompts=_prompts(edits, file))
-
-
-def _prompts(edits: Sequence[str], file: Path | None) -> tuple[Prompt, ...]:
-    """Read edits by words, from a file and from the command line."""
-    from colorize.colorize_diffusion.tokenizer import parse
-
-    stored: tuple[Prompt, ...] = ()
-    if file is not None:
-        from colorize.coloring import text_edit_files
-
-        stored = text_edit_files.read(file)
-    return (*stored, *(parse(text) for text in edits))
+    return replace(override(LatentSettings(), *on, *texts), prompts=prompts)
 
 
 @dataclass(frozen=True)

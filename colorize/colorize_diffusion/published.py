@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from colorize.checkpoints import weights_io
 from colorize.checkpoints.weights_io import AGAIN, Chosen, below, refused
 from colorize.colorize_diffusion.condition import LatentCond
-from colorize.colorize_diffusion.controls import LatentDoors
-from colorize.colorize_diffusion.latent_space import LatentSpace
+from colorize.colorize_diffusion.conditioner import Conditioner
 from colorize.colorize_diffusion.unet import LatentUNet
+from colorize.colorize_diffusion.vae import LatentSpace
 from colorize.diffusion.schedules import ScaledLinear
 from colorize.errors import ColorizeError
 from colorize.model import Colorizer
@@ -45,11 +45,11 @@ PROBE = 32  # cells a side of the noise that tells what a network predicts
 SURE = 0.8  # correlation with the noise from which on a network must predict it
 
 
-def parts(colorizer: Colorizer) -> tuple[LatentSpace, LatentDoors, LatentUNet]:
+def parts(colorizer: Colorizer) -> tuple[LatentSpace, Conditioner, LatentUNet]:
     """Return space, condition and network of a model."""
     space, condition, net = colorizer.space, colorizer.condition, colorizer.denoiser.net
     assert isinstance(space, LatentSpace)
-    assert isinstance(condition, LatentDoors)
+    assert isinstance(condition, Conditioner)
     assert isinstance(net, LatentUNet)
     return space, condition, net
 
@@ -126,13 +126,13 @@ def fill(
 def fill_networks(
     file: str, colorizer: Colorizer, found: Mapping[str, Tensor], dtype: torch.dtype | None = None
 ) -> nn.Module:
-    """Fill all networks but CLIP, and return them as `networks` does. dtype: see `LatentUNet.lighten`."""
+    """Fill all networks but CLIP, and return them as `networks` does. dtype: see `LatentUNet.cast`."""
     own = Chosen(found, {name: name for name in found if not name.startswith(OWN)})
     module = networks(colorizer)
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     check(file, {name: tuple(value.shape) for name, value in own.items()}, wanted)
     if dtype is not None:
-        parts(colorizer)[2].lighten(dtype)
+        parts(colorizer)[2].cast(dtype)
     weights_io.fill(file, module, own)
     return module
 
@@ -163,7 +163,7 @@ def probed(net: Callable[[Tensor, Tensor, LatentCond], Tensor], noise: Tensor, t
     return "eps" if torch.corrcoef(both)[0, 1] > SURE else "v"
 
 
-def _fill_clip(condition: LatentDoors, own: Mapping[str, Tensor], options: LoadOptions, fetch: Fetch) -> None:
+def _fill_clip(condition: Conditioner, own: Mapping[str, Tensor], options: LoadOptions, fetch: Fetch) -> None:
     """Load CLIP's tower of pictures, and that of words if it is wanted, from the model's file or their own."""
     if place := options.encoder or condition.spec.encoder:
         path = _located(place, fetch)
@@ -190,22 +190,22 @@ def _fill_clip(condition: LatentDoors, own: Mapping[str, Tensor], options: LoadO
     weights_io.fill(file, condition.words, texts)
 
 
-def _lend(file: str, condition: LatentDoors, found: Mapping[str, Tensor]) -> None:
+def _lend(file: str, condition: Conditioner, found: Mapping[str, Tensor]) -> None:
     """Let the tower of pictures use weights that stay in their file, and leave them there after use.
 
     Memory then holds them only while a reference is read, which is once for all drawings of a folder.
     """
 
-    def let_go() -> None:
+    def release() -> None:
         if next(condition.vision.parameters()).device.type != "cpu":
             return  # they were copied there
         try:
             weights_io.lend(file, condition.vision, found, known=True)
         except (OSError, ColorizeError):  # the file is gone, or another; what was read of it stays
-            condition.let_go = None
+            condition.release = None
 
     weights_io.lend(file, condition.vision, found)
-    condition.let_go = let_go
+    condition.release = release
 
 
 def _located(place: str, fetch: Fetch) -> Path:

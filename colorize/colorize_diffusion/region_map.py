@@ -11,8 +11,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from colorize.colorize_diffusion.text_edits import Edit, edited, regions
-from colorize.colorize_diffusion.tokenizer import Prompt
+from colorize.colorize_diffusion.text_edits import Prompt
+from colorize.colorize_diffusion.token_edits import Edit, edited, regions
 from colorize.errors import ColorizeError
 from colorize.images.image import Picture
 

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.colorize_diffusion import published
-from colorize.colorize_diffusion.condition import Manner
-from colorize.colorize_diffusion.controls import SketchAndReference
-from colorize.colorize_diffusion.latent_space import Latent
+from colorize.colorize_diffusion.condition import LatentSettings
+from colorize.colorize_diffusion.conditioner import SketchAndReference
 from colorize.colorize_diffusion.region_map import draw
+from colorize.colorize_diffusion.vae import Latent
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import background, resize
@@ -36,7 +36,7 @@ class LatentColorizer(Colorizer):
     def encode(self, hints: Hints, drop: Drop, strength: Strength, settings: Settings | None = None) -> object:
         """Encode the hints into a condition."""
         space, condition, _ = published.parts(self)
-        assert settings is None or isinstance(settings, Manner)
+        assert settings is None or isinstance(settings, LatentSettings)
         return condition(hints, drop, strength, settings, space.latent)
 
 
@@ -98,8 +98,8 @@ class LatentSystem(System):
     def check_job(self, name: str, options: Options, job: Job) -> None:
         """Refuse settings of a reference that is not given (ColorizeError, wrong usage)."""
         settings = options.settings
-        if isinstance(settings, Manner) and (settings.prompts or settings.echo) and not job.references:
-            what = "the edits by words" if settings.prompts else "the knobs echo"
+        if isinstance(settings, LatentSettings) and (settings.prompts or settings.echo) and not job.references:
+            what = "edits by text" if settings.prompts else "the settings `echo`"
             raise ColorizeError(f"{what} need a reference to act on", "add --ref PICTURE", code=2)
 
     def inner_size(self, size: tuple[int, int], wanted: int) -> tuple[int, int]:
@@ -146,14 +146,14 @@ class LatentSystem(System):
     def finish(self, color: Tensor, hints: Hints, settings: Settings | None) -> Tensor:
         """Whiten what surrounds the figure, if that is wanted and there is a mask."""
         mask = hints.get("mask")
-        if not isinstance(settings, Manner) or not settings.halves.clear or mask is None:
+        if not isinstance(settings, LatentSettings) or not settings.halves.clear or mask is None:
             return color
         figure = (F.interpolate(mask, color.shape[-2:], mode="bilinear") + 1) / 2
         return torch.where(figure > settings.halves.drawing, color, torch.ones_like(color))
 
     def region_map(self, colorizer: Colorizer, reference: Picture, settings: Settings) -> Picture:
         """Draw which places of a reference the edits by text move, see `region_map.draw`."""
-        assert isinstance(settings, Manner)
+        assert isinstance(settings, LatentSettings)
         _, condition, _ = published.parts(colorizer)
         whole = flat(reference)
         with torch.inference_mode():

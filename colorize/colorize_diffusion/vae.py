@@ -1,4 +1,4 @@
-"""The autoencoder between pictures and latents (Rombach et al. 2022), with the names of its published tensors."""
+"""The autoencoder between pictures and latents (Rombach et al. 2022) under its published names, and its space."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from colorize.hints import Hints
+from colorize.images.resize import boarded, cropped
 from colorize.networks.layers import Up
+from colorize.networks.spaces import obeyed
+from colorize.system import SpaceSpec
 
+PAPER = 1.0
 SCALE = 0.18215  # latents are multiplied by it, so that they are about as wide as noise
 
 
@@ -190,6 +195,75 @@ class VAE(nn.Module):
         return out
 
 
-def drawn(mean: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
-    """Draw a latent from its distribution: mean, log variance and standard normal noise, all of one shape."""
-    return mean + torch.exp(spread / 2) * noise
+@dataclass(frozen=True)
+class Latent(SpaceSpec):
+    """x is the autoencoder's mean of the finished picture, times `scale`: (B, 4, H/8, W/8).
+
+    vae: the numbers of the autoencoder, which is never trained here. multiple: sides in pixels that the
+    network can take; pictures of other sides lie on a canvas of paper, and are cut out of the answer.
+    """
+
+    vae: VAESpec = VAESpec()
+    scale: float = SCALE
+    multiple: int = 64
+
+    inked = True
+
+    @property
+    def channels(self) -> int:
+        """The channels of x."""
+        return self.vae.channels
+
+    def build(self) -> LatentSpace:
+        """Make the space with its autoencoder."""
+        return LatentSpace(self)
+
+
+class LatentSpace(nn.Module):
+    """The autoencoder, and the way of pictures to it and back."""
+
+    inked = True
+
+    def __init__(self, spec: Latent) -> None:
+        super().__init__()
+        self.spec = spec
+        self.vae = spec.vae.build().requires_grad_(False)
+
+    @property
+    def channels(self) -> int:
+        """The channels of x."""
+        return self.spec.channels
+
+    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
+        """The shape of x for these hints."""
+        (height, width), _ = boarded(hints.size, self.spec.multiple)
+        stride = self.vae.stride
+        return hints.batch, self.channels, height // stride, width // stride
+
+    def encode(self, color: Tensor, hints: Hints) -> Tensor:
+        """A color picture (B, 3, H, W) to x."""
+        return self.latent(on_canvas(color, self.spec.multiple))
+
+    def latent(self, picture: Tensor) -> Tensor:
+        """A picture (B, 3, H, W) in [-1, 1], of sides the network takes, to x; in full numbers."""
+        with torch.autocast(picture.device.type, enabled=False):
+            mean, _ = self.vae.encode(picture.float())
+        return mean * self.spec.scale
+
+    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
+        """From x to color (B, 3, H, W) in [-1, 1], ink included, drawn towards hints by `strength` from 0 to 1."""
+        _, box = boarded(hints.size, self.spec.multiple)
+        with torch.autocast(x.device.type, enabled=False):
+            whole = self.vae.decode(x.float() / self.spec.scale).clamp(-1, 1)
+        return obeyed(cropped(whole, box), hints, strength, inked=True)
+
+    def weight(self, hints: Hints) -> Tensor | None:
+        """How much each place of x counts in the loss; None counts all alike."""
+        return None
+
+
+def on_canvas(picture: Tensor, multiple: int, paper: float = PAPER) -> Tensor:
+    """Lay a picture (B, C, H, W) into the middle of a canvas of one value whose sides are multiples."""
+    (height, width), box = boarded((picture.shape[-2], picture.shape[-1]), multiple)
+    right, below = width - box.left - box.width, height - box.top - box.height
+    return F.pad(picture, (box.left, right, box.top, below), value=paper)

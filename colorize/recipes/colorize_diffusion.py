@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from colorize.colorize_diffusion.controls import SketchAndReference
-from colorize.colorize_diffusion.encoders import ClusterSpec, ThresholdSpec
-from colorize.colorize_diffusion.latent_space import Latent
+from colorize.colorize_diffusion.conditioner import SketchAndReference
+from colorize.colorize_diffusion.encoders import ClusterSpec, SideSpec, ThresholdSpec
 from colorize.colorize_diffusion.unet import LatentUNetSpec
-from colorize.colorize_diffusion.unet_blocks import SideSpec
+from colorize.colorize_diffusion.vae import Latent
 from colorize.diffusion.schedules import ScaledLinear
 from colorize.model import Sampling
 from colorize.recipes.objective import Denoising

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colorize.colorize_diffusion.text_edits import Edit, encode
-from colorize.colorize_diffusion.tokenizer import Prompt, made, parse
+from colorize.colorize_diffusion.text_edits import Prompt, made, parse
+from colorize.colorize_diffusion.token_edits import Edit, encode
 from colorize.errors import ColorizeError
 
 LINE = (
@@ -128,7 +128,7 @@ def test_prompts_made_in_python_are_checked_as_well():
 
 
 def test_parsing_does_not_wait_for_torch():
-    code = "import sys, colorize.colorize_diffusion.tokenizer; sys.exit('torch' in sys.modules)"
+    code = "import sys, colorize.colorize_diffusion.text_edits; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

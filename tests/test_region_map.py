@@ -7,8 +7,8 @@ import torch
 from torch.nn.functional import normalize
 
 from colorize.colorize_diffusion.region_map import ABREAST, COVER, GAP, MOST, NARROWEST, REGIONS, TITLE, draw
-from colorize.colorize_diffusion.text_edits import encode
-from colorize.colorize_diffusion.tokenizer import Prompt, parse
+from colorize.colorize_diffusion.text_edits import Prompt, parse
+from colorize.colorize_diffusion.token_edits import encode
 from colorize.errors import ColorizeError
 from colorize.images.image import Picture
 
