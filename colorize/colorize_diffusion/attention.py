@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -98,26 +100,15 @@ class Gate(nn.Module):
         return out
 
 
-class FeedForward(nn.Module):
-    """A gated perceptron on every token, four times as wide inside; keeps the shape (B, N, C)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.net = nn.Sequential(Gate(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pass tokens."""
-        out: Tensor = self.net(x)
-        return out
-
-
 class Block(nn.Module):
     """Self-attention, attention to the tokens, and a perceptron, each added to what comes in."""
 
     def __init__(self, width: int, context: int, head: int, ranks: Ranks | None = None) -> None:
         super().__init__()
         self.attn1 = Attention(width, width, head)
-        self.ff = FeedForward(width)
+        # a gated perceptron, four times as wide inside; the second layer is the published dropout of 0
+        perceptron = Gate(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)
+        self.ff = nn.Sequential(OrderedDict(net=nn.Sequential(*perceptron)))
         self.attn2 = Attention(width, context, head, ranks)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
 

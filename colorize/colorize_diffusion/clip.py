@@ -1,7 +1,8 @@
-"""Pictures and words as CLIP sees them (Radford et al. 2021), with the names of OpenCLIP's tensors."""
+"""CLIP, the encoders of pictures and texts (Radford et al. 2021), under the names of OpenCLIP's tensors."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
@@ -74,26 +75,15 @@ class Attention(nn.Module):
         return out
 
 
-class Perceptron(nn.Module):
-    """Two layers, four times as wide inside; (B, N, C) -> the same."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.c_fc, self.c_proj = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pass tokens."""
-        out: Tensor = self.c_proj(F.gelu(self.c_fc(x)))
-        return out
-
-
 class Block(nn.Module):
     """Attention and a perceptron, each added to what comes in."""
 
     def __init__(self, spec: TowerSpec) -> None:
         super().__init__()
         self.ln_1, self.attn = nn.LayerNorm(spec.width), Attention(spec.width, spec.head)
-        self.ln_2, self.mlp = nn.LayerNorm(spec.width), Perceptron(spec.width)
+        wide = nn.Linear(spec.width, 4 * spec.width), nn.Linear(4 * spec.width, spec.width)
+        self.ln_2 = nn.LayerNorm(spec.width)
+        self.mlp = nn.Sequential(OrderedDict(c_fc=wide[0], gelu=nn.GELU(), c_proj=wide[1]))
 
     def forward(self, x: Tensor, causal: bool) -> Tensor:
         """Pass tokens (B, N, C)."""

@@ -7,6 +7,7 @@ mask, self-attention can read another picture, and its 686 tensors have other na
 from __future__ import annotations
 
 import itertools
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -102,19 +103,6 @@ class Residual(nn.Module):
         return out
 
 
-class Down(nn.Module):
-    """Halve a map by a 3x3 convolution of stride 2."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.op = nn.Conv2d(width, width, 3, stride=2, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H/2, W/2)."""
-        out: Tensor = self.op(x)
-        return out
-
-
 class Stage(nn.ModuleList):
     """What stands between two skips of the U-Net: layers, one after the other."""
 
@@ -145,7 +133,8 @@ def encoder_stages(
             stages.append(stage)
             after.append(width)
         if level < len(sizes.widths) - 1:
-            stages.append(Stage([Down(width)]))
+            halve = nn.Conv2d(width, width, 3, stride=2, padding=1)
+            stages.append(Stage([nn.Sequential(OrderedDict(op=halve))]))
             after.append(width)
     return nn.ModuleList(stages), after
 
