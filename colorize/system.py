@@ -48,6 +48,16 @@ class LoadOptions:
             raise ColorizeError(f"a published network cannot predict `{self.predicts}`", "choose eps or v", code=2)
 
 
+@dataclass(frozen=True)
+class ModelFile:
+    """A file to load. tensors: by name, empty unless it is a safetensors file. fetch: brings a further one."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    options: LoadOptions
+    fetch: Fetch
+
+
 class SpaceSpec(ABC):
     """The numbers of a space; its dataclasses are found by name in `--set space=NAME`."""
 
@@ -139,34 +149,19 @@ class System:
         """Return the weights under the names of the model's file."""
         return colorizer.state_dict()
 
-    def fill(
-        self,
-        file: str,
-        recipe: Recipe,
-        colorizer: Colorizer,
-        found: Mapping[str, Tensor],
-        options: LoadOptions,
-        fetch: Fetch,
-    ) -> Recipe:
+    def fill(self, file: ModelFile, recipe: Recipe, colorizer: Colorizer) -> Recipe:
         """Give a model on the meta device the tensors of a file that describes itself; return its recipe.
 
         Raises ColorizeError unless they are exactly its own, and finite.
         """
-        weights_io.fill(file, colorizer, found)
+        weights_io.fill(file.path.name, colorizer, file.tensors)
         return recipe
 
-    def adopt(
-        self,
-        path: Path,
-        found: Mapping[str, Tensor] | None,
-        variants: Mapping[str, Recipe],
-        options: LoadOptions,
-        fetch: Fetch,
-    ) -> tuple[Recipe, Colorizer, dict[str, str]] | None:
+    def adopt(self, file: ModelFile, variants: Mapping[str, Recipe]) -> tuple[Recipe, Colorizer, dict[str, str]] | None:
         """Load a published file that does not describe itself; None if it is none of this system's.
 
-        found: its tensors if it is a safetensors file. variants: the recipes of the system, the plain one under "".
-        Returns recipe, model and facts, such as the license. Raises ColorizeError for a damaged file.
+        variants: the recipes of the system, the plain one under "". Returns recipe, model and facts, such as the
+        license. Raises ColorizeError for a damaged file.
         """
         return None
 

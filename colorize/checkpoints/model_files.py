@@ -21,7 +21,7 @@ from colorize.images.files import atomic, shown
 from colorize.model import Colorizer
 from colorize.recipes import overrides
 from colorize.recipes.recipe import Recipe
-from colorize.system import LoadOptions
+from colorize.system import LoadOptions, ModelFile
 
 RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
 CRITIC = "critic."  # before the names of weights that only training needs
@@ -134,26 +134,26 @@ def _opened(
     path: Path, found: Found, options: LoadOptions, offline: bool
 ) -> tuple[Recipe, Colorizer, dict[str, str], Mapping[str, str]]:
     """The recipe of a file, its model filled, what is usual of its kind, and the words of its header."""
-    safe = weights_io.sniff(path) == "safetensors" if path.is_file() else True
-    header, weights = weights_io.read(path) if safe else ({}, None)
 
     def fetch(address: str, file: str) -> Path:
         return hub.part(address, file, offline)
 
-    if weights is None or not _describes(path, header):
+    foreign = path.is_file() and weights_io.sniff(path) != "safetensors"
+    header, weights = ({}, {}) if foreign else weights_io.read(path)
+    if not _describes(path, header):
         known = options if options.predicts else replace(options, predicts=hub.predicts(found.sha256))
         for plain in recipes.every():
             variants = {"": plain, **recipes.variants(plain.name)}
-            if adopted := plain.system.adopt(path, weights, variants, known, fetch):
+            if adopted := plain.system.adopt(ModelFile(path, weights, known, fetch), variants):
                 return *adopted, header
-    if weights is None:
-        header, weights = weights_io.read(path)  # which refuses it
+    if foreign:
+        weights_io.read(path)  # raises the error that says what the file is
     recipe = _recipe(path, header)
     try:
         colorizer = hollow(recipe, len(weights))
     except ColorizeError as error:
         raise refused(path.name, "describes a network that cannot be", AGAIN) from error
-    recipe = recipe.system.fill(path.name, recipe, colorizer, weights, options, fetch)
+    recipe = recipe.system.fill(ModelFile(path, weights, options, fetch), recipe, colorizer)
     return recipe, colorizer.eval(), {}, header
 
 

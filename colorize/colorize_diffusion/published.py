@@ -19,7 +19,7 @@ from colorize.colorize_diffusion.vae import LatentSpace
 from colorize.diffusion.schedules import ScaledLinear
 from colorize.errors import ColorizeError
 from colorize.model import Colorizer
-from colorize.system import Fetch, LoadOptions
+from colorize.system import Fetch, ModelFile
 
 if TYPE_CHECKING:
     from colorize.recipes.recipe import Recipe
@@ -40,7 +40,6 @@ OPTIONAL = {  # networks that not all versions have: their name in the file, and
     "bg_encoder": "background",
     "style_encoder": "style",
 }
-SHOWN = 3  # names in a sentence
 PROBE = 32  # cells a side of the noise that tells what a network predicts
 SURE = 0.8  # correlation with the noise from which on a network must predict it
 
@@ -93,47 +92,40 @@ def tensors(colorizer: Colorizer) -> dict[str, Tensor]:
     return found
 
 
-def adopt(
-    path: Path, found: Mapping[str, Tensor], variants: Mapping[str, Recipe], options: LoadOptions, fetch: Fetch
-) -> tuple[Recipe, Colorizer]:
+def adopt(file: ModelFile, variants: Mapping[str, Recipe]) -> tuple[Recipe, Colorizer]:
     """Load a file of the authors', which does not describe itself, in evaluation mode.
 
     variants: the recipes of versions 1 (under ""), v1.5 and v2. Raises ColorizeError like `fill`.
     """
-    version = recognize(found, path.name)
+    version = recognize(file.tensors, file.path.name)
     recipe = variants["" if version == "v1" else version]
     colorizer = hollow(recipe)
-    recipe = fill(path.name, recipe, colorizer, found, options, fetch)
-    if not options.predicts:
+    recipe = fill(file, recipe, colorizer)
+    if not file.options.predicts:
         recipe = _predicting(recipe, colorizer, _asked(colorizer))
     return recipe, colorizer.eval()
 
 
-def fill(
-    file: str, recipe: Recipe, colorizer: Colorizer, found: Mapping[str, Tensor], options: LoadOptions, fetch: Fetch
-) -> Recipe:
+def fill(file: ModelFile, recipe: Recipe, colorizer: Colorizer) -> Recipe:
     """Give a model on the meta device the tensors of a file, in float32 and channels-last; return its recipe.
 
     Raises ColorizeError for tensors that are missing, superfluous, misshapen or not finite, and for CLIP's
     weights that cannot be had.
     """
-    fill_networks(file, colorizer, found, options.dtype)
-    _, condition, _ = parts(colorizer)
-    _fill_clip(condition, found, options, fetch)
-    return _predicting(recipe, colorizer, options.predicts) if options.predicts else recipe
+    recognize(file.tensors, file.path.name)
+    fill_networks(file.path.name, colorizer, file.tensors, file.options.dtype)
+    _fill_clip(parts(colorizer)[1], file)
+    return _predicting(recipe, colorizer, file.options.predicts) if file.options.predicts else recipe
 
 
 def fill_networks(
     file: str, colorizer: Colorizer, found: Mapping[str, Tensor], dtype: torch.dtype | None = None
 ) -> nn.Module:
     """Fill all networks but CLIP, and return them as `networks` does. dtype: see `LatentUNet.cast`."""
-    own = Chosen(found, {name: name for name in found if not name.startswith(OWN)})
-    module = networks(colorizer)
-    wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    check(file, {name: tuple(value.shape) for name, value in own.items()}, wanted)
     if dtype is not None:
         parts(colorizer)[2].cast(dtype)
-    weights_io.fill(file, module, own)
+    module = networks(colorizer)
+    weights_io.fill(file, module, Chosen(found, {name: name for name in found if not name.startswith(OWN)}))
     return module
 
 
@@ -163,17 +155,17 @@ def probed(net: Callable[[Tensor, Tensor, LatentCond], Tensor], noise: Tensor, t
     return "eps" if torch.corrcoef(both)[0, 1] > SURE else "v"
 
 
-def _fill_clip(condition: Conditioner, own: Mapping[str, Tensor], options: LoadOptions, fetch: Fetch) -> None:
+def _fill_clip(condition: Conditioner, model: ModelFile) -> None:
     """Load CLIP's tower of pictures, and that of words if it is wanted, from the model's file or their own."""
-    if place := options.encoder or condition.spec.encoder:
-        path = _located(place, fetch)
+    if place := model.options.encoder or condition.spec.encoder:
+        path = _located(place, model.fetch)
         file, theirs = path.name, weights_io.read(path)[1]
         pictures = below(theirs, "visual.")
         # `attn_mask` is a constant that older files hold
         names = [name for name in theirs if not name.startswith("visual.") and name != "attn_mask"]
         texts: Mapping[str, Tensor] = Chosen(theirs, {name: name for name in names})
     else:
-        file, pictures, texts = "this model", below(own, f"{OWN}vision."), below(own, f"{OWN}words.")
+        file, pictures, texts = "this model", *(below(model.tensors, f"{OWN}{tower}.") for tower in ("vision", "words"))
     if not pictures:
         raise refused(file, "holds none of CLIP's weights", AGAIN)
     if place:
@@ -181,7 +173,7 @@ def _fill_clip(condition: Conditioner, own: Mapping[str, Tensor], options: LoadO
     else:
         weights_io.fill(file, condition.vision, pictures)
     condition.vision.requires_grad_(False).eval()
-    if not options.words:
+    if not model.options.words:
         return
     if not texts:
         raise refused(file, "has no tower of words", "leave edits by text out, or give --encoder")
@@ -245,38 +237,6 @@ def recognize(names: Iterable[str], file: str = "this file") -> Version:
         "is no model of ColorizeDiffusion: it lacks its U-Net or its sketch encoder",
         "name one of its files, such as mult-eps-ft.safetensors",
     )
-
-
-def check(file: str, found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse a file whose tensors do not have the wanted names and shapes exactly (ColorizeError)."""
-    version = recognize(found, file)
-    missing = [f"`{name}`" for name in wanted if name not in found]
-    extra = [f"`{name}`" for name in found if name not in wanted]
-    misshapen = [
-        f"`{name}` as {_shape(found[name])} and not {_shape(shape)}"
-        for name, shape in wanted.items()
-        if name in found and tuple(found[name]) != shape
-    ]
-    faults = []
-    if missing:
-        faults.append(f"lacks {_some(missing)}")
-    if extra:
-        faults.append(f"has {_some(extra)}, which does not belong there")
-    if misshapen:
-        faults.append(f"holds {_some(misshapen)}")
-    if faults:
-        why = f"is not a whole file of ColorizeDiffusion {version}: it {'; it '.join(faults)}"
-        raise refused(file, why, "fetch it again, or name another file")
-
-
-def _some(names: list[str]) -> str:
-    """List the first few names, and how many more there are."""
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape)) or "a single number"
 
 
 def buffers(schedule: ScaledLinear) -> dict[str, Tensor]:

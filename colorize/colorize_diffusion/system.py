@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,7 +20,7 @@ from colorize.images import background, resize
 from colorize.images.image import Picture, from_tensor
 from colorize.model import Colorizer, Settings
 from colorize.networks.encoders import Drop, Strength
-from colorize.system import Fetch, LoadOptions, System
+from colorize.system import ModelFile, System
 
 if TYPE_CHECKING:
     from colorize.coloring.options import Job, Options
@@ -52,30 +51,15 @@ class LatentSystem(System):
         """Return the weights under their published names."""
         return published.tensors(colorizer)
 
-    def fill(
-        self,
-        file: str,
-        recipe: Recipe,
-        colorizer: Colorizer,
-        found: Mapping[str, Tensor],
-        options: LoadOptions,
-        fetch: Fetch,
-    ) -> Recipe:
+    def fill(self, file: ModelFile, recipe: Recipe, colorizer: Colorizer) -> Recipe:
         """Fill a model from a file of the published layout, see `published.fill`."""
-        return published.fill(file, recipe, colorizer, found, options, fetch)
+        return published.fill(file, recipe, colorizer)
 
-    def adopt(
-        self,
-        path: Path,
-        found: Mapping[str, Tensor] | None,
-        variants: Mapping[str, Recipe],
-        options: LoadOptions,
-        fetch: Fetch,
-    ) -> tuple[Recipe, Colorizer, dict[str, str]] | None:
+    def adopt(self, file: ModelFile, variants: Mapping[str, Recipe]) -> tuple[Recipe, Colorizer, dict[str, str]] | None:
         """Load a file of the authors', see `published.adopt`."""
-        if found is None or not any(name.startswith(published.UNET) for name in found):
+        if not any(name.startswith(published.UNET) for name in file.tensors):
             return None
-        return *published.adopt(path, found, variants, options, fetch), {"license": published.LICENSE}
+        return *published.adopt(file, variants), {"license": published.LICENSE}
 
     def check_start(self, recipe: Recipe) -> None:
         """Refuse fresh weights where CLIP's are expected in a file of their own."""

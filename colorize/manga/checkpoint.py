@@ -17,7 +17,7 @@ from colorize.errors import ColorizeError
 from colorize.manga.colorization_v2 import SecondSpec
 from colorize.manga.condition import Page, PageDoor
 from colorize.model import Colorizer
-from colorize.system import Fetch, LoadOptions, System
+from colorize.system import ModelFile, System
 
 if TYPE_CHECKING:
     from colorize.recipes.recipe import Recipe
@@ -35,17 +35,10 @@ class MangaSystem(System):
 
     once = True
 
-    def adopt(
-        self,
-        path: Path,
-        found: Mapping[str, Tensor] | None,
-        variants: Mapping[str, Recipe],
-        options: LoadOptions,
-        fetch: Fetch,
-    ) -> tuple[Recipe, Colorizer, dict[str, str]] | None:
+    def adopt(self, file: ModelFile, variants: Mapping[str, Recipe]) -> tuple[Recipe, Colorizer, dict[str, str]] | None:
         """Load the published file of manga-colorization-v2, of which no code is run."""
-        own = published(path) if found is None else None
-        return None if own is None else (*opened(path, own, variants["v2"]), {})
+        found = None if file.tensors else published(file.path)
+        return None if found is None else (*opened(file.path, found, variants["v2"]), {})
 
 
 def published(path: Path) -> dict[str, Tensor] | None:
