@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -70,7 +70,7 @@ class Injection:
 
 @dataclass
 class Memory:
-    """What every place's self-attention looked at, (B, N, C) each: being written, or read again."""
+    """The inputs of every place's self-attention, (B, N, C) each: being written, or read again."""
 
     states: list[Tensor] = field(default_factory=list)
     writing: bool = True
@@ -82,8 +82,8 @@ class LatentCond(Cond):
     """A Cond for the latent U-Net: tokens (B, N, T) and the sketch's five maps; there is no stack.
 
     places: one weight of the tokens per transformer: encoder, middle, decoder; empty is 1 each.
-    split: read two halves of the tokens by a mask. background, style: what version 2's encoders say, one
-    per output block, the coarsest first; background needs split. window: when tokens count.
+    split: read two halves of the tokens by a mask. background, style: features of version 2's encoders, one
+    per stage of the decoder, the coarsest first; background needs split. window: when tokens count.
     """
 
     places: tuple[float, ...] = ()
@@ -105,9 +105,7 @@ class LatentCond(Cond):
     @staticmethod
     def of(cond: Cond) -> LatentCond:
         """Return any Cond as one of these."""
-        if isinstance(cond, LatentCond):
-            return cond
-        return LatentCond(**{entry.name: getattr(cond, entry.name) for entry in fields(cond)})
+        return cond if isinstance(cond, LatentCond) else LatentCond(**vars(cond))
 
     def at(self, way: Tensor) -> LatentCond:
         """Return what holds at a share (B,) of the way from noise to picture."""
@@ -169,10 +167,6 @@ def _stacked(parts: Sequence[tuple[Tensor, ...]], rows: int) -> tuple[Tensor, ..
     )
 
 
-def _number(name: str, value: float, low: float, high: float) -> None:
-    within(name, value, low, high, f"it goes from {low:g} to {high:g}")
-
-
 @dataclass(frozen=True)
 class ReferenceWeights:
     """How much the tokens of references count: overall, and in the encoder, the middle and the coarse places.
@@ -189,7 +183,7 @@ class ReferenceWeights:
 
     def __post_init__(self) -> None:
         for name in ("overall", "encoder", "middle", "low"):
-            _number(f"the weight of the reference ({name})", getattr(self, name), 0, 2)
+            within(f"the weight of the reference ({name})", getattr(self, name), 0, 2)
         if self.places and len(self.places) != PLACES:
             raise ColorizeError(
                 f"{len(self.places)} weights were given for {PLACES} places",
@@ -197,7 +191,7 @@ class ReferenceWeights:
                 code=2,
             )
         for place, weight in enumerate(self.places):
-            _number(f"the weight of the reference at place {place}", weight, 0, 2)
+            within(f"the weight of the reference at place {place}", weight, 0, 2)
 
     def of_places(self, compat: bool = False) -> tuple[float, ...]:
         """Return the weight of the tokens at each of the 16 places, or nothing if all are 1.
@@ -229,7 +223,7 @@ class InjectionSettings:
 
     def __post_init__(self) -> None:
         for name in ("start", "lines", "own"):
-            _number(f"echo.{name}", getattr(self, name), 0, 1)
+            within(f"echo.{name}", getattr(self, name), 0, 1)
 
 
 @dataclass(frozen=True)
@@ -254,9 +248,9 @@ class BackgroundSettings:
 
     def __post_init__(self) -> None:
         for name in ("drawing", "reference", "merge"):
-            _number(f"halves.{name}", getattr(self, name), 0, 1)
+            within(f"halves.{name}", getattr(self, name), 0, 1)
         for name in ("figure", "background", "factor"):
-            _number(f"halves.{name}", getattr(self, name), 0, 3)
+            within(f"halves.{name}", getattr(self, name), 0, 3)
 
 
 @dataclass(frozen=True)
@@ -285,9 +279,9 @@ class LatentSettings(Settings):
         return bool(self.prompts)
 
     def __post_init__(self) -> None:
-        _number("the margin of references", self.margin, 1, 2)
+        within("the margin of references", self.margin, 1, 2)
         if self.skip not in (0, 1):
             raise ColorizeError(f"{self.skip} text blocks cannot be left out", "choose 0 or 1", code=2)
         if self.window is not None:
-            _number("the start of the reference's window", self.window.start, 0, 1)
-            _number("the end of the reference's window", self.window.end, 0, 1)
+            within("the start of the reference's window", self.window.start, 0, 1)
+            within("the end of the reference's window", self.window.end, 0, 1)

@@ -1,4 +1,4 @@
-"""The pix2pix generators: a page in, colors out, in one call. Knows nothing of noise, files or losses."""
+"""The pix2pix generators, a page in and colors out in one call, and their critic."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class GeneratorSpec(NetSpec):
     added: the answer is what color adds to the page, nothing at first, rather than a picture made anew.
     """
 
-    home = "colorize.manga.checkpoint:MangaSystem"
+    home = "colorize.manga.system:MangaSystem"
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512, 512, 512)
     attention: bool = False
     groups: int = 8
@@ -134,7 +134,7 @@ class Generator(nn.Module):
                 nn.init.zeros_(value)
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
-        """Color the page in `cond.stack`, (B, S, H, W), with what tokens (B, N, T) say of all of it.
+        """Color the page in `cond.stack`, (B, S, H, W), with tokens (B, N, T) of all of it.
 
         x, t: noise and time, not looked at. Returns colors (B, outputs, H, W), in [-1, 1] unless they are
         added to the page, which can lead beyond.
@@ -149,8 +149,8 @@ class Generator(nn.Module):
             skips.append(h)
             sizes.append(h.shape[-2:])
         if cond.tokens is not None:
-            told = cond.tokens.mean(1)[:, :, None, None].expand(-1, -1, *h.shape[-2:])
-            h = torch.cat([h, told], dim=1)
+            features = cond.tokens.mean(1)[:, :, None, None].expand(-1, -1, *h.shape[-2:])
+            h = torch.cat([h, features], dim=1)
         for up, skip in zip(self.ups, reversed(skips[:-1]), strict=True):
             h = torch.cat([cut(up(h), skip.shape[-2:]), skip], dim=1)
         out: Tensor = cut(self.out(h), sizes[0])
@@ -163,7 +163,7 @@ def cut(x: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 WIDTHS = (64, 128, 256, 512)  # as published
-MULTIPLE = 32  # pixels; less than so many have no patch to judge
+MULTIPLE = 32  # pixels; fewer have no patch to judge
 
 
 class PatchCritic(nn.Module):
@@ -173,7 +173,9 @@ class PatchCritic(nn.Module):
     norms, with as many weights as the published batch norms, which would let the rows of a batch mix.
     """
 
-    def __init__(self, page: int = 1, color: int = 3, widths: tuple[int, ...] = WIDTHS, groups: int = 8) -> None:
+    def __init__(
+        self, page: int = 1, color: int = 3, widths: tuple[int, ...] = (64, 128, 256, 512), groups: int = 8
+    ) -> None:
         super().__init__()
         before = (page + color, *widths[:-1])
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip(before, widths, strict=True))

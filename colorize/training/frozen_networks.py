@@ -12,8 +12,8 @@ from torch import Tensor
 from colorize.checkpoints import hub, pickles, weights_io
 from colorize.checkpoints.weights_io import refused
 from colorize.errors import ColorizeError
-from colorize.manga.condition import PageDoor
 from colorize.manga.frozen import VGG, Frozen, Perceptual, Tagger, TaggerSpec
+from colorize.manga.system import PageEncoder
 from colorize.model import Colorizer
 from colorize.recipes.objective import Adversarial
 from colorize.recipes.recipe import Recipe
@@ -41,7 +41,7 @@ def see(model: Colorizer, recipe: Recipe) -> None:
     Raises ColorizeError (wrong usage) if nobody says where they are.
     """
     door = getattr(model, "condition", None)
-    if not isinstance(door, PageDoor):
+    if not isinstance(door, PageEncoder):
         return
     if door.denoiser is not None:
         raise ColorizeError(

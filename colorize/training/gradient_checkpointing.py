@@ -1,4 +1,4 @@
-"""Keep fewer values for the backward pass, by computing blocks twice. Knows nothing of losses or of what is learnt."""
+"""Keep fewer values for the backward pass, by computing blocks twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recomputing(model: nn.Module) -> int:
-    """Let every block of a model forget what is inside it, and compute it again for its gradient.
+    """Let every module that is marked `recomputed` drop its inner values, and compute them again for its gradient.
 
     Only what goes into blocks is kept. Gradients stay the same, dropout included, and so do the names
     of the weights; a step takes about a third longer. Without gradients nothing changes. Chen et al.
@@ -19,12 +19,12 @@ def recomputing(model: nn.Module) -> int:
     """
     if getattr(model, "recomputed", False):
         if "forward" not in vars(model):  # not twice: that would compute a block three times
-            model.forward = partial(_forgetting, model.forward)
+            model.forward = partial(_recomputed, model.forward)
         return 1
     return sum(recomputing(part) for part in model.children())
 
 
-def _forgetting(forward: Any, *inputs: Any) -> Any:
+def _recomputed(forward: Any, *inputs: Any) -> Any:
     if not torch.is_grad_enabled():
         return forward(*inputs)
     return checkpoint(forward, *inputs, use_reentrant=False)
