@@ -84,7 +84,7 @@ def make(folder: Path) -> dict[str, object]:
     from colorize import recipes
     from colorize.checkpoints import weights_io
     from colorize.colorize_diffusion import published
-    from colorize.colorize_diffusion.clip import CLIPSpec
+    from colorize.colorize_diffusion.clip import CLIPSpec, Vision
     from colorize.recipes import overrides
 
     recipe, clip = recipes.find("colorize-diffusion"), folder / "clip.safetensors"
@@ -92,7 +92,7 @@ def make(folder: Path) -> dict[str, object]:
     import torch
 
     with torch.device("meta"), weights_io.Hollow():
-        shapes = {f"visual.{n}": tuple(v.shape) for n, v in CLIPSpec().pictures().state_dict().items()}
+        shapes = {f"visual.{n}": tuple(v.shape) for n, v in Vision(CLIPSpec()).state_dict().items()}
     weights_io.write(clip, made(shapes), {})
     own = replace(recipe, condition=replace(recipe.condition, encoder=str(clip)))
     (folder / "config.json").write_text(json.dumps(overrides.to_dict(own)), "utf-8")
@@ -134,7 +134,7 @@ def part(name: str) -> dict[str, object]:
     """One call of a network around the U-Net."""
     import torch
 
-    from colorize.colorize_diffusion.clip import CLIPSpec
+    from colorize.colorize_diffusion.clip import CLIPSpec, Vision
     from colorize.colorize_diffusion.encoders import SketchSpec
     from colorize.colorize_diffusion.vae import VAESpec
 
@@ -143,7 +143,7 @@ def part(name: str) -> dict[str, object]:
         module = filled(SketchSpec().build)
         return timed(lambda: module(picture))
     if name == "clip":
-        module = filled(CLIPSpec().pictures)
+        module = filled(lambda: Vision(CLIPSpec()))
         return timed(lambda: module(picture))
     vae = filled(VAESpec().build)
     if name == "encode":

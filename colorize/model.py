@@ -1,4 +1,4 @@
-"""One trained system, and its walk from noise to color. Knows no recipe and no file."""
+"""One trained system, and its walk from noise to color."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Space(Protocol):
 
 
 class Settings:
-    """Settings that one system alone has. reads_text: whether it must load what reads words for them."""
+    """Settings that one system alone has."""
 
     @property
     def reads_text(self) -> bool:
-        """Whether words are to be read."""
+        """Whether they hold text, for which the system must load an encoder."""
         return False
 
 
@@ -56,12 +56,10 @@ class Settings:
 class Sampling:
     """How a trained system walks from noise to picture.
 
-    steps: states of the walk. Most samplers make one network call for each; `samplers.walk` tells
-    which make more. eta: fresh noise, from 0 (DDIM) to 1 (DDPM), for the samplers that take any.
-    spacing: how times are chosen. start: pure noise, or the reference noised to time `begin` (1 is the
-    end of the schedule). threshold: what keeps predicted pictures in range. guidance: how much each
-    hint that is given is exaggerated, unless the user says otherwise; each costs another call wherever
-    there is one.
+    steps: states of the walk, each of one network call or more, see `samplers.walk`. eta: fresh noise, from 0 (DDIM)
+    to 1 (DDPM), for the samplers that take any. spacing: how times are chosen. start: pure noise, or the reference
+    noised to time `begin` (1 is the end of the schedule). threshold: what keeps predicted pictures in range.
+    guidance: how much each hint is exaggerated by default; each costs another call wherever there is one.
     """
 
     steps: int = 10
@@ -78,8 +76,7 @@ class Sampling:
             raise ColorizeError(f"steps is {self.steps}", "take at least 1 step", code=2)
         names.check(self.sampler, code=2)
         if self.spacing not in RULES:
-            hint = nearest(self.spacing, RULES)
-            raise ColorizeError(f"there is no spacing `{self.spacing}`", hint, code=2)
+            raise ColorizeError(f"there is no spacing `{self.spacing}`", nearest(self.spacing, RULES), code=2)
         if not 0 <= self.eta <= 1:
             raise ColorizeError(f"eta is {self.eta:g}", "it goes from 0 (DDIM) to 1 (DDPM)", code=2)
         if not 0 < self.begin <= 1:
@@ -88,9 +85,8 @@ class Sampling:
     def stops(self, schedule: Schedule) -> Tensor:
         """Return the times of the walk: (steps + 1,), see `schedule.times`.
 
-        With `karras` and `exponential`, which end next to clean pictures, the samplers of `names.SHORT`
-        leave out the last noisy stop, as is usual for them: it is worth no second call, and the third
-        order overshoots there. Other spacings end early enough; there it would cost accuracy.
+        With `karras` and `exponential`, which end next to clean pictures, the samplers of `names.SHORT` skip the last
+        noisy stop: it is worth no second call, and the third order overshoots there.
         """
         short = self.sampler in names.SHORT and self.spacing in LEVELED
         return times(schedule, self.steps, begin=self.begin, rule=self.spacing, skip=short)
@@ -114,10 +110,13 @@ class Colorizer(nn.Module):
     """Colors pictures: hints in, a walk of ever cleaner x out.
 
     Conditions are encoded once per call of `walk`, and once more per guided hint, never once per step.
-    critic: what judges pictures while it is trained, if its objective wants that; no part of its file.
+    critic: judges pictures during adversarial training; no part of the model's file. full_precision: never run under
+    autocast. likeliest: seed 0 stands for the likeliest picture, whatever the drawing.
     """
 
     critic: nn.Module | None
+    full_precision: bool = False
+    likeliest: bool = False
 
     def __init__(self, space: Space, condition: nn.Module, denoiser: Denoiser) -> None:
         super().__init__()
@@ -125,9 +124,6 @@ class Colorizer(nn.Module):
         self.condition = condition
         self.denoiser = denoiser
         self.critic = None
-
-    full_precision: bool = False  # whether it must not run under autocast
-    likeliest: bool = False  # whether seed 0 stands for the likeliest picture, whatever the drawing
 
     @property
     def network(self) -> nn.Module:
@@ -150,8 +146,7 @@ class Colorizer(nn.Module):
         if sampling.start == "noise":
             return noise
         reference = single(hints["reference"], "a start from the reference")
-        size = hints.size
-        reference = nn.functional.interpolate(reference, size, mode="bilinear", antialias=True)
+        reference = nn.functional.interpolate(reference, hints.size, mode="bilinear", antialias=True)
         plain = Hints(line=torch.ones_like(reference[:, :1]))
         return alpha * self.space.encode(reference, plain) + sigma * noise
 
@@ -170,21 +165,16 @@ class Colorizer(nn.Module):
     ) -> denoising.Denoise:
         """Encode the hints and return x, t -> x0.
 
-        Every hint with guidance != 1 costs one more call a step, or as many more rows of one call where
-        conditions can be joined.
+        Every hint with guidance != 1 costs one more call a step, or more rows where conditions can be joined.
         """
         unknown = [name for name in [*guidance, *strength] if name not in hints]
         if unknown:
             raise ColorizeError(f"`{unknown[0]}` is not among the given hints", nearest(unknown[0], hints), code=2)
         everyone = torch.ones(hints.batch, dtype=torch.bool, device=hints.drawing.device)
         cond = self.encode(hints, {}, strength, settings)
-        without = {
-            name: self.encode(hints, {name: everyone}, strength, settings)
-            for name, weight in guidance.items()
-            if weight != 1
-        }
-        join = getattr(self.condition, "join", None)
-        return denoising.guide(self.denoiser, cond, without, guidance, join)
+        guided = [name for name, weight in guidance.items() if weight != 1]
+        without = {name: self.encode(hints, {name: everyone}, strength, settings) for name in guided}
+        return denoising.guide(self.denoiser, cond, without, guidance, getattr(self.condition, "join", None))
 
     def walk(
         self,

@@ -97,3 +97,12 @@ def test_coloring_loads_no_system_by_itself() -> None:
     code = "import sys, colorize.coloring.paint; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=PACKAGE.parent)
     assert not [name for name in found.stdout.split() if name.startswith(SYSTEMS)]
+
+
+def test_a_class_of_a_system_is_found_by_name_though_nothing_has_imported_it() -> None:
+    code = (
+        "from colorize import recipes; from colorize.recipes.overrides import override;"
+        "print(override(recipes.find('lab-diffusion'), 'denoiser.net=GeneratorSpec').system.once)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert found.stdout == "True\n"

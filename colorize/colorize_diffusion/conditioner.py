@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorize.colorize_diffusion.clip import CLIPSpec, Words, tokenized
+from colorize.colorize_diffusion.clip import CLIPSpec, Vision, Words, tokenized
 from colorize.colorize_diffusion.condition import Injection, LatentCond, LatentSettings, Split, joined
 from colorize.colorize_diffusion.encoders import ClusterSpec, SideSpec, SketchSpec, ThresholdSpec, proportions
 from colorize.colorize_diffusion.token_edits import Edit, edited, encode
@@ -68,7 +68,7 @@ class Conditioner(nn.Module):
         super().__init__()
         self.spec, self.multiple = spec, CELL * 2 ** (len(widths) - 1)
         self.sketch = SketchSpec(widths).build()
-        self.vision = spec.clip.pictures().requires_grad_(False)
+        self.vision = Vision(spec.clip).requires_grad_(False)
         self.words = None
         self.cache: list[tuple[Tensor, float, Tensor]] = []  # pictures, margin, tokens
         if spec.threshold is not None:
@@ -107,7 +107,11 @@ class Conditioner(nn.Module):
                 "this model has no encoder of styles", "leave it out, or name a model of version 2", code=2
             )
         if settings.halves.style and "reference" in hints:
-            cond = replace(cond, style=self.styles(cond, hints, settings, latent))
+            style = self.features(self.style, hints["reference"][:, :3], cond, settings, latent)
+            if "background" in hints and (share := settings.halves.merge):
+                other = self.features(self.style, hints["background"], cond, settings, latent)
+                style = tuple(torch.lerp(one, two, share) for one, two in zip(style, other, strict=True))
+            cond = replace(cond, style=style)
         if "mask" in hints:
             cond = self.with_background(cond, hints, rows, settings, latent)
         if settings.echo is not None and bool(rows.any() or "reference" in hints):
@@ -186,19 +190,6 @@ class Conditioner(nn.Module):
             return cond
         features = self.features(self.background, picture, cond, settings, latent)
         return replace(cond, background=tuple(ground.factor * one for one in features))
-
-    def styles(
-        self, cond: LatentCond, hints: Hints, settings: LatentSettings, latent: Encode | None
-    ) -> tuple[Tensor, ...]:
-        """Version 2's style of the reference, mixed with the background's if one is given."""
-        styles, share = (
-            self.features(self.style, hints["reference"][:, :3], cond, settings, latent),
-            settings.halves.merge,
-        )
-        if "background" not in hints or not share:
-            return styles
-        others = self.features(self.style, hints["background"], cond, settings, latent)
-        return tuple(torch.lerp(one, other, share) for one, other in zip(styles, others, strict=True))
 
     def features(
         self, encoder: nn.Module, picture: Tensor, cond: LatentCond, settings: LatentSettings, latent: Encode | None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from colorize.checkpoints import weights_io
 from colorize.checkpoints.weights_io import AGAIN, Chosen, below, refused
+from colorize.colorize_diffusion.clip import Words
 from colorize.colorize_diffusion.condition import LatentCond
 from colorize.colorize_diffusion.conditioner import Conditioner
 from colorize.colorize_diffusion.unet import LatentUNet
@@ -178,7 +179,7 @@ def _fill_clip(condition: Conditioner, model: ModelFile) -> None:
     if not texts:
         raise refused(file, "has no tower of words", "leave edits by text out, or give --encoder")
     with torch.device("meta"), weights_io.Hollow():
-        condition.words = condition.spec.clip.texts().requires_grad_(False).eval()
+        condition.words = Words(condition.spec.clip).requires_grad_(False).eval()
     weights_io.fill(file, condition.words, texts)
 
 

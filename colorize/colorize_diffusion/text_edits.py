@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +99,9 @@ def parse(text: str, name: str = "") -> Prompt:
     """
     name = name or f"the edit `{shortened(text)}`"
     if text.lstrip().startswith("["):
-        return made(name, _typed(_pairs(name, text, _BRACKET, _BRACKETS)))
+        return made(name, _pairs(name, text, _BRACKET, _BRACKETS))
     if _FULL.match(text):
-        return made(name, _typed(_pairs(name, text, _EQUAL, KEYS)))
+        return made(name, _pairs(name, text, _EQUAL, KEYS))
     return made(name, _short(name, " ".join(text.split())))
 
 
@@ -177,9 +177,9 @@ def _words(key: str, text: str) -> str:
     return "" if words.lower() == NONE else words
 
 
-def _pairs(name: str, text: str, form: re.Pattern[str], keys: Iterable[str]) -> dict[str, str]:
-    """What stands between semicolons, by its key."""
-    found: dict[str, str] = {}
+def _pairs(name: str, text: str, form: re.Pattern[str], keys: Iterable[str]) -> dict[str, object]:
+    """The values between semicolons, by key; a text that stands for no value stays a text."""
+    found: dict[str, object] = {}
     for part in filter(None, map(str.strip, text.split(";"))):
         pair = form.fullmatch(part)
         if not pair:
@@ -189,23 +189,13 @@ def _pairs(name: str, text: str, form: re.Pattern[str], keys: Iterable[str]) -> 
             raise _wrong(name, f"there is no key `{shortened(key)}`", nearest(key, keys))
         if key in found:
             raise _wrong(name, f"`{key}` is given twice", "keep one")
-        found[key] = pair[2].strip()
+        value = pair[2].strip()
+        found[key] = _VALUES[key](value) if key in _VALUES else value
+    if "enhanced" in found:
+        found["enhance"] = found.pop("enhanced")
+    if any(level in found for level in _LEVELS):
+        found["thresholds"] = [found.pop(level, usual) for level, usual in zip(_LEVELS, THRESHOLDS, strict=True)]
     return found
-
-
-def _typed(given: Mapping[str, str]) -> dict[str, object]:
-    """Texts by key as the values they stand for; what stands for none stays a text."""
-    values: dict[str, object] = {key: given[key] for key in TEXTS if key in given}
-    if "scale" in given:
-        values["scale"] = _float(given["scale"])
-    for key in {"enhance", "enhanced"} & given.keys():
-        values["enhance"] = _TRUTH.get(given[key].lower(), given[key])
-    if "thresholds" in given:
-        values["thresholds"] = [_float(part) for part in given["thresholds"].split(",")]
-    if any(level in given for level in _LEVELS):
-        pairs = zip(_LEVELS, map(str, THRESHOLDS), strict=True)
-        values["thresholds"] = [_float(given.get(level, value)) for level, value in pairs]
-    return values
 
 
 def _short(name: str, text: str) -> dict[str, object]:
@@ -237,6 +227,14 @@ def _float(text: str) -> object:
     with suppress(ValueError):
         return float(text)
     return text.strip()
+
+
+_VALUES: dict[str, Callable[[str], object]] = {
+    "scale": _float,
+    **dict.fromkeys(("enhance", "enhanced"), lambda text: _TRUTH.get(text.lower(), text)),
+    "thresholds": lambda text: [_float(part) for part in text.split(",")],
+    **dict.fromkeys(_LEVELS, _float),
+}
 
 
 def _digits(value: float) -> str:
