@@ -138,9 +138,12 @@ def _opened(
     def fetch(address: str, file: str) -> Path:
         return hub.part(address, file, offline)
 
-    foreign = path.is_file() and weights_io.sniff(path) != "safetensors"
+    try:
+        foreign = weights_io.sniff(path) != "safetensors"
+    except OSError:
+        foreign = False  # `read` says why
     header, weights = ({}, {}) if foreign else weights_io.read(path)
-    if not _describes(path, header):
+    if foreign or not _describes(path, header):
         known = options if options.predicts else replace(options, predicts=hub.predicts(found.sha256))
         for plain in recipes.every():
             variants = {"": plain, **recipes.variants(plain.name)}

@@ -67,7 +67,7 @@ class Prompt:
         for value in self.thresholds:
             within("a threshold", value, 0, 1)
         if list(self.thresholds) != sorted(self.thresholds):
-            listed = ", ".join(map(_digits, self.thresholds))
+            listed = ", ".join(f"{value:g}" for value in self.thresholds)
             raise ColorizeError(f"the thresholds {listed} do not rise", "order them", code=2)
 
     @property
@@ -75,13 +75,6 @@ class Prompt:
         """The words that say where, or "" for everywhere alike."""
         words = self.control or self.anchor
         return "" if words.lower() == EVERYTHING else words
-
-    @property
-    def text(self) -> str:
-        """The full form, which `parse` takes."""
-        parts = [f"{key}={words}" for key in TEXTS if (words := getattr(self, key))]
-        parts += [f"scale={_digits(self.scale)}", f"enhance={'yes' if self.enhance else 'no'}"]
-        return "; ".join([*parts, "thresholds=" + ",".join(map(_digits, self.thresholds))])
 
 
 def parse(text: str, name: str = "") -> Prompt:
@@ -170,7 +163,7 @@ def shortened(value: object) -> str:
 
 
 def _words(key: str, text: str) -> str:
-    """A text with single spaces, "" for `none`; refused if it could not be written down and read again."""
+    """A text with single spaces, "" for `none`; without `;` and control signs, so that `parse` can read it in any form."""
     words = " ".join(text.split())
     if ";" in words or any(unicodedata.category(sign) in ("Cc", "Cs") for sign in words):
         raise ColorizeError(f"the {key} is `{shortened(words)}`", "write words without `;` and odd signs", code=2)
@@ -235,11 +228,6 @@ _VALUES: dict[str, Callable[[str], object]] = {
     "thresholds": lambda text: [_float(part) for part in text.split(",")],
     **dict.fromkeys(_LEVELS, _float),
 }
-
-
-def _digits(value: float) -> str:
-    """A number in as few signs as give it again."""
-    return f"{value:g}" if float(f"{value:g}") == value else repr(float(value))
 
 
 def _wrong(name: str, what: str, hint: str) -> ColorizeError:
