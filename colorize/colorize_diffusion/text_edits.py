@@ -163,7 +163,7 @@ def shortened(value: object) -> str:
 
 
 def _words(key: str, text: str) -> str:
-    """A text with single spaces, "" for `none`; without `;` and control signs, so that `parse` can read it in any form."""
+    """A text with single spaces, "" for `none`; without `;` and control signs, so that `parse` can read it."""
     words = " ".join(text.split())
     if ";" in words or any(unicodedata.category(sign) in ("Cc", "Cs") for sign in words):
         raise ColorizeError(f"the {key} is `{shortened(words)}`", "write words without `;` and odd signs", code=2)

@@ -53,11 +53,11 @@ class SecondSpec(NetSpec):
         """What sides are padded to multiples of."""
         return STRIDE
 
-    def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> Second:
+    def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> ColorizationV2:
         """Make the network: 5 planes in beside x, page and color hints with their mask, and 3 out."""
         if (inputs, outputs, tokens) != (8, 3, 0):
             raise ValueError("manga-colorization-v2 takes a page and color hints, and gives RGB")
-        return Second(self)
+        return ColorizationV2(self)
 
 
 class Excitation(nn.Module):
@@ -74,7 +74,7 @@ class Excitation(nn.Module):
         return x * torch.sigmoid(share)
 
 
-class StillNorm(nn.BatchNorm2d):
+class FrozenBatchNorm(nn.BatchNorm2d):
     """A batch norm that keeps its published statistics in training, too, so that pictures never mix."""
 
     def train(self, mode: bool = True) -> Self:
@@ -82,7 +82,7 @@ class StillNorm(nn.BatchNorm2d):
         return super().train(False)
 
 
-class Residue(nn.Module):
+class SEResNeXtBlock(nn.Module):
     """A block of the encoder (SE-ResNeXt): (B, inputs, H, W) -> (B, 4 planes, H/stride, W/stride)."""
 
     recomputed = True
@@ -91,15 +91,15 @@ class Residue(nn.Module):
         super().__init__()
         wide, out = 2 * planes, 4 * planes
         groups = min(GROUPS, wide)
-        self.conv1, self.bn1 = nn.Conv2d(inputs, wide, 1, bias=False), StillNorm(wide)
+        self.conv1, self.bn1 = nn.Conv2d(inputs, wide, 1, bias=False), FrozenBatchNorm(wide)
         self.conv2 = nn.Conv2d(wide, wide, 3, stride, padding=1, groups=groups, bias=False)
-        self.bn2 = StillNorm(wide)
-        self.conv3, self.bn3 = nn.Conv2d(wide, out, 1, bias=False), StillNorm(out)
+        self.bn2 = FrozenBatchNorm(wide)
+        self.conv3, self.bn3 = nn.Conv2d(wide, out, 1, bias=False), FrozenBatchNorm(out)
         self.selayer = Excitation(out)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or inputs != out:
             skip = nn.Conv2d(inputs, out, 1, stride, bias=False)
-            self.downsample = nn.Sequential(skip, StillNorm(out))
+            self.downsample = nn.Sequential(skip, FrozenBatchNorm(out))
 
     def forward(self, x: Tensor) -> Tensor:
         """Pass a map through."""
@@ -115,7 +115,7 @@ class Encoder(nn.Module):
     def __init__(self, width: int, stages: tuple[int, int, int]) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, width, 7, stride=2, padding=3, bias=False)
-        self.bn1 = StillNorm(width)
+        self.bn1 = FrozenBatchNorm(width)
         first, second, third = stages
         self.layer1 = stage(width, width, first, 1)
         self.layer2 = stage(4 * width, 2 * width, second, 2)
@@ -131,7 +131,9 @@ class Encoder(nn.Module):
 
 def stage(inputs: int, planes: int, count: int, stride: int) -> nn.Sequential:
     """Blocks of the encoder, of which the first changes the number of channels and the size."""
-    return nn.Sequential(Residue(inputs, planes, stride), *(Residue(4 * planes, planes, 1) for _ in range(count - 1)))
+    return nn.Sequential(
+        SEResNeXtBlock(inputs, planes, stride), *(SEResNeXtBlock(4 * planes, planes, 1) for _ in range(count - 1))
+    )
 
 
 class Bottleneck(nn.Module):
@@ -183,7 +185,7 @@ def guide(w: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class Second(nn.Module):
+class ColorizationV2(nn.Module):
     """Page and hints to colors. What the published file holds but its authors never run stays frozen."""
 
     def __init__(self, spec: SecondSpec) -> None:

@@ -49,7 +49,7 @@ class TaggerSpec:
         return Tagger(self)
 
 
-class Ends(nn.Module):
+class MaxAndMean(nn.Module):
     """The largest and the mean value of every channel, one behind the other: (B, C, h, w) -> (B, 2C)."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class Tagger(Frozen):
         self.body = nn.Sequential(*list(ResNet(Bottleneck, list(spec.layers)).children())[:-2])
         wide = 2 * 512 * Bottleneck.expansion
         layers = (nn.Flatten(), nn.BatchNorm1d(wide), nn.Dropout(0.25), nn.Linear(wide, FEATURES))
-        self.head = nn.Sequential(Ends(), *layers)
+        self.head = nn.Sequential(MaxAndMean(), *layers)
         self.freeze()
 
     def forward(self, picture: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
@@ -78,21 +79,15 @@ class Down(nn.Module):
         return F.leaky_relu(self.norm(self.conv(pad(x, 2))), SLOPE)
 
 
-class Up(nn.Module):
+class Up(nn.Sequential):
     """Double a map by a transposed 4x4 convolution: (B, inputs, h, w) -> (B, outputs, 2h, 2w)."""
 
     recomputed = True
 
     def __init__(self, inputs: int, outputs: int, groups: int, dropout: float) -> None:
-        super().__init__()
-        self.deconv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
-        self.norm = norm(groups, outputs)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pass a map through."""
-        out: Tensor = self.dropout(F.relu(self.norm(self.deconv(x))))
-        return out
+        deconv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+        parts = {"deconv": deconv, "norm": norm(groups, outputs), "relu": nn.ReLU(), "dropout": nn.Dropout(dropout)}
+        super().__init__(OrderedDict(parts))
 
 
 class SelfAttention(nn.Module):
