@@ -1,4 +1,4 @@
-"""Ask what the color field can show at best. Run: python benchmarks/field.py DATA.
+"""Measure what the color field can show at best. Run: python benchmarks/field.py DATA.
 
 The true pictures of the validation split are turned into fields of a half, a quarter and an eighth of their
 size and back, as if a model had found them perfectly: over all paper, and over small regions such as eyes.

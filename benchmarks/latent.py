@@ -71,7 +71,7 @@ def filled(build: Callable[[], nn.Module], kind: str = "fp32") -> nn.Module:
     from colorize.checkpoints import weights_io
     from colorize.colorize_diffusion.unet import LatentUNet
 
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         module = build()
     if kind == "bf16" and isinstance(module, LatentUNet):
         module.cast(torch.bfloat16)
@@ -89,9 +89,8 @@ def make(folder: Path) -> dict[str, object]:
 
     recipe, clip = recipes.find("colorize-diffusion"), folder / "clip.safetensors"
     weights_io.write(folder / "model.safetensors", made(published.layout(recipe)), {})
-    import torch
 
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         shapes = {f"visual.{n}": tuple(v.shape) for n, v in Vision(CLIPSpec()).state_dict().items()}
     weights_io.write(clip, made(shapes), {})
     own = replace(recipe, condition=replace(recipe.condition, encoder=str(clip)))

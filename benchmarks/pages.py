@@ -46,7 +46,7 @@ def main(pages: str = "40", *options: str) -> None:
         seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    told = {
+    result = {
         "pages": len(lines),
         "colored": sum(line["output"] is not None for line in lines),
         "options": options,
@@ -54,7 +54,7 @@ def main(pages: str = "40", *options: str) -> None:
         "pages_per_minute": round(60 * len(lines) / seconds, 1),
         "peak_GB": round(peak * (1 if sys.platform == "darwin" else 1024) / 10**9, 2),
     }
-    print(json.dumps(told))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -71,12 +71,12 @@ def scores(layout: str, pages: int, seed: int) -> dict[str, object]:
             free[top:low, left:far] |= inside(panel)
         still = made.gutters | made.bubbles
         touched, all_ = touched + int((free & still & ~stays).sum()), all_ + int(still.sum())
-    told: dict[str, object] = {"layout": layout, "pages": pages, "count_right": right}
+    result: dict[str, object] = {"layout": layout, "pages": pages, "count_right": right}
     if overlaps:
-        told |= {"mean": round(float(np.mean(overlaps)), 3), "least": round(min(overlaps), 3)}
+        result |= {"mean": round(float(np.mean(overlaps)), 3), "least": round(min(overlaps), 3)}
     found_ = sum(share > HALF for share in true)
-    told |= {"bubbles": len(true), "found": found_, "made_up": made_up}
-    return told | {"touched": round(touched / max(1, all_), 6)}
+    result |= {"bubbles": len(true), "found": found_, "made_up": made_up}
+    return result | {"touched": round(touched / max(1, all_), 6)}
 
 
 def main(pages: str = "30", seed: str = "5") -> None:

@@ -1,4 +1,4 @@
-"""Count weights and operations of recipes, beside the published systems. Run: python benchmarks/recipes.py [NAME...].
+"""Count weights and operations of recipes and of the published systems. Run: python benchmarks/recipes.py [NAME...].
 
 Without names all are counted but the latent ones, which `latent.py` measures. With `--time` the encoding of the hints
 and one call are timed, too, and seconds per picture computed for the own number of steps and for 10. Run that on a
@@ -16,7 +16,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from colorize import recipes
-from colorize.hints import Hints
+from colorize.hints import HINTS, OPTIONAL, Hints
 from colorize.model import Colorizer
 from colorize.recipes.recipe import Recipe
 from colorize.region_diffusion.system import RegionColorizer
@@ -40,10 +40,8 @@ def given(recipe: Recipe) -> Hints:
     """Every hint that a recipe takes, at its own size."""
     side = recipe.size
     made = {"line" if "line" in recipe.hints else "gray": torch.ones(1, 1, side, side)}
-    if "reference" in recipe.hints:
-        made["reference"] = torch.zeros(1, 3, side, side)
-    if "hints" in recipe.hints:
-        made["hints"] = torch.zeros(1, 4, side, side)
+    for name in set(OPTIONAL) & set(recipe.hints):
+        made[name] = torch.zeros(1, HINTS[name].channels, side, side)
     return Hints(**made)
 
 

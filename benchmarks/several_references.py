@@ -1,4 +1,4 @@
-"""Ask whether several references mix by relevance. Run: python benchmarks/several_references.py DATA.
+"""Measure whether several references mix by relevance. Run: python benchmarks/several_references.py DATA.
 
 Every line drawing of the validation split that has another picture of its group is colored after that picture,
 after one that has nothing to do with it, and after both in either order. If both were averaged, the result
@@ -44,9 +44,9 @@ def main(data: str, limit: int = 0) -> None:
         scores.append([*apart, *between])
     names = ("fitting", "unrelated", "both", "both_reversed")
     means = [round(value, 2) for value in torch.tensor(scores).mean(0).tolist()]
-    told = {"pictures": len(scores), "delta_e_to_truth": dict(zip(names, means[:4], strict=True))}
-    told["delta_e_to_the_fitting_result"] = dict(zip(names[1:], means[4:], strict=True))
-    print(json.dumps(told))
+    result = {"pictures": len(scores), "delta_e_to_truth": dict(zip(names, means[:4], strict=True))}
+    result["delta_e_to_the_fitting_result"] = dict(zip(names[1:], means[4:], strict=True))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ask whether drawings follow their references. Run: python benchmarks/two_references.py DATA.
+"""Measure whether drawings follow their references. Run: python benchmarks/two_references.py DATA.
 
 Every line drawing of the validation split is colored after two other pictures of the split, drawn by a
 fixed seed. A pair succeeds when each result is nearer, by its chroma histogram, to its own reference

@@ -1,14 +1,14 @@
-"""The one error a user is meant to read, and helpers that find its words. Knows no other part."""
+"""The error that users read, and helpers for its wording."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-SEEDS = (0, 2**63 - 1)  # what every generator of random numbers here can begin with
+SEEDS = (0, 2**63 - 1)  # the range of every generator of random numbers
 
 
 class ColorizeError(Exception):
-    """A mistake the user can mend: what is wrong, and how to go on.
+    """A mistake that the user can correct.
 
     message: one sentence with the offending value. hint: one sentence on how to go on, or empty.
     code: the exit code of the program; 1 failed, 2 wrong usage, 3 some files of a batch failed.
@@ -25,13 +25,10 @@ class ColorizeError(Exception):
 
 
 def within(name: str, value: float, low: float, high: float, hint: str = "") -> None:
-    """Refuse a number outside low..high, and one that is none (nan): ColorizeError (wrong usage).
-
-    name: what messages call it. hint: how to go on; the range, if empty.
-    """
+    """Raise ColorizeError (wrong usage) for a number outside low..high, or nan; the default hint is the range."""
     if not low <= value <= high:
-        told = f"{value:g}" if isinstance(value, float) else str(value)
-        raise ColorizeError(f"{name} is {told}", hint or f"it goes from {low} to {high}", code=2)
+        number = f"{value:g}" if isinstance(value, float) else str(value)
+        raise ColorizeError(f"{name} is {number}", hint or f"it goes from {low} to {high}", code=2)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -1,8 +1,7 @@
-"""What a user can give: one declaration per hint, and the tensors of a batch. Knows nothing of networks."""
+"""The hints a model can be given: one table for all parts of the program, and the tensors of a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -13,67 +12,52 @@ from colorize.errors import ColorizeError
 
 @dataclass(frozen=True)
 class Hint:
-    """One thing a user can give.
+    """One hint, as recipes, `--guidance NAME=1.5`, `Mix` and error messages name it.
 
-    name: as in `--guidance name=x`, metadata columns and error texts. channels: of its tensor.
-    column: the metadata column that holds it, or "" when it is always made from the color picture.
-    option: the command line option that gives it. colored: whether it says something about color.
+    channels: of its tensor, per picture where several can be given. option: what gives it on the command line.
+    fields: of `Job` that hold it; none for the drawing itself. colored: whether it says which colors to use.
     """
 
     name: str
     channels: int
-    help: str
-    column: str = ""
-    option: str = ""
+    option: str
+    fields: tuple[str, ...] = ()
     colored: bool = False
 
 
-LINE = Hint("line", 1, "line art; paper +1, ink -1", "line_file_name", "the drawing itself")
-GRAY = Hint("gray", 1, "gray picture, luma in [-1, 1]", "", "the picture itself")
-REFERENCE = Hint("reference", 3, "a picture whose colors to use", "reference_file_names", "--ref PICTURE", True)
-HINTS = Hint(
-    "hints", 4, "color dots and strokes: RGB and a mask", "hint_file_name", "--hint X,Y=COLOR or --hints PICTURE", True
+_TABLE = (
+    Hint("line", 1, "the drawing itself"),  # paper +1, ink -1
+    Hint("gray", 1, "the picture itself"),  # luma
+    Hint("reference", 3, "--ref", ("references",), colored=True),  # RGB
+    Hint("hints", 4, "--hint or --hints", ("hints", "dots"), colored=True),  # RGB and mask of dots and strokes
 )
+HINTS = {hint.name: hint for hint in _TABLE}
+OPTIONAL = tuple(hint.name for hint in _TABLE if hint.fields)  # what a user may add to the drawing
+COLORED = tuple(hint.name for hint in _TABLE if hint.colored)
 
 
-class Hints(Mapping[str, Tensor]):
-    """Named tensors (B, C, H, W) in [-1, 1]; asking for a missing one raises the sentence the user needs.
+class Hints(dict[str, Tensor]):
+    """Named tensors (B, C, H, W) in [-1, 1]; asking for a missing one raises ColorizeError (wrong usage).
 
     `reference` holds 3 * R channels when R references are given, and may have another size than
     the drawing. All other hints share the size of the drawing.
     """
 
     def __init__(self, **tensors: Tensor | None) -> None:
-        self._tensors = {name: value for name, value in tensors.items() if value is not None}
+        super().__init__({name: value for name, value in tensors.items() if value is not None})
 
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self._tensors:
-            known = {hint.name: hint for hint in (LINE, GRAY, REFERENCE, HINTS)}
-            option = known[name].option if name in known else ""
-            raise ColorizeError(
-                f"the model needs the hint `{name}`, which was not given",
-                f"give it with {option}, or choose a model that works without it: mini",
-                code=2,
-            )
-        return self._tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-    def get(self, name: str, default: Tensor | None = None) -> Tensor | None:  # type: ignore[override]
-        """Return a hint, or the default when it was not given."""
-        return self._tensors.get(name, default)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._tensors
+    def __missing__(self, name: str) -> Tensor:
+        how = f"give it with {HINTS[name].option}, or " if name in HINTS else ""
+        raise ColorizeError(
+            f"the model needs the hint `{name}`, which was not given",
+            f"{how}choose a model that works without it: mini",
+            code=2,
+        )
 
     @property
     def drawing(self) -> Tensor:
         """The line art or gray picture itself, (B, 1, H, W)."""
-        return self._tensors["gray"] if "line" not in self._tensors else self._tensors["line"]
+        return self["line" if "line" in self else "gray"]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -97,9 +81,9 @@ class Hints(Mapping[str, Tensor]):
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step sees: the answer, the hints, and which hints each row must do without.
+    """One training step's pictures.
 
-    color: (B, 3, H, W) in [-1, 1]. drop: per hint a (B,) bool tensor, True where it is left out.
+    color: (B, 3, H, W) in [-1, 1], the answer. drop: per hint a (B,) bool tensor, True where it is left out.
     """
 
     color: Tensor

@@ -1,8 +1,8 @@
-"""What Ctrl-C does while the program runs. Knows no other part, so that it is there before all of them.
+"""What Ctrl-C does while the program runs; imports nothing that takes time.
 
 An interrupt between two lines of a module that is being imported breaks it: what comes of it is no
 KeyboardInterrupt but an AttributeError of numpy, or the end of the process inside of torch. So the program
-is left at once as long as nothing was begun, and afterwards an interrupt waits until the import is done.
+ends at once as long as nothing was begun, and afterwards an interrupt waits until the import is done.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _State:
 
 
 def watch() -> None:
-    """Take Ctrl-C over, unless somebody else has, as a shell whose jobs run in the background."""
+    """Handle Ctrl-C from now on, unless it is ignored, as in a shell's background."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _press)
 
@@ -39,7 +39,7 @@ def begin() -> None:
 
 
 def end() -> None:
-    """From here on there is nothing to end any more; the program may be left at once."""
+    """From here on Ctrl-C ends the program at once."""
     _State.begun = False
 
 
@@ -54,42 +54,6 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
-def _press(_number: int, frame: FrameType | None) -> None:
-    if not _State.begun:
-        _leave()
-    if _is_importing(frame):
-        _again()
-        return
-    _State.pressed = True
-    raise KeyboardInterrupt
-
-
-def _is_importing(frame: FrameType | None) -> bool:
-    while frame is not None and not frame.f_code.co_filename.startswith(IMPORTS):
-        frame = frame.f_back
-    return frame is not None
-
-
-def _again() -> None:
-    """Press once more, a little later."""
-    import threading
-
-    later = threading.Timer(WAIT, _strike)
-    later.daemon = True
-    later.start()
-
-
-def _strike() -> None:
-    """Send the main thread an interrupt that also ends its waiting, as for a disk."""
-    import _thread
-    import threading
-
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-    else:  # Windows
-        _thread.interrupt_main()
-
-
 def leave(code: int) -> NoReturn:
     """End the process; after Ctrl-C by the signal itself, which shells show as 130, so that their loops end, too."""
     if code == CODE and os.name == "posix":
@@ -98,11 +62,32 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _leave() -> NoReturn:
-    """End the process; there is nothing to write, close or tell but this."""
-    if not _State.pressed:  # else the reason is told already
-        try:  # noqa: SIM105 - contextlib may be the very module that is being imported
-            os.write(2, b"error: interrupted\n")
-        except OSError:  # standard error is closed
-            pass
-    leave(CODE)
+def _press(_number: int, frame: FrameType | None) -> None:
+    if not _State.begun:
+        if not _State.pressed:  # else the user knows why
+            try:  # noqa: SIM105 - contextlib may be the very module that is being imported
+                os.write(2, b"error: interrupted\n")
+            except OSError:  # standard error is closed
+                pass
+        leave(CODE)
+    while frame is not None and not frame.f_code.co_filename.startswith(IMPORTS):
+        frame = frame.f_back
+    if frame is None:
+        _State.pressed = True
+        raise KeyboardInterrupt
+    import threading
+
+    later = threading.Timer(WAIT, _press_again)  # something is being imported
+    later.daemon = True
+    later.start()
+
+
+def _press_again() -> None:
+    """Send the main thread an interrupt that also ends its waiting, as for a disk."""
+    import _thread
+    import threading
+
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:  # Windows
+        _thread.interrupt_main()

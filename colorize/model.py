@@ -13,10 +13,10 @@ from colorize.diffusion import denoiser as denoising
 from colorize.diffusion import names, samplers
 from colorize.diffusion.denoiser import Denoiser, Dynamic, Static
 from colorize.diffusion.samplers import State
-from colorize.diffusion.schedules import LEVELED, RULES, Schedule, times
+from colorize.diffusion.schedules import Schedule, times
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
-from colorize.networks.encoders import Drop, Strength, single
+from colorize.networks.conditions import Drop, Strength, single
 
 
 class Space(Protocol):
@@ -63,9 +63,9 @@ class Sampling:
     """
 
     steps: int = 10
-    sampler: names.Sampler = "ddim"
+    sampler: str = "ddim"
     eta: float = 0.0
-    spacing: Literal["trailing", "linspace", "leading", "inner", "karras", "exponential", "uniform", "sgm"] = "trailing"
+    spacing: str = "trailing"
     start: Literal["noise", "noised-reference"] = "noise"
     begin: float = 1.0
     threshold: Static | Dynamic | None = Static()
@@ -75,8 +75,9 @@ class Sampling:
         if self.steps < 1:
             raise ColorizeError(f"steps is {self.steps}", "take at least 1 step", code=2)
         names.check(self.sampler, code=2)
-        if self.spacing not in RULES:
-            raise ColorizeError(f"there is no spacing `{self.spacing}`", nearest(self.spacing, RULES), code=2)
+        if self.spacing not in names.SPACINGS:
+            hint = nearest(self.spacing, names.SPACINGS)
+            raise ColorizeError(f"there is no spacing `{self.spacing}`", hint, code=2)
         if not 0 <= self.eta <= 1:
             raise ColorizeError(f"eta is {self.eta:g}", "it goes from 0 (DDIM) to 1 (DDPM)", code=2)
         if not 0 < self.begin <= 1:
@@ -85,10 +86,10 @@ class Sampling:
     def stops(self, schedule: Schedule) -> Tensor:
         """Return the times of the walk: (steps + 1,), see `schedule.times`.
 
-        With `karras` and `exponential`, which end next to clean pictures, the samplers of `names.SHORT` skip the last
+        With `karras` and `exponential`, which end next to clean pictures, the samplers of DPM2's kind skip the last
         noisy stop: it is worth no second call, and the third order overshoots there.
         """
-        short = self.sampler in names.SHORT and self.spacing in LEVELED
+        short = names.SAMPLERS[self.sampler].short and self.spacing in names.RATIO_SPACINGS
         return times(schedule, self.steps, begin=self.begin, rule=self.spacing, skip=short)
 
 

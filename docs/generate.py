@@ -32,7 +32,7 @@ def command_line() -> str:
 
 def row(name: str, recipe: Recipe) -> str:
     """Return one line of the table of recipes."""
-    weights = sum(weight.numel() for weight in model_files.hollow(recipe).parameters()) / 1e6
+    weights = sum(weight.numel() for weight in model_files.build_on_meta(recipe).parameters()) / 1e6
     walk = recipe.sampling
     return (
         f"| `{name}` | {', '.join(recipe.hints)} | {type(recipe.space).__name__} |"

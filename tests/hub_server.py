@@ -76,16 +76,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         names = [name for held, name in self.hub.files if held == commit]
         if what in ("", "revision"):
             told = {"id": self.hub.name, "sha": commit}
-            self.tell({**told, "siblings": [{"rfilename": name} for name in names]})
+            self.tell({**told, "siblings": [self.described(commit, name) for name in names]})
         elif what == "tree":
             self.tell([{"type": "file", "path": n, "size": 1, "oid": "0"} for n in names])
         elif data is None:
             self.refuse(404, "EntryNotFound", commit)
         elif file.endswith(".safetensors"):
-            sha256 = self.hub.sums.get(file) or hashlib.sha256(data).hexdigest()
             where = f"{self.hub.url.replace('127.0.0.1', 'localhost')}/elsewhere/{commit}/{quote(file)}"
             told = {"X-Repo-Commit": commit, "ETag": '"pointer"', "Location": where}
-            linked = {"X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(data))}
+            linked = {"X-Linked-Etag": f'"{self.checksum(commit, file)}"', "X-Linked-Size": str(len(data))}
             self.answer(302, b"", told | linked)
         else:
             self.answer(200, data, {"X-Repo-Commit": commit, "ETag": f'"{abs(hash(data)):x}"'})
@@ -104,6 +103,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         through, self.hub.line = rest[: self.hub.line], max(0, self.hub.line - len(rest))
         self.answer(206 if wanted else 200, through, told, len(rest))
         self.close_connection = True
+
+    def described(self, commit: str, name: str) -> dict[str, object]:
+        """What the Hub lists of a file: large ones with their checksum, as if in Git LFS."""
+        size = len(self.hub.files[commit, name])
+        told: dict[str, object] = {"rfilename": name, "size": size}
+        checksum = self.checksum(commit, name)
+        if name.endswith(".safetensors") and checksum != "untold":
+            told["lfs"] = {"sha256": checksum, "size": size, "pointerSize": 134}
+        return told
+
+    def checksum(self, commit: str, name: str) -> str:
+        return self.hub.sums.get(name) or hashlib.sha256(self.hub.files[commit, name]).hexdigest()
 
     def tell(self, value: object) -> None:
         self.answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})

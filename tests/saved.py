@@ -17,8 +17,7 @@ from colorize.checkpoints.model_files import load, save
 from colorize.diffusion.schedules import Cosine
 from colorize.errors import ColorizeError
 from colorize.model import Colorizer
-from colorize.networks.conditions import Drawing, HintMap, Together
-from colorize.networks.encoders import ReferenceTokens
+from colorize.networks.conditions import Drawing, HintMap, ReferenceTokens, Together
 from colorize.networks.spaces import Field
 from colorize.networks.unet import UNetSpec
 from colorize.recipes import overrides

@@ -1,4 +1,4 @@
-"""Small folders of pictures to prepare. Knows nothing of what is claimed about the result."""
+"""Small folders of pictures to prepare."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from colorize.datasets.prepare import Prepare, Summary, prepare, report
+from colorize.datasets.prepare import PrepareOptions, Summary, open_source, prepare
+from colorize.datasets.sources import Source
 
 SIDE = 48
 SMALL = {"size": SIDE, "styles": ("xdog",), "workers": 1}
@@ -40,7 +41,14 @@ def stories(root: Path) -> Path:
 
 
 def run(source: Path | str, target: Path, **values: object) -> Summary:
-    return report(prepare(source, target, Prepare(**(SMALL | values))))
+    *_, last = prepare(source, target, PrepareOptions(**(SMALL | values)))
+    assert last.summary is not None
+    return last.summary
+
+
+def look(source: Path, layout: str = "auto") -> Source:
+    """What a folder or file holds."""
+    return open_source(source, PrepareOptions(layout=layout))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

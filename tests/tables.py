@@ -1,4 +1,4 @@
-"""Parquet data sets as they are published, made on the spot. Knows nothing of what is claimed."""
+"""Parquet data sets as they are published, made on the spot."""
 
 from __future__ import annotations
 

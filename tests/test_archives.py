@@ -9,12 +9,11 @@ from pathlib import Path
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pytest
-from sources import SMALL, colored, contents, drawing, run, save, stories
+from sources import SMALL, colored, contents, drawing, look, run, save, stories
 from tables import encoded
 
-from colorize.datasets.folders import Found
-from colorize.datasets.prepare import Prepare, prepare
-from colorize.datasets.sources import look
+from colorize.datasets.prepare import PrepareOptions, prepare
+from colorize.datasets.sources import Source
 from colorize.errors import ColorizeError
 from colorize.images import archives
 from colorize.images.dataset_folder import read_folder
@@ -91,14 +90,14 @@ def test_an_index_tells_which_drawings_are_to_be_extracted(source):
     lines = {item.color: item.line for item in found.items}
     assert lines["color/0003.zip/20.png"] == ""
     assert lines["color/0001.zip/1.png"] == "sketch/0001.zip/1.jpg"
-    assert [path for path, _ in found.lost] == ["color/0003.zip/21.png"]
-    assert "`image_list1.json` tells which drawings exist" in found.notes[0]
+    assert [path for path, _ in found.skipped] == ["color/0003.zip/21.png"]
+    assert "`image_list1.json` says which drawings exist" in found.notes[0]
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"a": 1}', "[" * 10_000, '{"a": {"b": 1}'])
 def test_a_damaged_index_is_refused(source, text):
     (source / "image_list.json").write_text(text)
-    with pytest.raises(ColorizeError, match=r"image_list.json` is no index"):
+    with pytest.raises(ColorizeError, match=r"image_list.json` is not an index"):
         look(source)
 
 
@@ -112,12 +111,12 @@ def test_masks_are_left_out_with_a_note(source, tmp_path, packed):
             for name in ("a", "b"):
                 save(pixels, source / side / f"{name}.png")
     found = look(source)
-    assert not found.lost
-    assert found.notes == ("masks are left out (2); nothing here learns from them",)
+    assert not found.skipped
+    assert found.notes == ["masks are left out (2); nothing here learns from them"]
 
 
 def test_a_stopped_run_goes_on_and_a_changed_archive_is_read_again(source, tmp_path):
-    events = prepare(source, tmp_path / "data", Prepare(**SMALL))
+    events = prepare(source, tmp_path / "data", PrepareOptions(**SMALL))
     list(islice(events, 5))
     events.close()
     run(source, tmp_path / "data")
@@ -140,7 +139,7 @@ def test_ten_thousand_pictures_are_listed(tmp_path):
 # Hostile archives
 
 
-def refusals(root: Path, *members: tuple[ZipInfo | str, bytes], method: int = ZIP_DEFLATED) -> Found:
+def refusals(root: Path, *members: tuple[ZipInfo | str, bytes], method: int = ZIP_DEFLATED) -> Source:
     """What is found in an archive with one good picture and others."""
     pack(root / "a.zip", {"good.png": picture(1)})
     with ZipFile(root / "a.zip", "a", method) as archive:
@@ -155,7 +154,7 @@ def refusals(root: Path, *members: tuple[ZipInfo | str, bytes], method: int = ZI
 def test_names_that_point_out_of_the_archive_are_refused(tmp_path, name):
     root = tmp_path / "deep/er"
     found = refusals(root, (name, picture(2)))
-    assert "points out of its archive" in found.lost[0][1]
+    assert "points out of its archive" in found.skipped[0][1]
     run(root, tmp_path / "data", group="none")
     assert not list(tmp_path.rglob("*evil*"))
 
@@ -165,19 +164,19 @@ def test_links_and_archives_inside_are_refused_and_other_files_passed_over(tmp_p
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     other = (("inner.zip", b"PK"), ("notes.txt", b"a"), ("__MACOSX/._a.png", b"b"), (".b.png", b"c"))
     found = refusals(tmp_path, (link, b"/etc/passwd"), *other)
-    assert [reason.split("` ")[1] for _, reason in found.lost] == [
+    assert [reason.split("` ")[1] for _, reason in found.skipped] == [
         "is a link", "is an archive in an archive",
     ]  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_name_that_occurs_twice_is_read_once(tmp_path):
-    assert "twice" in refusals(tmp_path, ("good.png", picture(2))).lost[0][1]
+    assert "twice" in refusals(tmp_path, ("good.png", picture(2))).skipped[0][1]
 
 
 def test_methods_that_unpack_without_limit_are_refused(tmp_path):
     found = refusals(tmp_path, ("a.png", picture(2)), method=ZIP_BZIP2)
-    assert "is compressed in a rare way" in found.lost[0][1]
+    assert "is compressed in a rare way" in found.skipped[0][1]
 
 
 def test_encrypted_pictures_are_refused(tmp_path):
@@ -192,7 +191,7 @@ def test_encrypted_pictures_are_refused(tmp_path):
 
 def test_too_large_a_picture_is_refused_and_too_swollen_an_archive(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "LARGEST", 2**20)
-    assert "has 2 MiB, of at most 1" in refusals(tmp_path, ("a.png", bytes(2**21))).lost[0][1]
+    assert "has 2 MiB, of at most 1" in refusals(tmp_path, ("a.png", bytes(2**21))).skipped[0][1]
     monkeypatch.setattr(archives, "HARMLESS", 2**20)
     with pytest.raises(ColorizeError, match=r"would unpack to 2 MiB, .* times its size"):
         look(tmp_path)

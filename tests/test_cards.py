@@ -69,8 +69,8 @@ def test_a_model_written_here_has_its_license_found(tmp_path: Path) -> None:
     assert license_in(path) == "cc-by-sa-4.0"
 
 
-def test_no_card_names_no_license() -> None:
-    assert license_in(None) == ""
+def test_no_card_names_no_license(tmp_path: Path) -> None:
+    assert license_in(tmp_path / "README.md") == ""
 
 
 @pytest.mark.parametrize(

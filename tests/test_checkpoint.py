@@ -12,12 +12,12 @@ import pytest
 import torch
 from saved import CONV, NET, TINY, randomized
 
-from colorize.checkpoints.model_files import Loaded, hollow, load, save
+from colorize.checkpoints.model_files import build_on_meta, load, save
 from colorize.diffusion.schedules import Cosine
 from colorize.diffusion.schedules import _angles as schedule_cache
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.networks.encoders import ReferenceTokens
+from colorize.networks.conditions import ReferenceTokens
 from colorize.recipes.recipe import DenoiserSpec
 
 # What comes back
@@ -98,17 +98,6 @@ def test_loading_leaves_schedules_alone(tmp_path):
     assert alpha.item() == pytest.approx(math.cos(angles[1]) / math.cos(angles[0]), rel=1e-5)
 
 
-def test_what_is_required_is_returned(file):
-    loaded = load(file)
-    assert loaded.require("mini") is loaded
-
-
-def test_a_model_of_another_recipe_is_named():
-    loaded = Loaded(TINY, randomized(), "a.safetensors", {})
-    with pytest.raises(ColorizeError, match=r"`a\.safetensors` is a model of the recipe `mini`, not of `x`"):
-        loaded.require("x")
-
-
 @pytest.fixture(scope="module")
 def imported(system, tmp_path_factory):
     path = tmp_path_factory.mktemp("imports") / "model.safetensors"
@@ -137,7 +126,7 @@ def test_a_network_that_cannot_be_is_wrong_usage(changes):
     net = copy.copy(NET)
     vars(net).update(changes)  # as a file or --set may describe it
     with pytest.raises(ColorizeError) as caught:
-        hollow(replace(TINY, denoiser=DenoiserSpec(net=net)))
+        build_on_meta(replace(TINY, denoiser=DenoiserSpec(net=net)))
     assert caught.value.code == 2
 
 

@@ -167,7 +167,7 @@ def test_a_name_longer_than_the_disk_allows_is_a_sentence():
 
 
 @pytest.mark.skipif(
-    not (Path(model_files.__file__).parent / "weights" / "mini.safetensors").exists(),
+    not (Path(model_files.__file__).parents[1] / "weights" / "mini.safetensors").exists(),
     reason="the embedded model has not been trained yet",
 )
 def test_the_embedded_model_loads():

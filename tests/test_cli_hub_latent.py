@@ -42,8 +42,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, held: dict[tuple[str, s
     with serving(monkeypatch, tmp_path) as server:
         server.files = {**held, (OLD, "README.md"): CARD}
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 2**16)
-        monkeypatch.setitem(hub_module.USUAL, MODEL, (WEIGHTS,))
-        monkeypatch.setattr(hub_module, "_SUMS", {})
+        monkeypatch.setitem(hub_module.DEFAULT_FILES, MODEL, (WEIGHTS,))
+        monkeypatch.setattr(hub_module, "_CHECKSUMS", {})
         monkeypatch.setenv("COLORIZE_MODEL", MODEL)
         monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
         (tmp_path / "work").mkdir()

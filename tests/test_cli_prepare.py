@@ -63,7 +63,7 @@ def test_a_parquet_file_is_prepared():
     [
         ("hub:../up", 2, "`hub:../up` names no data set on the Hub"),
         ("gone", 1, "there is no folder `gone`"),
-        ("data.rar", 1, "`data.rar` is no folder"),
+        ("data.rar", 1, "`data.rar` is not a folder"),
     ],
 )
 def test_a_bad_source_leaves_nothing_behind(source, code, told):

@@ -84,7 +84,7 @@ def test_a_fetched_model_is_not_fetched_again(server: Hub) -> None:
     fetch(MODEL)
     before = len(server.asked)
     fetch(MODEL)
-    assert server.asked[before:] == ["HEAD /owner/name/resolve/main/model.safetensors"]
+    assert server.asked[before:] == ["GET /api/models/owner/name/revision/main?blobs=true"]
 
 
 def test_a_fetched_commit_needs_no_network(server: Hub) -> None:

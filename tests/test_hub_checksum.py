@@ -67,7 +67,7 @@ def test_a_damaged_rest_is_found(server: Hub, tmp_path: Path) -> None:
 def test_weights_are_checked_only_when_they_arrive(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     # Guards against ten seconds for 4 GB on each run.
     fetch(MODEL)
-    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("it was read again"))
+    monkeypatch.setattr(hub, "sha256", lambda *_: pytest.fail("it was read again"))
     fetch(MODEL)
     fetch(MODEL, offline=True)
     fetch(Address("owner/name", "v1"))
@@ -92,7 +92,7 @@ def test_a_known_file_of_another_checksum_is_not_even_downloaded(server: Hub) ->
     assert server.sent == []
 
 
-def test_a_known_file_is_checked_where_the_hub_tells_no_checksum(server: Hub, tmp_path: Path) -> None:
+def test_a_known_file_without_a_checksum_is_refused(server: Hub, tmp_path: Path) -> None:
     server.name, server.files[NEW, FILE], server.sums[FILE] = V1, DATA, "untold"
     assert "is not the file known by this name" in refusal(Address(V1, "", FILE)).message
     assert kept(tmp_path) == []

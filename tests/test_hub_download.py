@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from hub_server import NEW, OLD, Hub, serving
 
-from colorize.checkpoints.hub import Address, fetch, part
+from colorize.checkpoints.hub import Address, fetch, fetch_file
 from colorize.errors import ColorizeError
 
 MODEL = Address("owner/name")
@@ -130,7 +130,7 @@ def test_two_at_once_download_once(server: Hub) -> None:
 def test_a_disk_without_room_is_told_before_the_download(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=500))
     error = refusal()
-    assert error.message.startswith("`owner/name/model.safetensors` needs 0.0 MB more in the cache")
+    assert error.message.startswith("`owner/name/model.safetensors` needs 0 MB more in the cache")
     assert "HF_HOME" in error.hint
     assert server.sent == []
 
@@ -152,6 +152,14 @@ def test_a_disk_without_links_holds_the_weights_once(
     assert kept(tmp_path) == []
     assert fetch(MODEL, offline=True).path.read_bytes() == DATA
     assert not fetch(MODEL).fresh
+
+
+def test_a_disk_without_links_downloads_a_pinned_commit_once(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_SYMLINKS", True)
+    fetch(Address("owner/name", NEW))
+    assert not fetch(MODEL).fresh
+    assert len(server.sent) == 1
+    assert fetch(MODEL, offline=True).folder.name == NEW
 
 
 def test_a_link_to_deleted_weights_is_mended(server: Hub) -> None:
@@ -182,6 +190,22 @@ def test_a_branch_goes_on_to_its_next_commit(server: Hub) -> None:
     assert fetch(MODEL, offline=True).folder.name == NEW
 
 
+def test_a_push_during_the_download_is_a_sentence(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import file_download
+
+    get = file_download.http_get
+    server.files[OLD, "model.safetensors"] = DATA[::-1]
+
+    def pushed(*given: object, **named: object) -> None:
+        get(*given, **named)  # type: ignore[arg-type]
+        server.revisions["main"] = OLD
+
+    with monkeypatch.context() as patched:
+        patched.setattr(file_download, "http_get", pushed)
+        assert refusal().message == "`owner/name` changed while it was fetched"
+    assert fetch(MODEL).path.read_bytes() == DATA[::-1]
+
+
 def test_a_break_does_not_lose_what_was_here(server: Hub) -> None:
     server.revisions["main"] = OLD
     fetch(MODEL)
@@ -191,10 +215,10 @@ def test_a_break_does_not_lose_what_was_here(server: Hub) -> None:
     assert fetch(MODEL, offline=True).folder.name == OLD
 
 
-def test_a_part_goes_on_and_is_checked_too(server: Hub) -> None:
+def test_a_single_file_goes_on_too(server: Hub) -> None:
     server.line = 600
     with pytest.raises(ColorizeError, match="connection broke"):
-        part("owner/name", "model.safetensors")
+        fetch_file("owner/name", "model.safetensors")
     server.line = None
-    assert part("owner/name", "model.safetensors").read_bytes() == DATA
+    assert fetch_file("owner/name", "model.safetensors").read_bytes() == DATA
     assert server.sent[-1][1] == "bytes=600-"

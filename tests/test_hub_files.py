@@ -9,6 +9,7 @@ import pytest
 from hub_server import NEW, OLD, Hub, serving
 
 from colorize.checkpoints import hub
+from colorize.checkpoints.find import find
 from colorize.checkpoints.hub import Address, fetch, parse_address
 from colorize.errors import ColorizeError
 
@@ -75,7 +76,7 @@ def test_a_file_behind_the_revision_is_refused_with_the_right_order() -> None:
 def test_a_named_file_is_fetched(server: Hub, file: str) -> None:
     found = fetch(Address("owner/name", "", file))
     assert found.path.read_bytes() == file.encode()
-    assert (found.folder.name, found.source) == (NEW, f"owner/name/{file}@{NEW[:12]}")
+    assert (found.folder.name, str(found.address)) == (NEW, f"owner/name/{file}@{NEW}")
 
 
 def test_config_json_beside_a_file_comes_along(server: Hub) -> None:
@@ -86,12 +87,12 @@ def test_config_json_beside_a_file_comes_along(server: Hub) -> None:
 
 def test_the_source_of_a_fetched_file_fetches_it_again(server: Hub) -> None:
     server.revisions[NEW[:12]] = NEW
-    found = fetch(Address("owner/name", "", "first.safetensors"))
+    found = find("owner/name/first.safetensors")
     again = parse_address(found.source)
     assert again is not None
-    assert fetch(again).path == found.path
+    assert fetch(again).path == found.file
     before = len(server.asked)
-    assert fetch(again, offline=True).path == found.path
+    assert fetch(again, offline=True).path == found.file
     assert len(server.asked) == before
 
 
@@ -119,7 +120,6 @@ def test_names_that_could_not_be_asked_for_are_not_shown(server: Hub) -> None:
 def test_model_safetensors_comes_before_all_others(server: Hub) -> None:
     hold(server, "a.safetensors", "model.safetensors", name=V1)
     assert fetch(Address(V1)).path.name == "model.safetensors"
-    assert not [line for line in server.asked if "/api/" in line]
 
 
 def test_the_only_file_at_the_top_is_taken(server: Hub) -> None:
@@ -183,7 +183,7 @@ def test_the_list_and_the_file_are_of_one_commit(server: Hub) -> None:
     # Guards against a push between the two requests.
     server.files[OLD, "first.safetensors"] = b"old"
     assert fetch(Address("owner/name", "v1")).path.read_bytes() == b"old"
-    assert f"HEAD /owner/name/resolve/{OLD}/first.safetensors" in server.asked
+    assert f"GET /owner/name/resolve/{OLD}/first.safetensors" in server.asked
 
 
 def test_a_list_that_makes_no_sense_is_a_sentence(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,32 +191,32 @@ def test_a_list_that_makes_no_sense_is_a_sentence(server: Hub, monkeypatch: pyte
     assert refusal(Address("owner/name")).message.startswith("`owner/name` cannot be fetched")
 
 
-# Parts
+# Single files
 
 
-def test_a_part_is_fetched_once_and_found_without_a_network(server: Hub) -> None:
-    path = hub.part("owner/name", "deep/er.safetensors")
+def test_one_file_is_fetched_once_and_found_without_a_network(server: Hub) -> None:
+    path = hub.fetch_file("owner/name", "deep/er.safetensors")
     assert path.read_bytes() == b"deep/er.safetensors"
     before = len(server.asked)
-    assert hub.part("owner/name", "deep/er.safetensors", offline=True) == path
+    assert hub.fetch_file("owner/name", "deep/er.safetensors", offline=True) == path
     assert len(server.asked) == before
 
 
-def test_a_part_comes_alone(server: Hub) -> None:
+def test_one_file_comes_alone(server: Hub) -> None:
     server.files[NEW, "README.md"] = b"a card"
-    hub.part("owner/name", "first.safetensors")
-    assert [line.rpartition("/")[2] for line in server.asked] == ["first.safetensors"] * 2
+    hub.fetch_file("owner/name", "first.safetensors")
+    assert not [line for line in server.asked if "README" in line or "config" in line]
 
 
 @pytest.mark.parametrize("file", ["x.bin", "../x.safetensors", "", "x.safetensors@v1"])
-def test_a_part_that_is_no_such_file_is_refused(server: Hub, file: str) -> None:
+def test_what_is_no_such_file_is_refused(server: Hub, file: str) -> None:
     with pytest.raises(ColorizeError, match=r"is no \.safetensors file on the Hub"):
-        hub.part("owner/name", file)
+        hub.fetch_file("owner/name", file)
     assert not server.asked
 
 
-def test_a_part_that_is_missing_is_a_sentence(server: Hub) -> None:
+def test_a_file_that_is_missing_is_a_sentence(server: Hub) -> None:
     with pytest.raises(ColorizeError, match=r"has no file `second\.safetensors`"):
-        hub.part("owner/name", "second.safetensors")
+        hub.fetch_file("owner/name", "second.safetensors")
     with pytest.raises(ColorizeError, match="is not in the cache of this machine"):
-        hub.part("owner/name", "second.safetensors", offline=True)
+        hub.fetch_file("owner/name", "second.safetensors", offline=True)

@@ -106,6 +106,7 @@ def test_a_gated_model_tells_where_to_ask(server: Hub) -> None:
 def test_no_network_is_a_sentence(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = "http://127.0.0.1:9/{repo_id}/{revision}/{filename}"  # the discard port: nobody listens
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", nobody)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     assert refusal().message == "`owner/name` cannot be fetched: the Hub does not answer"
 
 

@@ -8,7 +8,7 @@ from conftest import tiny
 
 from colorize.hints import Hints
 from colorize.images.color import delta_e, lab_to_rgb, lightness, luminance, rgb_to_lab
-from colorize.networks.encoders import Pyramid
+from colorize.networks.conditions import Pyramid
 from colorize.networks.spaces import Lab
 
 

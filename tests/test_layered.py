@@ -80,8 +80,8 @@ def test_layers_compose_to_the_picture(flat: bool, depth: type, channels: int, c
 
 def test_flats_lie_whole_under_the_ink_and_the_line_is_black() -> None:
     sheet = layers.divide(sketch(), torch.full((1, 3, 16, 12), -0.5), inked=False)
-    line, _, flats, paper = (layer.picture for layer in layers.layers(sheet, flat=False))
-    assert (flats.alpha == 255).all()
+    line, _, *flats, paper = (layer.picture for layer in layers.layers(sheet, flat=False))
+    assert (sum(flat.alpha.astype(int) for flat in flats) == 255).all()
     assert (paper.pixels == 255).all()
     assert (line.pixels == 0).all()
     assert (line.alpha == 255 - sketch().pixels[..., 0]).all()
@@ -90,8 +90,50 @@ def test_flats_lie_whole_under_the_ink_and_the_line_is_black() -> None:
 def test_white_flats_are_transparent_and_flat_results_have_no_shade() -> None:
     sheet = layers.divide(sketch(), torch.ones(1, 3, 16, 12), inked=False)
     found = {layer.name: layer.picture for layer in layers.layers(sheet, flat=True)}
-    assert list(found) == ["line", "flats", "paper"]
-    assert (found["flats"].alpha == 0).all()
+    assert list(found) == ["line", "paper"]
+
+
+def two_colors() -> torch.Tensor:
+    """Red above, blue below."""
+    color = torch.tensor([0.8, -0.8, -0.8])[:, None, None].expand(3, 16, 12).clone()
+    color[:, 8:] = torch.tensor([-0.6, -0.6, 0.9])[:, None, None]
+    return color[None]
+
+
+def test_every_flat_color_has_a_layer_of_its_own() -> None:
+    sheet = layers.divide(sketch(), two_colors(), inked=False)
+    flats = [layer for layer in layers.layers(sheet, flat=True) if layer.name.startswith("flat #")]
+    colors = {
+        f"#{bytes(color).hex()}" for color in np.rint(sheet.table[np.unique(sheet.labels)] * 255).astype(np.uint8)
+    }
+    assert {layer.name.removeprefix("flat ") for layer in flats} == colors
+    assert len(flats) > 1
+    for layer in flats:
+        visible = layer.picture.pixels[layer.picture.alpha > 0]
+        assert (visible == bytearray.fromhex(layer.name[6:])).all()
+
+
+def test_of_many_colors_one_layer_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "MOST", 1)
+    sheet = layers.divide(sketch(), two_colors(), inked=False)
+    assert [layer.name for layer in layers.layers(sheet, flat=True)] == ["line", "flats", "paper"]
+
+
+def test_regions_tell_where_they_lie_and_what_color_they_have() -> None:
+    sheet = layers.divide(sketch(), two_colors(), inked=False)
+    found, numbers = layers.regions(sheet)
+    assert [region["number"] for region in found] == list(range(1, len(found) + 1))
+    assert numbers.shape == sheet.drawing.size
+    assert sum(region["area"] for region in found) == numbers.size
+    flat = layers.merged(sheet, flat=True).pixels
+    for region in found:
+        x, y = region["at"]
+        left, top, right, bottom = region["box"]
+        mine = numbers == region["number"]
+        assert numbers[y, x] == region["number"]
+        assert f"#{bytes(flat[y, x]).hex()}" == region["color"]
+        rows, columns = np.nonzero(mine)
+        assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (left, top, right, bottom)
 
 
 def test_what_is_transparent_in_the_drawing_is_so_in_every_layer() -> None:
@@ -126,7 +168,9 @@ def test_the_layers_of_an_ora_file_compose_to_its_merged_image(tmp_path: Path) -
     image = ElementTree.fromstring(archive.read("stack.xml"))
     assert (image.get("w"), image.get("h")) == ("200", "300")
     parts = image.findall("./stack/layer")
-    assert [part.get("name") for part in parts] == ["line", "shade", "flats", "paper"]
+    names = [part.get("name") for part in parts]
+    assert (names[:2], names[-1]) == (["line", "shade"], "paper")
+    assert all(name.startswith("flat") for name in names[2:-1])
     assert {part.get("composite-op") for part in parts} == {"svg:src-over"}
     stack = [np.asarray(opened(archive, part.get("src", ""))) for part in parts]
     claim_same(stack, done.picture)
@@ -145,7 +189,7 @@ def test_the_layers_of_a_psd_file_compose_to_the_picture(tmp_path: Path) -> None
     done, _ = painted(tmp_path)
     layer_files.write_photoshop(done.layers, done.picture, tmp_path / "a.psd")
     document = tools.PSDImage.open(tmp_path / "a.psd")
-    assert [layer.name for layer in document] == ["paper", "flats", "shade", "line"]
+    assert [layer.name for layer in document] == [layer.name for layer in reversed(done.layers)]
     claim_same([np.asarray(layer.topil()) for layer in reversed(document)], done.picture)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from sources import colored, drawing, run, save, side_by_side, stories
+from sources import colored, drawing, look, run, save, side_by_side, stories
 
-from colorize.datasets.folders import group_of, survey
+from colorize.datasets.sources import group_of
 from colorize.images.dataset_folder import read_folder
 
 
@@ -30,19 +30,19 @@ def source(tmp_path: Path) -> Path:
 def test_folders_tell_the_layout(tmp_path, folders, layout):
     for folder in folders:
         save(colored(1), tmp_path / folder / "1.png")
-    assert survey(tmp_path).layout == layout
+    assert look(tmp_path).layout == layout
 
 
 @pytest.mark.parametrize(("color_left", "order"), [(True, "color-line"), (False, "line-color")])
 def test_two_to_one_with_a_gray_half_is_a_pair_side_by_side(tmp_path, color_left, order):
-    found = survey(side_by_side(tmp_path, color_left))
+    found = look(side_by_side(tmp_path, color_left))
     assert (found.layout, found.order) == ("side-by-side", order)
 
 
 def test_wide_color_pictures_are_no_pairs(tmp_path):
     for number in range(3):
         save(np.concatenate([colored(number), colored(9 + number)], 1), tmp_path / f"{number}.png")
-    assert survey(tmp_path).layout == "pictures"
+    assert look(tmp_path).layout == "pictures"
 
 
 @pytest.mark.parametrize("color_left", [True, False])
@@ -86,6 +86,6 @@ def test_pictures_of_one_name_are_one_group(name):
 def test_names_that_some_disk_takes_for_one_stay_two(tmp_path, names):
     for number, name in enumerate(names):
         save(colored(number), tmp_path / name)
-    items = survey(tmp_path).items
+    items = look(tmp_path).items
     assert len({item.name.casefold() for item in items}) == 2
     assert not any(sign in item.name for item in items for sign in '?*:"<>|')

@@ -18,8 +18,7 @@ from colorize.checkpoints.model_files import Loaded
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.networks import lora
-from colorize.networks.conditions import Drawing, HintMap, Together
-from colorize.networks.encoders import ReferenceTokens
+from colorize.networks.conditions import Drawing, HintMap, ReferenceTokens, Together
 from colorize.recipes.recipe import DenoiserSpec, Recipe
 
 LINE = Hints(line=torch.rand(1, 1, 16, 16, generator=Generator().manual_seed(1)))
@@ -28,7 +27,7 @@ LINE = Hints(line=torch.rand(1, 1, 16, 16, generator=Generator().manual_seed(1))
 def made(file: Path, path: Path, rank: int = 2, seed: int = 0) -> Path:
     """The file of an adapter for a model, of numbers as if it had been trained."""
     loaded = model_files.load(file)
-    about = adapters.blank(loaded, rank)
+    about = adapters.describe(loaded, rank)
     lora.begin(loaded.colorizer.denoiser.net, rank, Generator().manual_seed(seed))
     found = lora.tensors_of(loaded.colorizer.denoiser.net)
     rng = Generator().manual_seed(seed)
@@ -86,7 +85,7 @@ def test_adapters_on_a_model_leave_its_own_weights_alone(file, adapter, tmp_path
 
 
 def test_the_file_of_a_merged_model_is_that_of_a_model(file, adapter, tmp_path):
-    loaded = adapters.merged(model_files.load(file), adapter, 0.5)
+    loaded = adapters.merge(model_files.load(file), adapter, 0.5)
     model_files.save(loaded.colorizer, loaded.recipe, tmp_path / "both.safetensors", loaded.facts)
     back = model_files.load(tmp_path / "both.safetensors")
     assert back.facts == {"license": "CC0-1.0", "merged": "series=0.5"}
@@ -131,7 +130,7 @@ OTHERS = {
     ),
     "cross_attention.key.up` would be 24 x 2, not 16 x 2": net(widths=(8, 24)),
     "cross_attention.key.down` would be 2 x 24, not 2 x 16": replace(TINY, condition=TOKENS),
-    "layers that stay as they are differ": net(widths=(16, 16)),
+    "layers that are not adapted differ": net(widths=(16, 16)),
     "it changes the recipe `mini`": replace(TINY, name="anime-diffusion"),
 }
 
@@ -148,7 +147,7 @@ def test_an_adapter_for_another_model_is_refused_by_what_differs(why, adapter, t
 def test_if_one_adapter_is_refused_none_is_put_on(file, adapter):
     loaded = model_files.load(file)
     with pytest.raises(ColorizeError, match="is a whole model"):
-        adapters.stacked(loaded, [(adapter, 1.0), (file, 1.0)])
+        adapters.apply(loaded, [(adapter, 1.0), (file, 1.0)])
     assert not any(".lora." in name for name in loaded.colorizer.state_dict())
 
 

@@ -48,12 +48,12 @@ def count(module: nn.Module, trained: bool = True) -> int:
     ],
 )
 def test_the_four_generators_have_their_published_number_of_weights(variant, trained, frozen):
-    model = model_files.hollow(recipes.find(f"manga-gan:{variant}"))
+    model = model_files.build_on_meta(recipes.find(f"manga-gan:{variant}"))
     assert (count(model), count(model, trained=False)) == (trained, frozen)
 
 
 def test_the_critic_has_its_published_number_of_weights_and_answers():
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         critic = PatchCritic()
         answers = critic(torch.empty(1, 1, 256, 256), torch.empty(1, 3, 256, 256))
     assert count(critic) == 2_767_553
@@ -61,14 +61,14 @@ def test_the_critic_has_its_published_number_of_weights_and_answers():
 
 
 def test_version_two_has_its_published_tensors():
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         net = SecondSpec().build(8, 3)
     assert (count(net) + count(net, trained=False), len(net.state_dict())) == (32_140_402, 645)
     assert count(net) == 30_711_515  # used at inference
 
 
 def test_the_default_is_for_laptops():
-    assert count(model_files.hollow(recipes.find("manga-gan"))) < 5e6
+    assert count(model_files.build_on_meta(recipes.find("manga-gan"))) < 5e6
 
 
 # Any size

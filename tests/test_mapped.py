@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from colorize.checkpoints import weights_io
-from colorize.checkpoints.weights_io import Chosen, Mapped, below
+from colorize.checkpoints.weights_io import Mapped, Renamed, strip_prefix
 from colorize.errors import ColorizeError
 
 MEGABYTE = 2**20
@@ -83,7 +83,7 @@ def test_chosen_tensors_are_fetched_only_when_asked_for() -> None:
             return super().__getitem__(name)
 
     others = Counting({"a.x": torch.ones(1), "a.y": torch.zeros(1), "b": torch.zeros(2)})
-    some = below(Chosen(others, {name: name for name in others}), "a.")
+    some = strip_prefix(Renamed(others, {name: name for name in others}), "a.")
     assert list(some) == ["x", "y"]
     assert len(some) == 2
     assert others.asked == ()

@@ -4,8 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from colorize.cli.app import app
-from colorize.diffusion import names
-from colorize.diffusion.samplers import STEPS
+from colorize.diffusion import names, schedules, solvers
 from colorize.diffusion.schedules import ScaledLinear, times
 from colorize.errors import ColorizeError
 from colorize.model import Sampling
@@ -16,10 +15,14 @@ def helped(command: str) -> str:
     return " ".join(CliRunner().invoke(app, [command, "--help"]).output.split())
 
 
-def test_every_name_is_a_sampler():
-    assert tuple(STEPS) == names.SAMPLERS
-    assert {*names.FREE, *names.NOISY, *names.SHORT} <= set(names.SAMPLERS)
-    assert not {*names.FREE} & {*names.NOISY}
+def test_every_row_of_the_table_has_its_solver():
+    for name, sampler in names.SAMPLERS.items():
+        assert callable(getattr(solvers, sampler.solver or name.replace("-", "_")))
+
+
+def test_every_spacing_has_its_rule():
+    assert {*schedules.EVEN_TIMES, *schedules.EVEN_RATIOS} == {*names.SPACINGS}
+    assert {*schedules.EVEN_RATIOS} == {*names.RATIO_SPACINGS}
 
 
 @pytest.mark.parametrize("command", ["sample", "eval"])
@@ -28,11 +31,15 @@ def test_the_help_names_every_sampler(command):
     assert ", ".join(names.SAMPLERS) in told
 
 
+def test_the_help_names_every_spacing():
+    assert ", ".join(names.SPACINGS) in helped("sample")
+
+
 def test_the_help_names_the_samplers_that_take_eta():
-    assert names.listed(names.FREE) in helped("sample")
+    assert f"for {', '.join(names.FREE)} " in helped("sample")
 
 
-@pytest.mark.parametrize("name", names.ELSEWHERE)
+@pytest.mark.parametrize("name", [alias for sampler in names.SAMPLERS.values() for alias in sampler.aliases])
 def test_a_name_from_elsewhere_is_refused_with_the_name_here(name):
     # Guards against `euler`, which adds no noise, as the nearest name to `euler-a`.
     with pytest.raises(ColorizeError) as caught:
@@ -42,13 +49,13 @@ def test_a_name_from_elsewhere_is_refused_with_the_name_here(name):
     assert meant in (names.FREE if "eta" in caught.value.hint else names.SAMPLERS)
 
 
-@pytest.mark.parametrize("sampler", names.NOISY)
+@pytest.mark.parametrize("sampler", [name for name, sampler in names.SAMPLERS.items() if sampler.eta == "all"])
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_some_samplers_always_take_all_the_noise(sampler, eta):
     assert names.settle(sampler, eta) == 1
 
 
-@pytest.mark.parametrize("sampler", names.SHORT)
+@pytest.mark.parametrize("sampler", [name for name, sampler in names.SAMPLERS.items() if sampler.short])
 def test_the_last_noisy_stop_is_left_out_where_it_is_next_to_clean(sampler):
     schedule = ScaledLinear()
     for rule, short in (("karras", True), ("exponential", True), ("trailing", False)):

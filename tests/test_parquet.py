@@ -14,8 +14,8 @@ from PIL import Image
 from sources import SMALL, colored, contents, run, save
 from tables import BLOB, SIDE, encoded, published, row, scribbled, sketch, table
 
-from colorize.datasets.crop import cut
-from colorize.datasets.prepare import Prepare, prepare
+from colorize.datasets.crop import make_pair
+from colorize.datasets.prepare import PrepareOptions, prepare
 from colorize.errors import ColorizeError
 from colorize.images import files, hint_files
 from colorize.images.dataset_folder import read_folder
@@ -59,11 +59,11 @@ def test_a_row_says_where_it_comes_from(source, tmp_path):
 
 def test_a_stopped_run_reads_only_what_is_missing(source, tmp_path, monkeypatch):
     run(source, tmp_path / "whole")
-    halted = prepare(source, tmp_path / "halted", Prepare(**SMALL))
+    halted = prepare(source, tmp_path / "halted", PrepareOptions(**SMALL))
     done = len(list(islice(halted, 5)))
     halted.close()
     made = []
-    monkeypatch.setattr("colorize.datasets.prepare.cut", lambda job: made.append(job) or cut(job))
+    monkeypatch.setattr("colorize.datasets.prepare.make_pair", lambda *job: made.append(job) or make_pair(*job))
     run(source, tmp_path / "halted")
     assert len(made) == 12 - done
     assert contents(tmp_path / "halted") == contents(tmp_path / "whole")
@@ -73,7 +73,7 @@ def test_rows_are_read_as_they_are_needed(tmp_path, monkeypatch):
     """A data set of 13 GB must not be in memory at once, though a row group may hold all of it."""
     table(tmp_path / "one.parquet", [row(seed) for seed in range(40)], group=40)
     monkeypatch.setattr("colorize.datasets.parquet.AT_ONCE", 2)
-    events = prepare(tmp_path / "one.parquet", tmp_path / "data", Prepare(**SMALL))
+    events = prepare(tmp_path / "one.parquet", tmp_path / "data", PrepareOptions(**SMALL))
     read, plain = [], pq.ParquetFile.iter_batches
 
     def watched(self, *arguments, **named):

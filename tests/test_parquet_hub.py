@@ -10,7 +10,7 @@ from hub_server import NEW, OLD, Hub, serving
 from sources import contents, run
 from tables import published, row, table
 
-from colorize.datasets.sources import local
+from colorize.datasets.prepare import locate
 from colorize.errors import ColorizeError
 
 NAME = "hub:owner/name"
@@ -41,37 +41,37 @@ def test_a_data_set_on_the_hub_is_that_of_its_files(server, tmp_path):
 def test_a_revision_is_pinned(server, tmp_path):
     summary = run(f"{NAME}@v1", tmp_path / "data")
     assert sum(summary.counts.values()) == 2
-    assert local(f"{NAME}@v1").name == OLD
+    assert locate(f"{NAME}@v1").name == OLD
 
 
 def test_the_cache_serves_without_a_network(server, monkeypatch):
-    folder = local(NAME)
+    folder = locate(NAME)
     asked = len(server.asked)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert local(NAME) == folder
+    assert locate(NAME) == folder
     assert len(server.asked) == asked
 
 
 def test_a_data_set_not_fetched_before_needs_a_network(server, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ColorizeError, match="not in the cache"):
-        local(NAME)
+        locate(NAME)
     assert not server.asked
 
 
 def test_a_half_fetched_data_set_is_not_taken_for_the_whole(server, monkeypatch):
     server.cut = 9
     with pytest.raises(ColorizeError):
-        local(NAME)
+        locate(NAME)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ColorizeError):
-        local(NAME)
+        locate(NAME)
 
 
 @pytest.mark.parametrize("name", ["owner", "../..", "a/b/c", "a/b/c.safetensors", "owner/name?x", "", "/etc/passwd"])
 def test_what_is_no_name_on_the_hub_is_wrong_usage(name):
     with pytest.raises(ColorizeError, match="names no data set on the Hub") as error:
-        local(f"hub:{name}")
+        locate(f"hub:{name}")
     assert error.value.code == 2
 
 
@@ -84,13 +84,13 @@ def test_what_is_no_name_on_the_hub_is_wrong_usage(name):
 )
 def test_what_the_hub_does_not_have_is_named(server, source, told):
     with pytest.raises(ColorizeError, match=told):
-        local(source)
+        locate(source)
 
 
 def test_a_data_set_without_parquet_is_refused(server):
     server.files = {(NEW, "data.zip"): b"PK"}
     with pytest.raises(ColorizeError, match="no Parquet files") as error:
-        local(NAME)
+        locate(NAME)
     assert "hub:owner/name@refs/convert/parquet" in error.value.hint
 
 
@@ -98,5 +98,5 @@ def test_names_that_leave_the_cache_are_refused(server, tmp_path):
     data = table(tmp_path / "evil.parquet", [row(1)]).read_bytes()
     server.files = {(NEW, "../../../../../escaped.parquet"): data}
     with pytest.raises(ColorizeError):
-        local(NAME)
+        locate(NAME)
     assert not list(tmp_path.parent.rglob("escaped.parquet"))

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from sources import SMALL, colored, contents, run, save, stories
 
-from colorize.datasets.crop import cut
-from colorize.datasets.duplicates import difference_hash, twins
-from colorize.datasets.prepare import Prepare, prepare
+from colorize.datasets.crop import make_pair
+from colorize.datasets.duplicates import difference_hash, duplicates
+from colorize.datasets.prepare import PrepareOptions, prepare
 from colorize.images.dataset_folder import read_folder, splits
 
 
@@ -57,14 +57,14 @@ def test_another_seed_splits_otherwise(source, tmp_path):
 def test_a_stopped_run_goes_on_to_the_same_result(source, tmp_path, monkeypatch):
     """Also with what a kill leaves: half a line of the journal, and half a picture."""
     run(source, tmp_path / "whole")
-    halted = prepare(source, tmp_path / "halted", Prepare(**SMALL))
+    halted = prepare(source, tmp_path / "halted", PrepareOptions(**SMALL))
     done = len(list(islice(halted, 5)))
     halted.close()
     with (tmp_path / "halted/.prepare.jsonl").open("ab") as journal:
         journal.write(b'{"key": "12')
     (tmp_path / "halted/train/color/.0123456789abcdef.png").write_bytes(b"half")
     made = []
-    monkeypatch.setattr("colorize.datasets.prepare.cut", lambda job: made.append(job) or cut(job))
+    monkeypatch.setattr("colorize.datasets.prepare.make_pair", lambda *job: made.append(job) or make_pair(*job))
     for _ in range(2):  # the second time there is nothing left to do
         run(source, tmp_path / "halted")
     assert len(made) == 12 - done
@@ -93,7 +93,7 @@ def test_what_occurs_in_two_splits_leaves_train(tmp_path):
 
 def test_test_keeps_what_validation_and_train_lose():
     same, other = "f" * 36, "0f" * 18
-    dropped = twins(["train", "validation", "test", "train"], [same, same, same, other], near=6)
+    dropped = duplicates(["train", "validation", "test", "train"], [same, same, same, other], near=6)
     assert dropped == {1: 2, 0: 2}
 
 
@@ -102,7 +102,7 @@ def test_pictures_with_little_in_them_are_not_all_alike():
     first, second = torch.ones(2, 1, 3, 48, 48)
     first[..., 4:44, 6:12], second[..., 4:24, 30:36] = -1, -1
     hashes = [difference_hash(first), difference_hash(second)]
-    assert twins(["train", "test"], hashes, near=30) == {}
+    assert duplicates(["train", "test"], hashes, near=30) == {}
 
 
 def test_rows_have_the_columns_of_an_image_folder(source, tmp_path):

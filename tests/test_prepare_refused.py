@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sources import PAPER, SMALL, colored, drawing, run, save, stories
 
-from colorize.datasets.prepare import Prepare, prepare
+from colorize.datasets.prepare import PrepareOptions, prepare
 from colorize.errors import ColorizeError
 from colorize.images.dataset_folder import read_folder
 
@@ -21,7 +21,7 @@ def source(tmp_path: Path) -> Path:
 
 def test_an_unfinished_folder_is_not_taken_for_training_data(source, tmp_path):
     """Without metadata the drawings would be read as color pictures."""
-    halted = prepare(source, tmp_path / "data", Prepare(**SMALL))
+    halted = prepare(source, tmp_path / "data", PrepareOptions(**SMALL))
     next(halted)
     halted.close()
     with pytest.raises(ColorizeError, match="unfinished"):
@@ -90,4 +90,4 @@ def test_a_full_disk_is_a_sentence(source, tmp_path, monkeypatch):
 )
 def test_impossible_settings_are_refused_at_once(values):
     with pytest.raises(ColorizeError):
-        Prepare(**values)
+        PrepareOptions(**values)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import tiny
 from PIL import Image
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from colorize.checkpoints import model_files
 from colorize.errors import ColorizeError
+from colorize.hints import Hints
 from colorize.region_diffusion.system import RegionColorizer
-from colorize.training import region_store, remember, run
+from colorize.training import region_objective, region_store, remember, run
 from colorize.training.job import Order
+from colorize.training.region_batches import Threes
 from colorize.training.resume import WEIGHTS
 from colorize.training.settings import Fit
 
@@ -137,3 +140,22 @@ def test_an_objective_and_a_network_that_do_not_go_together_are_refused() -> Non
     other = tiny("walker")
     with pytest.raises(ColorizeError, match="cannot be trained by the objective Denoising"):
         run.objective(replace(RECIPE.pretrain, objective=other.pretrain.objective), RECIPE)
+
+
+def test_the_loss_mixes_no_devices(cast: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Fake tensors say where they are without a GPU, and refuse to meet those of another device.
+    batch = run.batches(order(cast, tmp_path / "run"), CPU).batch(0)
+    monkeypatch.setattr(region_objective, "_happens", lambda *_: True)
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        with torch.device("cuda"):
+            model = RECIPE.build()
+        there = Threes(**{one.name: _there(fake, getattr(batch, one.name)) for one in fields(batch)})
+        losses = list(region_objective.ChoosingLoss()(model, there, torch.Generator().manual_seed(0)))
+    assert [loss.device.type for loss in losses] == ["cuda"]
+
+
+def _there(fake: FakeTensorMode, value: object) -> object:
+    """A fake of a batch's tensors on a GPU."""
+    if isinstance(value, Hints):
+        return Hints(**{name: fake.from_tensor(one).to("cuda") for name, one in value.items()})
+    return fake.from_tensor(value).to("cuda") if isinstance(value, torch.Tensor) else value

@@ -16,7 +16,7 @@ from colorize.coloring.paint import paint
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import palettes
-from colorize.region_diffusion.hint_regions import Marks
+from colorize.region_diffusion.hint_regions import HintCells
 from colorize.region_diffusion.pieces import lab_of
 from colorize.region_diffusion.system import RegionColorizer
 
@@ -106,10 +106,10 @@ def test_a_dot_across_a_line_is_meant_for_one_side_and_a_long_stroke_for_both() 
     paper[10] = 0.02  # a cell of ink that counts as of the second region
     colors = torch.tensor([RED])
     at = torch.tensor([8, 9, 10, 11])
-    dot = Marks(at, torch.zeros(4, dtype=torch.long), torch.ones(4, dtype=torch.long), colors)
+    dot = HintCells(at, torch.zeros(4, dtype=torch.long), torch.ones(4, dtype=torch.long), colors)
     assert dot.meant(cells, paper).tolist() == [True, True, False, False]
     many = torch.arange(20)
-    stroke = Marks(many, torch.zeros(20, dtype=torch.long), torch.ones(20, dtype=torch.long), colors)
+    stroke = HintCells(many, torch.zeros(20, dtype=torch.long), torch.ones(20, dtype=torch.long), colors)
     assert stroke.meant(cells, paper).all()
 
 
@@ -169,11 +169,12 @@ def test_a_kept_drawing_changes_nothing() -> None:
     assert torch.equal(again, chosen(system(), line=line, reference=reference(BLUE)))
 
 
-def test_it_stays_on_the_processor_whatever_device_is_asked_for() -> None:
+def test_it_leaves_the_processor_only_while_it_is_trained() -> None:
     model = system()
-    assert model.to(torch.device("meta")) is model
-    assert model.to("meta", memory_format=torch.channels_last).device.type == "cpu"
+    assert model.to("meta") is model
+    assert model.to(torch.device("meta"), memory_format=torch.channels_last).device.type == "cpu"
     assert model.to(torch.float64).network.near.dtype == torch.float64
+    assert model.train().device.type == "meta"
 
 
 def test_what_is_kept_goes_when_weights_may_have_changed() -> None:

@@ -1,4 +1,4 @@
-"""Scribbles as tokens: every hint is seen, places are told alike to both sides of attention."""
+"""Scribbles as tokens: every hint is seen, and both sides of attention know places alike."""
 
 from __future__ import annotations
 
@@ -79,5 +79,5 @@ def test_no_waves_add_no_planes() -> None:
     assert spec.stacked == 0
 
 
-def test_strength_reaches_the_door() -> None:
+def test_strength_scales_the_tokens() -> None:
     assert encoder()(hints(), {}, {"hints": 0.25}).token_scale == 0.25

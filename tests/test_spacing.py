@@ -2,13 +2,14 @@
 
 import pytest
 
-from colorize.diffusion.schedules import RULES, Linear, times
+from colorize.diffusion.names import SPACINGS
+from colorize.diffusion.schedules import Linear, times
 from colorize.errors import ColorizeError
 
 ANIME = Linear(1e-6, 1e-2)  # AnimeDiffusion
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", SPACINGS)
 def test_a_skipped_stop_is_the_last_noisy_one(rule):
     longer = times(ANIME, 7, rule=rule)
     shorter = times(ANIME, 6, rule=rule, skip=True)

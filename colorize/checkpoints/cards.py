@@ -1,4 +1,4 @@
-"""Write the card of a model on the Hub, and find the license in one. Knows nothing of weights or networks."""
+"""Write the card of a model for the Hub, and read the license in one."""
 
 from __future__ import annotations
 
@@ -12,19 +12,10 @@ OTHER = "other"  # the Hub's word for a license that is not in its list
 _LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,60}")
 _HEAD = re.compile(r"\s*---\n(.*?\n)---", re.DOTALL)
 _LONG = 65536  # characters; a card's fields come first
-_NOTICES = {
-    "nc": "the weights of `{name}` are under {license}, which forbids commercial use; see {page}",
-    "other": "the weights of `{name}` are under a license of their own, which may forbid some uses; see {page}",
-    "none": "the weights of `{name}` come without a word on their license; ask who made them: {page}",
-    "plain": "the weights of `{name}` are under {license}; see {page}",
-}
 
 
 def card(recipe: str, summary: str, facts: Mapping[str, str]) -> str:
-    """Write the README.md of a model: the Hub's fields first, then what it is and how to use it.
-
-    facts: what is known of it; `license` goes into the Hub's field, too.
-    """
+    """Return the README.md of a model: the Hub's fields, what it is, how to use it, and the facts (a license, too)."""
     license_ = facts.get("license", "")
     fields = {
         "library_name": "colorize",
@@ -40,12 +31,12 @@ def card(recipe: str, summary: str, facts: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def license_in(path: Path | None) -> str:
+def license_in(path: Path) -> str:
     """Return the license that a card's fields name, such as cc-by-nc-4.0; "" if there is no card or none in it.
 
-    Of a license outside the Hub's list it is the name that the card gives it, or `other`.
+    For a license outside the Hub's list, this is its name in the card, or `other`.
     """
-    if path is None:
+    if not path.is_file():
         return ""
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
         head = _HEAD.match(stream.read(_LONG))
@@ -55,22 +46,18 @@ def license_in(path: Path | None) -> str:
 
 
 def notice(name: str, license_: str, page: str) -> str:
-    """Return what whoever fetched a model should know: its license, in one line.
-
-    page: where its card is.
-    """
-    words = license_.lower().split("-")
-    if "nc" in words or "noncommercial" in "".join(words):
-        kind = "nc"
-    elif not license_:
-        kind = "none"
-    else:
-        kind = "other" if license_.lower() == OTHER else "plain"
-    return _NOTICES[kind].format(name=name, license=license_, page=page)
+    """Return what whoever fetched a model should know, its license, in one line; page: where its card is."""
+    words, subject = license_.lower().split("-"), f"the weights of `{name}`"
+    if not license_:
+        return f"{subject} come without a word on their license; ask who made them: {page}"
+    if license_.lower() == OTHER:
+        return f"{subject} are under a license of their own, which may forbid some uses; see {page}"
+    limit = ", which forbids commercial use" if "nc" in words or "noncommercial" in "".join(words) else ""
+    return f"{subject} are under {license_}{limit}; see {page}"
 
 
 def _field(fields: str, name: str) -> str:
-    """Return the word behind a field's name, in quotes or the first of a list, too; "" if it is no word."""
+    """Return the word of a field, even if quoted or first in a list; "" if it is no word."""
     found = re.search(rf"(?m)^{name}:[ \t]*(?:\[|\n[ \t]*-)?([^\n,#\]]*)", fields)
     word = found.group(1).strip(" \t\"'") if found else ""
     return word if _LICENSE.fullmatch(word) else ""

@@ -1,4 +1,4 @@
-"""Write a trained system as one file, find it and load it again. Knows nothing of pictures, sampling or training."""
+"""Save a trained system as one file, and load it again."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import torch
 
 from colorize import __version__, recipes
 from colorize.checkpoints import adapters, cards, hub, weights_io
-from colorize.checkpoints.adapters import Given, Worn
-from colorize.checkpoints.find import EMBEDDED, INSIDE, Found, find
+from colorize.checkpoints.adapters import AdapterPaths, AppliedAdapter
+from colorize.checkpoints.find import EMBEDDED, Found, find
 from colorize.checkpoints.weights_io import AGAIN, refused
 from colorize.errors import ColorizeError, within
 from colorize.images.files import atomic, shown
@@ -25,10 +25,10 @@ from colorize.system import LoadOptions, ModelFile
 
 RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
 CRITIC = "critic."  # before the names of weights that only training needs
-STEPS = 100_000  # of a schedule's table; 1000 is usual
-BLOCKS = 1000  # of a network, at most; 20 are usual
-# What nonsense in a description raises; RecursionError is a RuntimeError.
-MISTAKES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+MAX_STEPS = 100_000  # of a schedule's table; 1000 is usual
+MAX_BLOCKS = 1000  # of a network; 20 are usual
+# What an invalid description raises; RecursionError is a RuntimeError.
+INVALID = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -36,31 +36,16 @@ class Loaded:
     """A system ready to color: evaluation mode, float32, channels-last.
 
     source: where it came from, for people. facts: what was noted when it was saved, such as a license;
-    of a model on the Hub also `base`, its address there. adapters: what it has on, see
-    `adapters.stacked`. notice: the license of weights that were fetched only now, in a line for people.
+    of a model on the Hub also `base`, its address there. adapters: those on the model, see
+    `adapters.apply`. notice: the license of weights that were fetched only now, in a line for people.
     """
 
     recipe: Recipe
     colorizer: Colorizer
     source: str
     facts: dict[str, str]
-    adapters: tuple[Worn, ...] = ()
+    adapters: tuple[AppliedAdapter, ...] = ()
     notice: str = ""
-
-    @property
-    def embedded(self) -> bool:
-        """Whether it is the model inside the package, found by its name."""
-        return self.source == INSIDE
-
-    def require(self, name: str) -> Loaded:
-        """Return this; raises ColorizeError if it is of another recipe."""
-        if self.recipe.name != name:
-            raise ColorizeError(
-                f"`{self.source}` is a model of the recipe `{self.recipe.name}`, not of `{name}`",
-                f"name a model of `{name}`, or leave the recipe `{name}` out",
-                code=2,
-            )
-        return self
 
 
 def save(
@@ -70,11 +55,11 @@ def save(
 
     half: store float16, half the size; weights then have 11 bits. Raises ColorizeError if a weight
     is not finite (or too large for float16), so that a good file is not replaced by a broken one,
-    if the path cannot be written, and for a model that has adapters on: `adapters.merged` first.
+    if the path cannot be written, and for a model with adapters on it: `adapters.merge` first.
     """
     facts = facts or {}
     assert not set(facts) & set(RESERVED), f"facts may not be named {RESERVED}"
-    adapters.refuse_worn(colorizer)
+    adapters.refuse_applied(colorizer)
     weights = {}
     for name, value in recipe.system.tensors(colorizer, recipe).items():
         if name.startswith(CRITIC):
@@ -108,7 +93,7 @@ def load(
     offline: bool = False,
     device: torch.device | None = None,
     options: LoadOptions | None = None,
-    lora: Given = (),
+    lora: AdapterPaths = (),
 ) -> Loaded:
     """Find a model, build the system it describes and fill it.
 
@@ -116,7 +101,7 @@ def load(
     file, the `generator.zip` of manga-colorization-v2, a folder with a model.safetensors, or
     OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a Path is always local. offline: use no network.
     device: where to put it; None is the CPU. options: for published files. lora: the path of an
-    adapter, or pairs of path and weight, see `adapters.stacked`.
+    adapter, or pairs of path and weight, see `adapters.apply`.
 
     Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit
     its recipe, or holds weights that are not finite.
@@ -127,7 +112,7 @@ def load(
     own = {name: text for name, text in header.items() if name not in RESERVED}
     placed = colorizer.to(device) if device else colorizer
     loaded = Loaded(recipe, placed, found.source, {**usual, **found.facts, **own}, notice=found.notice)
-    return adapters.stacked(loaded, lora) if lora else loaded
+    return adapters.apply(loaded, lora) if lora else loaded
 
 
 def _opened(
@@ -136,7 +121,7 @@ def _opened(
     """The recipe of a file, its model filled, what is usual of its kind, and the words of its header."""
 
     def fetch(address: str, file: str) -> Path:
-        return hub.part(address, file, offline)
+        return hub.fetch_file(address, file, offline)
 
     try:
         foreign = weights_io.sniff(path) != "safetensors"
@@ -153,25 +138,25 @@ def _opened(
         weights_io.read(path)  # raises the error that says what the file is
     recipe = _recipe(path, header)
     try:
-        colorizer = hollow(recipe, len(weights))
+        colorizer = build_on_meta(recipe, len(weights))
     except ColorizeError as error:
         raise refused(path.name, "describes a network that cannot be", AGAIN) from error
     recipe = recipe.system.fill(ModelFile(path, weights, options, fetch), recipe, colorizer)
     return recipe, colorizer.eval(), {}, header
 
 
-def hollow(recipe: Recipe, most: int = BLOCKS) -> Colorizer:
+def build_on_meta(recipe: Recipe, most: int = MAX_BLOCKS) -> Colorizer:
     """Build a system on the meta device: its weights have names and shapes, but take no memory.
 
-    most: blocks of its network. Raises ColorizeError (wrong usage) if no system can be built.
+    most: limit of its network's blocks. Raises ColorizeError (wrong usage) if no system can be built.
     """
     blocks, steps = sum(recipe.denoiser.net.blocks), recipe.schedule.steps
     within("the number of blocks", blocks, 1, most)
-    within("schedule.steps", steps, 1, STEPS)
+    within("schedule.steps", steps, 1, MAX_STEPS)
     try:
-        with torch.device("meta"), weights_io.Hollow():
+        with weights_io.meta_device():
             return recipe.build()
-    except MISTAKES as error:
+    except INVALID as error:
         raise ColorizeError(
             f"no network can be built of these values: {error}",
             "begin with the recipe's own values, and change one at a time",
@@ -190,7 +175,7 @@ def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:
             f"was saved by colorize {version}, and {__version__} does not understand it: {error.message}",
             "install the version that saved it, or a newer one",
         ) from error
-    except MISTAKES as error:
+    except INVALID as error:
         raise refused(path.name, "has a damaged description", AGAIN) from error
 
 
@@ -200,7 +185,7 @@ def _describes(path: Path, header: Mapping[str, str]) -> bool:
         return True
     try:
         beside = json.loads(path.with_name(hub.CONFIG).read_text("utf-8"))
-    except (OSError, *MISTAKES):
+    except (OSError, *INVALID):
         return False
     return isinstance(beside, dict) and beside.get("is") == "Recipe"
 
@@ -217,6 +202,6 @@ def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
         raise refused(path.name, "does not say what it is", f"put its {hub.CONFIG} beside it")
     try:
         data = json.loads(header["config"] if "config" in header else beside.read_text("utf-8"))
-    except (OSError, *MISTAKES) as error:
+    except (OSError, *INVALID) as error:
         raise refused(path.name, "has a damaged description", AGAIN) from error
     return dict(data) if isinstance(data, dict) else {}

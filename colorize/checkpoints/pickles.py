@@ -1,4 +1,4 @@
-"""Take the tensors out of a PyTorch checkpoint without running what is in it. Knows nothing of models or recipes."""
+"""Take the tensors out of a PyTorch checkpoint without running what is in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from colorize.errors import ColorizeError
 LIMIT = 16 * 2**30  # bytes, of all entries together and of all tensors together
 _INDEX = 16 * 2**20  # bytes of the pickle that names the tensors; 100,000 tensors need about this
 _NODES = 1_000_000  # dicts, lists and leaves in that pickle; far more is a bomb of nested references
-_NAME = 1000  # signs of a tensor's dotted name; a longer one runs in a circle
+_NAME = 1000  # characters of a tensor's dotted name; a longer one runs in a circle
 _DTYPES = {
     "BFloat16Storage": torch.bfloat16,
     "BoolStorage": torch.bool,
@@ -43,8 +43,8 @@ _BUILTINS = ("builtins", "__builtin__", "io", "_io")  # where those are found
 def read(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file that `torch.save` wrote, under their dotted names, in its order.
 
-    Only what a state dict is made of is understood: tensors in dicts, lists and tuples. All else is
-    left out, and no code of the file runs. Tensors may share memory, as they did.
+    Only what a state dict is made of is read: tensors in dicts, lists and tuples. All else is left out, and no
+    code of the file runs. Tensors may share memory, as they did.
 
     Raises ColorizeError if the file is no such checkpoint, is damaged, holds no tensors, is laid out
     to exhaust memory, or mentions functions that only harmful files mention.
@@ -80,13 +80,8 @@ class _Saved(NamedTuple):
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
-    @property
-    def length(self) -> int:
-        """How many bytes the tensor takes by itself."""
-        return math.prod(self.size) * self.storage.dtype.itemsize
-
-    def check(self) -> None:
-        """Refuse what is not a tensor inside its storage."""
+    def check(self) -> int:
+        """Return how many bytes the tensor takes by itself; ValueError for what is not a tensor inside its storage."""
         numbers = (self.offset, *self.size, *self.stride)
         if not isinstance(self.storage, _Storage) or len(self.size) != len(self.stride):
             raise ValueError("not a tensor")
@@ -95,6 +90,7 @@ class _Saved(NamedTuple):
         last = self.offset + sum((n - 1) * m for n, m in zip(self.size, self.stride, strict=True))
         if 0 not in self.size and last >= self.storage.amount:
             raise ValueError("the tensor ends outside its storage")
+        return math.prod(self.size) * self.storage.dtype.itemsize
 
 
 class _Table(dict[object, object]):
@@ -110,29 +106,17 @@ class _Inert:
     def __init__(self, *args: object, **kwargs: object) -> None:
         pass
 
-    def __setstate__(self, state: object) -> None:
+    def _ignore(self, *args: object) -> None:
         pass
 
-    def __setitem__(self, key: object, value: object) -> None:
-        pass
-
-    def append(self, item: object) -> None:
-        pass
-
-    def extend(self, items: object) -> None:
-        pass
-
-    def add(self, item: object) -> None:
-        pass
-
-
-def _tensor(storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> _Saved:
-    return _Saved(storage, offset, tuple(size), tuple(stride))
+    __setstate__ = __setitem__ = append = extend = add = _ignore
 
 
 _KNOWN: dict[tuple[str, str], object] = {
     ("collections", "OrderedDict"): _Table,
-    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, size, stride, *_: _Saved(
+        storage, offset, tuple(size), tuple(stride)
+    ),
     ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
 }
 
@@ -170,18 +154,18 @@ class _Checkpoint:
 
     def __init__(self, archive: zipfile.ZipFile, path: Path) -> None:
         self.archive, self.name = archive, path.name
-        self.entries = {info.filename: info for info in archive.infolist()}
         infos = archive.infolist()
+        self.entries = {info.filename: info for info in infos}
         total = sum(info.file_size for info in infos)
-        self._refuse(total > LIMIT, f"declares more than {LIMIT / 2**30:g} GiB")
-        packed = any(info.compress_type != zipfile.ZIP_STORED for info in infos)
-        self._refuse(packed, "is compressed, which PyTorch never does")
-        doubled = len(self.entries) != len(infos) or total > path.stat().st_size
-        self._refuse(doubled, "holds entries that overlap")
         paths = [PurePosixPath(name) for name in self.entries]
-        strange = any(p.is_absolute() or ".." in p.parts or "\\" in str(p) for p in paths)
-        self._refuse(strange, "names entries outside itself")
         indexes = [p for p in paths if p.name == "data.pkl" and len(p.parts) == 2]
+        packed = any(info.compress_type != zipfile.ZIP_STORED for info in infos)
+        overlapping = len(self.entries) != len(infos) or total > path.stat().st_size
+        outside = any(p.is_absolute() or ".." in p.parts or "\\" in str(p) for p in paths)
+        self._refuse(total > LIMIT, f"declares more than {LIMIT / 2**30:g} GiB")
+        self._refuse(packed, "is compressed, which PyTorch never does")
+        self._refuse(overlapping, "holds entries that overlap")
+        self._refuse(outside, "names entries outside itself")
         self._refuse(len(indexes) != 1, "is a zip file, but not one that `torch.save` wrote")
         self.root = indexes[0].parent
 
@@ -192,9 +176,7 @@ class _Checkpoint:
         self._refuse(big, "was written by a big-endian machine")
         found = self._named(self._index())
         self._refuse(not found, "holds no dict of tensors; it may be a whole model, as a pickle")
-        for saved in found.values():
-            saved.check()
-        huge = sum(saved.length for saved in found.values()) > LIMIT
+        huge = sum([saved.check() for saved in found.values()]) > LIMIT
         self._refuse(huge, f"declares tensors of more than {LIMIT / 2**30:g} GiB")
         flat = {storage: self._read(storage) for storage in {s.storage for s in found.values()}}
         return {name: flat[s.storage].as_strided(s.size, s.stride, s.offset).contiguous() for name, s in found.items()}

@@ -1,12 +1,12 @@
-"""Read and write safetensors files, and fill a module. Knows nothing of recipes, or of where files come from."""
+"""Read and write safetensors files, and fill modules with their tensors."""
 
 from __future__ import annotations
 
 import json
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ _NOT_WEIGHTS = {
     "pointer": ("is only a Git LFS pointer, not the weights", "run `git lfs pull` in its folder"),
     "other": ("is not a safetensors file", "name a .safetensors file that colorize wrote"),
 }
-_KINDS = {  # what the format calls the numbers that weights and moments are made of
+_DTYPES = {  # names of dtypes in the format
     torch.float64: "F64",
     torch.float32: "F32",
     torch.float16: "F16",
@@ -46,7 +46,7 @@ _FILLS = ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "xavier_un
 
 
 def sniff(path: Path) -> str:
-    """Tell by its first bytes what a file is.
+    """Tell what a file is by its first bytes.
 
     One of safetensors, zip (what PyTorch writes), pickle, page (HTML), pointer (Git LFS), empty, other.
     Raises OSError if it cannot be opened.
@@ -65,7 +65,7 @@ def sniff(path: Path) -> str:
 
 
 def read(path: Path) -> tuple[dict[str, str], Mapping[str, Tensor]]:
-    """Return the header's words and the tensors, which still lie in the file, see `Mapped`.
+    """Return the header's metadata and the tensors, which are read when they are asked for, see `Mapped`.
 
     Raises ColorizeError if it cannot be read, is cut short, or is something else, such as a pickle.
     """
@@ -73,27 +73,26 @@ def read(path: Path) -> tuple[dict[str, str], Mapping[str, Tensor]]:
         if (kind := sniff(path)) != "safetensors":
             raise refused(path.name, *_NOT_WEIGHTS[kind])
         found = Mapped(path)
-        return found.words, found
+        return found.metadata, found
     except SafetensorError as error:
         raise refused(path.name, "is cut short or damaged", AGAIN) from error
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> None:
-    """Write tensors and the header's words, whole or not at all, even if the power fails.
+def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and the header's metadata, whole or not at all, even if the power fails.
 
-    One tensor at a time is brought to the processor. The library's own writer would leave a file
-    that only its owner can read and, when it is killed, one under a name that nobody knows.
-    Raises ColorizeError if the path cannot be written.
+    One tensor at a time is copied to the CPU. The library's own writer would leave a file that only its owner
+    can read and, when it is killed, one under a random name. Raises ColorizeError if the path cannot be written.
     """
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # aligned
-    header: dict[str, object] = {"__metadata__": dict(words)}
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
     end = 0
     for name in order:
         value, begin = tensors[name], end
         end += value.numel() * value.element_size()
-        kind, shape = _KINDS[value.dtype], list(value.shape)
+        kind, shape = _DTYPES[value.dtype], list(value.shape)
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -102,55 +101,45 @@ def write(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str]) -
         for name in order:
             flat = tensors[name].detach().cpu().contiguous().reshape(-1)
             stream.write(flat.view(torch.uint8).numpy().data)
-    _keep_name(path.parent)
-
-
-def _keep_name(folder: Path) -> None:
-    """Bring the new name to the disk, too; systems that cannot open folders do that themselves."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
+    with suppress(OSError):  # bring the new name to the disk, too; some systems cannot open folders
+        folder = os.open(path.parent, os.O_RDONLY)
         try:
-            os.fsync(handle)
+            os.fsync(folder)
         finally:
-            os.close(handle)
+            os.close(folder)
 
 
-def fill(file: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def fill(
+    file: str, module: nn.Module, tensors: Mapping[str, Tensor], *, mapped: bool = False, known: bool = False
+) -> None:
     """Give a module on the meta device its weights: these tensors, copied one by one, and exactly these.
 
     Numbers become those of the module (float32 if nothing else was asked of it), convolutions channels-last.
-    Raises ColorizeError for names, shapes and kinds of numbers that differ, and for weights that are not
-    finite.
+    mapped: use the tensors of a mapped file as they are, unless they must change, so that memory holds only what is
+    in use; filling again frees what was read. known: they were checked before.
+
+    Raises ColorizeError for names, shapes and dtypes that differ, and for weights that are not finite.
     """
-    _check(file, module, tensors)
-    own = {}
-    for name, like in module.state_dict().items():
-        own[name] = _own(tensors[name], like)
-        check_finite(file, name, own[name])
-    module.load_state_dict(own, assign=True)
-
-
-def lend(file: str, module: nn.Module, tensors: Mapping[str, Tensor], *, known: bool = False) -> None:
-    """Give a module the very tensors of a mapped file, of which memory holds only what is in use.
-
-    Those of other numbers than the module's, and convolutions, are copied. known: they were checked before.
-    Giving them again lets go of what was read. Raises ColorizeError as `fill` does.
-    """
+    wanted = module.state_dict()
     if not known:
-        _check(file, module, tensors)
-        for name in module.state_dict():
+        _check(file, wanted, tensors)
+    if mapped and not known:
+        for name in wanted:
             check_finite(file, name, tensors[name])
     own = {}
-    for name, like in module.state_dict().items():
-        value = tensors[name]
-        mapped = value.dtype == like.dtype and value.dim() != 4
-        own[name] = value if mapped else _own(value, like)
+    for name, like in wanted.items():
+        own[name] = value = tensors[name]
+        if mapped and value.dtype == like.dtype and value.dim() != 4:
+            continue
+        layout = torch.channels_last if value.dim() == 4 else torch.contiguous_format
+        own[name] = value.to(like.dtype, copy=True, memory_format=layout)  # the file could change or vanish
+        if not mapped:
+            check_finite(file, name, own[name])
     module.load_state_dict(own, assign=True)
 
 
-def _check(file: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse names, shapes and kinds of numbers other than a module's."""
-    wanted = module.state_dict()
+def _check(file: str, wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    """Refuse names, shapes and dtypes other than a module's."""
     way_out = "it was changed, or saved by another version of colorize"
     for name, like in wanted.items():
         if name not in tensors:
@@ -160,6 +149,16 @@ def _check(file: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             raise refused(file, f"holds `{name}` as {found}; the recipe needs {needed}", way_out)
     if extra := [name for name in tensors if name not in wanted]:
         raise refused(file, f"holds `{extra[0]}`, which the recipe does not have", way_out)
+
+
+def _described(value: Tensor) -> str:
+    shape = shape_text(value.shape)
+    return shape if value.is_floating_point() else f"{shape} ({value.dtype})"
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Return a shape for people, such as 3 x 4."""
+    return " x ".join(map(str, shape)) or "a single number"
 
 
 def check_finite(file: str, name: str, value: Tensor) -> None:
@@ -179,16 +178,19 @@ def refused(file: str, why: str, hint: str) -> ColorizeError:
 
 
 def unreadable(path: Path, error: OSError) -> ColorizeError:
-    """Return the error of a file that the system does not give."""
-    why = f"cannot be read: {error.strerror or error}"
-    return refused(str(path), why, "check the path and its permissions")
+    """Return the error of a file that the system cannot read."""
+    return refused(str(path), f"cannot be read: {error.strerror or error}", "check the path and its permissions")
 
 
-class Hollow(TorchFunctionMode):
-    """While this is on, new weights on the meta device get their shape, but nothing fills them.
+@contextmanager
+def meta_device() -> Iterator[None]:
+    """Build modules whose weights have names and shapes, but take no memory and are not filled with random numbers."""
+    with torch.device("meta"), _SkipInit():
+        yield
 
-    There, random normal numbers would import much of torch.compile, which takes 1 s.
-    """
+
+class _SkipInit(TorchFunctionMode):
+    """Random normal numbers on the meta device would import much of torch.compile, which takes 1 s."""
 
     def __torch_function__(
         self,
@@ -197,57 +199,43 @@ class Hollow(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Replace what fills meta tensors by what leaves them alone; all else is as ever."""
+        """Return the tensor that a function would fill, and call all other functions."""
         named = kwargs or {}
         target = args[0] if args else named.get("tensor")
-        fills = getattr(func, "__name__", "") in _FILLS
-        if fills and isinstance(target, Tensor) and target.is_meta:
+        if getattr(func, "__name__", "") in _FILLS and isinstance(target, Tensor) and target.is_meta:
             return target
         return func(*args, **named)
 
 
-def _described(value: Tensor) -> str:
-    """A shape and, if it is unusual, the kind of numbers."""
-    shape = " x ".join(map(str, value.shape)) or "a single number"
-    return shape if value.is_floating_point() else f"{shape} ({value.dtype})"
-
-
-def _own(value: Tensor, like: Tensor) -> Tensor:
-    """Copy a tensor out of the mapped file, which could change or vanish, in the layout we compute in."""
-    layout = torch.channels_last if value.dim() == 4 else torch.contiguous_format
-    return value.to(like.dtype, copy=True, memory_format=layout)
-
-
-WINDOW = 2**28  # bytes of tensors to give out before the file is mapped anew
+WINDOW = 2**28  # bytes of tensors to read before the file is mapped anew
 
 
 class Mapped(Mapping[str, Tensor]):
-    """The tensors of a safetensors file by name; each lies in the file, and is gone with it if it changes.
+    """The tensors of a safetensors file by name, mapped into memory.
 
-    What was read of a mapped file counts as memory of this process for as long as the mapping lives. So
-    the file is mapped anew now and then, which lets go of tensors that nobody kept: copied one by one, a
-    file takes up what the copies do and hardly more.
+    What was read counts as memory of this process while the mapping lives. So the file is mapped anew now and then,
+    which frees tensors that nobody kept: copied one by one, a file takes up hardly more than the copies.
 
-    Raises OSError and SafetensorError like the library, and ColorizeError where the file became another.
+    Raises OSError and SafetensorError like the library, and ColorizeError if the file is replaced meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._map()
-        self._mark = self._marked()
+        self._known = self._identity()
         self._names = dict.fromkeys(self._file.keys())
-        self.words: dict[str, str] = self._file.metadata() or {}
+        self.metadata: dict[str, str] = self._file.metadata() or {}
 
     def __getitem__(self, name: str) -> Tensor:
-        """Return a tensor that lies in the file."""
+        """Return a tensor in the mapped file."""
         if name not in self._names:
             raise KeyError(name)
-        if self._given > WINDOW:
+        if self._read > WINDOW:
             self._map()
-            if self._marked() != self._mark:
+            if self._identity() != self._known:
                 raise ColorizeError(f"`{shown(self._path.name)}` changed while it was read", "try again")
         value: Tensor = self._file.get_tensor(name)
-        self._given += value.nbytes
+        self._read += value.nbytes
         return value
 
     def __iter__(self) -> Iterator[str]:
@@ -258,26 +246,26 @@ class Mapped(Mapping[str, Tensor]):
 
     def _map(self) -> None:
         self._file: Any = safe_open(self._path, framework="pt")
-        self._given = 0
+        self._read = 0
 
-    def _marked(self) -> tuple[int, ...]:
-        """What tells this file from another of its name."""
-        known = self._path.stat()
-        return known.st_ino, known.st_size, known.st_mtime_ns
+    def _identity(self) -> tuple[int, ...]:
+        """What distinguishes this file from another of its name."""
+        stat = self._path.stat()
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-class Chosen(Mapping[str, Tensor]):
-    """Some tensors of others under names of their own, still not in memory before they are asked for.
+class Renamed(Mapping[str, Tensor]):
+    """Some tensors of a mapping under other names, read only when they are asked for.
 
-    names: those of the others by the new ones.
+    names: those in the mapping by the new ones.
     """
 
-    def __init__(self, others: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
-        self._others, self._names = others, names
+    def __init__(self, tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
+        self._tensors, self._names = tensors, names
 
     def __getitem__(self, name: str) -> Tensor:
         """Return a tensor."""
-        return self._others[self._names[name]]
+        return self._tensors[self._names[name]]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -286,7 +274,7 @@ class Chosen(Mapping[str, Tensor]):
         return len(self._names)
 
 
-def below(found: Mapping[str, Tensor], prefix: str) -> Mapping[str, Tensor]:
-    """Return the tensors whose names begin so, without that beginning."""
-    names = {name.removeprefix(prefix): name for name in found if name.startswith(prefix)}
-    return Chosen(found, names)
+def strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> Mapping[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
+    names = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
+    return Renamed(tensors, names)

@@ -1,105 +1,83 @@
-"""`colorize prepare-data`: options, a bar and the report. Knows nothing of how pictures are prepared."""
+"""The command `colorize prepare-data`: options, a progress bar and the report."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from colorize import interrupts
 from colorize.cli import messages
 
-if TYPE_CHECKING:
-    from colorize.datasets.prepare import Prepare, Summary
-
 
 def prepare(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="Take pictures from this folder, Parquet file, zip archive, or hub:OWNER/NAME[@REVISION]",
-        ),
+        typer.Argument(metavar="SOURCE", help="Read this folder, .parquet or .zip file, or hub:OWNER/NAME[@REVISION]"),
     ],
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Make train/, validation/ and test/ in this folder")
-    ] = Path("data"),
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Write the splits into this folder")] = Path("data"),
     size: Annotated[int, typer.Option(metavar="PIXELS", help="Scale the longer side to this")] = 256,
     layout: Annotated[
         Literal["auto", "pictures", "side-by-side", "pairs", "parquet", "zip", "celeba"],
         typer.Option(
             metavar="LAYOUT",
-            help="Read the source as: auto, pictures (color only), side-by-side (two halves), pairs"
-            " (a folder each), parquet, zip, celeba (with its splits)",
+            help="Read the source as auto, pictures (color only), side-by-side (two halves), pairs (two folders),"
+            " parquet, zip or celeba (with its splits)",
         ),
     ] = "auto",
     order: Annotated[
         Literal["auto", "color-line", "line-color"],
-        typer.Option(metavar="ORDER", help="Order of the halves: auto, color-line, line-color"),
+        typer.Option(metavar="ORDER", help="Take side-by-side halves as auto, color-line or line-color"),
     ] = "auto",
     styles: Annotated[
-        str, typer.Option(metavar="STYLE,...", help="Extract lines in these styles, by turns: mix, xdog, dog ...")
+        str, typer.Option(metavar="STYLE,...", help="Extract lines by turns as mix, xdog, dog, pencil or canny")
     ] = "mix",
     crop: Annotated[
         Literal["fit", "square", "subject"],
-        typer.Option(metavar="CROP", help="Keep: fit (all), square (middle), subject (square on it)"),
+        typer.Option(metavar="CROP", help="Keep all (fit), the middle square (square) or a square on the subject"),
     ] = "fit",
     validation: Annotated[
-        float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, to measure by")
+        float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, for validation")
     ] = 0.05,
-    test: Annotated[float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, for the very end")] = 0.05,
-    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw splits and line styles by it")] = 0,
+    test: Annotated[float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, for the test")] = 0.05,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw splits and line styles by this seed")] = 0,
     group: Annotated[
         Literal["folder", "name", "none"],
-        typer.Option(metavar="GROUP", help="Keep in one split what shares its: folder, name (up to the number), none"),
+        typer.Option(metavar="GROUP", help="Split by whole folder, name (up to the number) or none (by picture)"),
     ] = "folder",
-    workers: Annotated[
-        int, typer.Option(min=0, metavar="NUMBER", help="Cut so many pictures at once; 0 is by cores")
-    ] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remove what an earlier run made, and begin again")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report to stdout as one JSON object")] = False,
+    workers: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Prepare so many at once; 0: one per core")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove an earlier result and start again")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report to stdout as JSON")] = False,
 ) -> None:
     """Prepare color pictures for training.
 
-    Pictures without line art get it extracted; duplicates across splits are dropped. The same
-    command again goes on where it stopped.
+    Extract line art where there is none and drop duplicates across splits. To go on after a stop, give the
+    same command again.
 
     Examples:
         colorize prepare-data scans/ data/ --size 512 --layout pairs --crop subject
         colorize prepare-data hub:OWNER/NAME data/
     """
-    from colorize.datasets.prepare import Prepare
+    from colorize.datasets import prepare as pipeline
 
     interrupts.begin()
     names = tuple(style.strip() for style in styles.split(",") if style.strip())
-    settings = Prepare(size, layout, order, names, crop, validation, test, seed, workers, group, overwrite=overwrite)
-    summary = _follow(source, data, settings)
-    if as_json:
-        typer.echo(json.dumps(asdict(summary), indent=2))
-    else:
-        _report(summary, data)
-
-
-def _follow(source: str, data: Path, settings: Prepare) -> Summary:
-    """Prepare, with a bar; return the summary."""
-    from colorize.datasets.prepare import prepare as prepared
-
+    options = pipeline.PrepareOptions(
+        size, layout, order, names, crop, validation, test, seed, workers, group, overwrite=overwrite
+    )
     with messages.bar() as bar:
         task = bar.add_task("preparing", total=None)
-        for event in prepared(source, data, settings):
+        for event in pipeline.prepare(source, data, options):
             interrupts.check()
             bar.update(task, completed=event.done, total=event.total)
-    assert event.summary is not None
-    return event.summary
-
-
-def _report(summary: Summary, data: Path) -> None:
-    """Say what was made, what was left out and why, and what to type next."""
+    summary = event.summary
+    assert summary is not None
+    if as_json:
+        typer.echo(json.dumps(asdict(summary), indent=2))
+        return
     counts = ", ".join(f"{count} {split}" for split, count in summary.counts.items())
     messages.say(
         f"`{data}` holds {counts} pictures of {summary.groups} groups; read as {summary.layout},"

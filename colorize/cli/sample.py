@@ -78,17 +78,14 @@ def sample(
     spacing: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME",
-            help="Space the steps by trailing, linspace, leading, inner, karras, exponential, uniform or"
-            " sgm  [default: the recipe's]",
+            metavar="NAME", help=f"Space the steps by one of: {', '.join(names.SPACINGS)}  [default: the recipe's]"
         ),
     ] = None,
     eta: Annotated[
         float | None,
         typer.Option(
             metavar="NUMBER",
-            help=f"Add fresh noise to every step, 0 (none) to 1; for {names.listed(names.FREE)}"
-            "  [default: the recipe's]",
+            help=f"Add fresh noise to every step, 0 (none) to 1; for {', '.join(names.FREE)}  [default: the recipe's]",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw this noise; same seed, same picture")] = 0,

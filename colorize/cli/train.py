@@ -214,7 +214,7 @@ def _plan(order: Order) -> None:
     from colorize.training import resume
 
     values = {**order.identity(), "out": str(order.out), "fit": asdict(order.fit)}
-    model = model_files.hollow(order.recipe)
+    model = model_files.build_on_meta(order.recipe)
     if order.lora:
         resume.adapt(model, order)
     typer.echo(json.dumps(values, indent=2))

@@ -11,17 +11,15 @@ from torch import Tensor
 
 from colorize.diffusion import names
 from colorize.errors import SEEDS, ColorizeError, nearest, within
-from colorize.hints import Hints
+from colorize.hints import COLORED, HINTS, OPTIONAL, Hints
 from colorize.images.color_hints import Mark
 from colorize.images.image import Picture
 from colorize.model import Sampling, Settings
 from colorize.recipes.recipe import Recipe
 
 SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills any memory
-GIVEN = ("reference", "hints")  # the hints that a user gives beside the drawing
 GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring colors is left
 STRENGTH = (0, 3)  # 1 is as trained; each recipe says how far it follows
-OPTIONS = {"reference": "--ref", "hints": "--hint or --hints"}
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,8 @@ class Job:
     @property
     def given(self) -> tuple[str, ...]:
         """The hints given beside the drawing."""
-        present = (bool(self.references), self.hints is not None or bool(self.dots))
-        return tuple(name for name, there in zip(GIVEN, present, strict=True) if there)
+        empty = (None, ())
+        return tuple(n for n in OPTIONAL if any(getattr(self, f) not in empty for f in HINTS[n].fields))
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ def check_job(recipe: Recipe, options: Options, job: Job) -> tuple[str, ...]:
     for name in job.given:
         if name not in recipe.hints:
             raise ColorizeError(
-                f"the model `{recipe.name}` takes no `{name}` ({OPTIONS[name]})",
+                f"the model `{recipe.name}` takes no `{name}` ({HINTS[name].option})",
                 "it takes: " + ", ".join(recipe.hints),
                 code=2,
             )
@@ -197,12 +195,12 @@ def check_job(recipe: Recipe, options: Options, job: Job) -> tuple[str, ...]:
             code=2,
         )
     for name in [*options.guidance, *options.strength]:
-        if name in GIVEN and name not in job.given:
+        if name in OPTIONAL and name not in job.given:
             raise ColorizeError(
-                f"`{name}` is to be weighted, but was not given", f"give it with {OPTIONS[name]}", code=2
+                f"`{name}` is to be weighted, but was not given", f"give it with {HINTS[name].option}", code=2
             )
     recipe.system.check_job(recipe.name, options, job)
-    colored = [name for name in GIVEN if name in recipe.hints]
+    colored = [name for name in COLORED if name in recipe.hints]
     if colored == ["reference"] and not job.references:
         return (f"no reference was given; the colors are the guess of `{recipe.name}`",)
     return ()

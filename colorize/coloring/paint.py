@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from colorize.checkpoints import model_files
-from colorize.checkpoints.adapters import Given
+from colorize.checkpoints.adapters import AdapterPaths
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring import pages
 from colorize.coloring.batch import Easel, Painted, Step, Task
@@ -23,7 +23,7 @@ from colorize.coloring.options import Job, Named, Options, check, check_job, gui
 from colorize.coloring.page_assembly import bound
 from colorize.coloring.pages import Page
 from colorize.errors import ColorizeError
-from colorize.hints import Hints
+from colorize.hints import COLORED, Hints
 from colorize.images import color_hints, files, palettes
 from colorize.images.image import Picture, from_tensor
 from colorize.region_diffusion.system import RegionColorizer
@@ -53,7 +53,7 @@ def paint(
     hints: File | Picture | None = None,
     hint: str | Sequence[str] = (),
     model: File | Loaded = "mini",
-    lora: Given = (),
+    lora: AdapterPaths = (),
     options: Options | None = None,
 ) -> Picture:
     """Color one drawing: `paint("sketch.png", reference="ref.png")`.
@@ -213,7 +213,7 @@ class _Gatherer:
         All panels of a page go by the same one.
         """
         model = self.easel.colorizer
-        bare = [one for one in frames if "reference" not in one.hints and "hints" not in one.hints]
+        bare = [one for one in frames if not any(name in one.hints for name in COLORED)]
         lined = any("line" in one.hints for one in bare) or self.options.seed
         if not isinstance(model, RegionColorizer) or not len(model.memory) or not (bare and lined):
             return frames, ()

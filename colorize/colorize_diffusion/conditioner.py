@@ -18,7 +18,7 @@ from colorize.diffusion.schedules import ScaledLinear
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images.resize import widened
-from colorize.networks.encoders import Drop, Strength, kept
+from colorize.networks.conditions import Drop, Strength, kept
 from colorize.system import ConditionSpec
 
 CLIP = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K/open_clip_model.safetensors"

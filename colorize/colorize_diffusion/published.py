@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from colorize.checkpoints import weights_io
-from colorize.checkpoints.weights_io import AGAIN, Chosen, below, refused
+from colorize.checkpoints.weights_io import AGAIN, Renamed, refused, strip_prefix
 from colorize.colorize_diffusion.clip import Words
 from colorize.colorize_diffusion.condition import LatentCond
 from colorize.colorize_diffusion.conditioner import Conditioner
@@ -72,7 +72,7 @@ def networks(colorizer: Colorizer) -> nn.Module:
 
 def hollow(recipe: Recipe) -> Colorizer:
     """Build a model on the meta device: names and shapes, no memory."""
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         return recipe.build()
 
 
@@ -126,7 +126,7 @@ def fill_networks(
     if dtype is not None:
         parts(colorizer)[2].cast(dtype)
     module = networks(colorizer)
-    weights_io.fill(file, module, Chosen(found, {name: name for name in found if not name.startswith(OWN)}))
+    weights_io.fill(file, module, Renamed(found, {name: name for name in found if not name.startswith(OWN)}))
     return module
 
 
@@ -161,12 +161,15 @@ def _fill_clip(condition: Conditioner, model: ModelFile) -> None:
     if place := model.options.encoder or condition.spec.encoder:
         path = _located(place, model.fetch)
         file, theirs = path.name, weights_io.read(path)[1]
-        pictures = below(theirs, "visual.")
+        pictures = strip_prefix(theirs, "visual.")
         # `attn_mask` is a constant that older files hold
         names = [name for name in theirs if not name.startswith("visual.") and name != "attn_mask"]
-        texts: Mapping[str, Tensor] = Chosen(theirs, {name: name for name in names})
+        texts: Mapping[str, Tensor] = Renamed(theirs, {name: name for name in names})
     else:
-        file, pictures, texts = "this model", *(below(model.tensors, f"{OWN}{tower}.") for tower in ("vision", "words"))
+        file, pictures, texts = (
+            "this model",
+            *(strip_prefix(model.tensors, f"{OWN}{tower}.") for tower in ("vision", "words")),
+        )
     if not pictures:
         raise refused(file, "holds none of CLIP's weights", AGAIN)
     if place:
@@ -178,7 +181,7 @@ def _fill_clip(condition: Conditioner, model: ModelFile) -> None:
         return
     if not texts:
         raise refused(file, "has no tower of words", "leave edits by text out, or give --encoder")
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         condition.words = Words(condition.spec.clip).requires_grad_(False).eval()
     weights_io.fill(file, condition.words, texts)
 
@@ -193,11 +196,11 @@ def _lend(file: str, condition: Conditioner, found: Mapping[str, Tensor]) -> Non
         if next(condition.vision.parameters()).device.type != "cpu":
             return  # they were copied there
         try:
-            weights_io.lend(file, condition.vision, found, known=True)
+            weights_io.fill(file, condition.vision, found, mapped=True, known=True)
         except (OSError, ColorizeError):  # the file is gone, or another; what was read of it stays
             condition.release = None
 
-    weights_io.lend(file, condition.vision, found)
+    weights_io.fill(file, condition.vision, found, mapped=True)
     condition.release = release
 
 

@@ -19,7 +19,7 @@ from colorize.hints import Hints
 from colorize.images import background, resize
 from colorize.images.image import Picture, from_tensor
 from colorize.model import Colorizer, Settings
-from colorize.networks.encoders import Drop, Strength
+from colorize.networks.conditions import Drop, Strength
 from colorize.system import ModelFile, System
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from colorize.hints import Hints
 from colorize.images.resize import boarded, cropped
 from colorize.networks.layers import Up
-from colorize.networks.spaces import obeyed
+from colorize.networks.spaces import pulled_to_hints
 from colorize.system import SpaceSpec
 
 PAPER = 1.0
@@ -218,7 +218,7 @@ class LatentSpace(nn.Module):
         _, box = boarded(hints.size, self.spec.multiple)
         with torch.autocast(x.device.type, enabled=False):
             whole = self.vae.decode(x.float() / self.spec.scale).clamp(-1, 1)
-        return obeyed(cropped(whole, box), hints, strength, inked=True)
+        return pulled_to_hints(cropped(whole, box), hints, strength, inked=True)
 
     def weight(self, hints: Hints) -> Tensor | None:
         """How much each place of x counts in the loss; None counts all alike."""

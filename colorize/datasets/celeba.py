@@ -1,83 +1,75 @@
-"""The CelebA faces, laid out as torchvision's loader expects them. Knows nothing of pixels.
+"""Read the CelebA faces in the layout of torchvision's loader.
 
 Liu, Luo, Wang and Tang 2015, "Deep Learning Face Attributes in the Wild".
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from colorize.datasets.folders import Found, Place, items_of
+from colorize.datasets.sources import Item, Source, name_items
 from colorize.errors import ColorizeError
 from colorize.images.files import shown
 
-BASE = "celeba"  # the folder that torchvision makes in its root
+if TYPE_CHECKING:
+    from colorize.datasets.prepare import PrepareOptions
+
 PICTURES = "img_align_celeba"
 PARTITION = "list_eval_partition.txt"
 IDENTITY = "identity_CelebA.txt"
 SPLIT = {"0": "train", "1": "validation", "2": "test"}
-UNPACKED = f"unpack {PICTURES}.zip there"
+UNPACK = f"unpack {PICTURES}.zip there"
 
 
-def folder(source: Path) -> Path | None:
-    """Return where the pictures and lists of CelebA lie: `source`, `source/celeba`, or None.
+@dataclass(frozen=True)
+class CelebASource(Source):
+    """The faces of CelebA with its splits; pictures of a person are a group, unless group is "none"."""
 
-    What is incomplete is found, too: a list, the pictures, or their archive are enough.
-    """
-    known = (PARTITION, IDENTITY, PICTURES, f"{PICTURES}.zip")
-    places = (source / BASE, source)
-    return next((p for p in places if any((p / name).exists() for name in known)), None)
+    @classmethod
+    def open(cls, path: Path, options: PrepareOptions) -> Source | None:
+        """Return the faces in `path` or `path/celeba`; None if they are not there.
 
+        Raises ColorizeError if the pictures or a list is missing or damaged.
+        """
+        known = (PARTITION, IDENTITY, PICTURES, f"{PICTURES}.zip")
+        bases = [base for base in (path / "celeba", path) if any((base / name).exists() for name in known)]
+        if not bases and options.layout == "celeba":
+            raise ColorizeError(
+                f"`{path}` holds neither `{PARTITION}` nor `{PICTURES}`",
+                "give the folder that holds them, or the one above it, with `celeba/` in it",
+            )
+        if not bases:
+            return None
+        folder = bases[0] / PICTURES
+        names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+        names = {name for name in names if name.lower().endswith(".jpg") and name[0] != "."}
+        if not names:
+            raise ColorizeError(f"`{folder}` holds no pictures of CelebA", UNPACK)
+        splits, people = _read_list(bases[0] / PARTITION), _read_list(bases[0] / IDENTITY)
+        if bad := next((name for name, split in splits.items() if split not in SPLIT), ""):
+            raise ColorizeError(
+                f"`{bases[0] / PARTITION}` puts `{shown(bad)}` into no split",
+                "0 is train, 1 validation and 2 test; download the list again",
+            )
+        lists = {bases[0] / PARTITION: splits, bases[0] / IDENTITY: people}
+        checks = [(path, names - numbers.keys(), names, "download the list again") for path, numbers in lists.items()]
+        for place, missing, every, hint in (*checks, (folder, splits.keys() - names, splits, UNPACK)):
+            if missing:
+                lacking = f"`{place}` lacks {len(missing)} of {len(every)} pictures, such as `{shown(min(missing))}`"
+                raise ColorizeError(lacking, hint)
+        below = folder.relative_to(path).as_posix()
+        faces = [Item(f"{below}/{name}", (name,), split=SPLIT[splits[name]]) for name in sorted(names)]
 
-def survey(source: Path, base: Path, group: str = "folder") -> Found:
-    """Return the faces of CelebA with its splits; pictures of a person are a group.
+        def person(face: Item) -> str:
+            return f"person {people[face.parts[0]]}"
 
-    base: where they lie, at or below `source`. group: "none" leaves every picture alone.
-
-    Raises ColorizeError if the pictures or a list is missing or damaged, naming what it is.
-    """
-    names = _pictures(base)
-    splits = {name: SPLIT.get(value, "") for name, value in _listed(base / PARTITION).items()}
-    people = _listed(base / IDENTITY)
-    if bad := next((name for name, split in splits.items() if not split), ""):
-        raise ColorizeError(
-            f"`{base / PARTITION}` puts `{shown(bad)}` into no split",
-            "0 is train, 1 validation and 2 test; download the list again",
-        )
-    for what, list_ in ((splits, PARTITION), (people, IDENTITY)):
-        if missing := sorted(names - what.keys()):
-            told = f"`{base / list_}` lacks {len(missing)} of {len(names)} pictures, such as"
-            raise ColorizeError(f"{told} `{shown(missing[0])}`", "download the list again")
-    if missing := sorted(splits.keys() - names):
-        raise ColorizeError(
-            f"`{base / PICTURES}` lacks {len(missing)} of {len(splits)} pictures, such as `{shown(missing[0])}`",
-            UNPACKED,
-        )
-    below = (base / PICTURES).relative_to(source).as_posix()
-    places = [Place(f"{below}/{name}", "", splits[name], (name,)) for name in sorted(names)]
-    items = items_of([(place, "") for place in places], "none")
-    if group != "none":
-        persons = [people[place.parts[0]] for place in places]
-        items = tuple(replace(item, group=f"person {one}") for item, one in zip(items, persons, strict=True))
-    return Found("celeba", "", items)
-
-
-def _pictures(base: Path) -> set[str]:
-    """Names of the pictures."""
-    place = base / PICTURES
-    names = set()
-    if place.is_dir():
-        with os.scandir(place) as entries:
-            names = {each.name for each in entries if each.name.lower().endswith(".jpg")}
-    if not names:
-        raise ColorizeError(f"`{place}` holds no pictures of CelebA", UNPACKED)
-    return {name for name in names if not name.startswith(".")}
+        return cls(path, "celeba", name_items(faces, "none" if options.group == "none" else person))
 
 
-def _listed(path: Path) -> dict[str, str]:
-    """A list of CelebA: a picture's name and a number in every line."""
+def _read_list(path: Path) -> dict[str, str]:
+    """Read a list of CelebA: a picture's name and a number in every line."""
     try:
         lines = path.read_text("ascii").split("\n")
     except FileNotFoundError:
@@ -87,6 +79,6 @@ def _listed(path: Path) -> dict[str, str]:
     pairs = [line.split() for line in lines if line.strip()]
     wrong = next((pair for pair in pairs if len(pair) != 2 or not pair[1].isdigit()), None)
     if wrong is not None or not pairs:
-        told = f"`{' '.join(wrong)[:40]}`" if wrong else "nothing"
-        raise ColorizeError(f"`{path}` holds {told} instead of names and numbers", "download it again")
+        found = f"`{' '.join(wrong)[:40]}`" if wrong else "nothing"
+        raise ColorizeError(f"`{path}` holds {found} instead of names and numbers", "download it again")
     return {pair[0]: pair[1] for pair in pairs}

@@ -1,101 +1,117 @@
-"""Make one training pair of one source picture: halves, crop, size, line art, check, files.
-
-Knows nothing of folders, splits or other pictures.
-"""
+"""Make one training pair of one source picture: crop, size, line art, checks, files."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from colorize.datasets.duplicates import difference_hash
-from colorize.datasets.folders import chroma
-from colorize.datasets.job import SMALLEST, Job, Unfit, fitted, load
+from colorize.datasets.journal import Entry
+from colorize.datasets.sources import Item, chroma
 from colorize.errors import ColorizeError
-from colorize.images import lines
+from colorize.images import hint_files, lines
 from colorize.images.color import colorfulness, luminance
-from colorize.images.files import shown, write
-from colorize.images.hint_files import resize
-from colorize.images.image import Picture, from_tensor
+from colorize.images.files import read, shown, write
+from colorize.images.image import from_tensor
 from colorize.images.kinds import toned
 
-LOOK = 256  # the subject is looked for in a picture shrunk to this longer side
+FOLDERS = ("color", "line", "hints")  # folders of a split
+SMALLEST = 32  # pixels of the shorter side, before and after scaling
+SHAPE = 0.02  # a drawing may differ from its picture by so much in width over height
+SEARCHED = 256  # the subject is searched in a picture shrunk to this longer side
 GRAYEST = 3.0  # colorfulness, 0..255, of gray pictures in a lossy format; a red bow gives 5
-FLAT = 0.06  # of 2.0; a sheet that varies less is blank
-PLAIN = 0.1  # of 2.0; a rim that varies less is a plain background
+FLAT = 0.06  # of 2.0; a picture that varies less is blank
+PLAIN = 0.1  # of 2.0; a border that varies less is a plain background
 WHOLE = 0.998  # of what differs from a plain background is the subject; the rest is specks
 SHARE = 0.9  # of the contrast of other pictures, along each axis, lies in the subject
-ROOM = 1.08  # side of the crop over side of the subject
+MARGIN = 1.08  # side of the crop over side of the subject
 
-STYLES: dict[str, Callable[[Tensor], Tensor]] = {  # of line art, besides `mix`
-    "xdog": lines.xdog,
-    "dog": lines.dog,
-    "pencil": lines.pencil,
-    "canny": lines.canny,
-}
+Style = Callable[[Tensor], Tensor]
+STYLES: dict[str, Style] = {"xdog": lines.xdog, "dog": lines.dog, "pencil": lines.pencil, "canny": lines.canny}
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 
-@dataclass(frozen=True)
-class Made:
-    """The result of a job: the picture's difference hash, or a sentence on why it is left out.
-
-    hinted: whether there are color hints.
-    """
-
-    hash: str = ""
-    skipped: str = ""
-    hinted: bool = False
+class Unfit(Exception):
+    """Why a picture that could be read is of no use."""
 
 
-def cut(job: Job) -> Made:
-    """Write the color picture, line art and hints of a job, or say why it cannot be used.
+def make_pair(
+    item: Item, pictures: Mapping[str, Path | bytes], folder: Path, size: int, crop: str, style: str, seed: int
+) -> Entry:
+    """Write the color picture, line art and hints of an item, or say why it cannot be used.
 
-    Only what cannot be read or used is skipped; a full disk raises ColorizeError.
+    pictures: files or bytes by path, see `Source.read`. folder: of the split. size: pixels of the longer
+    side. crop: "fit", "square" or "subject". style: of extracted line art; seed draws that of `mix`.
+
+    Raises ColorizeError for a full disk.
     """
     try:
-        color, line, given = load(job)
-        box = _box(color, job.crop)
-        color = _scaled(_cropped(color, box), job.size)
+        color, line, hints = load_pair(item, pictures)
+        top, left, height, width = box = _box(color, crop)
+        color = _scaled(color, box, size)
         _check(color, line)
     except ColorizeError as error:
-        return Made(skipped=error.message)
+        return Entry(skipped=error.message)
     except Unfit as error:
-        return Made(skipped=f"`{shown(job.item.color)}` {error}")
-    if line is None:
-        art = extract(color, job.style, f"{job.seed}/{job.item.color}")
+        return Entry(skipped=f"`{shown(item.color)}` {error}")
+    if line is not None:
+        art = _scaled(luminance(line), box, size)
     else:
-        art = _scaled(_cropped(luminance(line), box), job.size)
-    write(from_tensor(color), job.color)
-    write(from_tensor(art), job.line)
-    if given is not None:
-        height, width = color.shape[-2:]
-        write(_transparent(resize(_cropped(given, box), (height, width))), job.hint)
-    return Made(hash=difference_hash(color), hinted=given is not None)
+        art = lines.mix(color, torch.Generator().manual_seed(seed)) if style == "mix" else STYLES[style](color)
+    results = [from_tensor(color), from_tensor(art)]
+    if hints is not None:
+        tall, wide = color.shape[-2:]
+        hints = hint_files.resize(hints[..., top : top + height, left : left + width], (tall, wide))
+        held = hints[:, 3:] > 0
+        alpha = held[0, 0].byte().mul(255).numpy()
+        results.append(replace(from_tensor(torch.where(held, hints[:, :3], -1.0)), alpha=alpha))
+    files = [f"{folder.name}/{side}/{item.name}.png" for side in FOLDERS[: len(results)]]
+    for picture, file in zip(results, files, strict=True):
+        write(picture, folder.parent / file)
+    return Entry(tuple(files), difference_hash(color))
 
 
-def extract(color: Tensor, style: str, key: str) -> Tensor:
-    """Line art (1, 1, H, W) of a color picture; `mix` draws its own style from the key's text."""
-    if style == "mix":
-        return lines.mix(color, torch.Generator().manual_seed(number(key)))
-    return STYLES[style](color)
+def load_pair(item: Item, pictures: Mapping[str, Path | bytes]) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return color (1, 3, H, W), its drawing or None if it must be extracted, its hint map or None.
+
+    All have the same size. Raises ColorizeError for a picture that cannot be read, and Unfit for
+    pictures that are tiny or do not belong together.
+    """
+    color = _read(item.color, pictures)
+    height, width = color.shape[-2:]
+    if min(height, width) < SMALLEST:
+        raise Unfit(f"is {width} x {height} pixels; {SMALLEST} x {SMALLEST} are needed")
+    if item.half:
+        middle, odd = divmod(width, 2)
+        if odd or middle < SMALLEST:
+            raise Unfit(f"is {width} pixels wide, which makes no two halves")
+        left, right = color[..., :middle], color[..., middle:]
+        return (left, right, None) if item.half == "left" else (right, left, None)
+    if not item.line:
+        return color, None, None
+    line = _read(item.line, pictures, color)
+    if not item.merged:
+        return color, _resized(line, (height, width)), None
+    merged = _resized(_read(item.merged, pictures, color), tuple(line.shape[-2:]))
+    hints = hint_files.hints(merged, line)  # before scaling blurs the lines
+    found = bool((hints[:, 3] > 0).any())
+    return color, _resized(line, (height, width)), hint_files.resize(hints, (height, width)) if found else None
 
 
-def number(key: str) -> int:
-    """A whole number below 2^63 that depends on a text alone, the same on every machine."""
-    return int(hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:16], 16) >> 1
-
-
-def _transparent(given: Tensor) -> Picture:
-    """A hint map (1, 4, H, W) as a picture that is transparent but for the hints."""
-    held = given[:, 3:] > 0
-    alpha = held[0, 0].byte().mul(255).numpy()
-    return replace(from_tensor(torch.where(held, given[:, :3], -1.0)), alpha=alpha)
+def _read(path: str, pictures: Mapping[str, Path | bytes], color: Tensor | None = None) -> Tensor:
+    """A picture (1, 3, H, W), of the proportions of `color`."""
+    if path not in pictures:
+        raise Unfit(f"cannot be read: `{shown(path)}` holds no picture")
+    picture = read(pictures[path], shown(path)).tensor()
+    ratios = [one.shape[-1] / one.shape[-2] for one in (picture if color is None else color, picture)]
+    if abs(ratios[0] / ratios[1] - 1) > SHAPE:
+        raise Unfit(f"has another shape than its drawing `{shown(path)}`")
+    return picture
 
 
 def _check(color: Tensor, line: Tensor | None) -> None:
@@ -113,16 +129,19 @@ def _check(color: Tensor, line: Tensor | None) -> None:
         raise Unfit("has a drawing in color")
 
 
-def _cropped(picture: Tensor, box: Box) -> Tensor:
+def _scaled(picture: Tensor, box: Box, size: int) -> Tensor:
+    """Crop a picture and scale it to a longer side of `size` pixels."""
     top, left, height, width = box
-    return picture[..., top : top + height, left : left + width]
-
-
-def _scaled(picture: Tensor, size: int) -> Tensor:
-    """Scale a picture to a longer side of `size` pixels, without aliasing."""
-    height, width = picture.shape[-2:]
     scale = size / max(height, width)
-    return fitted(picture, (max(1, round(height * scale)), max(1, round(width * scale))))
+    shape = max(1, round(height * scale)), max(1, round(width * scale))
+    return _resized(picture[..., top : top + height, left : left + width], shape)
+
+
+def _resized(picture: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Scale a picture to a height and width, without aliasing."""
+    if tuple(picture.shape[-2:]) == size:
+        return picture
+    return functional.interpolate(picture, size, mode="bicubic", antialias=True).clamp(-1, 1)
 
 
 def _box(color: Tensor, crop: str) -> Box:
@@ -133,27 +152,27 @@ def _box(color: Tensor, crop: str) -> Box:
         return 0, 0, height, width
     if crop == "square":
         return (height - side) // 2, (width - side) // 2, side, side
-    scale = min(1.0, LOOK / max(height, width))
+    scale = min(1.0, SEARCHED / max(height, width))
     shape = (max(1, round(height * scale)), max(1, round(width * scale)))
     energy, share = _energy(functional.interpolate(color, shape, mode="area"))
-    spans = [_span(energy.sum(1), share), _span(energy.sum(0), share)]
-    wanted = ROOM * max(stop - start for start, stop in spans)
-    small = min(*shape, max(1, round(wanted)))
-    top, left = (_place(energy.sum(1 - axis), span, small) for axis, span in enumerate(spans))
+    profiles = [energy.sum(1), energy.sum(0)]
+    spans = [_span(profile, share) for profile in profiles]
+    small = min(*shape, max(1, round(MARGIN * max(stop - start for start, stop in spans))))
+    starts = [_start(profile, span, small) for profile, span in zip(profiles, spans, strict=True)]
     side = min(side, max(SMALLEST, round(small / scale)))
-    top, left = round(top / scale), round(left / scale)
+    top, left = (round(start / scale) for start in starts)
     return min(top, height - side), min(left, width - side), side, side
 
 
 def _energy(color: Tensor) -> tuple[Tensor, float]:
-    """Where the subject is, (H, W), and the share of this that it has.
+    """Where the subject is, (H, W), and its share of this.
 
     That is what differs from a plain background, or strong edges where the background is not plain.
     """
     ends = torch.tensor([0, -1])
-    rim = torch.cat([color[:, :, ends].flatten(2), color[..., ends].flatten(2)], dim=2)
-    paper = rim.median(dim=2, keepdim=True).values  # (1, 3, 1)
-    if float((rim - paper).abs().mean()) < PLAIN:
+    border = torch.cat([color[:, :, ends].flatten(2), color[..., ends].flatten(2)], dim=2)
+    paper = border.median(dim=2, keepdim=True).values  # (1, 3, 1)
+    if float((border - paper).abs().mean()) < PLAIN:
         return ((color - paper[..., None]).abs().amax(1)[0] > 2 * PLAIN).float(), WHOLE
     gray = luminance(color)[0, 0]
     energy = torch.zeros_like(gray)
@@ -171,11 +190,10 @@ def _span(profile: Tensor, share: float) -> tuple[int, int]:
     return start, min(stop + 1, len(profile))
 
 
-def _place(profile: Tensor, span: tuple[int, int], side: int) -> int:
+def _start(profile: Tensor, span: tuple[int, int], side: int) -> int:
     """Where a window of `side` rows starts: around the span, or where most of a longer one lies."""
     start, stop = span
-    last = len(profile) - side
     if stop - start <= side:
-        return max(0, min(last, (start + stop - side) // 2))
+        return max(0, min(len(profile) - side, (start + stop - side) // 2))
     total = torch.cat([profile.new_zeros(1), profile.cumsum(0)])
     return int((total[side:] - total[:-side]).argmax())

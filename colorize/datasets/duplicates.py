@@ -1,4 +1,4 @@
-"""Find pictures that show the same thing in two splits. Knows nothing of files or folders."""
+"""Find pictures that show the same thing in two splits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def difference_hash(color: Tensor) -> str:
     return f"{int(''.join(map(str, bits)), 2):0{BITS // 4}x}"
 
 
-def twins(splits: Sequence[str], hashes: Sequence[str], near: int) -> dict[int, int]:
+def duplicates(splits: Sequence[str], hashes: Sequence[str], near: int) -> dict[int, int]:
     """Return {picture to drop: the picture it repeats}, so that no two splits share a picture.
 
     splits, hashes: one per picture. near: most bits in which two hashes of one picture may differ,
@@ -39,35 +39,19 @@ def twins(splits: Sequence[str], hashes: Sequence[str], near: int) -> dict[int, 
     dropped: dict[int, int] = {}
     if near < 0 or not hashes:
         return dropped
-    signs = _signs(hashes)
+    packed = torch.frombuffer(bytearray.fromhex("".join(hashes)), dtype=torch.uint8)
+    bits = (packed[:, None] & torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8)) > 0
+    signs = bits.view(len(hashes), BITS).float() * 2 - 1  # products count equal minus unequal bits
+    steps = (signs > 0).sum(1)  # (N,)
     kept: list[int] = []  # pictures of the splits already settled
     for split in ORDER:
         here = [index for index, name in enumerate(splits) if name == split]
-        dropped |= _nearest(signs, here, kept, near)
+        known = signs[kept].T  # (144, M)
+        for start in range(0, len(here) if kept else 0, ROWS):
+            part = here[start : start + ROWS]
+            unequal = (BITS - signs[part] @ known) / 2  # exact: sums of 144 signs in float32
+            sparse = DETAIL * unequal > steps[part][:, None] + steps[kept]
+            least, index = unequal.masked_fill(sparse, BITS).min(dim=1)
+            dropped |= {part[row]: kept[int(index[row])] for row in (least <= near).nonzero()[:, 0].tolist()}
         kept += [index for index in here if index not in dropped]
     return dropped
-
-
-def _signs(hashes: Sequence[str]) -> Tensor:
-    """Hexadecimal hashes -> (N, 144) of -1, +1: products count equal minus unequal bits."""
-    packed = torch.frombuffer(bytearray.fromhex("".join(hashes)), dtype=torch.uint8)
-    powers = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8)
-    bits = (packed[:, None] & powers) > 0  # (N * 18, 8)
-    return bits.view(len(hashes), BITS).float() * 2 - 1
-
-
-def _nearest(signs: Tensor, here: list[int], others: list[int], near: int) -> dict[int, int]:
-    """{picture of `here`: its nearest of `others`} for those that differ in `near` bits at most."""
-    found: dict[int, int] = {}
-    if not here or not others:
-        return found
-    known = signs[others].T  # (144, M)
-    steps = (signs > 0).sum(1)  # (N,)
-    for start in range(0, len(here), ROWS):
-        part = here[start : start + ROWS]
-        unequal = (BITS - signs[part] @ known) / 2  # exact: sums of 144 signs in float32
-        sparse = DETAIL * unequal > steps[part][:, None] + steps[others]
-        least, index = unequal.masked_fill(sparse, BITS).min(dim=1)
-        close = (least <= near).nonzero()[:, 0].tolist()
-        found |= {part[row]: others[int(index[row])] for row in close}
-    return found

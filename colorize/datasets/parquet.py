@@ -1,29 +1,32 @@
-"""Pictures in Parquet files, as data sets are published: which rows there are, and their bytes.
+"""Find the pictures to prepare in Parquet files, also of data sets on the Hub, and read them row by row.
 
-Files are read by pyarrow, which comes with the package datasets; that itself would first copy the
-whole data set into a cache of its own. Knows nothing of pixels.
+pyarrow, which comes with the package datasets, reads the files; datasets itself would first copy the
+whole data set into a cache of its own.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from colorize.datasets.folders import Found, Item, Place, items_of
-from colorize.datasets.job import Job
+from colorize.checkpoints import hub
+from colorize.datasets.sources import Item, Source, name_items, packed_files
 from colorize.errors import ColorizeError
 from colorize.images.dataset_folder import SPLITS
 from colorize.images.files import shown
-from colorize.images.listing import natural
 
 if TYPE_CHECKING:
     from pyarrow import DataType
     from pyarrow.parquet import ParquetFile
+
+    from colorize.datasets.prepare import PrepareOptions
 
 SUFFIX = ".parquet"
 COLOR = ("full_colour", "full_color", "colour", "color", "image", "img", "picture", "target")
@@ -33,69 +36,81 @@ AT_ONCE = 4  # rows read together: a few megabytes each
 BUFFER = 1 << 20  # bytes of a column read together; without it a whole row group is read
 MOST = 10_000_000  # rows of a data set; the header of a file may claim any number
 SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})")  # as in train-00000-of-00012
+HUB = "hub:"
 
 
 @dataclass(frozen=True)
-class _Columns:
-    """Names of the columns of a file; "" for one that it does not have."""
+class ParquetSource(Source):
+    """Rows of Parquet files, each in a group of its own; a picture's path is FILE:ROW:COLUMN."""
 
-    color: str
-    line: str
-    merged: str
+    @classmethod
+    def open(cls, path: Path, options: PrepareOptions) -> Source | None:
+        """Return the rows of Parquet files; None if there are no such files.
+
+        The split comes from the file's name (`train-00000-of-00001.parquet`) or its folder's.
+
+        Raises ColorizeError without pyarrow, for files that are not Parquet, lack a column of pictures,
+        or have no rows, and for a set of numbered files of which one is missing.
+        """
+        files = packed_files(path, SUFFIX, options.layout == "parquet", "Parquet files")
+        if not files:
+            return None
+        check_pyarrow()
+        root = path if path.is_dir() else path.parent
+        _check_shards(root, files)
+        items: list[Item] = []
+        for file in (each.relative_to(root).as_posix() for each in files):
+            columns, count = _columns(root / file, file)
+            if len(items) + count > MOST:
+                raise ColorizeError(f"`{shown(file)}` has {count} rows", f"at most {MOST} can be read")
+            parts = PurePosixPath(file).with_suffix("").parts
+            words = [re.split(r"[-._]", part.lower())[0] for part in PurePosixPath(file).parts]
+            split = next((SPLITS[word] for word in words if word in SPLITS), "")
+            for row in range(count):
+                color, line, merged = (f"{file}:{row}:{column}" if column else "" for column in columns)
+                merged = merged if line else ""  # only the drawing tells hints from lines
+                name = (*parts, f"{row:06d}")
+                items.append(Item(color, name, "", split, line, merged=merged, container=file, row=row))
+        if not items:
+            raise ColorizeError(f"`{shown(root)}` has no rows in its Parquet files", "give another")
+        return cls(root, "parquet", name_items(items, "none"))
+
+    def read(self, items: Iterable[Item]) -> Iterator[Mapping[str, Path | bytes]]:
+        """Yield the bytes of each item's pictures, a few rows in memory at a time; see `Source`."""
+        for _, group in groupby(items, key=lambda item: item.container):
+            wanted = list(group)
+            rows = _rows(self.root, wanted)  # end early where a file is damaged
+            row = -1
+            for item in wanted:
+                while row < item.row:
+                    row, pictures = next(rows, (sys.maxsize, {}))
+                yield pictures if row == item.row else {}
+
+    def files(self, item: Item) -> list[Path]:
+        """Return the file that holds an item."""
+        return [self.root / item.container]
 
 
-def tables(source: Path) -> list[Path]:
-    """Return a Parquet file, or those in a folder and below, by name; hidden ones are skipped."""
-    if source.is_file():
-        return [source] if source.suffix.lower() == SUFFIX else []
-    found = [path for path in source.rglob("*") if path.suffix.lower() == SUFFIX]
-    seen = [path for path in found if not any(p[0] == "." for p in path.relative_to(source).parts)]
-    return sorted((path for path in seen if path.is_file()), key=natural)
+def fetch(address: str) -> Path:
+    """Bring the Parquet files of `hub:OWNER/NAME[@REVISION]` into the cache; return the folder of their commit.
 
-
-def survey(root: Path, files: Sequence[Path]) -> Found:
-    """Return the rows of Parquet files below `root` as items, every one in a group of its own.
-
-    The split comes from the file's name (`train-00000-of-00001.parquet`) or its folder's.
-
-    Raises ColorizeError without pyarrow, for files that are no Parquet, lack a column of pictures,
-    or have no rows, and for a set of numbered files of which one is missing.
+    Raises ColorizeError for all that can go wrong on the way.
     """
-    check()
-    _complete(root, files)
-    rows: list[tuple[Place, _Columns, str, int]] = []
-    for path in files:
-        table = path.relative_to(root).as_posix()
-        columns, count = _head(path, table)
-        if len(rows) + count > MOST:
-            raise ColorizeError(f"`{shown(table)}` has {count} rows", f"at most {MOST} can be read")
-        split, folders = _split(table), PurePosixPath(table).with_suffix("").parts
-        for row in range(count):
-            place = Place(f"{table}:{row}:{columns.color}", "", split, (*folders, f"{row:06d}"))
-            rows.append((place, columns, table, row))
-    if not rows:
-        raise ColorizeError(f"`{shown(root)}` has no rows in its Parquet files", "give another")
-    items = items_of([(place, "") for place, *_ in rows], "none")
-    return Found(
-        "parquet",
-        "",
-        tuple(_item(item, columns, table, row) for item, (_, columns, table, row) in zip(items, rows, strict=True)),
-    )
+    data = hub.parse_address(address.removeprefix(HUB))
+    if data is None or data.file:
+        way_out = "write it as hub:OWNER/NAME or hub:OWNER/NAME@REVISION"
+        raise ColorizeError(f"`{address}` names no data set on the Hub", way_out, code=2)
+    check_pyarrow()
+    folder = hub.fetch_dataset(data, f"*{SUFFIX}")
+    if not any(folder.rglob(f"*{SUFFIX}")):
+        raise ColorizeError(
+            f"the data set `{data}` has no Parquet files",
+            f"try {HUB}{data.name}@refs/convert/parquet, where the Hub puts copies in Parquet",
+        )
+    return folder
 
 
-def filled(jobs: Iterable[Job]) -> Iterator[Job]:
-    """The same jobs; those whose pictures lie in a Parquet file get the bytes, a few rows at a time.
-
-    A row that cannot be read gets none, so that its job says so.
-    """
-    for table, group in groupby(jobs, key=lambda job: job.item.table):
-        if table:
-            yield from _streamed(list(group))
-        else:
-            yield from group
-
-
-def check() -> None:
+def check_pyarrow() -> None:
     """Raise ColorizeError if pyarrow is not installed; it is not imported yet."""
     if find_spec("pyarrow") is None:
         raise ColorizeError(
@@ -104,113 +119,73 @@ def check() -> None:
         )
 
 
-def _item(item: Item, columns: _Columns, table: str, row: int) -> Item:
-    def cell(column: str) -> str:
-        return f"{table}:{row}:{column}" if column else ""
-
-    # Without the drawing alone there is nothing to tell the hints from.
-    merged = cell(columns.merged) if columns.line else ""
-    return replace(item, line=cell(columns.line), merged=merged, table=table, row=row)
-
-
-def _split(table: str) -> str:
-    """What the first part of a path that begins with the name of a split says, or ""."""
-    words = [re.split(r"[-._]", part.lower())[0] for part in PurePosixPath(table).parts]
-    return next((SPLITS[word] for word in words if word in SPLITS), "")
-
-
-def _complete(root: Path, files: Sequence[Path]) -> None:
+def _check_shards(root: Path, files: Sequence[Path]) -> None:
     """Refuse a data set of which a numbered file is missing: a download that was cut off."""
-    there = {path.relative_to(root).with_suffix("").as_posix() for path in files}
-    for name in sorted(there):
-        found = SHARD.fullmatch(name)
-        count = int(found[3]) if found else 0
-        expected = {f"{found[1]}-{n:05d}-of-{found[3]}" for n in range(count)} if found else set()
-        if missing := sorted(expected - there):
+    found = {path.relative_to(root).with_suffix("").as_posix() for path in files}
+    for shard in filter(None, map(SHARD.fullmatch, sorted(found))):
+        count = int(shard[3])
+        if missing := sorted({f"{shard[1]}-{n:05d}-of-{shard[3]}" for n in range(count)} - found):
             raise ColorizeError(
                 f"`{shown(root)}` lacks {len(missing)} of {count} Parquet files, such as `{shown(missing[0])}{SUFFIX}`",
                 "download the data set again, or name a single file",
             )
 
 
-def _head(path: Path, table: str) -> tuple[_Columns, int]:
-    """Which columns a file has, and how many rows."""
+def _columns(path: Path, name: str) -> tuple[list[str], int]:
+    """Return the columns of color, lines and both merged, "" for none, and the number of rows."""
     import pyarrow as pa
 
     try:
-        with _opened(path) as file:
-            schema, count = file.schema_arrow, int(file.metadata.num_rows)
-            kinds = {str(name): schema.field(i).type for i, name in enumerate(schema.names)}
+        with _open(path) as file:
+            types = {str(column.name): column.type for column in file.schema_arrow}
+            count = int(file.metadata.num_rows)
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
+        message = f"`{shown(name)}` cannot be read as Parquet: {shown(reason)}"
+        raise ColorizeError(message, "download it again") from error
+    usable = {column.lower(): column for column, kind in types.items() if _holds_files(kind)}
+    columns = [next((usable[word] for word in words if word in usable), "") for words in (COLOR, LINE, MERGED)]
+    if not columns[0]:
+        listed = ", ".join(f"`{shown(column)}`" for column in list(types)[:20]) or "none"
         raise ColorizeError(
-            f"`{shown(table)}` cannot be read as Parquet: {shown(reason)}", "download it again"
-        ) from error
-    columns = _Columns(*(_pick(kinds, known) for known in (COLOR, LINE, MERGED)))
-    if not columns.color:
-        told = ", ".join(f"`{shown(name)}`" for name in list(kinds)[:20]) or "none"
-        raise ColorizeError(
-            f"`{shown(table)}` has no column of color pictures; its columns are {told}",
+            f"`{shown(name)}` has no column of color pictures; its columns are {listed}",
             f"name the color pictures {', '.join(COLOR)}, and the drawings {', '.join(LINE)}",
         )
     return columns, count
 
 
-def _pick(kinds: Mapping[str, DataType], known: Sequence[str]) -> str:
-    """The first of the known names that a column has whose cells hold files."""
-    names = {name.lower(): name for name in kinds}
-    there = [names[name] for name in known if name in names]
-    return next((name for name in there if _holds_files(kinds[name])), "")
-
-
 def _holds_files(kind: DataType) -> bool:
     """Whether a column is binary, or has the shape that datasets gives pictures: bytes and path."""
-    from pyarrow import types
+    from pyarrow import null, types
 
     if types.is_struct(kind):
-        fields = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
-        return "bytes" in fields and _holds_files(fields["bytes"])
+        kind = {column.name: column.type for column in kind}.get("bytes", null())
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
-def _streamed(jobs: Sequence[Job]) -> Iterator[Job]:
-    """Jobs of one file, in the order of its rows, with their bytes."""
+def _rows(root: Path, items: Sequence[Item]) -> Iterator[tuple[int, dict[str, Path | bytes]]]:
+    """Yield rows and their pictures by path, of the row groups of a file that hold a row of the items."""
     import pyarrow as pa
 
-    done = 0
+    name, wanted = items[0].container, [item.row for item in items]
+    columns = [path.rpartition(":")[2] for path in items[0].paths]
+    first = 0
     try:
-        for row, pictures in _rows(jobs):
-            while done < len(jobs) and jobs[done].item.row < row:
-                yield replace(jobs[done], pictures={})
-                done += 1
-            if done < len(jobs) and jobs[done].item.row == row:
-                yield replace(jobs[done], pictures=pictures)
-                done += 1
-    except (pa.ArrowException, OSError, ValueError):
-        pass  # the rest of the file is lost, and each job of it says so
-    for job in jobs[done:]:
-        yield replace(job, pictures={})
-
-
-def _rows(jobs: Sequence[Job]) -> Iterator[tuple[int, dict[str, bytes]]]:
-    """Row numbers and {TABLE:ROW:COLUMN: bytes}, of the row groups that have a row of the jobs."""
-    item, wanted = jobs[0].item, [job.item.row for job in jobs]
-    names = [name.rpartition(":")[2] for name in (item.color, item.line, item.merged) if name]
-    with _opened(jobs[0].source / item.table) as file:
-        first = 0
-        for number in range(file.num_row_groups):
-            last = first + file.metadata.row_group(number).num_rows
-            if any(first <= row < last for row in wanted):
-                row = first
-                for batch in file.iter_batches(AT_ONCE, [number], names, use_threads=False):
+        with _open(root / name) as file:
+            for number in range(file.num_row_groups):
+                row, first = first, first + file.metadata.row_group(number).num_rows
+                if bisect_left(wanted, row) == bisect_left(wanted, first):
+                    continue
+                for batch in file.iter_batches(AT_ONCE, [number], columns, use_threads=False):
                     for cells in batch.to_pylist():
-                        found = {name: _bytes(cells.get(name)) for name in names}
-                        yield row, {f"{item.table}:{row}:{k}": v for k, v in found.items() if v}
+                        held = {f"{name}:{row}:{column}": _bytes(cells.get(column)) for column in columns}
+                        yield row, {path: data for path, data in held.items() if data}
                         row += 1
-            first = last
+    except (pa.ArrowException, OSError, ValueError):
+        pass  # the rest of the file is lost, and each item of it says so
 
 
-def _opened(path: Path) -> ParquetFile:
+def _open(path: Path) -> ParquetFile:
     from pyarrow.parquet import ParquetFile
 
     return ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)

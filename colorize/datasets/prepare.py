@@ -1,35 +1,39 @@
-"""Turn color pictures or pairs into training data. Knows nothing of networks."""
+"""Turn color pictures or pairs into a folder of training data."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
 import os
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import torch
 
-from colorize.datasets.crop import STYLES, Made, cut, number
-from colorize.datasets.duplicates import BITS, twins
-from colorize.datasets.folders import Found, Item
-from colorize.datasets.job import SMALLEST, Job
-from colorize.datasets.journal import Entry, Journal, open_journal
-from colorize.datasets.sources import apart, filled, local, look, root
-from colorize.datasets.zip import holder
+from colorize.datasets import parquet
+from colorize.datasets.celeba import CelebASource
+from colorize.datasets.crop import SMALLEST, STYLES, make_pair
+from colorize.datasets.duplicates import BITS, duplicates
+from colorize.datasets.journal import Entry, Journal
+from colorize.datasets.parquet import ParquetSource
+from colorize.datasets.sources import ZIP, FolderSource, Item, Source, ZipSource
 from colorize.errors import ColorizeError, nearest
 from colorize.images.dataset_folder import METADATA
-from colorize.images.files import atomic
+from colorize.images.files import atomic, sha256
 
-LINES = ("mix", *STYLES)
-SIDES = ("color", "line", "hints")  # folders of a split
+AHEAD = 4  # pictures waiting for each worker, so that none is idle and few results wait
+REFERENCES = 4  # other pictures of the group named in a row of the metadata
+SOURCES: dict[type[Source], tuple[str, ...]] = {  # by layout; of several the first that finds something
+    CelebASource: ("auto", "celeba"),
+    ParquetSource: ("auto", "parquet"),
+    ZipSource: ("auto", "zip", "pictures", "pairs"),
+    FolderSource: ("auto", "pictures", "side-by-side", "pairs"),
+}
 CHOICES = {
     "layout": ("auto", "pictures", "side-by-side", "pairs", "parquet", "zip", "celeba"),
     "order": ("auto", "color-line", "line-color"),
@@ -39,12 +43,12 @@ CHOICES = {
 
 
 @dataclass(frozen=True)
-class Prepare:
+class PrepareOptions:
     """How to prepare a folder; refuses impossible values when it is made."""
 
     size: int = 256  # pixels of the longer side
     layout: str = "auto"  # pictures: color only; side-by-side: two halves; pairs: two folders
-    order: str = "auto"  # of a pair side by side; auto: the half with more chroma is the color
+    order: str = "auto"  # of a side-by-side pair; auto: the half with more chroma is the color
     styles: tuple[str, ...] = ("mix",)  # of extracted line art, one of them per picture
     crop: str = "fit"  # fit: all of it, square: the middle, subject: a square on the subject
     validation: float = 0.05  # share of the pictures, in whole groups
@@ -56,12 +60,11 @@ class Prepare:
     overwrite: bool = False  # remove what an earlier run made
 
     def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if (value := getattr(self, name)) not in known:
-                raise ColorizeError(f"`{value}` is no {name}", nearest(value, known), code=2)
-        for style in self.styles or ("",):
-            if style not in LINES:
-                raise ColorizeError(f"`{style}` is no line style", nearest(style, LINES), code=2)
+        chosen = [(name, getattr(self, name), known) for name, known in CHOICES.items()]
+        chosen += [("line style", style, ("mix", *STYLES)) for style in self.styles or ("",)]
+        for name, value, known in chosen:
+            if value not in known:
+                raise ColorizeError(f"unknown {name} `{value}`", nearest(value, known), code=2)
         if self.near >= BITS:
             raise ColorizeError(f"near={self.near} makes all pictures equal", "give 6", code=2)
         if self.size < SMALLEST:
@@ -76,7 +79,7 @@ class Summary:
     """What a run made.
 
     counts: pictures per split. skipped: (file, sentence on why). duplicates: (file dropped, file of
-    another split that it repeats). notes: sentences worth telling.
+    another split that it repeats). notes: sentences.
     """
 
     counts: dict[str, int]
@@ -91,172 +94,151 @@ class Summary:
 
 @dataclass(frozen=True)
 class Event:
-    """One more picture is done, or `skipped` says why not; the last event carries the summary."""
+    """So many pictures of a total are done; the last event has the summary."""
 
     done: int
     total: int
-    file: str
-    skipped: str = ""
     summary: Summary | None = None
 
 
-def prepare(source: Path | str, target: Path, settings: Prepare | None = None) -> Iterator[Event]:
-    """Make TARGET/train, validation and test of a source, and tell of every picture.
+@dataclass(frozen=True)
+class Result:
+    """What became of an item."""
+
+    item: Item
+    split: str
+    entry: Entry
+
+
+def prepare(source: Path | str, target: Path, options: PrepareOptions | None = None) -> Iterator[Event]:
+    """Make TARGET/train, validation and test of a source; yield an event after every picture.
 
     source: a folder, a Parquet file, a zip archive, or `hub:OWNER/NAME[@REVISION]`.
 
     Each split holds color/ and line/ (PNG), hints/ (transparent PNG) where the source has some, and
     `metadata.jsonl` in the `imagefolder` convention, readable by `read_folder`. The result depends
-    on the pictures and the settings alone, not on `workers`, and not on how often the run was
+    on the pictures and the options alone, not on `workers`, and not on how often the run was
     stopped: it goes on where it stopped. A picture that cannot be used is skipped.
 
     Raises ColorizeError if no picture can be used, for folders that contain each other, for a
-    target made by something else or by other settings, and for a full disk.
+    target made by something else or by other options, and for a full disk.
     """
-    settings = settings or Prepare()
+    options = options or PrepareOptions()
     started = time.monotonic()
-    source = local(source)
-    apart(source, target)
+    path = locate(source)
+    real, other = path.resolve(), target.resolve()
+    if real.is_relative_to(other) or other.is_relative_to(real):
+        raise ColorizeError(f"`{path}` and `{target}` contain each other", "choose a target outside of the source")
+    if target.exists() and not target.is_dir():
+        raise ColorizeError(f"`{target}` is a file, not a folder", "choose another target")
     with one_thread_each():
-        found = look(source, settings.layout, settings.order, settings.group)
-    with _writing(target):
-        journal = open_journal(target, _identity(source, settings), settings.overwrite)
+        found = open_source(path, options)
+    identity = {"source": sha256(json.dumps([str(real)]))[:32]}  # a digest, so as not to tell where it is
+    identity |= {name: value for name, value in asdict(options).items() if name not in ("workers", "overwrite")}
+    with Journal(target, identity, options.overwrite) as journal:
+        total = len(found.items)
+        results: dict[str, Result] = {}
+        for result in _results(found, options, journal):
+            results[result.item.color] = result
+            yield Event(len(results), total)
+        summary = _finish(found, [results[item.color] for item in found.items], options, journal, started)
+    yield Event(total, total, summary)
+
+
+def locate(source: Path | str) -> Path:
+    """Return the folder or file of a source; `hub:OWNER/NAME[@REVISION]` is fetched into the cache.
+
+    Raises ColorizeError for a source that does not exist or cannot be fetched.
+    """
+    path = Path(source)
+    if str(source).startswith(parquet.HUB) and not path.exists():
+        return parquet.fetch(str(source))
+    if not path.is_dir() and not (path.is_file() and path.suffix.lower() in (parquet.SUFFIX, ZIP)):
+        what = f"`{path}` is not a folder" if path.exists() else f"there is no folder `{path}`"
+        raise ColorizeError(what, "give the folder of your pictures, a .parquet or .zip file, or hub:OWNER/NAME")
+    return path
+
+
+def open_source(path: Path, options: PrepareOptions) -> Source:
+    """Return the pictures of a folder or file, by the first of `SOURCES` that knows its layout.
+
+    CelebA is recognized by the names of its files; Parquet files and zip archives by their suffix, if no
+    pictures lie next to them.
+
+    Raises ColorizeError if there is nothing of the layout, or it is incomplete.
+    """
+    kinds = (kind for kind, layouts in SOURCES.items() if options.layout in layouts)
+    return next(filter(None, (kind.open(path, options) for kind in kinds)))
+
+
+def _results(source: Source, options: PrepareOptions, journal: Journal) -> Iterator[Result]:
+    """Every item with its result: first those finished before, then the others, by several workers."""
+    todo: list[tuple[str, str, Item]] = []
+    for item, split in zip(source.items, assign_splits(source.items, options), strict=True):
         try:
-            total = len(found.items) + len(found.lost)
-            entries: dict[Item, tuple[str, Entry]] = {}
-            for done, (path, reason) in enumerate(found.lost, start=1):
-                yield Event(done, total, path, reason)
-            for item, split, entry in _entries(root(source), found, settings, journal):
-                entries[item] = split, entry
-                done = len(found.lost) + len(entries)
-                yield Event(done, total, item.color, entry.skipped)
-            summary = _finish(found, entries, settings, journal, started)
-        finally:
-            journal.close()
-    yield Event(total, total, "", summary=summary)
-
-
-def report(events: Iterable[Event]) -> Summary:
-    """Run `prepare` to its end and return its summary."""
-    *_, last = events
-    assert last.summary is not None
-    return last.summary
-
-
-def _identity(source: Path, settings: Prepare) -> dict[str, object]:
-    """What the result depends on, for the journal; of the source a mark that does not show it."""
-    values = {k: v for k, v in asdict(settings).items() if k not in ("workers", "overwrite")}
-    return {"source": _mark(os.fspath(source.resolve())), **values}
-
-
-def _mark(*values: object) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
-
-
-@contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    """Turn the errors of a full or forbidden disk into sentences."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ColorizeError(
-                f"the disk of `{target}` is full",
-                "make room and give the same command again; it goes on where it stopped",
-            ) from error
-        raise ColorizeError(f"`{target}` cannot be written: {error}") from error
-
-
-def _entries(source: Path, found: Found, settings: Prepare, journal: Journal) -> Iterator[tuple[Item, str, Entry]]:
-    """Every item with its split and result: first those finished before, then the others."""
-    shares = {"test": settings.test, "validation": settings.validation}
-    splits = assign(found.items, shares, settings.seed)
-    jobs: list[tuple[str, str, Job]] = []
-    for item, split in zip(found.items, splits, strict=True):
-        key = _mark(split, astuple(item), *_stamp(source, item))
+            states = [(state.st_size, state.st_mtime_ns) for state in map(Path.stat, source.files(item))]
+        except OSError:  # gone since the folder was read; reading it will say so
+            states = []
+        key = sha256(json.dumps([split, item.identity, *states]))[:32]
         if (entry := journal.find(key)) is not None:
-            yield item, split, entry
-            continue
-        color, line, hint = (journal.target / split / side / f"{item.name}.png" for side in SIDES)
-        style = settings.styles[number(f"{settings.seed}/{item.color}") % len(settings.styles)]
-        how = settings.size, settings.crop, style, settings.seed
-        job = Job(source, item, color, line, hint, *how)
-        jobs.append((key, split, job))
-    made = cut_all(filled(job for *_, job in jobs), settings.workers or os.cpu_count() or 1)
-    for (key, split, job), result in zip(jobs, made, strict=True):
-        written = () if result.skipped else (job.color, job.line, job.hint)[: 2 + result.hinted]
-        names = tuple(file.relative_to(journal.target).as_posix() for file in written)
-        entry = Entry(key, names, result.hash, result.skipped)
-        journal.add(entry)
-        yield job.item, split, entry
+            yield Result(item, split, entry)
+        else:
+            todo.append((key, split, item))
+    workers = options.workers or os.cpu_count() or 1
+    waiting: deque[tuple[str, str, Item, Future[Entry]]] = deque()
 
+    def finished() -> Result:
+        key, split, item, future = waiting.popleft()
+        entry = future.result()
+        journal.add(key, entry)
+        return Result(item, split, entry)
 
-def _stamp(source: Path, item: Item) -> list[tuple[int, int]]:
-    """Sizes and times of the files of an item: a changed file is prepared again."""
-    try:
-        other = holder(source, item.line) if item.table else item.line
-        paths = (item.table or item.color, other)
-        states = [(source / path).stat() for path in paths if path]
-    except OSError:  # gone since the folder was read; the job will say so
-        return []
-    return [(state.st_size, state.st_mtime_ns) for state in states]
+    with one_thread_each(), ThreadPoolExecutor(workers) as pool:
+        try:
+            contents = source.read(item for *_, item in todo)
+            for (key, split, item), pictures in zip(todo, contents, strict=True):
+                seed = _seed(f"{options.seed}/{item.color}")
+                how = options.size, options.crop, options.styles[seed % len(options.styles)], seed
+                waiting.append((key, split, item, pool.submit(make_pair, item, pictures, journal.target / split, *how)))
+                if len(waiting) > AHEAD * workers:
+                    yield finished()
+            while waiting:
+                yield finished()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _finish(
-    found: Found, entries: dict[Item, tuple[str, Entry]], settings: Prepare, journal: Journal, started: float
+    source: Source, results: Sequence[Result], options: PrepareOptions, journal: Journal, started: float
 ) -> Summary:
     """Drop what occurs in two splits, write the metadata, and remove files that are not in it."""
-    usable = [(item, *entries[item]) for item in found.items if not entries[item][1].skipped]
-    skipped = [(i.color, entries[i][1].skipped) for i in found.items if entries[i][1].skipped]
+    usable = [result for result in results if not result.entry.skipped]
+    skipped = [(result.item.color, result.entry.skipped) for result in results if result.entry.skipped]
     if not usable:
-        raise ColorizeError(
-            f"none of the {len(found.items)} pictures can be used", "; ".join(reason for _, reason in skipped[:3])
-        )
-    repeats = twins([s for _, s, _ in usable], [e.hash for *_, e in usable], settings.near)
-    kept = [
-        Kept(item, split, *entry.files) for index, (item, split, entry) in enumerate(usable) if index not in repeats
-    ]
-    write_rows(journal.target, kept)
-    journal.clean({file for one in kept for file in (one.color, one.line, one.hint) if file})
-    counts = Counter(one.split for one in kept)
+        reasons = "; ".join(reason for _, reason in skipped[:3])
+        raise ColorizeError(f"none of the {len(results)} pictures can be used", reasons)
+    repeats = duplicates([one.split for one in usable], [one.entry.hash for one in usable], options.near)
+    kept = [result for index, result in enumerate(usable) if index not in repeats]
+    write_metadata(journal.target, kept)
+    journal.clean({file for result in kept for file in result.entry.files})
+    counts = {split: sum(one.split == split for one in kept) for split in ("train", "validation", "test")}
+    notes = list(source.notes)
+    if any(item.split for item in source.items):
+        notes.append("the splits are the source's own")
+    else:
+        for split, share in (("validation", options.validation), ("test", options.test)):
+            if share > 0 and not counts[split]:
+                notes.append(f"no group is left for {split}; `--group none` splits picture by picture")
     return Summary(
-        counts={split: counts[split] for split in ("train", "validation", "test")},
-        skipped=(*found.lost, *skipped),
-        duplicates=tuple((usable[a][0].color, usable[b][0].color) for a, b in repeats.items()),
+        counts=counts,
+        skipped=(*source.skipped, *skipped),
+        duplicates=tuple((usable[a].item.color, usable[b].item.color) for a, b in repeats.items()),
         groups=len({one.item.group for one in kept}),
         seconds=time.monotonic() - started,
-        layout=found.layout,
-        order=found.order,
-        notes=(*found.notes, *_notes(found, counts, settings)),
+        layout=source.layout,
+        order=source.order,
+        notes=tuple(notes),
     )
-
-
-def _notes(found: Found, counts: Counter[str], settings: Prepare) -> tuple[str, ...]:
-    if any(item.split for item in found.items):
-        return ("the splits are the source's own",)
-    return tuple(
-        f"no group is left for {split}; `--group none` splits picture by picture"
-        for split, share in (("validation", settings.validation), ("test", settings.test))
-        if share > 0 and not counts[split]
-    )
-
-
-AHEAD = 4  # jobs waiting for each worker, so that none is idle and few results wait
-
-
-def cut_all(jobs: Iterable[Job], workers: int) -> Iterator[Made]:
-    """Results in the order of the jobs, which are taken as they are needed."""
-    with one_thread_each(), ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[Made]] = deque()
-        try:
-            for job in jobs:
-                waiting.append(pool.submit(cut, job))
-                if len(waiting) > AHEAD * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -272,90 +254,64 @@ def one_thread_each() -> Iterator[None]:
         cv2.setNumThreads(before[1])
 
 
-REFERENCES = 4  # other pictures of the group named in a row
+def _seed(text: str) -> int:
+    """A whole number below 2^63 that depends on a text alone, the same on every machine."""
+    return int(sha256(text)[:16], 16) >> 1
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A picture of the result: what it came from, its split, and its files below the target."""
-
-    item: Item
-    split: str
-    color: str
-    line: str
-    hint: str = ""
-
-
-def assign(items: Sequence[Item], shares: Mapping[str, float], seed: int) -> list[str]:
+def assign_splits(items: Sequence[Item], options: PrepareOptions) -> list[str]:
     """Return the split of every item: what its folder says, or else whole groups by a seeded draw.
 
-    shares: the share of the pictures each split but train is to have, {"test": 0.05, ...}. A share
-    above 0 gets one picture at least, if there are groups enough; it is only exceeded if no group
-    is small enough.
+    A split with a share above 0 gets one picture at least, if there are groups enough; its share is
+    only exceeded if no group is small enough.
     """
     groups = Counter(item.group for item in items if not item.split)
-    order = sorted(groups, key=lambda group: (number(f"{seed}/{group}"), group))
+    free = sorted(groups, key=lambda group: (_seed(f"{options.seed}/{group}"), group))
     chosen: dict[str, str] = {}
-    for split, share in shares.items():
-        wanted = max(1, round(share * groups.total())) if share > 0 else 0
-        free = [group for group in order if group not in chosen]
-        for group in _fill(free, groups, wanted):
-            chosen[group] = split
+    for split, share in (("test", options.test), ("validation", options.validation)):
+        left = wanted = max(1, round(share * groups.total())) if share > 0 else 0
+        taken: list[str] = []
+        for group in free[:-1] if wanted else ():  # one group at least is to train on
+            if groups[group] <= left:
+                taken.append(group)
+                left -= groups[group]
+        if wanted and not taken and len(free) > 1:
+            taken = [min(free, key=lambda group: groups[group])]
+        chosen |= dict.fromkeys(taken, split)
+        free = [group for group in free if group not in chosen]
     return [item.split or chosen.get(item.group, "train") for item in items]
 
 
-def _fill(free: Sequence[str], groups: Mapping[str, int], wanted: int) -> list[str]:
-    """Groups of `wanted` pictures together at most, never the last one; or the smallest group."""
-    taken: list[str] = []
-    left = wanted
-    for group in free[:-1] if wanted else ():
-        if groups[group] <= left:
-            taken.append(group)
-            left -= groups[group]
-    if wanted and not taken and len(free) > 1:
-        taken = [min(free, key=lambda group: groups[group])]
-    return taken
-
-
-def write_rows(target: Path, kept: Sequence[Kept]) -> None:
+def write_metadata(target: Path, kept: Sequence[Result]) -> None:
     """Write `metadata.jsonl` of every split, each at once or not at all, and remove older ones.
 
     A row names the next pictures of its group in its split as references, in a circle, so that
     each picture serves as often as any other. The column is left out, since `group` says the same,
     if some split has only empty lists: Hugging Face datasets wants lists of one type everywhere.
     """
-    groups: dict[tuple[str, str], list[Kept]] = defaultdict(list)
-    splits: dict[str, list[Kept]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)  # color pictures
     for one in kept:
-        groups[one.split, one.item.group].append(one)
-        splits[one.split].append(one)
-    hinted = any(one.hint for one in kept)
-    paired = {split for (split, _), group in groups.items() if len(group) > 1} == splits.keys()
-    place = {id(one): index for group in groups.values() for index, one in enumerate(group)}
-    for split in ("train", "validation", "test"):
+        groups[one.split, one.item.group].append(one.entry.files[0].removeprefix(f"{one.split}/"))
+    hinted = any(len(one.entry.files) > 2 for one in kept)
+    paired = {split for (split, _), group in groups.items() if len(group) > 1} == {one.split for one in kept}
+    places = {(split, file): place for (split, _), files in groups.items() for place, file in enumerate(files)}
+    rows: dict[str, list[str]] = {split: [] for split in ("train", "validation", "test")}
+    for one in kept:
+        files = [file.removeprefix(f"{one.split}/") for file in one.entry.files]
+        row: dict[str, str | list[str] | None] = {"file_name": files[0], "line_file_name": files[1]}
+        if hinted:
+            row["hint_file_name"] = files[2] if len(files) > 2 else None
+        if paired:
+            group, place = groups[one.split, one.item.group], places[one.split, files[0]]
+            steps = range(1, min(REFERENCES, len(group) - 1) + 1)
+            row["reference_file_names"] = [group[(place + step) % len(group)] for step in steps]
+        for column, text in (("group", one.item.group), ("source", one.item.color)):
+            row[column] = text.encode(errors="backslashreplace").decode()  # names need not be Unicode
+        rows[one.split].append(json.dumps(row, ensure_ascii=False) + "\n")
+    for split, texts in rows.items():
         path = target / split / METADATA
-        if split not in splits:
+        if not texts:
             path.unlink(missing_ok=True)
             continue
-        rows = []
-        for one in splits[split]:
-            group, index = groups[split, one.item.group], place[id(one)]
-            steps = range(1, min(REFERENCES, len(group) - 1) + 1)
-            others = [group[(index + step) % len(group)].color for step in steps]
-            rows.append(_row(one, others if paired else None, hinted))
         with atomic(path) as temporary:
-            temporary.write_text("".join(rows), encoding="utf-8", newline="\n")
-
-
-def _row(one: Kept, references: list[str] | None, hinted: bool) -> str:
-    def below(file: str) -> str:
-        return file.removeprefix(f"{one.split}/")
-
-    row: dict[str, str | list[str] | None] = {"file_name": below(one.color), "line_file_name": below(one.line)}
-    if hinted:
-        row["hint_file_name"] = below(one.hint) or None
-    if references is not None:
-        row["reference_file_names"] = [below(file) for file in references]
-    for column, text in (("group", one.item.group), ("source", one.item.color)):
-        row[column] = text.encode(errors="backslashreplace").decode()  # names need not be Unicode
-    return json.dumps(row, ensure_ascii=False) + "\n"
+            temporary.write_text("".join(texts), encoding="utf-8", newline="\n")

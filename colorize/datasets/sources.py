@@ -1,167 +1,362 @@
-"""Which layout a source has, and what it holds; fetches it first if it lies on the Hub.
-
-Knows nothing of the result.
-"""
+"""Find the pictures to prepare in folders and zip archives, and read them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from colorize.checkpoints import hub
-from colorize.datasets import celeba, folders, parquet, zip
-from colorize.datasets.folders import Found
-from colorize.datasets.job import Job
+from torch import Tensor
+
 from colorize.errors import ColorizeError
-from colorize.images.listing import find
+from colorize.images import archives
+from colorize.images.dataset_folder import SPLITS
+from colorize.images.files import read, sha256, shown
+from colorize.images.listing import find, natural
 
-HUB = "hub:"
-ZIPPED = ("auto", "zip", "pictures", "pairs")  # layouts that archives may have
-SENTENCES = {
-    **hub.SENTENCES,
-    "DisabledRepoError": ("`{name}` was switched off by the Hub", "choose another data set"),
-    "RepositoryNotFoundError": (
-        "there is no data set `{name}` on the Hub",
-        "check the spelling; if it is private, set HF_TOKEN to a token of yours",
-    ),
-    "LocalEntryNotFoundError": (
-        "`{id}` cannot be fetched: the Hub does not answer",
-        "check the connection, or name a folder that holds its Parquet files",
-    ),
-    "OfflineModeIsEnabled": (
-        "`{id}` is not in the cache of this machine, and the network is switched off",
-        "fetch it once without HF_HUB_OFFLINE, or name a folder that holds its Parquet files",
-    ),
-    "ValueError": ("the Hub's answer for `{id}` makes no sense: {why}", "choose another data set"),
-}
+if TYPE_CHECKING:
+    from colorize.datasets.prepare import PrepareOptions
+
+COLOR = frozenset({"color", "colors", "colour", "colours", "reference", "references"})
+LINE = frozenset({"line", "lines", "lineart", "sketch", "sketches", "condition", "conditions"})
+MASK = frozenset({"mask", "masks"})  # of the foreground
+SAMPLE = 24  # pictures decoded to tell pictures from side-by-side pairs
+MOST = 0.8  # share of the sample that must be pairs; the others are reported one by one
+GRAY = 3.0  # chroma, 0..255, that a lossy format leaves in a gray drawing
+UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\\ud800-\udfff]')  # not allowed in some file system
+RESERVED = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{p}{n}" for p in ("COM", "LPT") for n in "123456789")})
+LONGEST = 120  # bytes of one part of a name; file systems allow 255, and we add to it
+ZIP = ".zip"
+INDEX = "image_list*.json"  # next to zip archives: which pictures have a drawing
 
 
-def local(source: Path | str) -> Path:
-    """Return the folder or file of a source; `hub:OWNER/NAME[@REVISION]` is fetched into the cache.
+@dataclass(frozen=True)
+class Item:
+    """One picture to prepare; paths are relative to the source and use `/`.
 
-    All files are of one commit, whose name is that of the folder. Raises ColorizeError for a
-    source that does not exist and for all that can go wrong on the way.
+    color: its path. parts: folders and name, without those that say its side ("color", "line" or "") or split
+    ("" for none). line: the drawing, or "" to extract one. half: "left" or "right", where the color is in a
+    side-by-side pair, or "". merged: the drawing with color hints painted over it, or "". container: the
+    Parquet file or zip archive that holds it, or "". row: counts from 0. name: of the result, without suffix;
+    unique in its split and safe on every file system. group: see `group_of`.
     """
-    text = str(source)
-    if not text.startswith(HUB) or Path(text).exists():
-        path = Path(source)
-        packed = path.is_file() and bool(parquet.tables(path) or zip.zip_files(path))
-        if not path.is_dir() and not packed:
-            what = f"`{path}` is no folder" if path.exists() else f"there is no folder `{path}`"
-            raise ColorizeError(what, "give the folder of your pictures, a .parquet or .zip file, or hub:OWNER/NAME")
-        return path
-    data = hub.parse_address(text.removeprefix(HUB))
-    if data is None or data.file:
-        raise ColorizeError(
-            f"`{text}` names no data set on the Hub", "write it as hub:OWNER/NAME or hub:OWNER/NAME@REVISION", code=2
-        )
-    parquet.check()
-    folder = _fetched(data)
-    if not parquet.tables(folder):
-        raise ColorizeError(
-            f"the data set `{data}` has no Parquet files",
-            f"try {HUB}{data.name}@refs/convert/parquet, where the Hub puts copies in Parquet",
-        )
-    return folder
+
+    color: str
+    parts: tuple[str, ...]
+    side: str = ""
+    split: str = ""
+    line: str = ""
+    half: str = ""
+    merged: str = ""
+    container: str = ""
+    row: int = 0
+    name: str = ""
+    group: str = ""
+
+    @property
+    def identity(self) -> tuple[str | int, ...]:
+        """What its result depends on."""
+        origin = self.merged, self.container, self.row
+        return (self.name, self.color, self.line, self.half, self.group, self.split, *origin)
+
+    @property
+    def paths(self) -> list[str]:
+        """Its pictures."""
+        return [path for path in (self.color, self.line, self.merged) if path]
 
 
-def look(source: Path, layout: str = "auto", order: str = "auto", group: str = "folder") -> Found:
-    """Return what a source holds; see `layouts.survey`, which does this for folders of pictures.
+@dataclass(frozen=True)
+class Source:
+    """Pictures to prepare and how to read them; this class reads files below `root`.
 
-    layout: also "parquet", "zip" and "celeba"; "auto" takes CelebA by the names of its files, and
-    Parquet and zip where there are no pictures beside it.
-
-    Raises ColorizeError if there is nothing of the layout, or it is incomplete.
+    order: of the halves of side-by-side pairs. skipped: (path, sentence). notes: sentences.
     """
-    if layout in ("auto", "celeba") and source.is_dir():
-        base = celeba.folder(source)
-        if base is not None:
-            return celeba.survey(source, base, group)
-    if layout == "celeba":
-        raise ColorizeError(
-            f"`{source}` holds neither `{celeba.PARTITION}` nor `{celeba.PICTURES}`",
-            f"give the folder that holds them, or the one above it, with `{celeba.BASE}/` in it",
-        )
-    found = _packed(source, layout, group)
-    if found is not None:
-        return found
-    if source.is_file():
-        raise ColorizeError(f"`{source}` is no folder", "leave out --layout for a file")
-    return folders.survey(source, layout, order, group)
+
+    root: Path
+    layout: str
+    items: tuple[Item, ...]
+    order: str = ""
+    skipped: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()
+
+    @classmethod
+    def open(cls, path: Path, options: PrepareOptions) -> Source | None:
+        """Return what a folder or file holds; None if that is nothing for this class.
+
+        Raises ColorizeError for what is incomplete or damaged.
+        """
+        raise NotImplementedError
+
+    def read(self, items: Iterable[Item]) -> Iterator[Mapping[str, Path | bytes]]:
+        """Yield the pictures of each item by path, in order and only when needed; unreadable ones are missing."""
+        for item in items:
+            yield {path: self.root / path for path in item.paths}
+
+    def files(self, item: Item) -> list[Path]:
+        """Return the files that hold an item."""
+        return [self.root / path for path in item.paths]
 
 
-def root(source: Path) -> Path:
-    """Return the folder to which the paths of a source are relative."""
-    return source if source.is_dir() else source.parent
+@dataclass(frozen=True)
+class FolderSource(Source):
+    """Pictures in a folder and below."""
+
+    @classmethod
+    def open(cls, path: Path, options: PrepareOptions) -> Source | None:
+        """Return the pictures of a folder; folders named train, val ... are splits if there are two or more.
+
+        Raises ColorizeError if there is no picture, or no pair where pairs are asked for.
+        """
+        layout, order, group = options.layout, options.order, options.group
+        if path.is_file():
+            raise ColorizeError(f"`{path}` is not a folder", "leave out --layout for a file")
+        names = [found.relative.as_posix() for found in find([f"{path}{os.sep}"])]
+        items = [parse_path(name) for name in names]
+        if layout == "pairs" or (layout == "auto" and {"color", "line"} <= {item.side for item in items}):
+            items, skipped, notes = _pair(path, items)
+            return cls(path, "pairs", name_items(items, group), "", skipped, notes)
+        if layout != "pictures" and "auto" in (layout, order):
+            paired, seen = _inspect(path, names)
+            if layout == "auto" and not paired:
+                layout = "pictures"
+            order = seen if order == "auto" else order
+        if layout == "pictures":
+            # Without pairs `reference` is an ordinary folder: keep it in the name and the group.
+            return cls(path, layout, name_items([parse_path(name, sides=False) for name in names], group))
+        half = "left" if order == "color-line" else "right"
+        return cls(path, "side-by-side", name_items([replace(item, half=half) for item in items], group), order)
 
 
-def filled(jobs: Iterable[Job]) -> Iterator[Job]:
-    """The same jobs; those whose pictures lie in Parquet files or zip archives get their bytes."""
-    for packed, group in groupby(jobs, key=lambda job: job.item.table.lower().endswith(".zip")):
-        yield from (zip.filled if packed else parquet.filled)(group)
+@dataclass(frozen=True)
+class ZipSource(Source):
+    """Pictures in zip archives. archives: the archive of each picture, by path."""
+
+    archives: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path, options: PrepareOptions) -> Source | None:
+        """Return the pictures in zip archives, which are never unpacked; None if there are none.
+
+        An archive counts as a folder of its name, but alone makes no group: `color/1.zip` and `sketch/1.zip`
+        hold pairs. `exist_sketch` in an index says which of these get a drawing extracted.
+
+        Raises ColorizeError for broken archives, bombs, a damaged index, and archives without pictures.
+        """
+        files = packed_files(path, ZIP, options.layout == "zip", "zip archives")
+        if not files:
+            return None
+        root = path if path.is_dir() else path.parent
+        skipped: list[tuple[str, str]] = []
+        members: list[tuple[str, str]] = []  # name of the archive, path inside
+        for name in (file.relative_to(root).as_posix() for file in files):
+            for inside, _, reason in archives.opened(root / name, name):
+                if reason:
+                    skipped.append((f"{name}/{inside}", f"`{shown(f'{name}/{inside}')}` {reason}"))
+                else:
+                    members.append((name, inside))
+        if not members:
+            why = "; ".join(reason for _, reason in skipped[:3]) or "put pictures into them"
+            raise ColorizeError(f"the zip archives of `{shown(root)}` hold no pictures", why)
+        sides = {_parse_zip_path(*member).side for member in members}
+        paired = options.layout == "pairs" or (options.layout != "pictures" and {"color", "line"} <= sides)
+        items = [_parse_zip_path(*member, sides=paired) for member in members]
+        names = {item.color: item.container for item in items}
+        notes: list[str] = []
+        if paired:
+            undrawn, index_notes = _read_index(root)
+            items, lone, notes = _pair(root, items, {item.color for item in items if item.parts in undrawn})
+            skipped += lone
+            notes += index_notes
+        depth = {name: len(_parse_zip_path(name, "x", sides=paired).parts) for name in set(names.values())}
+
+        def group_in(item: Item) -> str:
+            alone = options.group == "folder" and len(item.parts) <= depth[item.container]
+            return group_of(item.parts, "none" if alone else options.group)
+
+        layout = f"{'pairs' if paired else 'pictures'} in zip"
+        return cls(root, layout, name_items(items, group_in), "", skipped, notes, names)
+
+    def read(self, items: Iterable[Item]) -> Iterator[Mapping[str, Path | bytes]]:
+        """Yield the bytes of each item's pictures; see `Source`."""
+        for _, group in groupby(items, key=lambda item: item.container):
+            with ExitStack() as stack:
+                readers: dict[str, archives.Reader] = {}
+                for item in group:
+                    found: dict[str, Path | bytes] = {}
+                    for path in item.paths:
+                        name = self.archives[path]
+                        if name not in readers:
+                            readers[name] = stack.enter_context(archives.Reader(self.root / name))
+                        if data := readers[name].read(path.removeprefix(f"{name}/")):
+                            found[path] = data
+                    yield found
+
+    def files(self, item: Item) -> list[Path]:
+        """Return the archives that hold an item."""
+        return [self.root / self.archives[path] for path in item.paths]
 
 
-def apart(source: Path, target: Path) -> None:
-    """Refuse a target that is a file, and folders that contain each other: ColorizeError."""
-    one, other = source.resolve(), target.resolve()
-    if one.is_relative_to(other) or other.is_relative_to(one):
-        raise ColorizeError(f"`{source}` and `{target}` contain each other", "choose a target outside of the source")
-    if target.exists() and not target.is_dir():
-        raise ColorizeError(f"`{target}` is a file, not a folder", "choose another target")
+def packed_files(path: Path, suffix: str, asked: bool, what: str) -> list[Path]:
+    """Return a file of a suffix, or those in a folder and below, by name; hidden ones are skipped.
 
-
-def _packed(source: Path, layout: str, group: str) -> Found | None:
-    """What Parquet files or archives hold, if the layout means these."""
-    tables = parquet.tables(source) if layout in ("auto", "parquet") else []
-    zips = zip.zip_files(source) if layout in ZIPPED else []
-    told = source.is_file() or layout in ("parquet", "zip")
-    if not told and (tables or zips) and _pictures(source):
-        return None
-    if tables:
-        return parquet.survey(root(source), tables)
-    if zips:
-        return zip.survey(root(source), zips, layout, group)
-    if layout in ("parquet", "zip"):
-        what = "Parquet files" if layout == "parquet" else "zip archives"
-        raise ColorizeError(f"`{source}` holds no {what}", "choose another layout")
-    return None
-
-
-def _pictures(source: Path) -> bool:
-    """Whether a folder holds pictures as files."""
-    try:
-        return bool(find([f"{source}/"]))
-    except ColorizeError:
-        return False
-
-
-def _fetched(data: hub.Address) -> Path:
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    from colorize import __version__
-
-    offline = constants.HF_HUB_OFFLINE
-    try:
+    asked: the user wants these; else a folder that holds pictures, too, is one of pictures.
+    Raises ColorizeError if they are asked for and there are none; what: how the error calls them.
+    """
+    files = [path] if path.is_file() else path.rglob("*")
+    files = [file for file in files if file.suffix.lower() == suffix and file.is_file()]
+    files = [file for file in files if not any(part[0] == "." for part in file.relative_to(path).parts)]
+    if asked and not files:
+        raise ColorizeError(f"`{path}` holds no {what}", "choose another layout")
+    if not asked and files and path.is_dir():
         try:
-            folder = snapshot_download(
-                data.name,
-                repo_type="dataset",
-                revision=data.revision or None,
-                allow_patterns=[f"*{parquet.SUFFIX}"],
-                endpoint=constants.ENDPOINT,
-                local_files_only=offline,
-                library_name="colorize",
-                library_version=__version__,
-            )
-        except LocalEntryNotFoundError:
-            if offline:
-                raise OfflineModeIsEnabled from None
-            raise
-    except Exception as error:
-        sentence = hub.sentence(data, error, SENTENCES)
-        if sentence is None:
-            raise
-        raise sentence from error
-    return Path(folder)
+            find([f"{path}/"])
+            return []
+        except ColorizeError:  # no pictures
+            pass
+    return sorted(files, key=natural)
+
+
+def group_of(parts: Sequence[str], how: str) -> str:
+    """Return the group of a picture: its folder, its folder and the start of its name, or itself.
+
+    parts: folders and name. how: "folder" (a picture in no folder is alone), "name" (`miku` of
+    `miku_smile`, `miku-02` or `miku12`), "none" (every picture is alone).
+    """
+    *folders, name = parts
+    stem = PurePosixPath(name).stem
+    if how == "name":
+        start = stem.rpartition("_")[0] or stem.rstrip("0123456789").rstrip(" -.(")
+        return "/".join((*folders, start or stem))
+    return "/".join(folders if how == "folder" and folders else (*folders, stem))
+
+
+def chroma(color: Tensor) -> float:
+    """Mean distance between the strongest and weakest of R, G and B; 0 gray .. 255."""
+    return float((color.amax(1) - color.amin(1)).mean()) * 127.5
+
+
+def parse_path(path: str, sides: bool = True) -> Item:
+    """Take the folders that name a split or, with `sides`, color or line out of a path."""
+    *folders, name = path.split("/")
+    side = split = ""
+    kept: list[str] = []
+    for folder in folders:
+        word = folder.lower()
+        if sides and not side and word in COLOR | LINE:
+            side = "color" if word in COLOR else "line"
+        elif not split and not kept and word in SPLITS:
+            split = SPLITS[word]
+        else:
+            kept.append(folder)
+    return Item(path, (*kept, name), side, split)
+
+
+def name_items(items: Sequence[Item], group: str | Callable[[Item], str]) -> tuple[Item, ...]:
+    """Set the names, groups and splits of items; equal names get a hash of their paths.
+
+    group: how `group_of` finds it, or a function that returns it.
+    """
+    respected = len({item.split for item in items} - {""}) > 1
+    splits = [(item.split or "train") if respected else "" for item in items]
+    names = ["/".join(map(_safe_name, (*item.parts[:-1], PurePosixPath(item.parts[-1]).stem))) for item in items]
+    counts = Counter(zip(splits, map(str.casefold, names), strict=True))
+    named = []
+    for item, name, split in zip(items, names, splits, strict=True):
+        if counts[split, name.casefold()] > 1:
+            name += f"-{sha256(item.color)[:8]}"
+        own = group_of(item.parts, group) if isinstance(group, str) else group(item)
+        named.append(replace(item, name=name, group=own, split=split))
+    return tuple(named)
+
+
+def _safe_name(part: str) -> str:
+    """A name that every file system takes: composed Unicode, no reserved signs, not too long."""
+    name = UNSAFE.sub("_", unicodedata.normalize("NFC", part)).rstrip(". ")
+    name = f"_{name}" if not name or name[0] == "." or name.upper() in RESERVED else name
+    return name.encode()[:LONGEST].decode(errors="ignore")
+
+
+def _pair(
+    root: Path, items: Sequence[Item], undrawn: Collection[str] = ()
+) -> tuple[list[Item], list[tuple[str, str]], list[str]]:
+    """Pair color pictures with the drawings of their names; return pairs, skipped pictures and notes.
+
+    undrawn: paths of color pictures that need no drawing. Masks are left out.
+    """
+    known = [item for item in items if item.side or not MASK & set(map(str.lower, item.parts[:-1]))]
+    sides: dict[str, dict[tuple[str, ...], Item]] = {"color": {}, "line": {}}
+    lone: list[tuple[str, str]] = []
+    for item in known:
+        key = (item.split, *item.parts[:-1], PurePosixPath(item.parts[-1]).stem)
+        if not item.side:
+            lone.append((item.color, "lies neither in a folder of color pictures nor in one of drawings"))
+        elif (first := sides[item.side].setdefault(key, item)) is not item:
+            lone.append((item.color, f"has the same name as `{shown(first.color)}`"))
+    pairs, lines = [], sides["line"]
+    for key, item in sides["color"].items():
+        if key in lines:
+            pairs.append(replace(item, line=lines.pop(key).color))
+        elif item.color in undrawn:
+            pairs.append(item)
+        else:
+            lone.append((item.color, "has no drawing of its name"))
+    lone += [(item.color, "has no color picture of its name") for item in lines.values()]
+    if not pairs:
+        raise ColorizeError(
+            f"`{root}` holds no pairs of a color picture and a drawing",
+            "put them into `color/` and `line/` with equal names, or choose another layout",
+        )
+    masks = len(items) - len(known)
+    notes = [f"masks are left out ({masks}); nothing here learns from them"] if masks else []
+    return pairs, [(path, f"`{shown(path)}` {reason}") for path, reason in sorted(lone)], notes
+
+
+def _inspect(root: Path, paths: Sequence[str]) -> tuple[bool, str]:
+    """Decode a sample of pictures: are they 2:1 with one gray half, and in which order?"""
+    seen = paired = left = 0
+    for path in paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE]:
+        try:
+            picture = read(root / path).tensor()  # (1, 3, H, W)
+        except (ColorizeError, OSError):
+            continue  # reported when its turn comes
+        height, width = picture.shape[-2:]
+        first, second = chroma(picture[..., : width // 2]), chroma(picture[..., width // 2 :])
+        low, high = sorted((first, second))
+        seen += 1
+        paired += width == 2 * height and low < GRAY and high > 3 * low
+        left += 1 if first > second else -1
+        if seen - paired > SAMPLE * (1 - MOST):
+            break  # no need to decode more photographs
+    return paired > MOST * seen, "color-line" if left >= 0 else "line-color"
+
+
+def _parse_zip_path(archive: str, path: str, sides: bool = True) -> Item:
+    """Parse a path as if its archive were a folder."""
+    return replace(parse_path(f"{archive[: -len(ZIP)]}/{path}", sides), color=f"{archive}/{path}", container=archive)
+
+
+def _read_index(root: Path) -> tuple[set[tuple[str, ...]], list[str]]:
+    """Parts of the paths without a drawing, and notes on the indices."""
+    undrawn: set[tuple[str, ...]] = set()
+    notes = []
+    for path in sorted(root.glob(INDEX)):
+        try:
+            entries = json.loads(path.read_bytes())
+            without = [name for name, entry in entries.items() if not entry.get("exist_sketch", True)]
+        except (OSError, ValueError, RecursionError, AttributeError) as error:
+            raise ColorizeError(
+                f"`{shown(path.name)}` is not an index of pictures",
+                'write {"1.zip/a.png": {"exist_sketch": true}}, or rename the file',
+            ) from error
+        folders = (re.sub(rf"\{ZIP}/", "/", name, flags=re.IGNORECASE) for name in without)
+        undrawn |= {parse_path(folder).parts for folder in folders}
+        notes.append(f"`{shown(path.name)}` says which drawings exist; its scores and resolutions are ignored")
+    return undrawn, notes

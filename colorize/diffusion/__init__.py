@@ -1,1 +1,1 @@
-"""Noise and time: schedules, denoisers, samplers. Knows nothing of hints or files."""
+"""The diffusion core: noise schedules, denoisers, solvers and samplers."""

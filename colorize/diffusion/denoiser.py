@@ -1,7 +1,4 @@
-"""Turn what a network predicts into a clean picture and a loss; guide and limit clean pictures.
-
-Knows nothing of what a condition is, nor of how a walk moves from one time to the next.
-"""
+"""Turn what a network predicts into a clean picture and a loss; guide and clamp clean pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from colorize.diffusion.schedules import Schedule, expand
+from colorize.diffusion.schedules import Schedule, expand, noised
 from colorize.errors import ColorizeError, nearest
 
 Predicts = Literal["eps", "v", "x0"]
@@ -26,16 +23,12 @@ class Denoiser(nn.Module):
 
     net: called as net(x (B, C, H, W), t (B,) in [0, 1], cond), returns the shape of x.
     predicts: `eps`, the noise; `x0`, the clean picture; `v` = alpha * noise - sigma * x0
-    (Salimans and Ho 2022). min_snr: gamma of Hang et al. 2023, usually 5; None weighs all times
-    alike. With it, the weights of `v` and `x0` fall to 0 where alpha does.
+    (Salimans and Ho 2022).
 
-    Raises ColorizeError for an unknown prediction, or for `eps` where the schedule ends in pure
-    noise.
+    Raises ColorizeError for an unknown prediction, or for `eps` where the schedule ends in pure noise.
     """
 
-    def __init__(
-        self, net: nn.Module, schedule: Schedule, predicts: Predicts = "v", min_snr: float | None = None
-    ) -> None:
+    def __init__(self, net: nn.Module, schedule: Schedule, predicts: Predicts = "v") -> None:
         super().__init__()
         if predicts not in get_args(Predicts):
             raise ColorizeError(f"a network cannot predict `{predicts}`", nearest(predicts, get_args(Predicts)))
@@ -48,7 +41,6 @@ class Denoiser(nn.Module):
         self.net = net
         self.schedule = schedule
         self.predicts: Predicts = predicts
-        self.min_snr = min_snr
 
     def forward(self, x: Tensor, t: Tensor, cond: object = None) -> Tensor:
         """Return the clean picture expected behind x: x0, shape of x. t: (B,)."""
@@ -85,27 +77,17 @@ class Denoiser(nn.Module):
         weight: (B, 1, H, W), multiplies the squared error before the mean over pixels and is not
         normalized, so that a map of ones changes nothing.
         """
-        alpha, sigma = (expand(part, x0) for part in self.schedule(t))
-        out = self._predict(alpha * x0 + sigma * noise, t, cond)
+        out = self._predict(noised(self.schedule, x0, noise, t), t, cond)
         error = (out - self.prediction(x0, noise, t)) ** 2
         if robust:
             error = 2 * robust**2 * ((1 + error / robust**2).sqrt() - 1)
         if weight is not None:
             error = error * weight
-        return error.flatten(1).mean(1) * self._importance(t)  # (B, C, H, W) -> (B,)
+        return error.flatten(1).mean(1)  # (B, C, H, W) -> (B,)
 
     def _predict(self, x: Tensor, t: Tensor, cond: object) -> Tensor:
         out: Tensor = self.net(x, t, cond)
         return out.to(x.dtype)  # autocast may hand back bfloat16, too coarse for the arithmetic here
-
-    def _importance(self, t: Tensor) -> Tensor:
-        """Return min(SNR, gamma), the weight of an x0 error, carried over to what is predicted."""
-        if self.min_snr is None:
-            return torch.ones_like(t)
-        alpha, sigma = self.schedule(t)
-        snr = (alpha / sigma) ** 2
-        unit = {"x0": torch.ones_like(snr), "eps": snr, "v": snr + 1}[self.predicts]
-        return snr.clamp(max=self.min_snr) / unit
 
 
 def guide(
@@ -119,10 +101,9 @@ def guide(
 
     cond: the encoded hints; without[name]: the same with that hint left out. For each hint whose
     weight w is not 1 this runs once more and takes u + w * (c - u), c with the hint and u without
-    (Ho and Salimans 2022); several hints are averaged, as ColorizeDiffusion does. If every weight
-    is 1, nothing runs twice. join: makes one condition of several, each for as many rows as it is told,
-    so that all of them are asked in one call. Raises ColorizeError for a weight on a hint that is not
-    in `without`.
+    (Ho and Salimans 2022); several hints are averaged, as ColorizeDiffusion does. join: makes one
+    condition of several, of so many rows each, so that one call answers them all. Raises ColorizeError
+    for a weight on a hint that is not in `without`.
     """
     strong = {name: w for name, w in weights.items() if w != 1.0}
     for name in strong:
@@ -130,20 +111,19 @@ def guide(
             raise ColorizeError(f"there is no hint `{name}` to guide by", nearest(name, without))
 
     conds = [cond, *(without[name] for name in strong)]
-    together = None if join is None or not strong else cache(partial(join, conds))
-
-    def answers(x: Tensor, t: Tensor) -> Sequence[Tensor]:
-        if together is None:
-            return [denoise(x, t, one) for one in conds]
-        many = len(conds)
-        wide = x.repeat(many, *[1] * (x.ndim - 1))
-        return denoise(wide, t.repeat(many), together(len(x))).chunk(many)
+    if not strong:
+        return lambda x, t: denoise(x, t, cond)
+    joined = cache(partial(join, conds)) if join else None
 
     def guided(x: Tensor, t: Tensor) -> Tensor:
-        base, *others = answers(x, t)
-        told = zip(strong.values(), others, strict=True)
-        pushes = [(w - 1) * (base - other) for w, other in told]
-        return base + torch.stack(pushes).mean(0) if pushes else base
+        if joined is None:
+            base, *others = (denoise(x, t, one) for one in conds)
+        else:
+            many = len(conds)
+            wide = x.repeat(many, *[1] * (x.ndim - 1))
+            base, *others = denoise(wide, t.repeat(many), joined(len(x))).chunk(many)
+        pushes = [(w - 1) * (base - other) for w, other in zip(strong.values(), others, strict=True)]
+        return base + torch.stack(pushes).mean(0)
 
     return guided
 

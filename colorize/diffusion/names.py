@@ -1,60 +1,70 @@
-"""What the samplers are called and how much noise each can add. Imports no torch: help texts list them, too."""
+"""The tables of samplers and spacings; free of torch, since help texts list them."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from dataclasses import dataclass, field
+from typing import Literal
 
 from colorize.errors import ColorizeError, nearest
 
-Sampler = Literal[
-    "ddim",
-    "ddpm",
-    "dpmpp",
-    "unipc",
-    "euler",
-    "heun",
-    "lms",
-    "pndm",
-    "dpm2",
-    "dpmpp-2s",
-    "dpmpp-3m",
-    "dpmpp-heun",
-    "dpmpp-sde",
-]
-SAMPLERS: tuple[str, ...] = get_args(Sampler)
-FREE = ("ddim", "dpmpp", "dpm2", "dpmpp-2s", "dpmpp-3m", "dpmpp-heun")  # eta may be anything from 0 to 1
-NOISY = ("ddpm", "dpmpp-sde")  # eta is 1, whatever is asked
-SHORT = ("dpm2", "dpmpp-3m")  # the last noisy stop is left out, as `times(skip=True)` does
 
-# Names elsewhere of what is here a sampler with some eta, and so has no name of its own.
-ELSEWHERE = {
-    "euler-a": "`ddim` with eta = 1",
-    "dpm2-a": "`dpm2` with eta = 1",
-    "dpmpp-2m": "`dpmpp`",
-    "dpmpp-2m-sde": "`dpmpp` with eta = 1",
-    "dpmpp-2m-sde-heun": "`dpmpp-heun` with eta = 1",
-    "dpmpp-2s-a": "`dpmpp-2s` with eta = 1",
-    "dpm-fast": "nearest to `dpm2` with the spacing exponential",
-    "dpm-adaptive": "nearest to `dpm2` with the spacing exponential",
-    "dpmpp-3m-sde": "`dpmpp-3m` with eta = 1",
+@dataclass(frozen=True)
+class Sampler:
+    """One sampler.
+
+    eta: the share of fresh noise it adds: `any` from 0 to 1, `none`, or `all`, which is 1 whatever is asked.
+    aliases: names that other programs give it, and the settings with which it is theirs. solver: the function of
+    `solvers`, if not of the sampler's name. short: whether it leaves out the last noisy stop, see `times`.
+    """
+
+    eta: Literal["any", "none", "all"]
+    aliases: dict[str, str] = field(default_factory=dict)
+    solver: str = ""
+    short: bool = False
+
+
+SAMPLERS = {
+    "ddim": Sampler("any", {"euler-a": "eta = 1"}),
+    "ddpm": Sampler("all", solver="ddim"),
+    "dpmpp": Sampler("any", {"dpmpp-2m": "", "dpmpp-2m-sde": "eta = 1"}),
+    "unipc": Sampler("none"),
+    "euler": Sampler("none", solver="ddim"),  # DDIM is Euler's rule in sigma / alpha
+    "heun": Sampler("none"),
+    "lms": Sampler("none"),
+    "pndm": Sampler("none"),
+    "dpm2": Sampler(
+        "any",
+        {
+            "dpm2-a": "eta = 1",
+            "dpm-fast": "the spacing exponential, the nearest to it",
+            "dpm-adaptive": "the spacing exponential, the nearest to it",
+        },
+        short=True,
+    ),
+    "dpmpp-2s": Sampler("any", {"dpmpp-2s-a": "eta = 1"}),
+    "dpmpp-3m": Sampler("any", {"dpmpp-3m-sde": "eta = 1"}, short=True),
+    "dpmpp-heun": Sampler("any", {"dpmpp-2m-sde-heun": "eta = 1"}),
+    "dpmpp-sde": Sampler("all"),
 }
-
-
-def listed(names: tuple[str, ...]) -> str:
-    """Write names as prose: a, b and c."""
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+FREE = tuple(name for name, sampler in SAMPLERS.items() if sampler.eta == "any")
+SPACINGS = ("trailing", "linspace", "leading", "inner", "karras", "exponential", "uniform", "sgm")
+RATIO_SPACINGS = ("karras", "exponential")  # even in a function of sigma / alpha, so they end next to clean pictures
 
 
 def check(sampler: str, code: int = 1) -> None:
-    """Refuse a name that is none of SAMPLERS: ColorizeError, with the name that was meant."""
-    if sampler not in SAMPLERS:
-        known = ELSEWHERE.get(sampler)
-        hint = f"it is {known} here" if known else nearest(sampler, SAMPLERS)
-        raise ColorizeError(f"there is no sampler `{sampler}`", hint, code)
+    """Raise ColorizeError for a name that is not in SAMPLERS, with the name that was meant."""
+    if sampler in SAMPLERS:
+        return
+    hint = nearest(sampler, SAMPLERS)
+    for name, known in SAMPLERS.items():
+        if sampler in known.aliases:
+            how = known.aliases[sampler]
+            hint = f"choose `{name}`" + (f" with {how}" if how else "")
+    raise ColorizeError(f"there is no sampler `{sampler}`", hint, code)
 
 
 def settle(sampler: str, eta: float, code: int = 1) -> float:
-    """Return the share of fresh noise that a sampler walks with when asked for eta.
+    """Return the share of fresh noise that a sampler adds when asked for eta.
 
     Raises ColorizeError for an unknown sampler, an eta outside [0, 1], and one above 0 for a sampler
     that adds no noise.
@@ -62,10 +72,10 @@ def settle(sampler: str, eta: float, code: int = 1) -> float:
     check(sampler, code)
     if not 0 <= eta <= 1:
         raise ColorizeError(f"eta must lie between 0 and 1, not at {eta:g}", code=code)
-    if eta and sampler not in FREE + NOISY:
+    if eta and SAMPLERS[sampler].eta == "none":
         raise ColorizeError(
-            f"the sampler `{sampler}` adds no noise, so eta = {eta:g} means nothing to it",
+            f"the sampler `{sampler}` adds no noise, so eta = {eta:g} has no effect",
             f"leave eta at 0, or choose another sampler: {', '.join(FREE)}",
             code,
         )
-    return 1.0 if sampler in NOISY else eta
+    return 1.0 if SAMPLERS[sampler].eta == "all" else eta

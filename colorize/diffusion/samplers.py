@@ -1,35 +1,15 @@
-"""Walk from noise to a clean picture, one step or all of them, with the sampler of your choice.
-
-Knows nothing of networks, hints or guidance: it calls a function that maps noisy to clean.
-"""
+"""Walk from noise to a clean picture, one step or all of them, with the sampler of your choice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from colorize.diffusion import names, solvers
 from colorize.diffusion.denoiser import Denoise, Threshold
-from colorize.diffusion.schedules import Schedule, expand, time_of
-
-STEPS: dict[str, solvers.Step] = {
-    "ddim": solvers.ddim,
-    "ddpm": solvers.ddim,  # eta = 1
-    "dpmpp": solvers.dpmpp,
-    "unipc": solvers.unipc,
-    "euler": solvers.ddim,  # eta = 0, whatever the spacing
-    "heun": solvers.heun,
-    "lms": solvers.lms,
-    "pndm": solvers.pndm,
-    "dpm2": solvers.dpm2,
-    "dpmpp-2s": solvers.dpmpp_2s,
-    "dpmpp-3m": solvers.dpmpp_3m,
-    "dpmpp-heun": solvers.dpmpp_heun,
-    "dpmpp-sde": solvers.dpmpp_sde,  # eta = 1
-}
+from colorize.diffusion.schedules import Schedule, expand
 
 
 @dataclass(frozen=True)
@@ -53,13 +33,13 @@ def walk(
     schedule: Schedule,
     sampler: str = "ddim",
     eta: float = 0.0,
-    noise: solvers.Noise | None = None,
+    noise: Callable[[int], Tensor] | None = None,
     threshold: Threshold | None = None,
 ) -> Iterator[State]:
     """Yield the state after every step from times[0] to times[-1]; at time 0, x is x0.
 
     denoise(x, t (B,)) -> x0. x: (B, C, H, W) at time times[0]; the walk may begin at alpha = 0,
-    pure noise. times: (steps + 1,), falling. sampler: one of `names.SAMPLERS`; `names` says which may
+    pure noise. times: (steps + 1,), falling. sampler: one of `names.SAMPLERS`, which says which may
     take eta in [0, 1], the share of fresh noise, and which always take 1. noise(i): fresh noise of step i,
     shape of x, asked only where it is used, twice by `dpmpp-sde`. threshold acts on x0, and the noise
     is recomputed from the result. Gradients flow through all steps unless the caller forbids it.
@@ -74,30 +54,16 @@ def walk(
         raise TypeError(f"eta = {eta:g} needs `noise`, a function from step to fresh noise")
     if (times.diff() >= 0).any():
         raise ValueError(f"times must fall, not {times.tolist()}")
-
-    def ask(x: Tensor, t: float) -> Tensor:
-        x0 = denoise(x, torch.full((len(x),), t, dtype=torch.float32, device=x.device))
-        return threshold(x0) if threshold else x0
-
-    def at(t: float) -> solvers.Level:
-        return _levels(schedule, torch.tensor([t], device="cpu"))[0]
-
-    def having(ratio: float) -> solvers.Level:
-        return at(time_of(schedule, ratio))
-
-    run = solvers.Run(ask, _levels(schedule, times), eta, noise, at, having)
-    return _stroll(run, x, STEPS[sampler])
+    solver = getattr(solvers, names.SAMPLERS[sampler].solver or sampler.replace("-", "_"))
+    way = solvers.Walk(denoise, schedule, solvers.levels(schedule, times), eta, noise, threshold)
+    return _steps(way, x, solver)
 
 
-def _levels(schedule: Schedule, times: Tensor) -> list[solvers.Level]:
-    parts = torch.stack([times, *schedule(times)], 1).tolist()  # (times, 3)
-    return [solvers.Level(*part) for part in parts]
-
-
-def _stroll(run: solvers.Run, x: Tensor, step: solvers.Step) -> Iterator[State]:
-    for i, level in enumerate(run.levels[1:]):
-        x, x0 = step(run, x, i)
-        yield State(x, x0, level.t, i)
+def _steps(way: solvers.Walk, x: Tensor, solver: solvers.Solver) -> Iterator[State]:
+    for i, (now, after) in enumerate(zip(way.levels, way.levels[1:], strict=False)):
+        x0 = way.ask(x, now.t)
+        x = solver(way, x, x0, i)
+        yield State(x, x0, after.t, i)
 
 
 def ddim_step(

@@ -1,6 +1,4 @@
-"""Say how much picture and how much noise a time holds, and at which times to stop on the way down.
-
-Knows nothing of networks, hints or samplers.
+"""Noise schedules, and the times at which a walk from noise to picture stops.
 
 Convention, once for all: x = alpha * x0 + sigma * noise with alpha^2 + sigma^2 = 1, and time t in
 [0, 1], 0 = clean, 1 = noisiest. A published schedule of T numbers abar[0..T-1] becomes a table of
@@ -14,40 +12,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import pi
-from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
 
+from colorize.diffusion.names import SPACINGS
 from colorize.errors import ColorizeError, nearest
 
 SNAP = 1e-3  # of a table entry: float32 cannot write i / 1000 exactly, yet should meet entry i
+KARRAS_RHO = 7.0  # Karras et al. 2022 (EDM), table 1
+RATIO_CEILING = 80.0  # EDM's largest sigma / alpha; stands in where alpha = 0 makes it infinite
 
 
-class Schedule(Protocol):
-    """How noisy each time is: anything with `steps` that turns t into (alpha, sigma)."""
-
-    @property
-    def steps(self) -> int:
-        """Number of noisy table entries, T."""
-
-    def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return alpha and sigma, float32, shape and device of t, alpha^2 + sigma^2 = 1."""
-
-
-class Tabulated:
-    """What the tables below share: `abar()` gives T numbers, a call looks t up between them.
+class Schedule:
+    """How noisy each time is: `abar()` gives a table of `steps` numbers, a call looks t up between them.
 
     Between entries the angle atan(sigma / alpha) runs straight, which needs no special case where
     alpha or sigma is 0 (the log-SNR would be infinite there). Times outside [0, 1] count as 0 or 1.
     """
+
+    steps: int
+
+    def __post_init__(self) -> None:
+        if self.steps < 2:
+            raise ColorizeError(f"a schedule of {self.steps} steps is too short; it needs at least 2")
 
     def abar(self) -> Tensor:
         """Return alpha^2 of entries 1..T: (T,) float64, falling."""
         raise NotImplementedError
 
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return alpha and sigma of each t in [0, 1]: float32, shape and device of t."""
+        """Return alpha and sigma at t, float32, shape and device of t, alpha^2 + sigma^2 = 1."""
         device = torch.device("cpu") if t.device.type == "mps" else t.device  # MPS has no float64
         angles = _angles(self, device)  # (2, T + 1)
         entry = t.detach().to(device).double().clamp(0, 1) * (angles.shape[1] - 1)
@@ -60,7 +55,7 @@ class Tabulated:
 
 
 @lru_cache(maxsize=64)
-def _angles(schedule: Tabulated, device: torch.device) -> Tensor:
+def _angles(schedule: Schedule, device: torch.device) -> Tensor:
     # Two complementary angles, so that sin(first) = alpha and sin(second) = sigma are both exactly
     # 0 and 1 at the ends. Made outside inference mode and the meta device, since the table stays.
     with torch.inference_mode(False), torch.no_grad(), torch.device("cpu"):
@@ -71,7 +66,7 @@ def _angles(schedule: Tabulated, device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Linear(Tabulated):
+class Linear(Schedule):
     """Noise added per step (beta) rises linearly from `start` to `end`: DDPM, Ho et al. 2020.
 
     AnimeDiffusion uses 1e-6 to 1e-2. zero_snr: rescale so that the last entry is pure noise.
@@ -82,35 +77,41 @@ class Linear(Tabulated):
     steps: int = 1000
     zero_snr: bool = False
 
+    power = 1.0  # the root of beta of this power rises linearly
+
     def __post_init__(self) -> None:
-        _check(self.steps, self.start, self.end)
+        super().__post_init__()
+        if not 0 < self.start <= self.end < 1:
+            raise ColorizeError(
+                f"a schedule from beta {self.start:g} to {self.end:g} is not possible",
+                "choose 0 < start <= end < 1, for example 0.0001 and 0.02",
+            )
 
     def abar(self) -> Tensor:
         """Return alpha^2 of entries 1..T."""
-        beta = torch.linspace(self.start, self.end, self.steps, dtype=torch.float64)
-        return _finish(beta, self.zero_snr)
+        root = 1 / self.power
+        beta = torch.linspace(self.start**root, self.end**root, self.steps, dtype=torch.float64) ** self.power
+        abar = torch.cumprod(1 - beta, 0)
+        if not self.zero_snr:
+            return abar
+        # Lin et al. 2024 (arXiv 2305.08891), algorithm 1: shift alpha so that its last entry is 0,
+        # then stretch it so that its first stays where it was.
+        alpha = abar.sqrt()
+        return ((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])) ** 2
 
 
 @dataclass(frozen=True)
-class ScaledLinear(Tabulated):
+class ScaledLinear(Linear):
     """The square root of beta rises linearly: Stable Diffusion and ColorizeDiffusion."""
 
     start: float = 0.00085
     end: float = 0.012
-    steps: int = 1000
-    zero_snr: bool = False
 
-    def __post_init__(self) -> None:
-        _check(self.steps, self.start, self.end)
-
-    def abar(self) -> Tensor:
-        """Return alpha^2 of entries 1..T."""
-        root = torch.linspace(self.start**0.5, self.end**0.5, self.steps, dtype=torch.float64)
-        return _finish(root**2, self.zero_snr)
+    power = 2.0
 
 
 @dataclass(frozen=True)
-class Cosine(Tabulated):
+class Cosine(Schedule):
     """alpha falls like a cosine: Nichol and Dhariwal 2021, equation 17.
 
     Beta is clipped at 0.999 as in the paper; with zero_snr it is not, and the last entry is exactly
@@ -121,9 +122,6 @@ class Cosine(Tabulated):
     steps: int = 1000
     zero_snr: bool = False
 
-    def __post_init__(self) -> None:
-        _check(self.steps, 0.5, 0.5)
-
     def abar(self) -> Tensor:
         """Return alpha^2 of entries 1..T."""
         share = torch.arange(self.steps + 1, dtype=torch.float64) / self.steps
@@ -132,26 +130,6 @@ class Cosine(Tabulated):
             wave[-1] = 0.0  # cos(pi / 2) is 6e-17 in float64
             return wave[1:] / wave[0]
         return torch.cumprod(1 - (1 - wave[1:] / wave[:-1]).clamp(max=0.999), 0)
-
-
-def _check(steps: int, start: float, end: float) -> None:
-    if steps < 2:
-        raise ColorizeError(f"a schedule of {steps} steps is too short; it needs at least 2")
-    if not 0 < start <= end < 1:
-        raise ColorizeError(
-            f"a schedule from beta {start:g} to {end:g} is not possible",
-            "choose 0 < start <= end < 1, for example 0.0001 and 0.02",
-        )
-
-
-def _finish(beta: Tensor, zero_snr: bool) -> Tensor:
-    abar = torch.cumprod(1 - beta, 0)
-    if not zero_snr:
-        return abar
-    # Lin et al. 2024 (arXiv 2305.08891), algorithm 1: shift alpha so that its last entry is 0,
-    # then stretch it so that its first stays where it was.
-    alpha = abar.sqrt()
-    return ((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])) ** 2
 
 
 def expand(values: Tensor, like: Tensor) -> Tensor:
@@ -165,21 +143,14 @@ def noised(schedule: Schedule, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
     return expand(alpha, x0) * x0 + expand(sigma, x0) * noise
 
 
-def log_snr(schedule: Schedule, t: Tensor) -> Tensor:
-    """Return log(alpha^2 / sigma^2), shape of t; +inf for a clean picture, -inf for pure noise."""
-    alpha, sigma = schedule(t)
-    return 2 * (alpha.log() - sigma.log())
-
-
-def draw(n: int, rng: Generator, stratified: bool = True) -> Tensor:
+def draw(n: int, rng: Generator) -> Tensor:
     """Return n random training times, (n,) in (0, 1], on the CPU.
 
-    stratified: one from each n-th of the range, in random order, so that the loss of a batch is
-    steadier (Kingma et al. 2021, appendix I.1); each single time is still uniform.
+    One comes from each n-th of the range, in random order, so that the loss of a batch is steadier
+    (Kingma et al. 2021, appendix I.1); each single time is still uniform.
     """
     share = torch.rand(n, generator=rng)  # [0, 1)
-    if stratified:
-        share = (torch.randperm(n, generator=rng) + share) / n
+    share = (torch.randperm(n, generator=rng) + share) / n
     return (1 - share).clamp(min=torch.finfo(torch.float32).eps)
 
 
@@ -187,15 +158,15 @@ def times(schedule: Schedule, steps: int, begin: float = 1.0, rule: str = "trail
     """Return the times at which a walk of `steps` steps stops: (steps + 1,), falling, the last 0.
 
     begin in (0, 1]: where to start; below 1 the walk starts from a noised picture, not from noise.
-    rule: one of RULES. `trailing`, `linspace`, `leading` and `inner` meet table entries exactly; the last
+    rule: one of SPACINGS. `trailing`, `linspace`, `leading` and `inner` meet table entries exactly; the last
     two stop first one stride below `begin`, so a start has to be noised for the first of these times.
     skip: choose one stop more and leave out the last noisy one, as is usual for DPM2 and DPM++ 3M.
 
     Raises ColorizeError for an unknown rule, a begin outside (0, 1], or more steps than the table
     has entries up to `begin`.
     """
-    if rule not in RULES:
-        raise ColorizeError(f"there is no spacing `{rule}`", nearest(rule, RULES))
+    if rule not in SPACINGS:
+        raise ColorizeError(f"there is no spacing `{rule}`", nearest(rule, SPACINGS))
     if not 0 < begin <= 1:
         raise ColorizeError(f"a walk cannot begin at {begin:g}", "choose 0 < begin <= 1")
     last = max(1, round(begin * schedule.steps))
@@ -203,17 +174,17 @@ def times(schedule: Schedule, steps: int, begin: float = 1.0, rule: str = "trail
     if not 1 <= steps <= most:
         raise ColorizeError(f"{steps} steps do not fit", f"choose 1 to {most} steps")
     stops = steps + 1 if skip else steps
-    if rule in PLAIN:
-        entries = torch.tensor(PLAIN[rule](stops, last), dtype=torch.float64)
+    if rule in EVEN_RATIOS:
+        entries = _by_ratio(stops, last, _rising(schedule), *EVEN_RATIOS[rule])
     else:
-        entries = LEVELED[rule](stops, last, _rising(schedule))
+        entries = torch.tensor(EVEN_TIMES[rule](stops, last), dtype=torch.float64)
     return torch.cat([entries[:steps], entries.new_zeros(1)]).div(schedule.steps).float()
 
 
 def time_of(schedule: Schedule, ratio: float) -> float:
     """Return the time in [0, 1] at which sigma / alpha has this value, also between entries of the table."""
     angle = torch.tensor([ratio], dtype=torch.float64, device="cpu").atan()
-    return entries_of(angle, _rising(schedule)).item() / schedule.steps
+    return _entries_of(angle, _rising(schedule)).item() / schedule.steps
 
 
 def _rising(schedule: Schedule) -> Tensor:
@@ -223,104 +194,59 @@ def _rising(schedule: Schedule) -> Tensor:
     return torch.atan2(sigma, alpha)
 
 
-KARRAS_RHO = 7.0  # Karras et al. 2022 (EDM), table 1
-KARRAS_CEILING = 80.0  # EDM's largest sigma / alpha; stands in where alpha = 0 makes it infinite
+def _entries_of(wanted: Tensor, angles: Tensor) -> Tensor:
+    """Return the fractional entries (N,) at which `angles`, (T + 1,) rising, have these values, by straight lines."""
+    above = torch.searchsorted(angles, wanted).clamp(1, len(angles) - 1)
+    part = (wanted - angles[above - 1]) / (angles[above] - angles[above - 1])
+    return above - 1 + part
 
 
-def trailing(steps: int, last: int) -> list[int]:
-    """Start at the very end, where training's noisiest pictures are: Lin et al. 2024, table 2."""
-    return [round(last * (steps - k) / steps) for k in range(steps)]
+def _by_ratio(
+    steps: int, last: int, angles: Tensor, to: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Return fractional entries, (steps,), at even steps of `to(sigma / alpha)`.
 
-
-def linspace(steps: int, last: int) -> list[int]:
-    """Include both ends, as the Coloring Assistant does: integers of k * (T - 1) / (N - 1).
-
-    Published, a list of one is index 0, an almost clean picture; here it is the noisiest.
+    angles: atan(sigma / alpha) of every entry. The first is always `last`, even where its ratio is infinite.
     """
-    if steps == 1:
-        return [last]
-    return [k * (last - 1) // (steps - 1) + 1 for k in reversed(range(steps))]
+    pure = bool(angles[last] >= torch.pi / 2)  # alpha = 0 there
+    high, low = angles.new_tensor(RATIO_CEILING) if pure else angles[last].tan(), angles[1].tan()
+    ratios = back(torch.lerp(to(high), to(low), torch.linspace(0, 1, steps, dtype=torch.float64)))
+    entries = _entries_of(ratios.atan(), angles[: last + 1])
+    entries[0] = last
+    return entries
 
 
-def leading(steps: int, last: int) -> list[int]:
-    """Start one stride before the end: AnimeDiffusion's list, indices 1 + k * floor(T / N).
-
-    Published, the list falls short unless N divides T (N = 600 starts at 600 of 1000), runs out of
-    the table at N = T, and ends on abar[0]. Here the stride is T / N itself, and the end is clean.
-    """
-    first = 2 if steps < last else 1  # as many steps as entries leaves no room for the offset
-    return [first + k * last // steps for k in reversed(range(steps))]
-
-
-def inner(steps: int, last: int) -> list[int]:
+def _inner(steps: int, last: int) -> list[int]:
     """Stop at the N inner borders of N + 1 whole strides: the multistep schedulers of `diffusers`, offset 1.
 
-    As published, strides are rounded down, so a walk of very many steps begins low: 600 steps of a table
-    of 1000 begin at entry 602.
+    As published, strides are rounded down: 600 steps of a table of 1000 begin at entry 602.
     """
     stride = max(1, last // (steps + 1))
     offset = min(2, last - steps * stride)
     return [offset + k * stride for k in reversed(range(1, steps + 1))]
 
 
-def uniform(steps: int, last: int) -> list[float]:
+def _uniform(steps: int, last: int) -> list[float]:
     """Even steps of time, both ends included, also between entries: k-diffusion's own list."""
     return [last - (last - 1) * k / max(1, steps - 1) for k in range(steps)]
 
 
-def sgm(steps: int, last: int) -> list[float]:
-    """The first of one more even steps than asked for: the list of Stability's generative models."""
-    return uniform(steps + 1, last)[:-1]
-
-
-def karras(steps: int, last: int, angles: Tensor) -> Tensor:
-    """Even steps of (sigma / alpha)^(1 / 7): Karras et al. 2022, equation 5.
-
-    angles: atan(sigma / alpha) of every entry, (T + 1,) float64, rising. Returns fractional
-    entries, (steps,) float64. The first is always `last`, even where its ratio is infinite.
-    """
-    high, low = (ratio ** (1 / KARRAS_RHO) for ratio in _ends(last, angles))
-    share = torch.linspace(0, 1, steps, dtype=torch.float64)
-    return _entries(torch.lerp(high, low, share).pow(KARRAS_RHO), last, angles)
-
-
-def exponential(steps: int, last: int, angles: Tensor) -> Tensor:
-    """Even steps of log(sigma / alpha): k-diffusion's list for third-order samplers. Like `karras` otherwise."""
-    high, low = (ratio.log() for ratio in _ends(last, angles))
-    share = torch.linspace(0, 1, steps, dtype=torch.float64)
-    return _entries(torch.lerp(high, low, share).exp(), last, angles)
-
-
-def _ends(last: int, angles: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the largest and the smallest sigma / alpha of a walk."""
-    pure = bool(angles[last] >= torch.pi / 2)  # alpha = 0 there
-    return angles.new_tensor(KARRAS_CEILING) if pure else angles[last].tan(), angles[1].tan()
-
-
-def _entries(ratios: Tensor, last: int, angles: Tensor) -> Tensor:
-    """Find the fractional entries that have these sigma / alpha, the first of which is `last` by decree."""
-    entries = entries_of(ratios.atan(), angles[: last + 1])
-    entries[0] = last
-    return entries
-
-
-def entries_of(wanted: Tensor, angles: Tensor) -> Tensor:
-    """Return the fractional entries at which atan(sigma / alpha) has these values, by straight lines.
-
-    wanted: (N,) float64. angles: those of every entry, (T + 1,) float64, rising.
-    """
-    above = torch.searchsorted(angles, wanted).clamp(1, len(angles) - 1)
-    part = (wanted - angles[above - 1]) / (angles[above] - angles[above - 1])
-    return above - 1 + part
-
-
-PLAIN: dict[str, Callable[[int, int], Sequence[float]]] = {
-    "trailing": trailing,
-    "linspace": linspace,
-    "leading": leading,
-    "inner": inner,
-    "uniform": uniform,
-    "sgm": sgm,
+EVEN_TIMES: dict[str, Callable[[int, int], Sequence[float]]] = {  # steps, last entry -> entries
+    # from the very end, where training's noisiest pictures are: Lin et al. 2024, table 2
+    "trailing": lambda steps, last: [round(last * (steps - k) / steps) for k in range(steps)],
+    # both ends included, as the Coloring Assistant does; a list of one is the noisiest, there an almost clean one
+    "linspace": lambda steps, last: (
+        [last] if steps == 1 else [k * (last - 1) // (steps - 1) + 1 for k in reversed(range(steps))]
+    ),
+    # from one stride before the end: AnimeDiffusion's indices 1 + k * floor(T / N). Published, the list falls short
+    # unless N divides T (N = 600 starts at 600 of 1000), runs out of the table at N = T, and ends on abar[0]. Here
+    # the stride is T / N itself, and the end is clean; N = T leaves no room for the offset.
+    "leading": lambda steps, last: [(2 if steps < last else 1) + k * last // steps for k in reversed(range(steps))],
+    "inner": _inner,
+    "uniform": _uniform,
+    "sgm": lambda steps, last: _uniform(steps + 1, last)[:-1],  # of Stability's generative models
 }
-LEVELED: dict[str, Callable[[int, int, Tensor], Tensor]] = {"karras": karras, "exponential": exponential}
-RULES: tuple[str, ...] = (*PLAIN, *LEVELED)
+EVEN_RATIOS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {  # and back
+    "karras": (lambda ratio: ratio ** (1 / KARRAS_RHO), lambda root: root**KARRAS_RHO),  # equation 5
+    "exponential": (torch.log, torch.exp),  # k-diffusion's list for third-order samplers
+}

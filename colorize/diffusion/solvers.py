@@ -1,12 +1,9 @@
-"""Move a noisy picture from one noise level to the next, looking no further back than this step.
+"""Solvers: move a noisy picture from one noise level to the next.
 
-Knows nothing of schedules, of where the levels come from, or of who looks at the steps.
-
-Throughout, `now` and `after` are the levels a step leaves and reaches, r in [0, 1] is the share of
-sigma / alpha that is left, (alpha_now * sigma_after) / (alpha_after * sigma_now), and h = -log r is
-the step in half log-SNR, the `h` of the DPM-Solver and UniPC papers.
-All formulas use x and x0 only. So after x0 was thresholded the noise that goes with it is
-recomputed; AnimeDiffusion's original combines a clamped x0 with the noise of the unclamped one.
+A solver takes the walk, x at its level i, the clean picture x0 expected there and i, and returns x at
+level i + 1. `now` and `after` are the levels a step leaves and reaches. All formulas use x and x0 only,
+so after x0 was thresholded the noise that goes with it is recomputed; AnimeDiffusion's original combines
+a clamped x0 with the noise of the unclamped one.
 
 Fresh noise means the same everywhere: a step goes to `down`, a level below `after`, as it would
 without noise, and then up to `after` by as much noise as `blend` adds for the same eta (k-diffusion
@@ -18,13 +15,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import expm1, inf, log
+from functools import reduce
+from math import expm1, inf, log, prod
 
+import torch
 from torch import Tensor
 
+from colorize.diffusion.denoiser import Denoise, Threshold
+from colorize.diffusion.schedules import Schedule, time_of
+
 Number = float | Tensor  # one for all pictures, or (B, 1, 1, 1)
-Noise = Callable[[int], Tensor]  # step -> (B, C, H, W), fresh for each call
 MEMORY = 3  # steps: lms and pndm draw a line through this one and three before
+ADAMS = (55 / 24, -59 / 24, 37 / 24, -9 / 24)  # Adams-Bashforth of order 4 for even steps
 
 
 @dataclass(frozen=True)
@@ -35,21 +37,41 @@ class Level:
     alpha: float
     sigma: float
 
+    @property
+    def pair(self) -> tuple[float, float]:
+        """Alpha and sigma."""
+        return self.alpha, self.sigma
+
+
+def levels(schedule: Schedule, times: Tensor) -> list[Level]:
+    """Return the levels at these times, (N,)."""
+    return [Level(*numbers) for numbers in torch.stack([times, *schedule(times)], 1).tolist()]
+
 
 @dataclass(frozen=True)
-class Run:
-    """What the steps of one walk share. `past` holds (x, x0) of the last three steps, newest last.
+class Walk:
+    """What the steps of one walk share; past: (x, x0) of the last three steps, newest last."""
 
-    at: the level at a time. having: the level with this sigma / alpha.
-    """
-
-    ask: Callable[[Tensor, float], Tensor]  # (x, t) -> x0, thresholded
+    denoise: Denoise
+    schedule: Schedule
     levels: list[Level]
     eta: float
-    noise: Noise | None
-    at: Callable[[float], Level]
-    having: Callable[[float], Level]
+    noise: Callable[[int], Tensor] | None  # step -> (B, C, H, W), fresh for each call
+    threshold: Threshold | None
     past: deque[tuple[Tensor, Tensor]] = field(default_factory=lambda: deque(maxlen=MEMORY))
+
+    def ask(self, x: Tensor, t: float) -> Tensor:
+        """Return the x0 expected behind x at time t, thresholded."""
+        x0 = self.denoise(x, torch.full((len(x),), t, dtype=torch.float32, device=x.device))
+        return self.threshold(x0) if self.threshold else x0
+
+    def at(self, t: float) -> Level:
+        """Return the level at a time, also between those of the walk."""
+        return levels(self.schedule, torch.tensor([t], device="cpu"))[0]
+
+    def middle(self, now: Level, after: Level) -> Level:
+        """Return the level halfway between two in log-SNR."""
+        return self.at(time_of(self.schedule, now.sigma / now.alpha * remaining(now, after) ** 0.5))
 
     def fresh(self, i: int) -> Tensor | None:
         """Return step i's fresh noise, or None where the step takes none."""
@@ -67,10 +89,10 @@ class Run:
 
     def _replaced(self, i: int) -> float:
         """Return the share of the variance at the end of step i that is fresh noise."""
-        return self.eta**2 * (1 - left(self.levels[i], self.levels[i + 1]) ** 2)
+        return self.eta**2 * (1 - remaining(self.levels[i], self.levels[i + 1]) ** 2)
 
 
-Step = Callable[[Run, Tensor, int], tuple[Tensor, Tensor]]  # run, x, i -> x after step i, and its x0
+Solver = Callable[[Walk, Tensor, Tensor, int], Tensor]
 
 
 def blend(
@@ -95,21 +117,20 @@ def blend(
     return alpha_after * x0 + sigma_after * ((1 - replaced) ** 0.5 * eps + replaced**0.5 * noise)
 
 
-def left(now: Level, after: Level) -> float:
-    """Return r, the share of sigma / alpha that is left; 0 at the ends of a walk, from alpha = 0 and to sigma = 0."""
+def remaining(now: Level, after: Level) -> float:
+    """Return r in [0, 1], the share of sigma / alpha that is left; 0 from alpha = 0 and to sigma = 0."""
     return now.alpha * after.sigma / (after.alpha * now.sigma)
 
 
-def gap(now: Level, after: Level) -> float:
-    """Return h, the step in half log-SNR; infinite from alpha = 0 and to sigma = 0."""
-    r = left(now, after)
+def log_step(now: Level, after: Level) -> float:
+    """Return h = -log r of the DPM-Solver and UniPC papers, the step in half log-SNR; infinite where r = 0."""
+    r = remaining(now, after)
     return -log(r) if r > 0 else inf
 
 
-def straight(x: Tensor, x0: Tensor, now: Level, after: Level) -> Tensor:
+def first_order(x: Tensor, x0: Tensor, now: Level, after: Level) -> Tensor:
     """First order: x0 stays what it is. Exact at sigma = 0 (gives x0) and finite at alpha = 0."""
-    keep = after.sigma / now.sigma
-    return keep * x + after.alpha * (1 - left(now, after)) * x0
+    return after.sigma / now.sigma * x + after.alpha * (1 - remaining(now, after)) * x0
 
 
 def noise_in(x: Tensor, x0: Tensor, level: Level) -> Tensor:
@@ -117,68 +138,58 @@ def noise_in(x: Tensor, x0: Tensor, level: Level) -> Tensor:
     return (x - level.alpha * x0) / level.sigma
 
 
-def moved(x: Tensor, eps: Tensor, now: Level, after: Level) -> Tensor:
+def transfer(x: Tensor, eps: Tensor, now: Level, after: Level) -> Tensor:
     """Go on with this noise instead of an x0, from alpha > 0: the transfer of PNDM, Liu et al. 2022."""
     keep = after.alpha / now.alpha
     return keep * x + (after.sigma - keep * now.sigma) * eps
 
 
-def ddim(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
+def ddim(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
     """DDIM and DDPM; with eta = 0 also Euler's rule in sigma / alpha, which is the same formula."""
-    now, after = run.levels[i], run.levels[i + 1]
-    x0 = run.ask(x, now.t)
-    ends = (now.alpha, now.sigma), (after.alpha, after.sigma)
-    return blend(x, x0, *ends, run.eta, run.fresh(i)), x0
+    return blend(x, x0, walk.levels[i].pair, walk.levels[i + 1].pair, walk.eta, walk.fresh(i))
 
 
-def heun(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
+def heun(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
     """Heun's rule in sigma / alpha: Karras et al. 2022, algorithm 1; two calls per step.
 
     The mean of the slopes at both ends comes down to a multiple of the change in x0. First order
     at the last step, as there, and where the walk begins at alpha = 0. It overshoots when one step
     takes sigma / alpha down many times over: give it ten steps or more.
     """
-    now, after = run.levels[i], run.levels[i + 1]
-    x0 = run.ask(x, now.t)
-    ahead = straight(x, x0, now, after)
-    r = left(now, after)
-    if r == 0:
-        return ahead, x0
-    return ahead + after.alpha * (1 / r - 1) / 2 * (run.ask(ahead, after.t) - x0), x0
+    now, after = walk.levels[i : i + 2]
+    ahead, r = first_order(x, x0, now, after), remaining(now, after)
+    return ahead if r == 0 else ahead + after.alpha * (1 / r - 1) / 2 * (walk.ask(ahead, after.t) - x0)
 
 
-def dpm2(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
+def dpm2(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
     """DPM-Solver-2: Lu et al. 2022 (arXiv 2206.00927), algorithm 1; two calls per step.
 
     The whole step is taken with the noise of its middle, which is that of log-SNR between `now` and
     `down`. First order at both ends, like `heun`.
     """
-    now, down = run.levels[i], run.down(i)
-    x0 = run.ask(x, now.t)
-    if left(now, down) == 0:
-        return run.up(straight(x, x0, now, down), i), x0
-    half, x0_half, middle = _halfway(run, x, x0, now, down)
-    return run.up(moved(x, noise_in(half, x0_half, middle), now, down), i), x0
+    now, down = walk.levels[i], walk.down(i)
+    if remaining(now, down) == 0:
+        return walk.up(first_order(x, x0, now, down), i)
+    half, x0_half, middle = _halfway(walk, x, x0, now, down)
+    return walk.up(transfer(x, noise_in(half, x0_half, middle), now, down), i)
 
 
-def dpmpp_2s(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
+def dpmpp_2s(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
     """DPM-Solver++(2S): Lu et al. 2022 (arXiv 2211.01095), algorithm 1; `dpm2` with the x0 of the middle."""
-    now, down = run.levels[i], run.down(i)
-    x0 = run.ask(x, now.t)
-    goal = x0
-    if left(now, down) > 0:
-        _, goal, _ = _halfway(run, x, x0, now, down)
-    return run.up(straight(x, goal, now, down), i), x0
+    now, down = walk.levels[i], walk.down(i)
+    if remaining(now, down) > 0:
+        _, x0, _ = _halfway(walk, x, x0, now, down)
+    return walk.up(first_order(x, x0, now, down), i)
 
 
-def _halfway(run: Run, x: Tensor, x0: Tensor, now: Level, down: Level) -> tuple[Tensor, Tensor, Level]:
+def _halfway(walk: Walk, x: Tensor, x0: Tensor, now: Level, down: Level) -> tuple[Tensor, Tensor, Level]:
     """Return x in the middle of a step, the x0 expected there, and the level."""
-    middle = run.having(now.sigma / now.alpha * left(now, down) ** 0.5)
-    half = straight(x, x0, now, middle)
-    return half, run.ask(half, middle.t), middle
+    middle = walk.middle(now, down)
+    half = first_order(x, x0, now, middle)
+    return half, walk.ask(half, middle.t), middle
 
 
-def dpmpp_sde(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
+def dpmpp_sde(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
     """DPM-Solver++(SDE) with a call in the middle, after Crowson's k-diffusion; eta = 1, two calls a step.
 
     The middle is reached with fresh noise of its own, and the noise of the whole step goes on from it:
@@ -186,127 +197,69 @@ def dpmpp_sde(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
     reverse equation it is (alpha / sigma)^2, but that leaves one and a half to three times the error in
     the spread of a Gaussian. First order at both ends, like `heun`.
     """
-    now, after = run.levels[i], run.levels[i + 1]
-    x0 = run.ask(x, now.t)
-    r = left(now, after)
+    now, after = walk.levels[i : i + 2]
+    r = remaining(now, after)
     if r == 0:
-        return run.up(straight(x, x0, now, run.down(i)), i), x0
-    assert run.noise is not None
-    first, second = run.noise(i), run.noise(i)
-    middle = run.having(now.sigma / now.alpha * r**0.5)
-    start, stop = (now.alpha, now.sigma), (after.alpha, after.sigma)
-    half = blend(x, x0, start, (middle.alpha, middle.sigma), 1.0, first)
-    half_way = (1 - left(now, middle)) / (1 - r)  # by that clock
-    noise = half_way**0.5 * first + (1 - half_way) ** 0.5 * second
-    return blend(x, run.ask(half, middle.t), start, stop, 1.0, noise), x0
+        return walk.up(first_order(x, x0, now, walk.down(i)), i)
+    assert walk.noise is not None
+    first, second = walk.noise(i), walk.noise(i)
+    middle = walk.middle(now, after)
+    half = blend(x, x0, now.pair, middle.pair, 1.0, first)
+    share = (1 - remaining(now, middle)) / (1 - r)  # of the way to the middle, by that clock
+    noise = share**0.5 * first + (1 - share) ** 0.5 * second
+    return blend(x, walk.ask(half, middle.t), now.pair, after.pair, 1.0, noise)
 
 
-ADAMS = (55 / 24, -59 / 24, 37 / 24, -9 / 24)  # Adams-Bashforth of order 4 for even steps
+def dpmpp(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
+    """DPM-Solver++(2M): Lu et al. 2022 (arXiv 2211.01095), algorithm 2; one call per step.
 
-
-def dpmpp(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
-    """DPM-Solver++(2M): Lu et al. 2022 (arXiv 2211.01095), algorithm 2; one call per step, x0 drawn on in a line.
-
-    With eta = 1 it is SDE-DPM-Solver++(2M) of the same paper, which draws x0 on in the same way.
+    x0 goes on changing as it did in the last step. First order if there is no last step, if it was infinitely
+    long (alpha = 0), or if this one is (sigma = 0: `lower_order_final`). With eta = 1 it is
+    SDE-DPM-Solver++(2M) of the same paper.
     """
-    x0 = run.ask(x, run.levels[i].t)
-    ahead = run.up(_drawn_on(run, x, x0, i), i)
-    run.past.append((x, x0))
-    return ahead, x0
+    now, after = walk.levels[i : i + 2]
+    ahead = x0
+    if walk.past and after.sigma > 0:
+        slope = log_step(now, after) / log_step(walk.levels[i - 1], now)  # 0 after an infinite step
+        ahead = x0 + slope / 2 * (x0 - walk.past[-1][1])
+    walk.past.append((x, x0))
+    return walk.up(first_order(x, ahead, now, walk.down(i)), i)
 
 
-def dpmpp_heun(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
+def dpmpp_heun(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
     """`dpmpp` with its line integrated exactly; with eta = 1 the 2M SDE Heun of Crowson's k-diffusion."""
-    now, after, down = run.levels[i], run.levels[i + 1], run.down(i)
-    x0 = run.ask(x, now.t)
-    ahead = straight(x, x0, now, down)
-    if run.past and after.sigma > 0:
-        slope = (x0 - run.past[-1][1]) * (gap(now, after) / gap(run.levels[i - 1], now))
-        ahead = ahead + after.alpha * _moments(gap(now, down))[1] * slope
-    run.past.append((x, x0))
-    return run.up(ahead, i), x0
+    return _integrated(walk, x, x0, i, 2)
 
 
-def dpmpp_3m(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
+def dpmpp_3m(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
     """DPM-Solver++(3M), with eta = 1 the 3M SDE of Crowson's k-diffusion; one call per step.
 
-    x0 is drawn on as a parabola in log-SNR through the last three, which is integrated exactly. As
+    x0 is continued as a parabola in log-SNR through the last three, which is integrated exactly. As
     published, the parabola's bend counts half, which leaves the order at 2.
     """
-    now, after, down = run.levels[i], run.levels[i + 1], run.down(i)
-    x0 = run.ask(x, now.t)
-    ahead = straight(x, x0, now, down)
-    if run.past and after.sigma > 0:
-        h = gap(now, after)
-        slope, bend = _curve(run, x0, i, h)
-        _, w1, w2 = _moments(gap(now, down))
-        ahead = ahead + after.alpha * (w1 * slope + w2 * bend)
-    run.past.append((x, x0))
-    return run.up(ahead, i), x0
+    return _integrated(walk, x, x0, i, 3)
 
 
-def unipc(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
-    """UniPC of order 2 with B(h) = e^h - 1: Zhao et al. 2023, x0 form; one call per step.
+def _integrated(walk: Walk, x: Tensor, x0: Tensor, i: int, order: int) -> Tensor:
+    """Integrate the polynomial through the last x0: with u in [0, 1] along step i, x0 + slope * u + bend * u^2.
 
-    Its predictor is DPM-Solver++(2M). Once x0 is known at the predicted x, the corrector repeats
-    the last step with it, at no further call.
+    A level at alpha = 0 is infinitely far away and so has no say.
     """
-    x0 = run.ask(x, run.levels[i].t)
-    if run.past:
-        x = _corrected(run, x0, i)
-    ahead = _drawn_on(run, x, x0, i)
-    run.past.append((x, x0))
-    return ahead, x0
-
-
-def lms(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
-    """Linear multistep of order 4 in sigma / alpha: Crowson's k-diffusion, Adams-Bashforth for uneven steps.
-
-    The noise of up to four levels is drawn on as a polynomial and integrated exactly; one call per
-    step. The step to sigma = 0 ends at x0, where the original draws on once more.
-    """
-    now, after = run.levels[i], run.levels[i + 1]
-    x0 = run.ask(x, now.t)
-    if left(now, after) == 0:
-        ahead = straight(x, x0, now, after)
-    else:
-        seen = _noises(run, x, x0, i)
-        nodes = [run.levels[i - k].sigma / run.levels[i - k].alpha for k in range(len(seen))]
-        ahead = moved(x, _mixed(_lagrange(nodes, after.sigma / after.alpha), seen), now, after)
-    _remember(run, x, x0, i)
-    return ahead, x0
-
-
-def pndm(run: Run, x: Tensor, i: int) -> tuple[Tensor, Tensor]:
-    """PNDM: Liu et al. 2022, algorithm 2, made for even steps of time; one call per step after the first three.
-
-    The first three steps take four calls each, at the start, twice in the middle and at the end. Later
-    ones draw the noise on from the last four. First order where the walk begins at alpha = 0; the step
-    to sigma = 0 ends at x0, where the original draws on once more, to the first entry of the table.
-    """
-    now, after = run.levels[i], run.levels[i + 1]
-    x0 = run.ask(x, now.t)
-    if left(now, after) == 0:
-        ahead = straight(x, x0, now, after)
-    elif len(run.past) < MEMORY:
-        ahead = moved(x, _runge_kutta(run, x, noise_in(x, x0, now), i), now, after)
-    else:
-        ahead = moved(x, _mixed(ADAMS, _noises(run, x, x0, i)), now, after)
-    _remember(run, x, x0, i)
-    return ahead, x0
-
-
-def _drawn_on(run: Run, x: Tensor, x0: Tensor, i: int) -> Tensor:
-    """Second order: x0 goes on changing as it did in the last step.
-
-    First order if there is no last step, if it was infinitely long (alpha = 0), or if this one is
-    (sigma = 0: `lower_order_final`).
-    """
-    now, after = run.levels[i], run.levels[i + 1]
-    if run.past and after.sigma > 0:
-        slope = gap(now, after) / gap(run.levels[i - 1], now)  # 0 after an infinite step
-        x0 = x0 + slope / 2 * (x0 - run.past[-1][1])
-    return straight(x, x0, now, run.down(i))
+    now, after = walk.levels[i : i + 2]
+    ahead = first_order(x, x0, now, walk.down(i))
+    if walk.past and after.sigma > 0:
+        before, old = walk.levels[i - 1], walk.past[-1][1]
+        h, (_, w1, w2) = log_step(now, after), _moments(log_step(now, walk.down(i)))
+        p = log_step(before, now) / h
+        slope = (x0 - old) / p
+        if order == 3 and len(walk.past) > 1:
+            q = log_step(walk.levels[i - 2], before) / h
+            bend = (slope - (old - walk.past[-2][1]) / q) / (p + q)
+            ahead = ahead + after.alpha * (w1 * (slope + p * bend) + w2 * bend)
+        else:
+            ahead = ahead + after.alpha * w1 * slope
+    walk.past.append((x, x0))
+    return walk.up(ahead, i)
 
 
 def _moments(h: float) -> tuple[float, float, float]:
@@ -316,54 +269,79 @@ def _moments(h: float) -> tuple[float, float, float]:
     return w0, w1, 1 - 2 * w1 / h
 
 
-def _curve(run: Run, x0: Tensor, i: int, h: float) -> tuple[Tensor, Tensor]:
-    """Return slope and bend: with u in [0, 1] along step i, x0 + slope * u + bend * u^2 meets the last x0.
+def unipc(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
+    """UniPC of order 2 with B(h) = e^h - 1: Zhao et al. 2023, x0 form; one call per step.
 
-    A level at alpha = 0 is infinitely far away and so has no say.
+    Its predictor is DPM-Solver++(2M). Once x0 is known at the predicted x, the corrector repeats
+    the last step with it, at no further call.
     """
-    now, before = run.levels[i], run.levels[i - 1]
-    p = gap(before, now) / h
-    slope = (x0 - run.past[-1][1]) / p
-    if len(run.past) < 2:
-        return slope, 0 * slope
-    q = gap(run.levels[i - 2], before) / h
-    bend = (slope - (run.past[-1][1] - run.past[-2][1]) / q) / (p + q)
-    return slope + p * bend, bend
+    return dpmpp(walk, _corrected(walk, x0, i) if walk.past else x, x0, i)
 
 
-def _corrected(run: Run, x0: Tensor, i: int) -> Tensor:
+def _corrected(walk: Walk, x0: Tensor, i: int) -> Tensor:
     """Repeat the step that led to level i, now that its x0 is known: UniC of order 2, 1 at first.
 
     Order 2 integrates exactly the parabola through the x0 of three levels.
     """
-    before, now = run.levels[i - 1], run.levels[i]
-    x, old = run.past[-1]
-    h = gap(before, now)
-    rise = x0 - old
-    start = straight(x, old, before, now)
-    q = gap(run.levels[i - 2], before) / h if len(run.past) > 1 else inf
+    before, now = walk.levels[i - 1 : i + 1]
+    x, old = walk.past[-1]
+    h, rise = log_step(before, now), x0 - old
+    start = first_order(x, old, before, now)
+    q = log_step(walk.levels[i - 2], before) / h if len(walk.past) > 1 else inf
     if q == inf or h == inf:
         return start - now.alpha * expm1(-h) / 2 * rise
     _, w1, w2 = _moments(h)
-    bend = ((run.past[-2][1] - old) / q + rise) / (1 + q)
+    bend = ((walk.past[-2][1] - old) / q + rise) / (1 + q)
     return start + now.alpha * (w1 * (rise - bend) + w2 * bend)
 
 
-def _noises(run: Run, x: Tensor, x0: Tensor, i: int) -> list[Tensor]:
+def lms(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
+    """Linear multistep of order 4 in sigma / alpha: Crowson's k-diffusion; one call per step.
+
+    The noise of up to four levels is continued as a polynomial and integrated exactly. The step to
+    sigma = 0 ends at x0, where the original continues it once more.
+    """
+
+    def eps() -> Tensor:
+        nodes = [walk.levels[i - k].sigma / walk.levels[i - k].alpha for k in range(len(walk.past) + 1)]
+        return _weighted_sum(
+            _lagrange(nodes, walk.levels[i + 1].sigma / walk.levels[i + 1].alpha), _noises(walk, x, x0, i)
+        )
+
+    return _by_noise(walk, x, x0, i, eps)
+
+
+def pndm(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
+    """PNDM: Liu et al. 2022, algorithm 2, made for even steps of time; one call per step after the first three.
+
+    The first three steps take four calls each, at the start, twice in the middle and at the end. Later
+    ones continue the noise of the last four. First order where the walk begins at alpha = 0; the step
+    to sigma = 0 ends at x0, where the original continues once more, to the first entry of the table.
+    """
+
+    def eps() -> Tensor:
+        noises = _noises(walk, x, x0, i)
+        return _runge_kutta(walk, x, noises[0], i) if len(walk.past) < MEMORY else _weighted_sum(ADAMS, noises)
+
+    return _by_noise(walk, x, x0, i, eps)
+
+
+def _by_noise(walk: Walk, x: Tensor, x0: Tensor, i: int, eps: Callable[[], Tensor]) -> Tensor:
+    """Take step i with this noise; first order at both ends. No polynomial goes through infinity, from alpha = 0."""
+    now, after = walk.levels[i : i + 2]
+    ahead = transfer(x, eps(), now, after) if remaining(now, after) > 0 else first_order(x, x0, now, after)
+    if now.alpha > 0:
+        walk.past.append((x, x0))
+    return ahead
+
+
+def _noises(walk: Walk, x: Tensor, x0: Tensor, i: int) -> list[Tensor]:
     """Return the noise eps of this step and of those before, newest first."""
-    seen = [(x, x0), *reversed(run.past)]
-    return [noise_in(*pair, run.levels[i - k]) for k, pair in enumerate(seen)]
+    return [noise_in(*pair, walk.levels[i - k]) for k, pair in enumerate([(x, x0), *reversed(walk.past)])]
 
 
-def _remember(run: Run, x: Tensor, x0: Tensor, i: int) -> None:
-    """Keep a step for those to come, but for one from alpha = 0: no polynomial goes through infinity."""
-    if run.levels[i].alpha > 0:
-        run.past.append((x, x0))
-
-
-def _mixed(weights: Sequence[float], seen: Sequence[Tensor]) -> Tensor:
-    terms = [weight * one for weight, one in zip(weights, seen, strict=True)]
-    return sum(terms[1:], terms[0])
+def _weighted_sum(weights: Sequence[float], noises: Sequence[Tensor]) -> Tensor:
+    return reduce(torch.add, (weight * noise for weight, noise in zip(weights, noises, strict=True)))
 
 
 def _lagrange(nodes: Sequence[float], end: float) -> list[float]:
@@ -372,27 +350,21 @@ def _lagrange(nodes: Sequence[float], end: float) -> list[float]:
     Up to four nodes: Simpson's rule is exact for cubics.
     """
 
-    def mean(k: int) -> float:
-        others = [node for node in nodes if node != nodes[k]]
-        values = []
-        for place in (nodes[0], (nodes[0] + end) / 2, end):
-            value = 1.0
-            for other in others:
-                value *= (place - other) / (nodes[k] - other)
-            values.append(value)
-        return (values[0] + 4 * values[1] + values[2]) / 6
+    def basis(node: float, place: float) -> float:
+        return prod((place - other) / (node - other) for other in nodes if other != node)
 
-    return [mean(k) for k in range(len(nodes))]
+    first, middle = nodes[0], (nodes[0] + end) / 2
+    return [(basis(node, first) + 4 * basis(node, middle) + basis(node, end)) / 6 for node in nodes]
 
 
-def _runge_kutta(run: Run, x: Tensor, eps: Tensor, i: int) -> Tensor:
+def _runge_kutta(walk: Walk, x: Tensor, eps: Tensor, i: int) -> Tensor:
     """Return the noise to take step i with, by three more calls, as the rule of Runge and Kutta has it."""
-    now, after = run.levels[i], run.levels[i + 1]
-    middle = run.at((now.t + after.t) / 2)
+    now, after = walk.levels[i : i + 2]
+    middle = walk.at((now.t + after.t) / 2)
 
     def seen(noise: Tensor, level: Level) -> Tensor:
-        there = moved(x, noise, now, level)
-        return noise_in(there, run.ask(there, level.t), level)
+        there = transfer(x, noise, now, level)
+        return noise_in(there, walk.ask(there, level.t), level)
 
     second = seen(eps, middle)
     third = seen(second, middle)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +17,7 @@ from colorize.images.decode import decode
 from colorize.images.encode import encode, lost
 from colorize.images.image import Picture
 
+Content = str | bytes | memoryview | Path
 _BYTES = 4 * 2**30  # of a file; LIMIT pixels of 16-bit RGBA have 1.6 GB
 _REASONS = {
     errno.ENOENT: "there is no such file",
@@ -66,10 +67,23 @@ def write(
     return lost(picture, path.suffix, metadata)
 
 
+def sha256(content: Content | Iterable[Content]) -> str:
+    """Return the SHA-256 of a text, bytes, the content of a file, or several of these, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for part in [content] if isinstance(content, Content) else content:
+        if isinstance(part, Path):
+            with part.open("rb") as stream:
+                while chunk := stream.read(2**20):
+                    digest.update(chunk)
+        else:
+            digest.update(part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part)
+    return digest.hexdigest()
+
+
 def fingerprint(path: Path) -> str:
-    """Return twelve signs that tell the bytes of a file from others'; none if it cannot be read."""
+    """Return twelve digits that tell the bytes of a file from others'; "" if it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        return sha256(path)[:12]
     except OSError:
         return ""
 

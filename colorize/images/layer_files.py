@@ -1,4 +1,4 @@
-"""Write layers as an OpenRaster file, which Krita, GIMP and MyPaint open. Knows nothing of how layers come about."""
+"""Write layers as files: OpenRaster for Krita, GIMP and MyPaint, or PSD."""
 
 from __future__ import annotations
 
@@ -31,13 +31,18 @@ def write_openraster(layers: Sequence[Layer], merged: Picture, path: Path) -> No
     `files.atomic` refuses.
     """
     whole = merged.eight_bit()
-    sources = {f"data/{layer.name}.png": layer.picture for layer in layers}
-    sources |= {"mergedimage.png": whole, "Thumbnails/thumbnail.png": _thumbnail(whole)}
     with files.atomic(path) as temporary, ZipFile(temporary, "w") as archive:
         archive.writestr(ZipInfo("mimetype"), MIMETYPE, ZIP_STORED)
         archive.writestr(ZipInfo("stack.xml"), _stack(layers, merged.size), ZIP_DEFLATED)
-        for name, picture in sources.items():
+        for layer in layers:
+            archive.writestr(ZipInfo(_source(layer)), encode(layer.picture, ".png"), ZIP_STORED)
+        for name, picture in (("mergedimage.png", whole), ("Thumbnails/thumbnail.png", _thumbnail(whole))):
             archive.writestr(ZipInfo(name), encode(picture, ".png"), ZIP_STORED)
+
+
+def _source(layer: Layer) -> str:
+    """Where the archive keeps a layer."""
+    return f"data/{layer.name.replace(' #', '-')}.png"
 
 
 def _stack(layers: Sequence[Layer], size: tuple[int, int]) -> bytes:
@@ -50,7 +55,7 @@ def _stack(layers: Sequence[Layer], size: tuple[int, int]) -> bytes:
             stack,
             "layer",
             {
-                **{"name": layer.name, "src": f"data/{layer.name}.png", "x": "0", "y": "0"},
+                **{"name": layer.name, "src": _source(layer), "x": "0", "y": "0"},
                 **{"opacity": "1.0", "visibility": "visible", "composite-op": "svg:src-over"},
             },
         )

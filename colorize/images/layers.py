@@ -1,7 +1,4 @@
-"""Take a colored drawing apart into layers that compose to it: ink, shade, flats, paper.
-
-Knows nothing of networks, or of the files that layers are written to.
-"""
+"""Divide a colored drawing into layers that compose to it: line, shade, one layer per flat color, paper."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,6 +18,7 @@ from colorize.images.flat_regions import Labels, Mask, flats, grown
 from colorize.images.image import Picture, Pixels
 
 WORKED = 1024  # pixels of the longer side at which regions are found
+MOST = 32  # flat colors that get a layer each
 SEEN = 0.5 / 255  # a smaller difference from the flat color is no shade
 
 
@@ -45,10 +44,25 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that lies on those after it by normal blending: 8-bit RGB of the drawing's size, with alpha."""
+    """A layer that lies on those after it by normal blending: 8-bit RGB of the drawing's size, with alpha.
+
+    values: (H, W, 4) uint8. Of a layer of one flat color, given by the index of its color, only the pixels that
+    `index` (H, W) counts to it are visible, so that many colors share one array.
+    """
 
     name: str
-    picture: Picture
+    values: Pixels
+    icc: bytes | None = None
+    index: npt.NDArray[np.uint8] | None = None
+    color: int = 0
+
+    @property
+    def picture(self) -> Picture:
+        """The layer as a picture with alpha."""
+        values = self.values
+        if self.index is not None:
+            values = np.where((self.index == self.color)[..., None], values, np.uint8(0))
+        return Picture(values[..., :3], values[..., 3], self.icc, format="PNG", mode="RGBA")
 
 
 def divide(
@@ -86,11 +100,12 @@ def merged(sheet: Sheet, flat: bool) -> Picture:
 
 
 def layers(sheet: Sheet, flat: bool) -> tuple[Layer, ...]:
-    """Return the layers from top to bottom: line, shade (if not `flat`), flats, paper.
+    """Return the layers from top to bottom: line, shade (if not `flat`), flat colors, paper.
 
     line: black, or the color of colored ink, with alpha. shade: what the model's colors differ from
-    the flats by, in the strongest colors with the least alpha, mostly black and white. flats:
-    transparent where they are white. paper: white, cut out by the alpha of the drawing. All have 8
+    the flats by, in the strongest colors with the least alpha, mostly black and white. flat colors: a layer
+    each, such as `flat #c81414`, the rarest on top; one layer `flats` where there are more than 32; transparent where
+    they are white. paper: white, cut out by the alpha of the drawing. All have 8
     bits, also those of a 16-bit drawing. Composed by normal blending they are the finished picture:
     8 bits of it to within 2 of 255, 0.5 on average, and its alpha to within 1.
     """
@@ -102,11 +117,54 @@ def layers(sheet: Sheet, flat: bool) -> tuple[Layer, ...]:
         for name, part in zip(names, parts, strict=True):
             stack[name][at] = part
     icc = _profile(sheet)
-    return tuple(
-        Layer(name, Picture(values[..., :3], values[..., 3], icc, format="PNG", mode="RGBA"))
-        for name, values in stack.items()
-        if not (flat and name == "shade")
-    )
+    found: list[Layer] = []
+    for name, values in stack.items():
+        if name == "flats":
+            found += _by_color(sheet, values, icc)
+        elif not (flat and name == "shade"):
+            found.append(Layer(name, values, icc))
+    return tuple(found)
+
+
+def _by_color(sheet: Sheet, values: Pixels, icc: bytes | None) -> list[Layer]:
+    """The layer of flats, a color each if there are not too many."""
+    area = np.bincount(sheet.labels.ravel(), minlength=len(sheet.table))
+    used = area > 0
+    colors, of = np.unique(np.rint(sheet.table[used] * 255).astype(np.uint8), axis=0, return_inverse=True)
+    total = np.bincount(of.ravel(), area[used])
+    shown = [at for at in np.argsort(total, kind="stable") if (colors[at] < 255).any()]
+    if len(shown) > MOST:
+        return [Layer("flats", values, icc)]
+    of_region = np.zeros(len(sheet.table), np.uint8)
+    of_region[used] = of.ravel()
+    index = of_region[sheet.labels]
+    return [Layer(f"flat #{bytes(colors[at]).hex()}", values, icc, index, int(at)) for at in shown]
+
+
+def regions(sheet: Sheet) -> tuple[list[dict[str, object]], Labels]:
+    """Return the regions of a drawing, the largest first, and the map (H, W) of their numbers, from 1.
+
+    Of each: `number`, `color` as "#rrggbb", `area` in pixels, `box` as [left, top, right, bottom] with right and
+    bottom outside, and `at`, [x, y] of a pixel inside, far from lines, where a hint can be put.
+    """
+    from skimage.measure import regionprops
+
+    names, where, area = np.unique(sheet.labels, return_inverse=True, return_counts=True)
+    order = np.argsort(-area, kind="stable")
+    rank = np.empty(len(names), np.int32)
+    rank[order] = np.arange(1, len(names) + 1)
+    numbers = rank[where].reshape(sheet.labels.shape)
+    paper = finish.paper_share(sheet.drawing, sheet.drawing.size) > 0.5
+    found: list[dict[str, object]] = []
+    for one in regionprops(numbers):
+        top, left, bottom, right = one.bbox
+        clear = one.image & paper[one.slice]
+        depth = cv2.distanceTransform(np.pad(clear if clear.any() else one.image, 1).astype(np.uint8), cv2.DIST_L2, 5)
+        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        color = bytes(np.rint(sheet.table[names[order[one.label - 1]]] * 255).astype(np.uint8)).hex()
+        place = {"box": [left, top, right, bottom], "at": [int(left + x - 1), int(top + y - 1)]}
+        found.append({"number": one.label, "color": f"#{color}", "area": int(one.area), **place})
+    return found, numbers
 
 
 def _flat_strips(sheet: Sheet) -> Iterator[tuple[slice, Array]]:

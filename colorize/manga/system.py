@@ -18,7 +18,7 @@ from colorize.hints import Hints
 from colorize.manga.colorization_v2 import FFDNet, SecondSpec
 from colorize.manga.frozen import FEATURES, TaggerSpec
 from colorize.model import Colorizer
-from colorize.networks.encoders import Drop, Strength, kept, shown
+from colorize.networks.conditions import Drop, Strength, masked, shown
 from colorize.networks.unet import Cond
 from colorize.system import ConditionSpec, ModelFile, System
 
@@ -87,12 +87,8 @@ class PageEncoder(nn.Module):
                 tokens = self.tagger(page)[:, None]  # (B, 512) -> (B, 1, 512)
         stack = page
         if self.spec.hints:
-            marks, colors = hints.get("hints"), page.new_zeros(hints.batch, 4, *page.shape[-2:])
-            if marks is not None:
-                share = kept(hints, "hints", drop or {}) * (strength or {}).get("hints", 1.0)
-                mask = (marks[:, 3:] + 1) / 2 * share
-                colors = torch.cat([marks[:, :3] * mask, mask], dim=1)
-            stack = torch.cat([page, colors], dim=1)
+            marks = masked(hints, drop or {}, (strength or {}).get("hints", 1.0))
+            stack = torch.cat([page, marks], dim=1)
         return Cond(stack=stack, tokens=tokens)
 
 
@@ -119,7 +115,7 @@ class MangaSystem(System):
         beside = file.path.with_name(DENOISER)
         if beside.is_file():
             recipe = replace(recipe, condition=Page(hints=True, denoise=SIGMA))
-        with torch.device("meta"), weights_io.Hollow():
+        with weights_io.meta_device():
             colorizer = recipe.build()
         weights_io.fill(file.path.name, colorizer.network, found)
         if beside.is_file():

@@ -1,1 +1,1 @@
-"""Everything with weights. Knows nothing of files, recipes or training loops."""
+"""The networks that recipes are made of: conditions, spaces, the U-Net, its layers, and adapters."""

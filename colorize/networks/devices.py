@@ -1,11 +1,6 @@
-"""Choose the device and the arithmetic a network runs on.
-
-Knows nothing of networks, sampling or training.
-"""
+"""Choose the device and the arithmetic that a network runs on."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import torch
 
@@ -21,10 +16,11 @@ def device(name: str = "auto") -> torch.device:
     Raises ColorizeError for an unknown name and for a device this computer does not have.
     """
     if name == "auto":
-        return torch.device(_fastest())
+        mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
     kind, _, number = name.partition(":")
     if kind not in DEVICES or (number and not number.isdigit()):
-        raise ColorizeError(f"`{name}` is not a device", nearest(kind, DEVICES), code=2)
+        raise ColorizeError(f"unknown device `{name}`", nearest(kind, DEVICES), code=2)
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ColorizeError(
             f"the device `{name}` was asked for, but PyTorch finds {torch.cuda.device_count()} CUDA devices here",
@@ -45,7 +41,7 @@ def precision(name: str, on: torch.device) -> torch.dtype | None:
     Raises ColorizeError for an unknown name, and for fp16 on a processor.
     """
     if name not in PRECISIONS:
-        raise ColorizeError(f"`{name}` is not a precision", nearest(name, PRECISIONS), code=2)
+        raise ColorizeError(f"unknown precision `{name}`", nearest(name, PRECISIONS), code=2)
     if name == "fp16" and on.type == "cpu":
         raise ColorizeError(
             "fp16 is for graphics cards; processors do not compute in it", "use `auto`, `bf16` or `fp32`", code=2
@@ -55,19 +51,9 @@ def precision(name: str, on: torch.device) -> torch.dtype | None:
     return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
-def _fastest() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def _has_bf16(on: torch.device) -> bool:
     if on.type == "cuda":  # emulated bf16 (before Ampere) is slower than fp32
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if on.type != "cpu":
-        return False
-    capabilities = getattr(torch.cpu, "get_capabilities", None)
-    if capabilities is None:  # an older PyTorch cannot say
-        return False
-    has: Mapping[str, object] = capabilities()
+    ask = getattr(torch.cpu, "get_capabilities", dict)  # older versions of PyTorch cannot say
+    has: dict[str, bool] = ask() if on.type == "cpu" else {}
     return bool(has.get("avx512_bf16") or has.get("amx_bf16"))

@@ -1,4 +1,4 @@
-"""The bricks of the U-Net: residual, attention, resampling and time. Knows nothing of noise schedules or hints."""
+"""The layers of the U-Net: residual blocks, attention, resampling, and the embedding of time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ def waves(values: Tensor, width: int) -> Tensor:
     rates = torch.exp(-math.log(10_000) * torch.arange(half, device=values.device) / half)
     angles = values.float()[:, None] * rates
     return torch.cat([angles.cos(), angles.sin()], dim=1)
-
-
-def time_features(t: Tensor, width: int) -> Tensor:
-    """Turn times (B,) in [0, 1] into (B, width) sines and cosines, at 1000 t as in DDPM (Ho et al. 2020)."""
-    return waves(1000 * t.float(), width)
 
 
 def zero(module: nn.Conv2d | nn.Linear) -> nn.Module:
@@ -68,9 +63,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """Let every token of x read from the context."""
-        q, k, v = self.query(x), self.key(context), self.value(context)
-        split = (self.heads, -1)
-        q, k, v = (y.unflatten(2, split).transpose(1, 2) for y in (q, k, v))  # (B, heads, N, c)
+        flat = self.query(x), self.key(context), self.value(context)
+        q, k, v = (y.unflatten(2, (self.heads, -1)).transpose(1, 2) for y in flat)  # (B, heads, N, c)
         out: Tensor = self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         return out
 
@@ -91,10 +85,7 @@ class FeedForward(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Self-attention, attention to the tokens door, and a perceptron on every position of a map.
-
-    context is the width of the tokens; 0 leaves the tokens door out of this block.
-    """
+    """Self-attention, attention to tokens of width `context` (0 leaves it out), and a perceptron, on a whole map."""
 
     adaptable = True  # by low-rank adapters, see `networks.lora`
 

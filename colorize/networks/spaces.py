@@ -1,8 +1,9 @@
-"""What x is: whole pictures, the color under the ink, or chroma alone. Knows nothing of noise, networks or files."""
+"""Spaces, what x is: whole pictures, the color under the ink, or chroma alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -14,39 +15,57 @@ from colorize.images.background import whiten
 from colorize.images.color import lab_to_rgb, rgb_to_lab
 from colorize.images.hint_files import resize
 from colorize.images.under_ink import even, fill, paper_white
-from colorize.networks.unet import pad
+from colorize.networks.unet import cells, darkest, pad
 
 
-@dataclass(frozen=True)
-class RGB:
-    """x is the finished picture itself, (B, 3, H, W) in [-1, 1], ink included."""
+class Space:
+    """What all spaces share: x has `channels`, one cell for `patch` x `patch` pixels.
+
+    inked: whether the ink of line art is in x.
+    """
 
     channels = 3
-    inked = True
+    inked = False
+    patch = 1
 
-    def build(self) -> RGB:
+    def build(self) -> Self:
         """Return this: it has no weights."""
         return self
 
     def shape(self, hints: Hints) -> tuple[int, int, int, int]:
         """The shape of x for these hints."""
-        return hints.batch, 3, *hints.size
+        return hints.batch, self.channels, *cells(hints.size, self.patch)
 
     def encode(self, color: Tensor, hints: Hints) -> Tensor:
         """A color picture (B, 3, H, W) to x."""
-        return color
+        raise NotImplementedError
 
     def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
-        """From x to color (B, 3, H, W) in [-1, 1], ink included, drawn towards hints by `strength` from 0 to 1."""
-        return obeyed(x.clamp(-1, 1), hints, strength, inked=True)
+        """From x to color, (B, 3, h, w) in [-1, 1], pulled to the hints by `strength` from 0 to 1."""
+        raise NotImplementedError
 
     def weight(self, hints: Hints) -> Tensor | None:
-        """How much each place of x counts in the loss; None counts all alike."""
+        """How much each place of x counts in the loss, (B, 1, h, w); None counts all alike."""
         return None
 
 
 @dataclass(frozen=True)
-class Field:
+class RGB(Space):
+    """x is the finished picture itself, (B, 3, H, W) in [-1, 1], ink included."""
+
+    inked = True
+
+    def encode(self, color: Tensor, hints: Hints) -> Tensor:
+        """A color picture is x."""
+        return color
+
+    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
+        """From x to color with its ink, (B, 3, H, W) in [-1, 1], pulled to the hints by `strength` from 0 to 1."""
+        return pulled_to_hints(x.clamp(-1, 1), hints, strength, inked=True)
+
+
+@dataclass(frozen=True)
+class Field(Space):
     """x is the color under the ink, (B, 3, H/patch, W/patch) in [-1, 1]: ink pixels filled from their neighbors.
 
     A gray picture has no ink; its x is the picture's color itself. ink_weight: how much a place that is
@@ -56,47 +75,31 @@ class Field:
     patch: int = 2
     ink_weight: float = 0.1
 
-    channels = 3
-    inked = False
-
-    def build(self) -> Field:
-        """Return this: it has no weights."""
-        return self
-
-    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
-        """The shape of x for these hints."""
-        height, width = hints.size
-        return hints.batch, 3, -(-height // self.patch), -(-width // self.patch)
-
     def encode(self, color: Tensor, hints: Hints) -> Tensor:
         """A color picture (B, 3, H, W) to x; its ink is where `hints["line"]` is dark."""
         line = hints.get("line")
-        under = color if line is None else fill(color, line)
-        return F.avg_pool2d(pad(under, self.patch), self.patch)
+        return _mean(color if line is None else fill(color, line), self.patch)
 
     def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
         """From x to the color under the ink, (B, 3, h, w) in [-1, 1].
 
         On line art it is evened out between the lines, and paper is white, also around the figure. Areas
-        that color hints reach are drawn towards them, by `strength` from 0 to 1.
+        that color hints reach are pulled to them, by `strength` from 0 to 1.
         """
         line = hints.get("line")
         if line is not None:
-            paper = _paper(line, self.patch)
+            paper = darkest(line, self.patch)
             x = paper_white(whiten(even(x.clamp(-1, 1), paper), paper, "hints" not in hints))
-        return obeyed(x, hints, strength, self.patch)
+        return pulled_to_hints(x, hints, strength, self.patch)
 
     def weight(self, hints: Hints) -> Tensor | None:
         """How much each place of x counts in the loss, (B, 1, h, w): less under ink."""
         line = hints.get("line")
-        if line is None:
-            return None
-        paper = F.avg_pool2d(pad((line + 1) / 2, self.patch), self.patch)
-        return self.ink_weight + (1 - self.ink_weight) * paper
+        return None if line is None else self.ink_weight + (1 - self.ink_weight) * _mean((line + 1) / 2, self.patch)
 
 
 @dataclass(frozen=True)
-class Lab:
+class Lab(Space):
     """x is the chroma alone: a and b of CIE Lab, (B, 2, H/patch, W/patch); L is the gray picture's.
 
     center, spread: what is subtracted from a and b and what they are then divided by. The defaults
@@ -109,40 +112,21 @@ class Lab:
     spread: tuple[float, float] = (17.0, 24.0)
 
     channels = 2
-    inked = False
-
-    def build(self) -> Lab:
-        """Return this: it has no weights."""
-        return self
-
-    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
-        """The shape of x for these hints."""
-        height, width = hints.size
-        return hints.batch, 2, -(-height // self.patch), -(-width // self.patch)
 
     def encode(self, color: Tensor, hints: Hints) -> Tensor:
         """A color picture (B, 3, H, W) to x."""
-        chroma = F.avg_pool2d(pad(rgb_to_lab(color)[:, 1:], self.patch), self.patch)
-        return (chroma - self._row(self.center, color)) / self._row(self.spread, color)
+        chroma = _mean(rgb_to_lab(color)[:, 1:], self.patch)
+        return (chroma - _row(self.center, color)) / _row(self.spread, color)
 
     def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
         """From x to color (B, 3, h, w) in [-1, 1], of the lightness of the gray picture."""
-        chroma = x * self._row(self.spread, x) + self._row(self.center, x)
-        gray = F.avg_pool2d(pad(hints["gray"], self.patch), self.patch)
-        light = rgb_to_lab(gray.expand(-1, 3, -1, -1))[:, :1]
-        return obeyed(lab_to_rgb(torch.cat([light, chroma], dim=1)), hints, strength, self.patch)
-
-    def weight(self, hints: Hints) -> Tensor | None:
-        """How much each place of x counts in the loss; None counts all alike."""
-        return None
-
-    @staticmethod
-    def _row(pair: tuple[float, float], like: Tensor) -> Tensor:
-        return torch.tensor(pair).to(like)[:, None, None]
+        chroma = x * _row(self.spread, x) + _row(self.center, x)
+        light = rgb_to_lab(_mean(hints["gray"], self.patch).expand(-1, 3, -1, -1))[:, :1]
+        return pulled_to_hints(lab_to_rgb(torch.cat([light, chroma], dim=1)), hints, strength, self.patch)
 
 
 @dataclass(frozen=True)
-class Regions:
+class Regions(Space):
     """x is the color that was chosen for every region, shaded and flat: (B, 6, H/2, W/2) in [-1, 1].
 
     remembered: pictures that the system keeps for drawings with which nothing is given.
@@ -151,34 +135,15 @@ class Regions:
     remembered: int = 192
 
     channels = 6
-    inked = False
-
-    def build(self) -> Regions:
-        """Return this: the pictures are kept elsewhere."""
-        return self
-
-    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
-        """The shape of x for these hints."""
-        height, width = hints.size
-        return hints.batch, 6, -(-height // 2), -(-width // 2)
-
-    def encode(self, color: Tensor, hints: Hints) -> Tensor:
-        """A color picture (B, 3, H, W) to x, in which flat and shaded color are the same."""
-        line = hints.get("line")
-        under = color if line is None else fill(color, line)
-        return F.avg_pool2d(pad(under, 2), 2).repeat(1, 2, 1, 1)
-
-    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
-        """From x to the shaded color under the ink, (B, 3, h, w) in [-1, 1]."""
-        return x[:, :3]
+    patch = 2
 
     def weight(self, hints: Hints) -> Tensor | None:
         """How much each place of x counts in the loss; None counts all alike."""
         return None
 
 
-def obeyed(color: Tensor, hints: Hints, strength: float = 1.0, patch: int = 1, inked: bool = False) -> Tensor:
-    """Draw color towards the user's hints: up to the lines of line art, or along the shades of a gray picture.
+def pulled_to_hints(color: Tensor, hints: Hints, strength: float = 1.0, patch: int = 1, inked: bool = False) -> Tensor:
+    """Pull color to the user's hints: up to the lines of line art, or along the shades of a gray picture.
 
     color: (B, 3, h, w) in [-1, 1], one cell for `patch` x `patch` pixels of the drawing; inked: with its
     ink, which is left alone while the color under it changes. strength: how far, from 0 to 1. Gray
@@ -189,17 +154,20 @@ def obeyed(color: Tensor, hints: Hints, strength: float = 1.0, patch: int = 1, i
         return color.clamp(-1, 1)
     given = resize(dots, (color.shape[-2], color.shape[-1]))
     if line is None:
-        gray = F.avg_pool2d(pad(hints["gray"], patch), patch)
-        return torch.lerp(color, finish.along_shades(color, given, gray), strength).clamp(-1, 1)
-    paper = _paper(line, patch)
+        pulled = finish.along_shades(color, given, _mean(hints["gray"], patch))
+        return torch.lerp(color, pulled, strength).clamp(-1, 1)
+    paper = darkest(line, patch)
     if not inked:
         return torch.lerp(color, finish.along_lines(color, given, paper), strength).clamp(-1, 1)
     under = fill(color, line)
-    share = F.avg_pool2d(pad((line + 1) / 2, patch), patch)
-    drawn = finish.along_lines(under, given, paper) - under
-    return (color + strength * share * drawn).clamp(-1, 1)
+    change = finish.along_lines(under, given, paper) - under
+    return (color + strength * _mean((line + 1) / 2, patch) * change).clamp(-1, 1)
 
 
-def _paper(line: Tensor, patch: int) -> Tensor:
-    """The darkest of each cell's pixels, (B, 1, H, W) to (B, 1, h, w): thin lines stay walls."""
-    return -F.max_pool2d(-pad(line, patch), patch)
+def _mean(picture: Tensor, patch: int) -> Tensor:
+    """The mean of each cell, (B, C, H, W) to (B, C, h, w)."""
+    return F.avg_pool2d(pad(picture, patch), patch)
+
+
+def _row(pair: tuple[float, float], like: Tensor) -> Tensor:
+    return torch.tensor(pair).to(like)[:, None, None]

@@ -1,4 +1,4 @@
-"""The one U-Net, with three doors for conditions: stack, tokens and maps. Knows nothing of hints, noise or files."""
+"""The U-Net, and its condition: a stack, tokens and maps, next to x and t."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorize.errors import ColorizeError
-from colorize.networks.layers import Down, Residual, Transformer, Up, time_features, zero
+from colorize.networks.layers import Down, Residual, Transformer, Up, waves, zero
 
 
 @dataclass(frozen=True)
 class Cond:
-    """What the hints say, encoded once per picture, sorted by the door it enters through.
+    """The condition: the hints, encoded once per picture.
 
     stack: (B, S, H, W) joined to the noisy x, or None. tokens: (B, N, T) read by cross-attention, or None.
     maps: one (B, M, h, w) per level, finest first, added to the encoder's output there; may be empty.
@@ -54,11 +54,8 @@ class UNetSpec:
             )
         wrong = [w for w in self.widths if w < 8 or w % self.heads]
         if wrong:
-            raise ColorizeError(
-                f"net.widths holds {wrong[0]}, which is not a multiple of net.heads={self.heads}",
-                "choose widths of at least 8 that the heads divide",
-                code=2,
-            )
+            hint = f"choose multiples of net.heads={self.heads} that are at least 8"
+            raise ColorizeError(f"net.widths holds {wrong[0]}", hint, code=2)
 
     @property
     def stride(self) -> int:
@@ -128,35 +125,30 @@ class UNet(nn.Module):
         if cond.stack is not None:
             x = torch.cat([x, cond.stack], dim=1)
         x = pad(x, self.spec.stride).contiguous(memory_format=torch.channels_last)
-        time = self.time(time_features(t, self.spec.widths[0]))
-        h = self.decode(*self.encode(self.enter(x), time, cond), time, cond)
-        out: Tensor = self.out(F.silu(self.norm(h)))
+        time = self.time(waves(1000 * t.float(), self.spec.widths[0]))  # as in DDPM, Ho et al. 2020
+        x = self.enter(x)
+        skips, maps = [x], list(cond.maps)
+        for block in self.encoder:
+            if isinstance(block, Down) and maps:
+                x = x + maps.pop(0)
+            x = block(x) if isinstance(block, Down) else block(x, time, cond)
+            skips.append(x)
+        first, second = self.middle
+        x = second(first(x + maps.pop(0) if maps else x, time, cond), time)
+        for block in self.decoder:
+            x = block(x) if isinstance(block, Up) else block(torch.cat([x, skips.pop()], dim=1), time, cond)
+        out: Tensor = self.out(F.silu(self.norm(x)))
         return out[..., :height, :width]
 
-    def encode(self, x: Tensor, time: Tensor, cond: Cond) -> tuple[Tensor, list[Tensor]]:
-        """Walk down; returns the coarsest map and all skips."""
-        skips, maps, level = [x], list(cond.maps), 0
-        for block in self.encoder:
-            if isinstance(block, Down):
-                x, level = block(add_map(x, maps, level)), level + 1
-            else:
-                x = block(x, time, cond)
-            skips.append(x)
-        return add_map(x, maps, level), skips
 
-    def decode(self, x: Tensor, skips: list[Tensor], time: Tensor, cond: Cond) -> Tensor:
-        """Cross the middle and walk up, taking the skips last in, first out."""
-        first, second = self.middle
-        x = second(first(x, time, cond), time)
-        for block in self.decoder:
-            is_up = isinstance(block, Up)
-            x = block(x) if is_up else block(torch.cat([x, skips.pop()], dim=1), time, cond)
-        return x
+def cells(size: tuple[int, int], patch: int) -> tuple[int, int]:
+    """Return how many cells of `patch` pixels a height and a width have; the last ones may be cut off."""
+    return -(-size[0] // patch), -(-size[1] // patch)
 
 
-def add_map(x: Tensor, maps: list[Tensor], level: int) -> Tensor:
-    """Add the maps door's features of a level; they must have the level's width and size."""
-    return x + maps[level] if level < len(maps) else x
+def darkest(line: Tensor, patch: int) -> Tensor:
+    """The darkest of each cell's pixels, (B, 1, H, W) to (B, 1, h, w): thin lines stay walls."""
+    return -F.max_pool2d(-pad(line, patch), patch)
 
 
 def pad(x: Tensor, stride: int) -> Tensor:

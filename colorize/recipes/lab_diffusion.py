@@ -18,8 +18,7 @@ from dataclasses import replace
 from colorize.diffusion.denoiser import Dynamic
 from colorize.diffusion.schedules import Cosine, Linear
 from colorize.model import Sampling
-from colorize.networks.conditions import Drawing, Stack, Together
-from colorize.networks.encoders import Pyramid
+from colorize.networks.conditions import Drawing, Pyramid, Stack, Together
 from colorize.networks.spaces import Lab
 from colorize.networks.unet import UNetSpec
 from colorize.recipes.objective import Denoising

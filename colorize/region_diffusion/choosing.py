@@ -13,7 +13,7 @@ from colorize.images import region_cutting
 from colorize.images.color import lab_to_rgb, rgb_to_lab
 from colorize.images.enlarge import spread_between_lines
 from colorize.networks.unet import pad
-from colorize.region_diffusion.hint_regions import Marks
+from colorize.region_diffusion.hint_regions import HintCells
 from colorize.region_diffusion.network import FAINT, INKED, Choices, Pieces, RegionNet
 from colorize.region_diffusion.pieces import lab_of, means
 
@@ -26,7 +26,7 @@ WHOLE = 0.93  # the same for regions with wide passages between them, which are 
 SURE = 0.6  # the same for a region whose color is given or was drawn
 FIRM = 6.0  # what a region's color, once it is given or drawn, adds to the votes of its pixels
 SHARP = 0.38  # temperature of the mean over colors in gray pictures (Zhang et al. 2016, annealed mean)
-LIVELY = 1.2  # temperature at which colors are drawn
+LIVELY = 1.8  # temperature at which colors are drawn
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Drawing:
 class Offer:
     """What the regions of a drawing may choose from, and what they have chosen so far.
 
-    hinted: the place among the choices at which the colors of the marks begin. rng: None takes the likeliest
+    hinted: the place among the choices at which the colors of the hints begin. rng: None takes the likeliest
     colors. gain: of the chroma of gray pictures.
     chosen: (N,), the color of each region, -1 for none yet. votes: (K, h * w), what the cells say now.
     """
@@ -80,7 +80,7 @@ class Offer:
     drawing: Drawing
     choices: Choices
     hinted: int
-    marks: Marks | None
+    hints: HintCells | None
     rng: Generator | None
     gain: float = 1.0
     chosen: Tensor = field(init=False)
@@ -91,10 +91,10 @@ class Offer:
         count, cells = self.drawing.count, self.drawing.labels.flatten()
         self.chosen = torch.full((count,), -1)
         self.firm = torch.zeros(count, dtype=torch.bool)
-        if self.marks is None:
+        if self.hints is None:
             return
-        meant = self.marks.meant(cells, self.drawing.paper())
-        at, which = self.marks.at[meant], self.marks.which[meant] + self.hinted
+        meant = self.hints.meant(cells, self.drawing.paper())
+        at, which = self.hints.at[meant], self.hints.which[meant] + self.hinted
         near = self._nearest(at)
         self.firm = near >= 0
         self.chosen[self.firm] = which[near[self.firm]]
@@ -102,7 +102,7 @@ class Offer:
     def _nearest(self, at: Tensor) -> Tensor:
         """For each region the number of the mark, at cells (n,), that is meant for it, -1 for none: (N,).
 
-        Of the marks in what a region belongs to, its own come first, then the nearest one.
+        Of the hints in what a region belongs to, its own come first, then the nearest one.
         """
         drawing = self.drawing
         cells, width = drawing.labels.flatten(), drawing.size[1]
@@ -139,7 +139,7 @@ class Offer:
         tally = torch.zeros(count, len(self.votes))
         tally.index_put_((area[cells], pick), self.drawing.paper(), accumulate=True)
         pick = self._smooth(_unified(pick, area[cells], tally, torch.tensor(WHOLE)))
-        return pick if self.marks is None else self._marked(pick)
+        return pick if self.hints is None else self._marked(pick)
 
     def _smooth(self, pick: Tensor) -> Tensor:
         """Round off the borders of colors that no line shows, and drop specks: (h * w,)."""
@@ -166,10 +166,10 @@ class Offer:
 
     def _marked(self, pick: Tensor) -> Tensor:
         """Divide regions with hints of several colors: each cell has the color of the nearest of them."""
-        assert self.marks is not None
+        assert self.hints is not None
         cells, width = self.drawing.labels.flatten(), self.drawing.size[1]
-        meant = self.marks.meant(cells, self.drawing.paper())
-        at, which = self.marks.at[meant], self.marks.which[meant] + self.hinted
+        meant = self.hints.meant(cells, self.drawing.paper())
+        at, which = self.hints.at[meant], self.hints.which[meant] + self.hinted
         for region in torch.unique(cells[at]):
             mine = cells[at] == region
             if len(torch.unique(which[mine])) > 1:
@@ -180,7 +180,7 @@ class Offer:
         return pick
 
     def _tinted(self) -> Tensor:
-        """Color for a gray picture, whose lightness stays: a and b are the annealed mean of the colors at hand."""
+        """Color for a gray picture, whose lightness stays: a and b are the annealed mean of the available colors."""
         height, width = self.drawing.size
         share = (self.votes / SHARP).softmax(0)
         ab = (lab_of(self.choices.colors[0])[:, 1:].T @ share).view(1, 2, height, width)

@@ -22,7 +22,7 @@ GRAZED = 0.25  # of a stroke; a region that holds less of it, and not the most, 
 
 
 @dataclass(frozen=True)
-class Marks:
+class HintCells:
     """Hints on one drawing.
 
     at: (n,) cells of the field; which: (n,), the color of each; stroke: (n,), the stroke that each is part of.
@@ -35,7 +35,7 @@ class Marks:
     colors: Tensor
 
     def meant(self, cells: Tensor, paper: Tensor) -> Tensor:
-        """Which marks (n,) lie in a region that their stroke is meant for: where most of it lies, ink counting little.
+        """Which cells (n,) lie in a region that their stroke is meant for: where most of it lies, ink counting little.
 
         A long stroke may be meant for several. cells, paper: (h * w,), the region of each cell, and how light it is.
         """
@@ -52,7 +52,7 @@ class Marks:
         return keep
 
 
-def marks(hints: Hints) -> Marks | None:
+def hint_cells(hints: Hints) -> HintCells | None:
     """Return the color hints of one row on a field of half the drawing's size, or None where there are none.
 
     Gray hints that lie on ink say nothing of color, and are left out.
@@ -71,7 +71,7 @@ def marks(hints: Hints) -> Marks | None:
     colors, which = _grouped(rgb)
     there = (cover > COVER).numpy().astype(np.uint8)
     stroke = cv2.connectedComponents(there, connectivity=8)[1]
-    return Marks(at, which, torch.from_numpy(stroke).flatten()[at], colors)
+    return HintCells(at, which, torch.from_numpy(stroke).flatten()[at], colors)
 
 
 def _grouped(rgb: Tensor) -> tuple[Tensor, Tensor]:

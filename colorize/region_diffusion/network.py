@@ -123,11 +123,11 @@ class RegionNetSpec(NetSpec):
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.blocks) or not self.widths:
-            told = f"net.widths has {len(self.widths)} levels and net.blocks {len(self.blocks)}"
-            raise ColorizeError(told, "give both the same number of levels", code=2)
+            message = f"net.widths has {len(self.widths)} levels and net.blocks {len(self.blocks)}"
+            raise ColorizeError(message, "give both the same number of levels", code=2)
         if self.widths[-1] % self.heads or self.tokens % self.token_heads:
-            told = f"net.widths ends in {self.widths[-1]} and net.tokens is {self.tokens}"
-            raise ColorizeError(told, "choose multiples of net.heads and net.token_heads", code=2)
+            message = f"net.widths ends in {self.widths[-1]} and net.tokens is {self.tokens}"
+            raise ColorizeError(message, "choose multiples of net.heads and net.token_heads", code=2)
 
     @property
     def stride(self) -> int:
@@ -241,27 +241,27 @@ class RegionNet(nn.Module):
         tokens = self.embedded(rgb, share, REFERENCE)
         own = tokens.gather(1, owner.clamp(min=0)[..., None].expand(-1, -1, tokens.shape[-1]))
         flag = torch.ones_like(parts.geometry[..., :1])
-        told = self.piece(torch.cat([parts.pooled, parts.geometry, flag], -1)) + self.known(own)
-        return Choices(rgb, valid, tokens + self.kinds[COLOR], parts, told + self.kinds[PART], owner)
+        tokens_of_parts = self.piece(torch.cat([parts.pooled, parts.geometry, flag], -1)) + self.known(own)
+        return Choices(rgb, valid, tokens + self.kinds[COLOR], parts, tokens_of_parts + self.kinds[PART], owner)
 
     def from_palette(self, rgb: Tensor, valid: Tensor, origin: int = PALETTE) -> Choices:
         """Offer bare colors (B, K, 3)."""
-        tokens = self.embedded(rgb, torch.zeros(rgb.shape[:2]), origin) + self.kinds[COLOR]
+        tokens = self.embedded(rgb, torch.zeros_like(rgb[..., 0]), origin) + self.kinds[COLOR]
         batch, spec = len(rgb), self.spec
-        empty = [torch.zeros(batch, 0, wide) for wide in (spec.features, GEOMETRY, spec.keys)]
-        none = Pieces(empty[0], empty[1], empty[2], torch.zeros(batch, 0))
-        owner = torch.zeros(batch, 0, dtype=torch.long)
-        return Choices(rgb, valid, tokens, none, torch.zeros(batch, 0, spec.tokens), owner)
+        empty = [rgb.new_zeros(batch, 0, wide) for wide in (spec.features, GEOMETRY, spec.keys, spec.tokens)]
+        none = Pieces(empty[0], empty[1], empty[2], rgb.new_zeros(batch, 0))
+        owner = torch.zeros(batch, 0, dtype=torch.long, device=rgb.device)
+        return Choices(rgb, valid, tokens, none, empty[3], owner)
 
     def from_book(self, batch: int) -> Choices:
         """Offer the code book."""
         rgb = self.book[None].expand(batch, -1, -1)
-        return self.from_palette(rgb, torch.ones(rgb.shape[:2], dtype=torch.bool), CODEBOOK)
+        return self.from_palette(rgb, torch.ones_like(rgb[..., 0], dtype=torch.bool), CODEBOOK)
 
     def embedded(self, rgb: Tensor, share: Tensor, origin: int) -> Tensor:
         """Tokens of colors (B, K, 3) in [-1, 1] that fill a share (B, K) of their picture: (B, K, T)."""
-        lab = lab_of(rgb) / 50 - torch.tensor([1.0, 0, 0])
-        kind = F.one_hot(torch.full(rgb.shape[:-1], origin), 3).float()
+        lab = lab_of(rgb) / 50 - rgb.new_tensor([1.0, 0, 0])
+        kind = F.one_hot(torch.full(rgb.shape[:-1], origin, device=rgb.device), 3).float()
         out: Tensor = self.color(torch.cat([rgb, lab, share[..., None].clamp(0, 1).sqrt(), kind], -1))
         return out
 

@@ -60,7 +60,7 @@ def main_colors(picture: Tensor, count: int = COLORS, side: int = SIDE) -> MainC
 
 def _centers(lab: Tensor, count: int) -> Tensor:
     """K-means centers (B, count, 3) of points (B, N, 3)."""
-    rows = torch.arange(len(lab))
+    rows = torch.arange(len(lab), device=lab.device)
     median = lab.median(1, keepdim=True).values
     centers = lab[rows, (lab - median).square().sum(-1).argmin(1)][:, None]
     away = (lab - centers).square().sum(-1)
@@ -78,13 +78,13 @@ def _centers(lab: Tensor, count: int) -> Tensor:
 
 def _mass(nearest: Tensor, count: int) -> Tensor:
     """How many points (B, N) belong to each of `count` centers: (B, count)."""
-    zeros = torch.zeros(len(nearest), count)
+    zeros = torch.zeros(len(nearest), count, device=nearest.device)
     return zeros.scatter_add_(1, nearest, torch.ones_like(nearest, dtype=torch.float32))
 
 
 def _apart(centers: Tensor, mass: Tensor, least: float) -> Tensor:
     """Which centers (B, K, 3) stay: frequent ones, of two alike the more frequent one."""
-    order = torch.arange(mass.shape[1])
+    order = torch.arange(mass.shape[1], device=mass.device)
     tie = (mass[:, None, :] == mass[:, :, None]) & (order[None, None] < order[None, :, None])
     larger = (mass[:, None, :] > mass[:, :, None]) | tie
     alike = torch.cdist(centers, centers) < ALIKE
@@ -100,7 +100,7 @@ def parts(colors: MainColors, most: int = PARTS) -> tuple[Tensor, Tensor]:
     crumb = CRUMB * (side / SIDE) ** 2
     labels = torch.full(colors.which.shape, -1, dtype=torch.long)
     owner = torch.full((len(labels), most), -1, dtype=torch.long)
-    for row, plane in enumerate(colors.which.numpy().astype(np.uint8)):
+    for row, plane in enumerate(colors.which.cpu().numpy().astype(np.uint8)):
         found = []
         for color in np.unique(plane):
             mask = (plane == color).astype(np.uint8)
@@ -121,13 +121,14 @@ def membership(labels: Tensor, count: int, size: tuple[int, int], weight: Tensor
     about evenly. weight: (B, H, W), how much each pixel counts.
     """
     batch, height, width = labels.shape
-    rows = torch.arange(height) * size[0] // height
-    columns = torch.arange(width) * size[1] // width
+    on = labels.device
+    rows = torch.arange(height, device=on) * size[0] // height
+    columns = torch.arange(width, device=on) * size[1] // width
     cell = (rows[:, None] * size[1] + columns).flatten()
     flat = labels.flatten(1)
-    share = torch.ones(flat.shape) if weight is None else weight.flatten(1).float()
+    share = torch.ones(flat.shape, device=flat.device) if weight is None else weight.flatten(1).float()
     share = share * (flat >= 0)
-    table = torch.zeros(batch, count * size[0] * size[1])
+    table = torch.zeros(batch, count * size[0] * size[1], device=on)
     table.scatter_add_(1, flat.clamp(min=0) * (size[0] * size[1]) + cell, share)
     return table.view(batch, count, -1)
 
@@ -142,11 +143,11 @@ def means(values: Tensor, labels: Tensor, count: int, weight: Tensor | None = No
     """Mean of values (B, C, H, W) over labels (B, H, W), negative for none: (B, count, C), and the mass (B, count)."""
     batch, channels = values.shape[:2]
     flat = labels.flatten(1)
-    share = torch.ones(flat.shape) if weight is None else weight.flatten(1).float()
+    share = torch.ones(flat.shape, device=flat.device) if weight is None else weight.flatten(1).float()
     share = share * (flat >= 0)
     place = flat.clamp(min=0)
-    mass = torch.zeros(batch, count).scatter_add_(1, place, share)
-    total = torch.zeros(batch, channels, count)
+    mass = torch.zeros(batch, count, device=flat.device).scatter_add_(1, place, share)
+    total = torch.zeros(batch, channels, count, device=flat.device)
     total.scatter_add_(2, place[:, None].expand(-1, channels, -1), values.float().flatten(2) * share[:, None])
     return (total / mass[:, None].clamp(min=1e-4)).mT, mass
 
@@ -160,9 +161,10 @@ def geometry(labels: Tensor, count: int, figure: Tensor) -> Tensor:
     on the picture's border; extent along rows in terms of the box.
     """
     batch, height, width = labels.shape
-    y = ((torch.arange(height) + 0.5) / height)[:, None].expand(height, width)
-    x = ((torch.arange(width) + 0.5) / width)[None].expand(height, width)
-    rim = torch.ones(height, width)
+    on = labels.device
+    y = ((torch.arange(height, device=on) + 0.5) / height)[:, None].expand(height, width)
+    x = ((torch.arange(width, device=on) + 0.5) / width)[None].expand(height, width)
+    rim = torch.ones(height, width, device=on)
     rim[1:-1, 1:-1] = 0
     planes = torch.stack([y, x, y * y, x * x, rim])[None].expand(batch, -1, -1, -1)
     mean, mass = means(planes, labels, count)
@@ -191,7 +193,7 @@ def geometry(labels: Tensor, count: int, figure: Tensor) -> Tensor:
 
 def _span(there: Tensor) -> tuple[Tensor, Tensor]:
     """First place and length of what is True in rows (B, N), as shares of N: each (B, 1)."""
-    place = torch.arange(there.shape[1]) / there.shape[1]
+    place = torch.arange(there.shape[1], device=there.device) / there.shape[1]
     low = torch.where(there, place, 9.0).amin(1)
     high = torch.where(there, place, -9.0).amax(1)
     return low[:, None], (high - low).clamp(min=0.05)[:, None]
@@ -204,7 +206,7 @@ def contacts(labels: Tensor, count: int, clear: Tensor) -> Tensor:
     where there is no ink between the two, the second everything.
     """
     batch = len(labels)
-    touch = torch.zeros(2, batch, count * count)
+    touch = torch.zeros(2, batch, count * count, device=labels.device)
     pairs = (
         (labels[:, 1:], labels[:, :-1], clear[:, 1:] & clear[:, :-1]),
         (labels[:, :, 1:], labels[:, :, :-1], clear[:, :, 1:] & clear[:, :, :-1]),

@@ -1,4 +1,4 @@
-"""A system that gives every region of a drawing one of the colors at hand, behind the same door as `Colorizer`."""
+"""A system that gives every region of a drawing one of the colors at hand, with the interface of `Colorizer`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from colorize.hints import Hints
 from colorize.images import lines, palettes, region_cutting
 from colorize.images.under_ink import paper_white
 from colorize.model import Colorizer, Sampling, Space
-from colorize.networks.spaces import Regions, obeyed
+from colorize.networks.spaces import Regions, pulled_to_hints
 from colorize.region_diffusion.choosing import Drawing, Offer, choose
-from colorize.region_diffusion.hint_regions import Marks, marks
+from colorize.region_diffusion.hint_regions import HintCells, hint_cells
 from colorize.region_diffusion.memory import Memory
 from colorize.region_diffusion.network import Choices, RegionNet, RegionNetSpec, joined
 from colorize.region_diffusion.pieces import main_colors, parts
@@ -32,7 +32,7 @@ SCALE = 160 / 256  # of a drawing's inner size: what the encoder sees, near to w
 SEEN = 160  # pixels a side of a reference, as the encoder sees it
 DRAWN_AT = 256  # pixels a side at which a reference's lines are extracted
 PIECES = 60  # parts of a reference
-STYLE = 4  # seed of the hand in which a reference's lines are drawn
+STYLE = 4  # seed of the style in which a reference's lines are drawn
 CALLS = 4  # of the network for a picture that is drawn from what is likely, unless more steps are wanted
 NEAREST = 8  # remembered pictures among which a seed chooses
 FEW = 3  # colors of hints; with fewer, what is not hinted goes by a remembered picture
@@ -55,6 +55,7 @@ class RegionColorizer(Colorizer):
         self.net = RegionNet(spec)
         self.memory = Memory(remembered, spec.features)
         self.critic = None
+        self.trained_on = torch.device("cpu")
         self._reference: tuple[Tensor, Choices] | None = None  # many drawings share one
         self._drawing: tuple[Tensor, Drawing] | None = None  # hints and colors change, it does not
 
@@ -111,7 +112,7 @@ class RegionColorizer(Colorizer):
         color = x[:, 3:] if flat else x[:, :3]
         if "line" in hints:
             return paper_white(color)
-        return obeyed(color, hints, float(obedient), 2)
+        return pulled_to_hints(color, hints, float(obedient), 2)
 
     def offer(self, reference: Tensor, line: Tensor | None = None) -> tuple[Choices, Tensor]:
         """What a reference (1, 3, H, W) offers, and the shares of its colors (1, K). line: its own lines, if known."""
@@ -128,21 +129,28 @@ class RegionColorizer(Colorizer):
         return choices, colors.share
 
     def to(self, *args: Any, **kwargs: Any) -> RegionColorizer:
-        """Change numbers or layout as any module does, but stay on the processor, where drawings are cut into regions.
+        """Change numbers or layout as any module does. To another device it moves only while it is trained.
 
-        A picture takes a fifth of a second there.
+        Drawings are cut into regions on the processor, where a picture takes a fifth of a second.
         """
+        devices = [one for one in (*args, kwargs.get("device")) if isinstance(one, str | torch.device)]
         kept = [one for one in args if not isinstance(one, str | torch.device)]
         named = {name: value for name, value in kwargs.items() if name != "device"}
         if kept or named:
             super().to(*kept, **named)
+        if devices:
+            self.trained_on = torch.device(devices[0])
+            self.train(self.training)
         return self
 
     def train(self, mode: bool = True) -> RegionColorizer:
-        """Switch the mode as any module does; weights that were trained since have not encoded what is kept."""
-        if mode != self.training:
+        """Switch the mode as any module does, and go to the device of training, or back to the processor."""
+        if mode != self.training:  # weights that were trained since have not encoded what is kept
             self.forget()
         super().train(mode)
+        device = self.trained_on if mode else torch.device("cpu")
+        if device != self.device:
+            nn.Module.to(self, device)
         return self
 
     def forget(self) -> None:
@@ -178,7 +186,7 @@ class RegionColorizer(Colorizer):
     def _offer(self, hints: Hints, seed: int) -> Offer:
         """What the regions of one drawing may choose from."""
         drawing = self.drawing(hints)
-        found = None if drawing.gray else marks(hints)
+        found = None if drawing.gray else hint_cells(hints)
         given = self._given(hints)
         rng = torch.Generator().manual_seed(seed) if seed else None
         gain = 1.0
@@ -191,7 +199,7 @@ class RegionColorizer(Colorizer):
             given = [self.net.from_book(1)]
         return Offer(drawing, *self._joined(given, found), found, rng, gain)
 
-    def _joined(self, given: list[Choices], found: Marks | None) -> tuple[Choices, int]:
+    def _joined(self, given: list[Choices], found: HintCells | None) -> tuple[Choices, int]:
         """All that is offered at once, with paper, and at which place the colors of hints begin."""
         before = sum(one.colors.shape[1] for one in given)
         colors = torch.zeros(0, 3) if found is None else found.colors
@@ -246,9 +254,9 @@ def _refuse(settings: object, weights: Mapping[str, float]) -> None:
         raise ColorizeError("this model takes none of these settings", "leave them out, or choose another", code=2)
     for name, weight in weights.items():
         if weight != 1:
-            told = f"the weight of `{name}` is {weight:g}, and this model chooses among the colors that are given"
+            message = f"the weight of `{name}` is {weight:g}, and this model chooses among the colors that are given"
             hint = "leave --guidance and --strength out, or choose another model"
-            raise ColorizeError(told, hint, code=2)
+            raise ColorizeError(message, hint, code=2)
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError
-from colorize.hints import Batch, Hints
+from colorize.hints import COLORED, OPTIONAL, Batch, Hints
 from colorize.images import augment, lines, palettes, simulated_hints
 from colorize.images.color import luminance, permute_hues
 from colorize.images.dataset_folder import Row, read_folder
@@ -79,7 +79,7 @@ class Pictures:
         color, line = self._views(picks, rng)
         source = self._sources(picks, color, rng)
         told = torch.zeros(count, dtype=torch.bool)
-        for name in ("reference", "hints"):
+        for name in COLORED:
             told |= ~drop.get(name, torch.ones(count, dtype=torch.bool))
         share = told & (torch.rand(count, generator=rng) < mix.hue)
         if mix.hue > 0:
@@ -101,9 +101,9 @@ class Pictures:
         if "gray" in names and "line" in names:
             drop["line"] = torch.rand(count, generator=rng) < mix.gray
             drop["gray"] = ~drop["line"]
-        for name, kept in (("reference", mix.reference), ("hints", mix.hints)):
+        for name in OPTIONAL:
             if name in names:
-                drop[name] = torch.rand(count, generator=rng) >= kept
+                drop[name] = torch.rand(count, generator=rng) >= getattr(mix, name)
         return drop
 
     def _views(self, picks: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:

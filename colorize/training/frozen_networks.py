@@ -104,7 +104,7 @@ def located(place: str) -> Path:
             "name a file, or OWNER/NAME/FILE.safetensors on the Hub",
             code=2,
         )
-    return hub.part(f"{owner}/{name}", file)
+    return hub.fetch_file(f"{owner}/{name}", file)
 
 
 def _tagger(name: str) -> str:

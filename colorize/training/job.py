@@ -88,7 +88,7 @@ def override(recipe: Recipe, phase: Phase, changes: Sequence[str]) -> Recipe:
     except ArithmeticError as error:  # of parts that compute with their values
         told = ", ".join(f"`{change}`" for change in changes)
         raise ColorizeError(f"the recipe cannot have {told}: {error}", code=2) from error
-    model_files.hollow(changed)
+    model_files.build_on_meta(changed)
     return changed
 
 

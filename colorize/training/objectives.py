@@ -18,10 +18,11 @@ from torch.func import functional_call
 from colorize.diffusion.samplers import ddim_step
 from colorize.diffusion.schedules import Schedule, draw, expand, times
 from colorize.errors import ColorizeError, nearest
+from colorize.hints import COLORED
 from colorize.manga.frozen import Perceptual
 from colorize.manga.generators import PatchCritic
 from colorize.model import Sampling
-from colorize.networks.encoders import shown
+from colorize.networks.conditions import shown
 from colorize.networks.unet import Cond
 from colorize.recipes import recipe
 from colorize.recipes.objective import Adversarial, Denoising, Trajectory
@@ -122,7 +123,7 @@ def noised(cond: Cond, t: Tensor, rows: Tensor, schedule: Schedule, rng: Generat
 
 def told(batch: Batch) -> Tensor:
     """Return which rows keep a hint of color, (B,) bool: noise in what says "no hint" would say something."""
-    left_out = [batch.drop[name] for name in ("reference", "hints") if name in batch.drop]
+    left_out = [batch.drop[name] for name in COLORED if name in batch.drop]
     if not left_out:
         return torch.ones(len(batch.color), dtype=torch.bool, device=batch.color.device)
     return ~torch.stack(left_out).all(0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,9 +29,9 @@ class Threes(Batch):
     """Pictures 3 i, 3 i + 1 and 3 i + 2 belong together; of hints there is the line.
 
     under: (B, 3, S, S), the color without ink. drawing: (B, 1, S, S), the line, or the gray picture where gray (B,)
-    is True. labels: (B, S/2, S/2), regions of the drawing. part: (B, 64, 64), parts of the picture as a reference, -1
-    for none; owner: (B, P), their main colors. palette: (B,), whether the row that goes without a reference gets a
-    palette. pick: (B,), the number of each picture.
+    is True. labels: (B, S/2, S/2), regions of the drawing, numbered below `regions`. part: (B, 64, 64), parts of the
+    picture as a reference, -1 for none; owner: (B, P), their main colors. palette: (B,), whether the row that goes
+    without a reference gets a palette. pick: (B,), the number of each picture.
     """
 
     under: Tensor
@@ -41,11 +42,13 @@ class Threes(Batch):
     gray: Tensor
     palette: Tensor
     pick: Tensor
+    regions: int
 
     def to(self, device: torch.device) -> Threes:
         """Move everything to a device."""
-        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "drop"}
-        return Threes(**{name: value.to(device) for name, value in own.items()})
+        own: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        moved = {name: value.to(device) for name, value in own.items() if isinstance(value, Tensor | Hints)}
+        return Threes(**(own | moved))
 
 
 class RegionBatches:
@@ -70,8 +73,8 @@ class RegionBatches:
         pick = self._strangers(self.store.color[pick].float() / 127.5 - 1, pick)
         count = len(pick)
         luck = torch.rand(count, 4, generator=rng)
-        hand = torch.where(luck[:, 0] < 1 - mix.restyle, 0, torch.where(luck[:, 0] < 1 - 0.4 * mix.restyle, 1, 2))
-        under, color, line, part = self._views(pick, hand, rng)
+        style = torch.where(luck[:, 0] < 1 - mix.restyle, 0, torch.where(luck[:, 0] < 1 - 0.4 * mix.restyle, 1, 2))
+        under, color, line, part = self._views(pick, style, rng)
         under, color = self._recolored([under, color], rng)
         line = self._worn(line, color, luck[:, 1] < mix.tone, rng)
         gray, plain = luck[:, 2] < mix.gray, luminance(color)
@@ -88,6 +91,7 @@ class RegionBatches:
             gray=gray,
             palette=luck[:, 3] < mix.palette,
             pick=pick,
+            regions=int(labels.max()) + 1,
         )
 
     def _picks(self, groups: int, rng: Generator) -> Tensor:
@@ -108,10 +112,10 @@ class RegionBatches:
         strange = palettes.shared(color[first], color) < self.stage.mix.alike
         return torch.where(strange, pick[first], pick)
 
-    def _views(self, pick: Tensor, hand: Tensor, rng: Generator) -> Sequence[Tensor]:
+    def _views(self, pick: Tensor, style: Tensor, rng: Generator) -> Sequence[Tensor]:
         """Turned, zoomed, mirrored and bent views: under, color, line, and part labels (B, 64, 64)."""
         store, size = self.store, self.stage.size
-        ink = store.ink[pick, hand][:, None]
+        ink = store.ink[pick, style][:, None]
         view = torch.cat([store.under[pick], store.color[pick], ink], 1).float() / 127.5 - 1
         grid = _grid(len(pick), size, rng)
         view = F.grid_sample(view - 1, grid, mode="bilinear", align_corners=False) + 1

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from colorize.model import Colorizer
 
 SOFT = 5.0  # CIE76; width of the soft labels: colors that differ by less are equally right
-FAR = 22.0  # CIE76 to the nearest color at hand, at which a place counts a third
+FAR = 22.0  # CIE76 to the nearest available color, at which a place counts a third
 PURE = 18.0  # CIE76; spread of a region's true colors at which it counts a third
 DIM = 0.15  # of a gray picture's L: its own lightness is known
 UNTOLD = 0.45  # share of rows in which no region's color is known
@@ -44,16 +44,16 @@ class ChoosingLoss:
     def __call__(self, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
         """Yield one loss for the batch, which must be of threes."""
         assert isinstance(batch, Threes)
-        net, count, pixels = model.network, int(batch.labels.max()) + 1, self.numbers.pixels
+        net, count, pixels = model.network, batch.regions, self.numbers.pixels
         assert isinstance(net, RegionNet)
         queries, features = net.encode(batch.drawing, batch.gray)
         seen = _Seen(net, batch, queries.float(), features.float(), count)
         known = _references(net, batch, features)
-        place = torch.arange(len(batch.color))
+        place = torch.arange(len(batch.color), device=batch.color.device)
         first = place // 3 * 3
         turns = torch.cat([first + (place + turn) % 3 for turn in (1, 2)])
         offered = known.rows(turns)
-        if float(torch.rand((), generator=rng)) < HINTED:
+        if _happens(HINTED, rng):
             offered = joined([offered, _palette(net, batch, rng, sparse=1.0).rows(place.repeat(2))])
         pairs = seen.loss(place.repeat(2), offered, rng, pixels)
         free = [_palette(net, batch, rng), net.from_book(len(place))]
@@ -89,8 +89,9 @@ class _Seen:
         """Cross-entropy of regions and cells for rows of the batch with what each is offered."""
         gray, regions = self.batch.gray[rows], self.regions.rows(rows)
         soft, weight, best = _targets(self.mean[rows], choices, gray)
-        known = torch.rand(len(rows), 1, generator=rng) * (torch.rand(len(rows), 1, generator=rng) > UNTOLD)
-        known = (torch.rand(len(rows), self.count, generator=rng) < known).float()
+        count, on = len(rows), rows.device
+        known = _random(rng, on, count, 1) * (_random(rng, on, count, 1) > UNTOLD)
+        known = (_random(rng, on, count, self.count) < known).float()
         hue = choices.colors.gather(1, best[..., None].expand(-1, -1, 3))
         votes, at_color = self.net(regions, self.contact[rows], choices, hue, known)
         own = self.net.pixels(self.queries[rows], at_color).flatten(2)  # (R, K, h * w)
@@ -113,8 +114,8 @@ class _Seen:
         return total
 
     def shading(self, known: Choices) -> Tensor:
-        """Error of the shaded color, where regions have one color and it is at hand."""
-        first = torch.arange(len(self.field))
+        """Error of the shaded color, where regions have one color and it is available."""
+        first = torch.arange(len(self.field), device=self.field.device)
         choices = known.rows(first // 3 * 3 + (first + 1) % 3)
         _, weight, best = _targets(self.mean, choices, self.batch.gray)
         hue = choices.colors.gather(1, best[..., None].expand(-1, -1, 3))
@@ -130,7 +131,7 @@ def _references(net: RegionNet, batch: Threes, features: Tensor) -> Choices:
     """Offer every picture as a reference: the colors and parts that are in view."""
     rgb, share, valid = _colors(batch)
     place = batch.part.clamp(min=0).flatten(1)
-    there = torch.zeros(len(rgb), batch.owner.shape[1])
+    there = torch.zeros(len(rgb), batch.owner.shape[1], device=rgb.device)
     there.scatter_add_(1, place, (batch.part >= 0).float().flatten(1))
     own = batch.owner.clamp(min=0)
     owner = torch.where((there >= 3) & (batch.owner >= 0) & valid.gather(1, own), batch.owner, -1)
@@ -150,10 +151,12 @@ def _colors(batch: Threes) -> tuple[Tensor, Tensor, Tensor]:
 def _palette(net: RegionNet, batch: Threes, rng: Generator, sparse: float = 0.4) -> Choices:
     """Offer most colors of each picture, a little off; a share `sparse` of the rows any part of them, as by hints."""
     rgb, share, valid = _colors(batch)
-    few = torch.rand(len(rgb), 1, generator=rng) < sparse
-    kept = torch.where(few, torch.rand(len(rgb), 1, generator=rng), KEPT)
-    keep = valid & (torch.rand(valid.shape, generator=rng) < kept) & (share > RARE)
-    return net.from_palette((rgb + NOISE * torch.randn(rgb.shape, generator=rng)).clamp(-1, 1), keep)
+    on = rgb.device
+    few = _random(rng, on, len(rgb), 1) < sparse
+    kept = torch.where(few, _random(rng, on, len(rgb), 1), KEPT)
+    keep = valid & (_random(rng, on, *valid.shape) < kept) & (share > RARE)
+    noise = torch.randn(rgb.shape, generator=rng).to(on)
+    return net.from_palette((rgb + NOISE * noise).clamp(-1, 1), keep)
 
 
 def _either(offers: list[Choices], first: Tensor) -> Choices:
@@ -168,10 +171,19 @@ def _targets(colors: Tensor, choices: Choices, gray: Tensor) -> tuple[Tensor, Te
 
     In gray pictures the lightness is known, so a and b decide.
     """
-    scale = torch.ones(len(gray), 1, 3)
-    scale[gray, :, 0] = DIM
+    scale = torch.ones(len(gray), 1, 3, device=gray.device)
+    scale[..., 0] -= (1 - DIM) * gray[:, None].float()
     apart = torch.cdist(lab_of(colors) * scale, lab_of(choices.colors) * scale)
     apart = apart.masked_fill(~choices.valid[:, None], 1e4)
     least, best = apart.min(-1)
     soft = (-(apart.square() - least.square()[..., None]) / (2 * SOFT**2)).softmax(-1)
     return soft, torch.exp(-(least / FAR).square()).clamp(min=0.02), best
+
+
+def _random(rng: Generator, device: torch.device, *shape: int) -> Tensor:
+    """Uniform numbers, the same ones on every device."""
+    return torch.rand(shape, generator=rng).to(device)
+
+
+def _happens(share: float, rng: Generator) -> bool:
+    return float(torch.rand((), generator=rng)) < share

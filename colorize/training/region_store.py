@@ -28,14 +28,14 @@ from colorize.training.batches import companions, row_weights
 from colorize.training.picture_store import square
 
 PIXELS = 192  # a side of the stored pictures
-HANDS = 3  # line arts of each picture
+STYLES = 3  # line arts of each picture
 NONE = 255  # a cell that belongs to no part
 VERSION = 1  # of what the files hold; another one is made anew
 CHUNK = 64  # pictures that a worker makes at a time
 ARRAYS = {
     "color": ((3, PIXELS, PIXELS), np.uint8),
     "under": ((3, PIXELS, PIXELS), np.uint8),
-    "ink": ((HANDS, PIXELS, PIXELS), np.uint8),
+    "ink": ((STYLES, PIXELS, PIXELS), np.uint8),
     "part": ((SIDE, SIDE), np.uint8),
     "owner": ((PARTS,), np.int8),
     "good": ((), np.bool_),
@@ -44,7 +44,7 @@ ARRAYS = {
 
 @dataclass(frozen=True)
 class PictureStore:
-    """color, under: (N, 3, S, S) uint8, with ink and without. ink: (N, 3, S, S), three hands' line arts.
+    """color, under: (N, 3, S, S) uint8, with ink and without. ink: (N, 3, S, S), line art in three styles.
 
     part: (N, 64, 64) uint8, parts of equal color; owner: (N, P) int8, the main color of each. weights: (N,), how often
     each is drawn. mates: the other pictures of the same character. names: folder and file of each picture.
@@ -99,8 +99,8 @@ def _fingerprint(rows: Sequence[Row]) -> str:
     digest = hashlib.sha256(f"{VERSION} {PIXELS}".encode())
     for row in rows:
         for path in (row.file, row.line):
-            told = path.stat() if path else None
-            digest.update(repr((str(path), told and (told.st_size, told.st_mtime_ns))).encode())
+            status = path.stat() if path else None
+            digest.update(repr((str(path), status and (status.st_size, status.st_mtime_ns))).encode())
     return digest.hexdigest()[:12]
 
 
@@ -155,16 +155,16 @@ def _picture(row: Row, seed: int) -> dict[str, np.ndarray | bool]:
     drawn = [lines.mix(color, rng) for _ in range(2)]
     if row.line is not None:
         clean = torch.from_numpy(square(row.line, PIXELS, True))[None].float() / 127.5 - 1
-        hands = [clean, drawn[0], clean]
+        styles = [clean, drawn[0], clean]
     else:
-        hands = [drawn[0], drawn[1], lines.extract(color, "xdog")]
+        styles = [drawn[0], drawn[1], lines.extract(color, "xdog")]
         clean = torch.minimum(*drawn)
     found = main_colors(color)
     labels, owner = parts(found)
     return {
         "color": pixels[0].numpy(),
         "under": _bytes(fill(color, clean))[0].numpy(),
-        "ink": _bytes(torch.cat(hands, 1))[0].numpy(),
+        "ink": _bytes(torch.cat(styles, 1))[0].numpy(),
         "part": torch.where(labels[0] < 0, NONE, labels[0]).byte().numpy(),
         "owner": owner[0].to(torch.int8).numpy(),
         "good": True,

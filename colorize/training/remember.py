@@ -77,6 +77,8 @@ def keep(model: RegionColorizer, store: PictureStore, picked: list[int]) -> None
     """Fill a model's memory with these pictures of a store."""
     offers: list[Choices] = []
     shares: list[Tensor] = []
+    before = model.training
+    model.eval()
     with torch.inference_mode():
         for at in picked:
             color = store.color[at][None].float() / 127.5 - 1
@@ -85,6 +87,7 @@ def keep(model: RegionColorizer, store: PictureStore, picked: list[int]) -> None
             offers.append(choices)
             shares.append(share)
         model.memory.keep(offers, shares)
+    model.train(before)
 
 
 def fresh(picture: Tensor) -> bool:

@@ -47,7 +47,7 @@ def model(order: Order, goes_on: bool) -> Colorizer:
 
     Raises ColorizeError for parts that are never trained, and so must come from somewhere.
     """
-    hollow = model_files.hollow(order.recipe)
+    hollow = model_files.build_on_meta(order.recipe)
     if order.lora or takes(hollow, order, goes_on):
         return hollow
     if not goes_on:
@@ -92,7 +92,7 @@ def adapter(model: Colorizer, order: Order, restart: bool) -> Adapter:
     Raises ColorizeError if these are not the weights that a run to be gone on with began with.
     """
     loaded = take(model, order)
-    described = adapters.blank(loaded, order.lora)
+    described = adapters.describe(loaded, order.lora)
     before = {} if restart else facts(order.out / adapters.FILE)
     if before.get("weights", described.weights) != described.weights:
         raise ColorizeError(

@@ -70,8 +70,6 @@ class Training:
         Raises ColorizeError for a folder of another run, or that another process trains in, for
         pictures or weights that cannot be read, and for values that do not go together.
         """
-        if order.recipe.chooses:  # its drawings are cut on the processor
-            order = replace(order, fit=replace(order.fit, device="cpu"))
         self.order, begun = order, time.monotonic()
         self.ranks, name = distributed.join(order.fit.device)
         self.device = devices.device(name)

@@ -1,6 +1,6 @@
-"""Time our latent U-Net beside the same one of diffusers.
+"""Compare the speed of our latent U-Net to that of diffusers.
 
-Run: python benchmarks/latent_beside_diffusers.py [REPEATS [KIND]]. Needs the package diffusers, which nothing else
+Run: python benchmarks/latent_vs_diffusers.py [REPEATS [KIND]]. Needs the package diffusers, which nothing else
 here does. Both have random weights of the same 865.9 million and are called in turn, in one process, for two rows at
 512 pixels, so that whatever else the machine does weighs on both alike.
 """
@@ -46,7 +46,7 @@ def theirs() -> nn.Module:
 
 def filled(build: Callable[[], nn.Module], dtype: torch.dtype) -> nn.Module:
     """Either network with random weights."""
-    with torch.device("meta"), weights_io.Hollow():
+    with weights_io.meta_device():
         module = build()
         module = module.cast(dtype) if isinstance(module, LatentUNet) else module.to(dtype)
     shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
@@ -92,10 +92,10 @@ def main(repeats: str = "5", *kinds: str) -> None:
             with torch.inference_mode():
                 spans = in_turn(calls, int(repeats))
             ratio = statistics.median(a / b for a, b in zip(*spans, strict=True))
-            told = {"kind": kind, "layout": name, "ratio": round(ratio, 3)}  # below 1: we are faster
+            result = {"kind": kind, "layout": name, "ratio": round(ratio, 3)}  # below 1: we are faster
             for who, row in zip(("ours", "theirs"), spans, strict=True):
-                told[who] = [round(value, 2) for value in row]
-            print(json.dumps(told), flush=True)
+                result[who] = [round(value, 2) for value in row]
+            print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":
