@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from skimage.color import deltaE_ciede2000
 
-from colorize.evaluation import baselines, metrics
+from colorize.evaluation import metrics
+from colorize.evaluation.regions import enclosed
 from colorize.evaluation.samples import samples
 from colorize.hints import Hints
 from colorize.images import color, finish
@@ -32,11 +34,11 @@ def main(data: str, limit: int = 0) -> None:
             hints = Hints(line=one.drawing)
             field = space.decode(space.encode(one.truth, hints), hints)
             result = finish.onto(from_tensor(one.drawing), field, "line", False).tensor()
-            areas = baselines.enclosed(one.drawing)
+            areas = enclosed(one.drawing)
             small = np.bincount(areas.ravel()) < SMALL * areas.size
             inside = torch.from_numpy(small[areas] & (areas > 0))[None]
-            apart = color.delta_e(color.rgb_to_lab(result), color.rgb_to_lab(one.truth))
-            apart = apart.view(1, *one.truth.shape[-2:])[inside]
+            labs = [color.rgb_to_lab(picture).numpy() for picture in (result, one.truth)]
+            apart = torch.from_numpy(deltaE_ciede2000(*labs, channel_axis=1))[inside]
             fine = float(apart.mean()) if len(apart) else float("nan")
             errors = metrics.psnr(result, one.truth), metrics.delta_e(result, one.truth)
             scores.append([*map(float, errors), fine])

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from colorize import recipes
 from colorize.checkpoints import model_files
 from colorize.cli.app import app
+from colorize.evaluation.metrics import METRICS
 from colorize.recipes.recipe import Recipe
 
 PLACE = Path(__file__).parent / "reference"
@@ -53,7 +54,19 @@ def recipe_table() -> str:
     return f"{HEAD}# Recipes\n\n{texts}\n\n{table}\n\nEvery number can be changed with `--set`.\n"
 
 
-PAGES = {"command-line.md": command_line, "recipes.md": recipe_table}
+def score_table() -> str:
+    """Return the page on all scores of `colorize eval`."""
+    head = "| Column | In JSON | Better | Unit | Where | What it says |\n| --- | --- | --- | --- | --- | --- |\n"
+    rows = [
+        f"| {one.title} | `{name}` | {'higher' if one.higher else 'lower'} | {one.unit} |"
+        f" {'everywhere' if one.terminal else 'all but the terminal'}{', `--perceptual`' if one.perceptual else ''} |"
+        f" {one.help} |\n"
+        for name, one in METRICS.items()
+    ]
+    return f"{HEAD}# The scores of colorize eval\n\n{head}{''.join(rows)}"
+
+
+PAGES = {"command-line.md": command_line, "recipes.md": recipe_table, "scores.md": score_table}
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ DATA is any folder of color pictures. Ours takes line art and color dots, and pr
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,12 +17,11 @@ from colorize.networks.conditions import Drawing, HintMap, Together
 from colorize.networks.spaces import Field
 from colorize.networks.unet import UNetSpec
 from colorize.recipes import find
-from colorize.recipes.objective import Denoising
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 from colorize.training.batches import Pictures
-from colorize.training.loop import fit
-from colorize.training.run import objective
-from colorize.training.settings import Fit
+from colorize.training.loop import Loop
+from colorize.training.objectives import build
+from colorize.training.options import TrainOptions
 
 DOTS = Recipe(
     name="mini",  # a checkpoint names the recipe it starts from; the values below go with it
@@ -40,14 +40,13 @@ DOTS = Recipe(
 def main(data: str, out: str, steps: int = 20) -> None:
     """Train for a few steps and save a checkpoint that `colorize sample --model` takes."""
     model = DOTS.build()
-    stage = DOTS.pretrain
+    stage = replace(DOTS.pretrain, steps=steps)
     pictures = Pictures(Path(data), DOTS, stage, 0, torch.device("cpu"))
-    learn = objective(stage, DOTS)
-    run, settings = Path(out), Fit(steps=steps, lr=stage.lr, warmup=2, log_every=5)
-    for progress in fit(model, learn, pictures, settings, run):
+    options = TrainOptions(Path(data), out=Path(out), log_every=5, sample_every=0)
+    for progress in Loop(model, build(stage, DOTS), pictures, stage, options):
         if progress.loss is not None:
             print(f"step {progress.step}: loss {progress.loss:.3f}")
-    model_files.save(model, DOTS, run / "dots.safetensors")
+    model_files.save(model, DOTS, Path(out) / "dots.safetensors")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A page of scores of two modes and two shares of hints, without a model. Knows nothing of what is claimed."""
+"""A page of scores of two modes and two shares of hints, without a model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import torch
 from PIL import Image
 
 from colorize.evaluation import baselines, sheets
-from colorize.evaluation.html import Chapter, page
-from colorize.evaluation.pictures import Store
-from colorize.evaluation.report import Entry
-from colorize.evaluation.samples import Sample, Samples, samples
-from colorize.evaluation.score import evaluate
+from colorize.evaluation.report import Table, page
+from colorize.evaluation.samples import Dataset, Sample, Samples, samples
+from colorize.evaluation.score import Entry, score
 
 NAME = '<b>&"model'
 
@@ -35,25 +33,23 @@ def tinted(sample: Sample) -> torch.Tensor:
     return sample.truth * 0.5 + sample.drawing * 0.5
 
 
-def chapter(task: Samples, small: bool = True) -> Chapter:
-    """The chapter of a model that tints, and of the baselines that apply."""
-    results: dict[str, bytes] = {}
-
-    def keeping(sample: Sample) -> torch.Tensor:
-        results[sample.file] = sheets.thumbnail(tinted(sample))
-        return tinted(sample)
-
-    ways = {NAME: keeping} | {b.name: b.paint for b in baselines.applying(task.protocol.mode)}
-    entries = tuple(Entry(name, task.protocol, tuple(evaluate(paint, task)), {}) for name, paint in ways.items())
-    return Chapter(entries, tuple(sheets.shots(task, entries, results)) if small else ())
+def table(task: Samples, small: bool = True) -> Table:
+    """The table of a model that tints, and of the baselines that apply."""
+    ways = {NAME: tinted} | {b.name: b.paint for b in baselines.find(["all"], [task.protocol.mode])}
+    entries = tuple(
+        Entry(name, task.protocol, tuple(score(paint, sample)[0] for sample in task), {})
+        for name, paint in ways.items()
+    )
+    results = {sample.file: sheets.thumbnail(tinted(sample)) for sample in task}
+    return Table(entries, sheets.examples(task, entries, results) if small else ())
 
 
 def made(root: Path, prefix: str = "") -> str:
     """The page of the modes same and hints at two shares, only the first share with pictures."""
-    store = Store(furnish(root, prefix=prefix))
-    chapters = [
-        chapter(samples(store, "same", 48)),
-        chapter(samples(store, "hints", 48, share=0.01)),
-        chapter(samples(store, "hints", 48, share=0.05), small=False),
+    data = Dataset(furnish(root, prefix=prefix))
+    tables = [
+        table(samples(data, "same", 48)),
+        table(samples(data, "hints", 48, share=0.01)),
+        table(samples(data, "hints", 48, share=0.05), small=False),
     ]
-    return page(NAME, {"drawings": "line <art>"}, chapters)
+    return page(NAME, {"drawings": "line <art>"}, tables)

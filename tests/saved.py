@@ -21,8 +21,7 @@ from colorize.networks.conditions import Drawing, HintMap, ReferenceTokens, Toge
 from colorize.networks.spaces import Field
 from colorize.networks.unet import UNetSpec
 from colorize.recipes import overrides
-from colorize.recipes.objective import Denoising
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 
 # A system that takes every hint and walks from noise to the color under the ink, through two of the U-Net's doors.
 WALK = Stage(

@@ -15,10 +15,10 @@ from colorize import recipes
 from colorize.errors import ColorizeError
 from colorize.recipes.overrides import override
 from colorize.recipes.recipe import Stage
-from colorize.training import batches, picture_store, run
+from colorize.training import batches, run
 from colorize.training.batches import Pictures
-from colorize.training.job import Order, settings
-from colorize.training.resume import WEIGHTS
+from colorize.training.options import TrainOptions
+from colorize.training.run import WEIGHTS
 
 THREE = ("1:1", "3:4", "4:3")
 
@@ -90,7 +90,7 @@ def test_a_batch_of_shapes_depends_on_its_number_only(slopes, monkeypatch):
     inside = pictures(slopes, crop=0.7)
     inside.batch(0)
     wanted = inside.batch(5)
-    monkeypatch.setattr(picture_store, "MEMORY", 0)  # pictures are read one by one
+    monkeypatch.setattr(batches, "MEMORY", 0)  # pictures are read one by one
     read = pictures(slopes, crop=0.7).batch(5)
     assert torch.equal(read.color, wanted.color)
     assert torch.equal(read.hints["line"], wanted.hints["line"])
@@ -132,15 +132,13 @@ def test_aspects_are_set_as_a_list():
 
 def test_a_stopped_run_on_several_shapes_goes_on_as_if_it_had_not(slopes, tmp_path):
     recipe = override(tiny("walker"), 'pretrain.aspects=["1:1", "1:2", "2:1"]')
-    numbers = replace(settings(recipe.pretrain), device="cpu", precision="fp32")
     ends = []
     for stop in (2, 4):
-        order = Order(recipe, "pretrain", slopes, tmp_path / f"run{stop}", numbers)
-        for progress in run.Training(order).steps():
+        options = TrainOptions(slopes, out=tmp_path / f"run{stop}", device="cpu", precision="fp32", sample_every=0)
+        for progress in run.Training(recipe, options).steps():
             if progress.step == stop:
                 break
-        again = run.Training(order)
-        list(again.steps())
-        ends.append(load_file(order.out / WEIGHTS))
+        list(run.Training(recipe, options).steps())
+        ends.append(load_file(options.folder / WEIGHTS))
     for name, value in ends[0].items():
         assert torch.equal(value, ends[1][name])

@@ -104,7 +104,7 @@ def test_no_hint_at_all_leaves_the_drawing():
 def test_no_baseline_makes_ink_lighter(mode):
     given = {"reference": reference(RED), "hints": hints((*LEFT, RED))}
     ink = boxes() < 0
-    for baseline in baselines.applying(mode):
+    for baseline in baselines.find(["all"], [mode]):
         out = baseline.paint(sample(**given))
         assert out[ink.expand(-1, 3, -1, -1)].max() <= -1 + 1e-6, baseline.name
 
@@ -113,7 +113,7 @@ def test_no_baseline_makes_ink_lighter(mode):
 def test_gray_pictures_keep_their_luma(mode):
     ramp = torch.linspace(-1, 1, SIDE).expand(1, 1, SIDE, SIDE)
     given = {"reference": reference(RED), "hints": hints((*LEFT, RED), (*RIGHT, BLUE))}
-    for baseline in baselines.applying(mode):
+    for baseline in baselines.find(["all"], [mode]):
         out = baseline.paint(sample("gray", ramp, **given))
         assert (luminance(out) - ramp).abs().max() < 1e-4, baseline.name
 
@@ -151,11 +151,11 @@ def test_gray_is_the_drawing():
 
 
 def test_only_gray_applies_when_nothing_is_given():
-    assert [one.name for one in baselines.applying("none")] == ["gray"]
+    assert [one.name for one in baselines.find(["all"], ["none"])] == ["gray"]
 
 
 def test_a_stranger_can_be_copied_and_a_palette_cannot():
-    found = {mode: [one.name for one in baselines.applying(mode)] for mode in MODES}
+    found = {mode: [one.name for one in baselines.find(["all"], [mode])] for mode in MODES}
     assert found["shuffled"] == ["gray", "reference-statistics", "reference-copy", "region-matcher"]
     assert found["palette"] == ["gray", "reference-statistics"]
 
@@ -168,7 +168,7 @@ def test_statistics_of_a_palette_leave_paper_white_and_fill_the_figure():
 
 
 def test_reference_baselines_do_not_apply_to_hints():
-    assert [one.name for one in baselines.applying("hints")] == ["gray", "nearest-hint"]
+    assert [one.name for one in baselines.find(["all"], ["hints"])] == ["gray", "nearest-hint"]
 
 
 def test_a_baseline_without_what_it_needs_says_so():
@@ -178,5 +178,5 @@ def test_a_baseline_without_what_it_needs_says_so():
 
 def test_a_misspelt_baseline_gets_the_nearest_name():
     with pytest.raises(ColorizeError) as caught:
-        baselines.find("nearest-hin")
+        baselines.find(["nearest-hin"], MODES)
     assert "nearest-hint" in caught.value.hint

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from colorize.evaluation import baselines, metrics
+from colorize.evaluation.samples import Sample
 
 
 def scene() -> tuple[Tensor, Tensor]:
@@ -51,13 +52,16 @@ def test_scores_are_none_where_they_say_nothing() -> None:
 
 def test_the_matcher_finds_the_same_place_in_a_reference_of_the_same_pose() -> None:
     line, truth = scene()
-    made = baselines.matched(line, truth.flip(3).roll(2, 3).flip(3))
+    sample = Sample("a.png", "", "line", truth, line, truth.flip(3).roll(2, 3).flip(3))
+    made = baselines.region_matcher(sample)
     assert metrics.area_right(made, truth, line) > 0.9
 
 
 def test_oracles_bound_what_can_be_reached() -> None:
     line, truth = scene()
+    known = Sample("a.png", "", "line", truth, line, truth)
     for whole in (True, False):
-        assert metrics.area_right(baselines.best(line, truth, truth, whole), truth, line) > 0.9  # cells
+        assert metrics.area_right(baselines.oracle(known, whole), truth, line) > 0.9  # cells
     red = torch.where(truth[:, 2:] > 0, 1.0, truth)  # a reference that has no blue
-    assert metrics.area_right(baselines.best(line, truth, red, False), truth, line) < 0.6
+    known = Sample("a.png", "", "line", truth, line, red)
+    assert metrics.area_right(baselines.oracle(known, False), truth, line) < 0.6

@@ -170,19 +170,19 @@ def test_a_full_disk_behind_stdout_is_told():
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("colorize.toml").write_text('[train]\ndevice = "cuda:1"\nsave-every = "7m"\n')
-    assert dry_run(folder)["fit"]["device"] == "cuda:1"
-    assert dry_run(folder)["fit"]["save_every"] == 420
-    assert dry_run(folder, COLORIZE_DEVICE="mps")["fit"]["device"] == "mps"
+    assert dry_run(folder)["options"]["device"] == "cuda:1"
+    assert dry_run(folder)["options"]["save_every"] == 420
+    assert dry_run(folder, COLORIZE_DEVICE="mps")["options"]["device"] == "mps"
     flag = dry_run(folder, "--device", "cpu", COLORIZE_DEVICE="mps")
-    assert flag["fit"]["device"] == "cpu"
+    assert flag["options"]["device"] == "cpu"
 
 
 def test_the_file_gives_repeatable_options_one_or_many_values(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("colorize.toml").write_text('[train]\nset = "lr=0.5"\n')
-    assert dry_run(folder)["fit"]["lr"] == 0.5
+    assert dry_run(folder)["recipe"]["pretrain"]["lr"] == 0.5
     Path("colorize.toml").write_text('[train]\nset = ["lr=0.5", "batch=3"]\n')
-    assert dry_run(folder)["fit"]["batch"] == 3
+    assert dry_run(folder)["recipe"]["pretrain"]["batch"] == 3
 
 
 @pytest.mark.parametrize(

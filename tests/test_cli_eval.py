@@ -14,9 +14,8 @@ from typer.testing import CliRunner
 
 from colorize.checkpoints import model_files
 from colorize.cli.app import app
-from colorize.evaluation import metrics
-from colorize.evaluation import sheets as sheets
-from colorize.evaluation.pictures import fit
+from colorize.evaluation import metrics, sheets
+from colorize.evaluation.samples import fit
 from colorize.images import files, lines
 from colorize.images.image import from_tensor
 
@@ -135,9 +134,9 @@ def test_the_curve_is_told_below_its_tables(model, folder):
         (("--curve", "--hint-share", "1"), "--curve and --hint-share are both given"),
         (("--curve", "--mode", "none"), "--curve is for the mode hints"),
         (("--hint-share", "1", "--mode", "same"), "--hint-share is for the mode hints"),
-        (("--hint-share", "0"), "hints cannot tell 0 % of the pixels"),
-        (("--hint-share", "101"), "hints cannot tell 101 % of the pixels"),
-        (("--hint-share", "nan"), "hints cannot tell nan % of the pixels"),
+        (("--hint-share", "0"), "hints cannot cover 0 % of the pixels"),
+        (("--hint-share", "101"), "hints cannot cover 101 % of the pixels"),
+        (("--hint-share", "nan"), "hints cannot cover nan % of the pixels"),
     ],
 )
 def test_impossible_shares_are_refused(model, folder, wish, told):
@@ -162,9 +161,21 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_else(tmp_path
 def test_a_sheet_shows_as_many_pictures_as_asked_in_the_format_of_its_name(model, folder, tmp_path):
     path = tmp_path / "sheet.webp"
     more = ("--mode", "none", "--against", "none", "--sheet", str(path))
-    assert score(model, folder, *more, "--shown", "1").exit_code == 0
-    with Image.open(path) as picture:
-        assert (picture.format, picture.height) == ("WEBP", sheets.CAPTION + 64 + sheets.GUTTER)
+    for option in ("--sheet-rows", "--shown"):
+        assert score(model, folder, *more, option, "1").exit_code == 0
+        with Image.open(path) as picture:
+            assert (picture.format, picture.height) == ("WEBP", sheets.CAPTION + 64 + sheets.GUTTER)
+
+
+def test_a_sheet_takes_every_picture_there_is_in_several_blocks(model, folder, tmp_path):
+    for at in range(12):
+        (folder / "validation" / f"more{at}.png").write_bytes((folder / "validation" / "picture0.png").read_bytes())
+    path = tmp_path / "sheet.png"
+    more = ("--mode", "hints", "--mode", "none", "--against", "none", "--sheet", str(path), "--sheet-rows", "48")
+    assert score(model, folder, *more, "--size", "160").exit_code == 0
+    step = sheets.CELL + sheets.GUTTER
+    with Image.open(path) as picture:  # 28 rows, none twice
+        assert picture.size == (3 * (4 * step + 2 * sheets.GUTTER) - 3 * sheets.GUTTER, sheets.CAPTION + 10 * step)
 
 
 def test_a_page_tells_what_json_tells(model, folder, tmp_path):

@@ -19,10 +19,12 @@ from typer.testing import CliRunner
 
 from colorize.checkpoints import model_files
 from colorize.cli.app import app
+from colorize.images import json_lines
 from colorize.recipes import find
-from colorize.training import log, preview, run
-from colorize.training.job import Order, override, settings
-from colorize.training.resume import done
+from colorize.training import preview, run
+from colorize.training.options import TrainOptions
+from colorize.training.run import override
+from colorize.training.state import done
 
 RUN = Path("runs/anime-diffusion")
 TUNED = Path("runs/anime-diffusion-finetune")
@@ -58,7 +60,7 @@ def test_a_dry_run_prints_the_values_and_writes_nothing():
     result = train("--dry-run", "--set", "mix.reference=0.25")
     values = json.loads(result.stdout)
     assert values["recipe"]["pretrain"]["mix"]["reference"] == 0.25
-    assert values["fit"]["steps"] == 4
+    assert values["recipe"]["pretrain"]["steps"] == values["options"]["steps"] == 4
     assert "6 pictures" in result.stderr
     assert not Path("runs").exists()
 
@@ -116,13 +118,12 @@ def test_a_finished_run_says_so():
 
 def test_a_stopped_run_goes_on_to_the_same_weights():
     recipe = override(find("anime-diffusion"), "pretrain", [*SMALL, "batch=2", "steps=6"])
-    numbers = settings(recipe.pretrain)
-    whole, parted = (Order(recipe, "pretrain", Path("data"), Path(n), numbers) for n in "ab")
-    assert len(list(run.Training(whole).steps())) == 6
-    for progress in run.Training(parted).steps():
+    whole, parted = (TrainOptions(out=Path(name), sample_every=0) for name in "ab")
+    assert len(list(run.Training(recipe, whole).steps())) == 6
+    for progress in run.Training(recipe, parted).steps():
         if progress.step == 3:
             break
-    assert [progress.step for progress in run.Training(parted).steps()] == [4, 5, 6]
+    assert [progress.step for progress in run.Training(recipe, parted).steps()] == [4, 5, 6]
     assert same(whole.out, parted.out)
 
 
@@ -187,7 +188,7 @@ def test_weights_of_another_network_are_refused_by_the_value_that_differs():
 def test_annealing_needs_a_budget_and_decays_over_it():
     assert "--anneal needs a --budget" in train("--anneal").stderr
     values = json.loads(train("--anneal", "--budget", "9m", "--dry-run").stdout)
-    assert (values["fit"]["decay"], values["fit"]["budget"]) == ("budget", 540)
+    assert values["anneal"] == values["options"]["budget"] == 540
 
 
 def test_pictures_that_cannot_be_read_are_told():
@@ -243,4 +244,4 @@ def test_a_killed_run_goes_on_from_its_last_save():
     step = done(RUN)[0]
     assert 0 < step < 30
     assert f"going on at step {step}" in train(steps=30).stderr
-    assert [row["step"] for row in log.read(RUN)] == [1, 2, 4, 8, 16, 20, 30]
+    assert [row["step"] for row in json_lines.read(RUN / "log.jsonl")] == [1, 2, 4, 8, 16, 20, 30]

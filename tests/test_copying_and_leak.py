@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from colorize.evaluation import baselines, score
+from colorize.evaluation import baselines
+from colorize.evaluation.metrics import METRICS, copying
+from colorize.evaluation.regions import leak
 from colorize.evaluation.samples import Sample
-from colorize.evaluation.score import METRICS
 
 SIDE = 64
 RED, BLUE, YELLOW = (0.8, -0.6, -0.6), (-0.6, -0.6, 0.8), (0.9, 0.8, -0.7)
@@ -42,7 +43,7 @@ STRANGER = squares((34, 6, YELLOW), (34, 36, RED))
 
 
 def copied(result: torch.Tensor, truth=TRUTH, reference=STRANGER) -> float:
-    return score.copying(result, truth, reference).item()
+    return copying(result, truth, reference).item()
 
 
 def test_the_truth_copies_nothing():
@@ -93,23 +94,23 @@ def test_copying_is_scored_only_where_the_reference_has_another_layout(mode):
 
 
 def test_flat_regions_leak_nothing():
-    assert score.leak(TRUTH, TRUTH, LINE) == 0
+    assert leak(TRUTH, TRUTH, LINE) == 0
 
 
 def test_flat_regions_of_other_colors_leak_nothing():
     under = squares((8, 6, YELLOW), (8, 36, RED))
-    assert score.leak(torch.minimum(under, LINE), TRUTH, LINE) == 0
+    assert leak(torch.minimum(under, LINE), TRUTH, LINE) == 0
 
 
 def test_the_truth_out_of_place_leaks():
     moved = torch.roll(TRUTH, 4, 3)  # over two pixels of ink and two of paper
-    found = score.leak(moved, TRUTH, LINE)
+    found = leak(moved, TRUTH, LINE)
     assert found is not None
     assert found > 0.1
 
 
 def test_blur_leaks_and_more_blur_leaks_more():
-    less, more = (score.leak(blurred(TRUTH, radius), TRUTH, LINE) for radius in (4, 8))
+    less, more = (leak(blurred(TRUTH, radius), TRUTH, LINE) for radius in (4, 8))
     assert less is not None
     assert more is not None
     assert 0.1 < less < more
@@ -117,23 +118,23 @@ def test_blur_leaks_and_more_blur_leaks_more():
 
 def test_small_pictures_are_judged_too():
     small = [F.interpolate(picture, (32, 32)) for picture in (torch.roll(TRUTH, 4, 3), TRUTH, LINE)]
-    found = score.leak(*small)
+    found = leak(*small)
     assert found is not None
     assert found > 0.1
 
 
 def test_where_the_truth_crosses_a_line_itself_nothing_is_judged():
     moved = torch.roll(TRUTH, 4, 3)
-    assert score.leak(moved, moved, LINE) == 0
+    assert leak(moved, moved, LINE) == 0
 
 
 def test_a_result_of_one_color_cannot_be_judged():
-    assert score.leak(torch.zeros_like(TRUTH), TRUTH, LINE) is None
+    assert leak(torch.zeros_like(TRUTH), TRUTH, LINE) is None
 
 
 @pytest.mark.parametrize("shade", [-1.0, 1.0])
 def test_a_drawing_without_lines_or_without_paper_cannot_be_judged(shade):
-    assert score.leak(TRUTH, TRUTH, torch.full((1, 1, SIDE, SIDE), shade)) is None
+    assert leak(TRUTH, TRUTH, torch.full((1, 1, SIDE, SIDE), shade)) is None
 
 
 def test_gray_pictures_have_no_lines_to_run_over():

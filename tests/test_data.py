@@ -79,10 +79,10 @@ def test_unreadable_pictures_are_left_out_and_named(folder: Path) -> None:
 
 
 def test_a_folder_too_large_for_memory_gives_the_same_batch(folder: Path, monkeypatch: object) -> None:
-    from colorize.training import picture_store
+    from colorize.training import batches
 
     inside = pictures(folder).batch(2).color
-    monkeypatch.setattr(picture_store, "MEMORY", 0)  # type: ignore[attr-defined]
+    monkeypatch.setattr(batches, "MEMORY", 0)  # type: ignore[attr-defined]
     assert torch.equal(pictures(folder).batch(2).color, inside)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,8 @@ from colorize.checkpoints import model_files
 from colorize.errors import ColorizeError
 from colorize.recipes.recipe import Recipe
 from colorize.training import run
-from colorize.training.job import Order, settings
-from colorize.training.loop import fit
-from colorize.training.objectives import DenoisingLoss
-from colorize.training.resume import STATE
+from colorize.training.options import TrainOptions
+from colorize.training.state import FILE as STATE
 
 FIRST = ("first.weight", "first.bias")
 
@@ -33,8 +30,8 @@ def half_frozen(shift: float = 0.0) -> nn.Module:
 
 
 def trained(folder: Path, model: nn.Module, steps: int = 4, **changes: object) -> nn.Module:
-    given = small.settings(steps=4, keep_frozen=False, **changes)
-    for progress in fit(model, DenoisingLoss(), small.Flat(), given, folder):
+    given = small.settings(steps=4, start="another model", **changes)
+    for progress in small.fit(model, small.denoising(), small.Flat(), given, folder):
         if progress.step == steps:
             break
     return model
@@ -78,14 +75,14 @@ def test_other_frozen_weights_are_refused(tmp_path):
 
 def test_frozen_weights_that_began_with_the_run_are_stored(tmp_path):
     given = small.settings(steps=2)
-    list(fit(half_frozen(), DenoisingLoss(), small.Flat(), given, tmp_path))
+    list(small.fit(half_frozen(), small.denoising(), small.Flat(), given, tmp_path))
     model = half_frozen(shift=1.0)  # as another draw of random weights would be
-    list(fit(model, DenoisingLoss(), small.Flat(), replace(given, steps=3), tmp_path))
+    list(small.fit(model, small.denoising(), small.Flat(), small.settings(steps=3), tmp_path))
     torch.testing.assert_close(model.denoiser.net.first.weight, half_frozen().denoiser.net.first.weight)
 
 
 def test_a_state_that_holds_all_is_read_by_a_run_that_leaves_out_the_frozen(tmp_path):
-    list(fit(half_frozen(), DenoisingLoss(), small.Flat(), small.settings(steps=2), tmp_path))
+    list(small.fit(half_frozen(), small.denoising(), small.Flat(), small.settings(steps=2), tmp_path))
     model = trained(tmp_path, half_frozen(shift=1.0))
     torch.testing.assert_close(model.denoiser.net.first.weight, half_frozen().denoiser.net.first.weight)
 
@@ -110,16 +107,15 @@ def test_a_stopped_run_finds_its_frozen_weights_again(frozen_recipe, folder, tmp
     start = str(tmp_path / "start.safetensors") if begun else ""
     if begun:
         model_files.save(frozen_recipe.build(), frozen_recipe, Path(start), {"license": "CC0"})
-    numbers = replace(settings(frozen_recipe.pretrain), device="cpu", precision="fp32")
-    order = Order(frozen_recipe, "pretrain", folder, tmp_path / "run", numbers, start)
-    first = run.Training(order)
+    options = TrainOptions(folder, start=start, out=tmp_path / "run", device="cpu", precision="fp32")
+    first = run.Training(frozen_recipe, options)
     frozen = {name: value.clone() for name, value in first.model.condition.state_dict().items()}
     for progress in first.steps():
         if progress.step == 2:
             break
-    held = {name for name in load_file(order.out / STATE) if "/condition." in name}
+    held = {name for name in load_file(options.folder / STATE) if "/condition." in name}
     assert bool(held) is not begun
-    second = run.Training(order)
+    second = run.Training(frozen_recipe, options)
     assert second.step == 2
     list(second.steps())
     for name, value in second.model.condition.state_dict().items():

@@ -10,7 +10,7 @@ from conftest import TINY
 from typer.testing import CliRunner, Result
 
 from colorize.cli.app import app
-from colorize.training.resume import done
+from colorize.training.state import done
 
 SETS = [w for text in [*TINY["mini"][:-1], "size=32", "batch=2"] for w in ("--set", text)]
 USUAL = ("--sample-every", "0", "--device", "cpu")
@@ -32,7 +32,7 @@ def test_more_steps_are_refused_with_a_command_that_goes_on() -> None:
     more = colorize(*PRETRAIN, "--steps", "4")
     assert more.exit_code == 2
     assert "`runs/mini` is a run of 2 steps, not 4" in more.stderr
-    assert "falls to nothing at step 2: the same command with --from runs/mini" in more.stderr
+    assert "falls to zero at step 2: the same command with --from runs/mini" in more.stderr
     again = colorize(*PRETRAIN, "--steps", "2").stderr
     assert "this run is finished: 2 steps\nto train longer: the same command" in again
     way_out = more.stderr.partition("the same command with ")[2].partition(" goes on")[0]

@@ -10,16 +10,18 @@ import pytest
 import torch
 from drawings import MINI, furnish, series
 from safetensors.torch import load_file
+from tiny import denoising
 from torch import Generator, Tensor
 
 from colorize.checkpoints import adapters, model_files
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
+from colorize.images import json_lines
 from colorize.networks import lora
+from colorize.recipes.recipe import Recipe
 from colorize.training import log, run
-from colorize.training.job import Order, override, settings
-from colorize.training.objectives import DenoisingLoss
-from colorize.training.resume import check
+from colorize.training.options import TrainOptions
+from colorize.training.run import check, override
 
 CHANGES = ("size=32", "batch=5", "lr=0.05", "mix.hue=0", "warmup=0", "ema=0.8")
 
@@ -32,12 +34,11 @@ def _apart(tmp_path, monkeypatch):
     series(Path("series"))
 
 
-def order(out: str, steps: int = 6, rank: int = 2) -> Order:
+def order(out: str, steps: int = 6, rank: int = 2, **changes) -> tuple[Recipe, TrainOptions]:
     """So many steps of an adapter; a rank of 0 is none."""
     recipe = override(MINI.recipe, "finetune", [*CHANGES, f"steps={steps}"])
-    numbers = replace(settings(recipe.finetune), device="cpu", precision="fp32", save_every=1e9)
-    place = (recipe, "finetune", Path("series"), Path(out), numbers)
-    return Order(*place, start="tiny.safetensors", lora=rank)
+    options = TrainOptions(Path("series"), "finetune", "tiny.safetensors", rank, Path(out), precision="fp32")
+    return recipe, replace(options, device="cpu", save_every=1e9, sample_every=0, **changes)
 
 
 def same(one: str, other: str, file: str) -> bool:
@@ -47,7 +48,7 @@ def same(one: str, other: str, file: str) -> bool:
 
 def mean_loss(loaded: model_files.Loaded, training: run.Training) -> float:
     """The loss over all pictures, by the same noise at every call."""
-    objective, rng = DenoisingLoss(pure=0.75, robust=0.3), Generator().manual_seed(0)
+    objective, rng = denoising(pure=0.75, robust=0.3), Generator().manual_seed(0)
     batches = [training.pictures.batch(step) for step in range(4)]
     with torch.no_grad():
         losses = [next(objective(loaded.colorizer, batch, rng)) for batch in batches]
@@ -61,7 +62,7 @@ def answer(loaded: model_files.Loaded) -> Tensor:
 
 
 def test_training_lowers_the_loss_and_leaves_the_base_alone():
-    training = run.Training(order("a", steps=20))
+    training = run.Training(*order("a", steps=20))
     base = model_files.load("tiny.safetensors")
     before = mean_loss(base, training)
     assert len(list(training.steps())) == 20
@@ -73,36 +74,36 @@ def test_training_lowers_the_loss_and_leaves_the_base_alone():
 
 
 def test_a_stopped_run_goes_on_to_the_same_adapter_and_the_same_curve():
-    assert len(list(run.Training(order("a")).steps())) == 6
-    for progress in run.Training(order("b")).steps():
+    assert len(list(run.Training(*order("a")).steps())) == 6
+    for progress in run.Training(*order("b")).steps():
         if progress.step == 3:
             break
-    assert [progress.step for progress in run.Training(order("b")).steps()] == [4, 5, 6]
+    assert [progress.step for progress in run.Training(*order("b")).steps()] == [4, 5, 6]
     assert same("a", "b", "adapter.safetensors")
     assert same("a", "b", "state.safetensors")
-    curves = [[row["loss"] for row in log.read(Path(folder))] for folder in "ab"]
+    curves = [[row["loss"] for row in json_lines.read(Path(folder, log.FILE))] for folder in "ab"]
     assert curves[0] == curves[1]
 
 
 def test_a_run_killed_between_its_two_files_goes_on():
-    list(run.Training(order("a")).steps())
-    for progress in run.Training(order("b")).steps():
+    list(run.Training(*order("a")).steps())
+    for progress in run.Training(*order("b")).steps():
         if progress.step == 3:
             break
     Path("b/adapter.safetensors").unlink()
-    list(run.Training(order("b")).steps())
+    list(run.Training(*order("b")).steps())
     assert same("a", "b", "adapter.safetensors")
 
 
 def test_the_state_holds_the_adapter_and_not_the_base():
-    list(run.Training(order("a", steps=1)).steps())
+    list(run.Training(*order("a", steps=1)).steps())
     names = [n for n in load_file("a/state.safetensors") if n not in ("guard", "meter")]
     assert names
     assert all(".lora.0." in name for name in names)
 
 
 def test_what_is_saved_is_the_average():
-    training = run.Training(order("a", steps=3))
+    training = run.Training(*order("a", steps=3))
     list(training.steps())
     state, saved = load_file("a/state.safetensors"), load_file("a/adapter.safetensors")
     for name, value in saved.items():
@@ -113,34 +114,34 @@ def test_what_is_saved_is_the_average():
 
 
 def test_the_adapter_says_what_it_is():
-    list(run.Training(order("a", steps=2)).steps())
+    list(run.Training(*order("a", steps=2)).steps())
     about = adapters.load(Path("a"))
     assert (about.recipe, about.base, about.rank) == ("mini", "tiny.safetensors", 2)
     assert about.facts["training"] == "finetune, 2 steps, 10 pictures, 32 px"
 
 
 def test_a_run_does_not_go_on_with_another_base():
-    for _ in run.Training(order("a")).steps():
+    for _ in run.Training(*order("a")).steps():
         break
     torch.manual_seed(1)
     model_files.save(MINI.recipe.build(), MINI.recipe, Path("tiny.safetensors"))
     with pytest.raises(ColorizeError, match="other weights than when the run in `a` began"):
-        run.Training(order("a"))
-    run.Training(order("a"), restart=True)._leave()
+        run.Training(*order("a"))
+    run.Training(*order("a", restart=True)).release()
 
 
 @pytest.mark.parametrize(("before", "now"), [(0, 2), (2, 0), (2, 3)])
 def test_a_run_does_not_go_on_with_another_rank(before, now):
-    list(run.Training(order("a", 1, before)).steps())
+    list(run.Training(*order("a", 1, before)).steps())
     with pytest.raises(ColorizeError, match=f"is a run with lora = {before}, not {now}"):
-        run.Training(order("a", 1, now))
+        run.Training(*order("a", 1, now))
 
 
 def test_a_run_of_before_there_were_adapters_was_one_without():
-    list(run.Training(order("a", 1, 0)).steps())
+    list(run.Training(*order("a", 1, 0)).steps())
     values = json.loads(Path("a/recipe.json").read_text())
     del values["lora"]
     Path("a/recipe.json").write_text(json.dumps(values))
-    check(order("a", 1, 0))
+    check(*order("a", 1, 0))
     with pytest.raises(ColorizeError, match="is a run with lora = 0, not 2"):
-        check(order("a", 1, 2))
+        check(*order("a", 1, 2))

@@ -22,7 +22,7 @@ from colorize.manga.colorization_v2 import UNUSED, FFDNet, SecondSpec
 from colorize.recipes.overrides import override
 from colorize.recipes.recipe import DenoiserSpec
 from colorize.training import run as training
-from colorize.training.job import Order, settings
+from colorize.training.options import TrainOptions
 
 SMALL = SecondSpec(16, (1, 2, 1), (2, 1, 1, 1))
 
@@ -182,9 +182,8 @@ def test_it_is_finetuned_on_pictures_but_for_what_it_never_runs(folder: Path) ->
     recipe = model_files.load("generator.zip").recipe
     sets = [f"finetune.{text}" for text in (*SMALL_STAGE, "objective.critic=[8,8,8,8]")]
     recipe = override(recipe, *sets)
-    numbers = replace(settings(recipe.finetune), device="cpu", precision="fp32")
-    place = folder, Path("tuned"), numbers, "generator.zip"
-    list(training.Training(Order(recipe, "finetune", *place)).steps())
+    options = TrainOptions(folder, "finetune", "generator.zip", out=Path("tuned"), device="cpu", precision="fp32")
+    list(training.Training(recipe, replace(options, sample_every=0)).steps())
     before, after = state(), model_files.load("tuned").colorizer.denoiser.net.state_dict()
     for name, value in before.items():
         still = name.startswith(UNUSED) or "running_" in name or "num_batches" in name

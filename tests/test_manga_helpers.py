@@ -17,15 +17,15 @@ from colorize.hints import Hints
 from colorize.manga.frozen import VGG, TaggerSpec
 from colorize.recipes.overrides import override
 from colorize.training import frozen_networks, run
-from colorize.training.job import Order, settings
+from colorize.training.options import TrainOptions
 
 RECIPE = tiny("manga-gan")
 TOLD = override(RECIPE, "condition.extractor=true", "condition.body.layers=[1,1,1,1]", "condition.body.size=32")
 
 
-def order(data: Path, out: Path, recipe=RECIPE, **changes) -> Order:
-    numbers = replace(settings(recipe.pretrain), device="cpu", precision="fp32", log_every=1)
-    return Order(recipe, "pretrain", data, out, replace(numbers, **changes))
+def training(data: Path, out: Path, recipe=RECIPE, **changes) -> run.Training:
+    options = TrainOptions(data, out=out, device="cpu", precision="fp32", sample_every=0)
+    return run.Training(recipe, replace(options, **changes))
 
 
 def vgg_file(path: Path) -> Path:
@@ -47,7 +47,7 @@ def tagger_file(path: Path) -> Path:
 def test_vgg_is_read_from_a_file(tmp_path):
     path = vgg_file(tmp_path / "vgg16.safetensors")
     objective = override(RECIPE, f"pretrain.objective.vgg={path}").pretrain.objective
-    eyes = frozen_networks.eyes(objective)
+    eyes = frozen_networks.perceptual(objective)
     assert torch.equal(eyes.vgg.features[14].weight, load_file(path)["features.14.weight"])
     assert not any(value.requires_grad for value in eyes.parameters())
 
@@ -56,7 +56,7 @@ def test_a_file_of_something_else_is_refused_by_what_it_lacks(tmp_path):
     save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
     objective = replace(RECIPE.pretrain.objective, vgg=str(tmp_path / "a.safetensors"))
     with pytest.raises(ColorizeError, match=r"does not hold VGG16: it lacks `features\.0\.weight`"):
-        frozen_networks.eyes(objective)
+        frozen_networks.perceptual(objective)
 
 
 def test_a_helper_that_is_not_there_is_refused():
@@ -66,7 +66,7 @@ def test_a_helper_that_is_not_there_is_refused():
 
 def test_an_extractor_without_weights_is_refused_with_the_way_out(tmp_path, folder):
     with pytest.raises(ColorizeError) as caught:
-        run.Training(order(folder, tmp_path / "run", TOLD))
+        training(folder, tmp_path / "run", TOLD)
     assert "which has no weights yet" in caught.value.message
     assert "--set condition.tagger=" in caught.value.hint
     assert not (tmp_path / "run").exists()
@@ -75,7 +75,7 @@ def test_an_extractor_without_weights_is_refused_with_the_way_out(tmp_path, fold
 def test_an_extractor_keeps_the_weights_of_its_file_while_others_learn(tmp_path, folder):
     path = tagger_file(tmp_path / "resnet50.pth")
     recipe = override(TOLD, f"condition.tagger={path}")
-    list(run.Training(order(folder, tmp_path / "run", recipe)).steps())
+    list(training(folder, tmp_path / "run", recipe).steps())
     found = load_file(tmp_path / "run/model.safetensors")
     theirs = frozen_networks.read(path)
     assert torch.equal(found["condition.tagger.body.0.weight"], theirs["0.0.weight"])
@@ -86,10 +86,10 @@ def test_an_extractor_keeps_the_weights_of_its_file_while_others_learn(tmp_path,
 def test_an_extractor_that_knows_nothing_is_had_by_asking(tmp_path, folder):
     recipe = override(TOLD, "condition.tagger=random")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for progress in run.Training(order(folder, whole, recipe, save_every=0)).steps():
+    for progress in training(folder, whole, recipe, save_every=0).steps():
         if progress.step == 2:
             shutil.copytree(whole, cut)
-    list(run.Training(order(folder, cut, recipe)).steps())
+    list(training(folder, cut, recipe).steps())
     ends = [load_file(path / "model.safetensors") for path in (whole, cut)]
     for name, value in ends[0].items():
         torch.testing.assert_close(value, ends[1][name], atol=1e-6, rtol=0)
@@ -98,7 +98,7 @@ def test_an_extractor_that_knows_nothing_is_had_by_asking(tmp_path, folder):
 def test_a_new_model_has_no_denoiser(tmp_path, folder):
     recipe = override(RECIPE, "condition.denoise=25")
     with pytest.raises(ColorizeError, match="by a network that has no weights yet"):
-        run.Training(order(folder, tmp_path / "run", recipe))
+        training(folder, tmp_path / "run", recipe)
 
 
 def test_what_a_tagger_says_changes_the_result():

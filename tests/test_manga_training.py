@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,10 @@ from colorize.errors import ColorizeError
 from colorize.hints import Batch, Hints
 from colorize.manga.frozen import VGG, Perceptual
 from colorize.recipes.overrides import override
+from colorize.recipes.recipe import Adversarial
 from colorize.training import objectives, run
 from colorize.training.batches import Pictures
-from colorize.training.job import Order, settings
+from colorize.training.options import TrainOptions
 
 RECIPE = tiny("manga-gan")
 
@@ -29,7 +31,7 @@ RECIPE = tiny("manga-gan")
 def ready(recipe=RECIPE):
     torch.manual_seed(0)
     model = recipe.build()
-    objectives.equip(model, recipe.pretrain)
+    objectives.add_critic(model, recipe.pretrain)
     return model
 
 
@@ -40,7 +42,7 @@ def batch(seed: int = 0) -> Batch:
 
 
 def losses(model, objective=None):
-    objective = objective or objectives.build_adversarial(RECIPE.pretrain.objective, None)
+    objective = objective or objectives.build(RECIPE.pretrain, RECIPE)
     return objective(model, batch(), Generator().manual_seed(0))
 
 
@@ -48,9 +50,13 @@ def moved(module: nn.Module) -> bool:
     return any(value.grad is not None for value in module.parameters())
 
 
-def order(data: Path, out: Path, recipe=RECIPE, **changes) -> Order:
-    numbers = replace(settings(recipe.pretrain), device="cpu", precision="fp32", log_every=1)
-    return Order(recipe, "pretrain", data, out, replace(numbers, **changes))
+def training(data: Path, out: Path, recipe=RECIPE, **changes) -> run.Training:
+    options = TrainOptions(data, out=out, device="cpu", precision="fp32", sample_every=0, log_every=1)
+    return run.Training(recipe, replace(options, **changes))
+
+
+def adversarial(eyes=None, **weights):
+    return partial(objectives.adversarial_losses, Adversarial(**weights), eyes)
 
 
 # The two losses
@@ -76,8 +82,8 @@ def test_each_part_of_the_loss_has_its_weight():
     model = ready()
     with torch.no_grad():
         parts = [
-            float(next(losses(model, objectives.AdversarialLoss(*weights))))
-            for weights in ((1, 0, 0), (0, 1, 0), (0.01, 1, 0))
+            float(next(losses(model, adversarial(adversarial=critic, direct=direct))))
+            for critic, direct in ((1, 0), (0, 1), (0.01, 1))
         ]
     assert parts[2] == pytest.approx(0.01 * parts[0] + parts[1])
 
@@ -92,8 +98,8 @@ def test_small_errors_count_as_their_square_and_large_ones_as_they_are():
 def test_frozen_eyes_add_to_the_loss_of_the_generator():
     model, eyes = ready(), Perceptual(VGG(), None)
     with torch.no_grad():
-        plain = float(next(losses(model, objectives.AdversarialLoss())))
-        seen = float(next(losses(model, objectives.AdversarialLoss(eyes=eyes))))
+        plain = float(next(losses(model, adversarial())))
+        seen = float(next(losses(model, adversarial(eyes))))
     assert seen > plain
 
 
@@ -114,10 +120,10 @@ def test_the_critic_learns_to_tell_truth_from_what_is_made():
 
 def test_a_system_that_walks_is_refused():
     walker = override(tiny("diffusart"), "pretrain.objective=Adversarial")
-    with pytest.raises(ColorizeError, match="`diffusart` walks from noise"):
-        run.objective(walker.pretrain, walker)
+    with pytest.raises(ColorizeError, match="`diffusart` samples in steps"):
+        objectives.build(walker.pretrain, walker)
     with pytest.raises(ColorizeError, match="`mini` cannot be trained by the objective Adversarial"):
-        run.objective(walker.pretrain, tiny("mini"))
+        objectives.build(walker.pretrain, tiny("mini"))
 
 
 # Runs
@@ -125,10 +131,10 @@ def test_a_system_that_walks_is_refused():
 
 def test_a_run_that_was_cut_goes_on_to_the_same_curve_and_weights(tmp_path, folder):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for progress in run.Training(order(folder, whole, save_every=0)).steps():
+    for progress in training(folder, whole, save_every=0).steps():
         if progress.step == 2:
             shutil.copytree(whole, cut)
-    list(run.Training(order(folder, cut)).steps())
+    list(training(folder, cut).steps())
     curves = [(path / "log.jsonl").read_text().splitlines() for path in (whole, cut)]
     ours, theirs = ([json.loads(row)["loss"] for row in curve] for curve in curves)
     assert ours == pytest.approx(theirs, abs=1e-6)
@@ -139,16 +145,16 @@ def test_a_run_that_was_cut_goes_on_to_the_same_curve_and_weights(tmp_path, fold
 
 
 def test_the_critic_is_no_part_of_the_model_s_file(tmp_path, folder):
-    list(run.Training(order(folder, tmp_path / "run")).steps())
+    list(training(folder, tmp_path / "run").steps())
     assert not any("critic" in name for name in load_file(tmp_path / "run/model.safetensors"))
     assert model_files.load(tmp_path / "run").colorizer.critic is None
 
 
 def test_training_without_frozen_eyes_says_so(tmp_path, folder):
-    (note,) = run.Training(order(folder, tmp_path / "run")).notes
+    (note,) = training(folder, tmp_path / "run").notes
     assert "no perceptual part" in note
     plain = override(RECIPE, "pretrain.objective.perceptual=0")
-    assert run.Training(order(folder, tmp_path / "other", plain)).notes == ()
+    assert training(folder, tmp_path / "other", plain).notes == ()
 
 
 def test_grays_are_printed_as_screentone_for_their_share(folder):
@@ -174,7 +180,7 @@ def test_every_setting_of_every_variant_survives_its_own_text(variant):
 
 def test_published_stages_are_the_published_numbers():
     recipe = recipes.find("manga-gan:full")
-    fit = settings(recipe.pretrain)
-    assert (fit.lr, fit.betas, fit.weight_decay, fit.batch) == (2e-4, (0.5, 0.999), 0.0, 32)
+    stage = recipe.pretrain
+    assert (stage.lr, stage.betas, stage.weight_decay, stage.batch) == (2e-4, (0.5, 0.999), 0.0, 32)
     objective = recipe.pretrain.objective
     assert (objective.adversarial, objective.direct, objective.perceptual) == (0.01, 1.0, 0.1)

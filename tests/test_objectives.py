@@ -1,17 +1,19 @@
 """Objectives. Bugs guarded: gradients cut or leaking between groups, and wrong starts."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import tiny
 import torch
+from tiny import denoising
 from torch import Generator, nn
 
 from colorize.errors import ColorizeError
 from colorize.model import Sampling
-from colorize.recipes.objective import Denoising, Trajectory
+from colorize.recipes import find
+from colorize.recipes.recipe import Denoising, Trajectory
 from colorize.training import objectives
-from colorize.training.objectives import DenoisingLoss, TrajectoryLoss
 
 WALK = Sampling(steps=4, threshold=None)
 
@@ -29,6 +31,10 @@ class Gains(nn.Module):
         return x * self.gain[len(self.seen) - 1]
 
 
+def trajectory(sampling=WALK, start="sampling", **numbers):
+    return partial(objectives.trajectory_losses, Trajectory(start, **numbers), sampling)
+
+
 def losses(objective, net=None, seed=0, model=None):
     model = model or tiny.model(net)
     return objective(model, tiny.Flat().batch(0), Generator().manual_seed(seed))
@@ -37,7 +43,7 @@ def losses(objective, net=None, seed=0, model=None):
 def reached(every, **changes):
     """For each loss of a walk, the calls its gradient reaches."""
     net, result = Gains(), []
-    for loss in losses(TrajectoryLoss(WALK, every=every, **changes), net):
+    for loss in losses(trajectory(every=every, **changes), net):
         net.gain.grad = None
         loss.backward()
         result.append(net.gain.grad.nonzero().flatten().tolist())
@@ -47,47 +53,47 @@ def reached(every, **changes):
 def begun(start, sampling=WALK):
     """What the network sees at the first call of the walk itself."""
     net = Gains()
-    next(losses(TrajectoryLoss(sampling, start), net))
+    next(losses(trajectory(sampling, start), net))
     return net.seen[-1]
 
 
 def test_denoising_is_one_loss():
-    assert len(list(losses(DenoisingLoss()))) == 1
+    assert len(list(losses(denoising()))) == 1
 
 
 def test_denoising_repeats_with_its_seed():
-    assert next(losses(DenoisingLoss())) == next(losses(DenoisingLoss()))
+    assert next(losses(denoising())) == next(losses(denoising()))
 
 
 def test_denoising_differs_with_its_seed():
-    assert next(losses(DenoisingLoss())) != next(losses(DenoisingLoss(), seed=1))
+    assert next(losses(denoising())) != next(losses(denoising(), seed=1))
 
 
 def test_denoising_teaches_the_condition_too():
     model = tiny.model()
-    next(losses(DenoisingLoss(), model=model)).backward()
+    next(losses(denoising(), model=model)).backward()
     assert model.condition.conv.weight.grad.abs().sum() > 0
 
 
 def test_pure_rows_are_at_the_end_of_the_schedule():
     net = Gains()
-    next(losses(DenoisingLoss(pure=1.0), net))
+    next(losses(denoising(pure=1.0), net))
     assert net.seen[0][1] == 1.0
 
 
 def test_offset_noise_shifts_whole_channels():
     plain, shifted = Gains(), Gains()
-    next(losses(DenoisingLoss(pure=1.0), plain))
-    next(losses(DenoisingLoss(pure=1.0, offset=1.0), shifted))
+    next(losses(denoising(pure=1.0), plain))
+    next(losses(denoising(pure=1.0, offset=1.0), shifted))
     shift = shifted.seen[0][0] - plain.seen[0][0]
     torch.testing.assert_close(shift, shift[..., :1, :1].expand_as(shift))
 
 
 def test_places_the_space_calls_unseen_count_less(monkeypatch):
-    full = next(losses(DenoisingLoss()))
+    full = next(losses(denoising()))
     blind = torch.zeros(4, 1, 6, 6)
     monkeypatch.setattr("colorize.networks.spaces.RGB.weight", lambda self, hints: blind)
-    assert full > 0 == next(losses(DenoisingLoss()))
+    assert full > 0 == next(losses(denoising()))
 
 
 def test_the_target_keeps_its_precision_under_autocast(monkeypatch):
@@ -120,7 +126,7 @@ def test_one_call_per_group_learns_from_the_predicted_picture():
 def test_the_condition_follows_the_weights_from_group_to_group():
     net = Gains()
     model = tiny.model(net)
-    for _ in losses(TrajectoryLoss(WALK, every=2), model=model):
+    for _ in losses(trajectory(every=2), model=model):
         with torch.no_grad():
             model.condition.conv.bias += 1.0
     same = [torch.equal(net.seen[i][2], net.seen[i + 1][2]) for i in range(3)]
@@ -128,13 +134,12 @@ def test_the_condition_follows_the_weights_from_group_to_group():
 
 
 def test_comparing_the_next_picture_is_another_loss():
-    assert next(losses(TrajectoryLoss(WALK))) != next(losses(TrajectoryLoss(WALK, target="next")))
+    assert next(losses(trajectory())) != next(losses(trajectory(target="next")))
 
 
 def test_both_targets_agree_where_the_walk_ends():
     # at time 0 the next picture is the predicted one
-    whole = TrajectoryLoss(WALK, every=4)
-    assert next(losses(whole)) == next(losses(replace(whole, target="next")))
+    assert next(losses(trajectory(every=4))) == next(losses(trajectory(every=4, target="next")))
 
 
 def test_every_start_is_another():
@@ -174,35 +179,21 @@ def test_inversion_does_not_cost_the_walk_its_gradients():
     # up to 2.10, PyTorch's autocast kept the weights inversion converted without a gradient
     model = tiny.model()
     with torch.autocast("cpu", torch.bfloat16):
-        loss = next(losses(TrajectoryLoss(WALK, "inverted-target"), model=model))
+        loss = next(losses(trajectory(start="inverted-target"), model=model))
     loss.backward()
     assert all(p.grad is not None for p in model.parameters())
 
 
 def test_inversion_leaves_the_model_in_training():
     model = tiny.model().train()
-    next(losses(TrajectoryLoss(WALK, "inverted-target"), model=model))
+    next(losses(trajectory(start="inverted-target"), model=model))
     assert model.training
 
 
 def test_groups_must_divide_the_steps():
-    with pytest.raises(ColorizeError, match="4 steps cannot be divided into groups of 3"):
-        TrajectoryLoss(WALK, every=3)
-
-
-def test_an_unknown_start_names_the_nearest():
-    with pytest.raises(ColorizeError, match="did you mean `noise`"):
-        TrajectoryLoss(WALK, start="nose")
-
-
-def test_a_recipe_s_walk_is_the_one_it_samples_with():
-    built = objectives.build(Trajectory(every=2), WALK)
-    assert built == TrajectoryLoss(WALK, "sampling", 2, "x0")
-
-
-def test_a_recipe_s_share_of_pure_noise_and_its_loss_arrive():
-    asked = Denoising(pure=0.25, robust=0.1)
-    assert objectives.build(asked, WALK) == DenoisingLoss(pure=0.25, robust=0.1)
+    recipe = find("anime-diffusion")
+    with pytest.raises(ColorizeError, match="10 steps cannot be divided into groups of 3"):
+        objectives.build(replace(recipe.finetune, objective=Trajectory(every=3)), recipe)
 
 
 @pytest.mark.parametrize("wrong", [{"pure": 1.5}, {"robust": -0.1}])

@@ -6,6 +6,7 @@ import base64
 import io
 import math
 import re
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
-from colorize.cli.evaluate_run import write_page
+from colorize.cli.evaluate import _write_page
 from colorize.errors import ColorizeError
 from colorize.evaluation import charts, sheets
-from colorize.evaluation.html import Chapter, page
-from colorize.evaluation.pictures import Store
-from colorize.evaluation.samples import samples
+from colorize.evaluation.report import Table, to_terminal
+from colorize.evaluation.samples import Dataset, samples
 from colorize.evaluation.score import Mean, Row
 
 VOID = {"meta", "img", "br", "circle", "polygon", "polyline", "line"}
@@ -62,9 +62,9 @@ def tags(text) -> list[tuple[str, dict[str, str | None]]]:
 def test_every_tag_is_closed_and_no_name_becomes_one(text, tags):
     assert not {"b&", "script", "link", "iframe"} & {tag for tag, _ in tags}
     assert '<b>&"model' not in text
-    assert "&lt;b&gt;&amp;&quot;model" in text
+    assert "&lt;b&gt;&amp;&#34;model" in text
     assert "line &lt;art&gt;" in text
-    assert "a&amp;b&#x27;0.png" in text
+    assert "a&amp;b&#39;0.png" in text
 
 
 def test_nothing_is_fetched_from_elsewhere(text, tags):
@@ -103,25 +103,25 @@ def test_pictures_stand_in_the_order_of_their_places(text):
     assert re.findall(r"<h3>(\w+) by", part) == ["Best", "Median", "Worst"]
 
 
-def test_a_chapter_of_two_protocols_is_refused(tmp_path):
-    store = Store(pages.furnish(tmp_path))
-    few, many = (pages.chapter(samples(store, "hints", 48, share=share), small=False) for share in (0.01, 0.05))
+def test_a_table_of_two_protocols_is_refused(tmp_path):
+    data = Dataset(pages.furnish(tmp_path))
+    few, many = (pages.table(samples(data, "hints", 48, share=share), small=False) for share in (0.01, 0.05))
     with pytest.raises(ColorizeError, match="hint_share"):
-        page("m", {}, [Chapter(few.entries + many.entries)])
+        Table(few.entries + many.entries)
 
 
 def test_a_curve_through_other_pictures_is_refused(tmp_path):
-    store = Store(pages.furnish(tmp_path))
-    few = pages.chapter(samples(store, "hints", 48, share=0.01), small=False)
-    many = pages.chapter(samples(store, "hints", 48, share=0.05, limit=2), small=False)
+    data = Dataset(pages.furnish(tmp_path))
+    few = pages.table(samples(data, "hints", 48, share=0.01), small=False)
+    many = pages.table(samples(data, "hints", 48, share=0.05, limit=2), small=False)
     with pytest.raises(ColorizeError, match="data"):
-        charts.curve([few.entries, many.entries], "psnr")
+        charts.by_share([few.entries, many.entries], "psnr")
 
 
 def test_one_share_is_no_curve(tmp_path):
-    one = pages.chapter(samples(pages.furnish(tmp_path), "hints", 48), small=False)
-    assert charts.curve([one.entries], "psnr") == {}
-    assert charts.curve_table([one.entries]) is None
+    one = pages.table(samples(pages.furnish(tmp_path), "hints", 48), small=False)
+    assert charts.by_share([one.entries], "psnr") == {}
+    assert len(to_terminal([one])) == len(one.terminal())
 
 
 def rows(*values: float) -> list[Row]:
@@ -129,7 +129,7 @@ def rows(*values: float) -> list[Row]:
 
 
 def test_best_median_and_worst_are_three_each_of_many():
-    found = sheets.places(rows(*range(11)))
+    found = sheets.ranked(rows(*range(11)))
     assert [(place, row.file) for place, row in found] == [
         *(("best", name) for name in "012"),
         *(("median", name) for name in "456"),
@@ -139,7 +139,7 @@ def test_best_median_and_worst_are_three_each_of_many():
 
 @pytest.mark.parametrize("count", range(1, 9))
 def test_of_few_pictures_none_is_shown_twice(count):
-    files = [row.file for _, row in sheets.places(rows(*range(count)))]
+    files = [row.file for _, row in sheets.ranked(rows(*range(count)))]
     assert len(files) == len(set(files)) == {1: 1, 2: 2}.get(count, count // 3 * 3)
 
 
@@ -155,15 +155,21 @@ def test_ticks_are_few_round_and_around_the_values(low, high):
 
 
 def test_a_better_mean_lies_farther_right():
-    values = [("low", Mean(1.0, 0.5, 1.5)), ("high", Mean(3.0, 2.5, 3.5))]
-    picture = charts.dots(values, {"low": 0, "high": 1}, "", 1)
-    first, second = re.findall(r'mark" transform="translate\(([\d.]+) ', picture)
-    assert float(first) < float(second)
+    values = {"low": Mean(1.0, 0.5, 1.5), "high": Mean(3.0, 2.5, 3.5)}
+    (_, first, _), (_, second, _) = charts.dots("psnr", values, {"low": 0, "high": 1}).marks
+    assert first < second
+
+
+def test_a_missing_template_engine_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ColorizeError, match="needs the package `jinja2`"):
+        _write_page(tmp_path / "page.html", "m", {}, [])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_names_that_are_no_unicode_do_not_spoil_a_page(tmp_path):
     path = tmp_path / "page.html"
-    write_page("m", {"file": "a\udcff.png"}, [], {}, path)
+    _write_page(path, "m", {"file": "a\udcff.png"}, [])
     assert "a?.png" in path.read_text(encoding="utf-8")
 
 
@@ -176,6 +182,6 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(ColorizeError, match="disk is full"):
-        write_page("m", {}, [], {}, path)
+        _write_page(path, "m", {}, [])
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

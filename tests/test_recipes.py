@@ -53,26 +53,24 @@ def sample(model: Colorizer, recipe: Recipe, hints: Hints, seeds: list[int]) -> 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("phase", ["pretrain", "finetune"])
 def test_five_steps_move_every_weight(name: str, phase: str, folder: Path) -> None:
-    from colorize.training.job import Order
-    from colorize.training.objectives import equip
-    from colorize.training.run import batches, objective
-    from colorize.training.settings import Fit
+    from colorize.training.objectives import add_critic, build
+    from colorize.training.options import TrainOptions
+    from colorize.training.run import batches
 
     recipe = tiny(name)
     stage = recipe.stage(phase)
     model = recipe.build()
-    equip(model, stage)  # a critic, where one is wanted, is trained, too
+    add_critic(model, stage)  # a critic, where one is wanted, is trained, too
     learnt = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     assert learnt
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     # A large rate: layers that start at zero need a few steps to wake the ones behind them.
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.0)
     recipe = replace(recipe, **{phase: replace(stage, batch=6)})
-    order = Order(recipe, phase, folder, folder / "run", Fit(steps=5))
-    data = batches(order, torch.device("cpu"))
+    data = batches(recipe, TrainOptions(folder, phase), torch.device("cpu"))
     for step in range(5):
         rng = torch.Generator().manual_seed(step)
-        for loss in objective(stage, recipe)(model, data.batch(step), rng):
+        for loss in build(stage, recipe)(model, data.batch(step), rng):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

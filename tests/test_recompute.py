@@ -19,8 +19,7 @@ from colorize.colorize_diffusion.unet import LatentUNetSpec
 from colorize.networks.unet import Cond, UNetSpec
 from colorize.training import run
 from colorize.training.gradient_checkpointing import recomputing
-from colorize.training.job import Order
-from colorize.training.objectives import DenoisingLoss
+from colorize.training.options import TrainOptions
 
 SPEC = UNetSpec((8, 16), (1, 1), attention=(1,), heads=2, groups=4, dropout=0.2)
 LATENT = LatentUNetSpec((32, 64), (1, 1), attention=(1,), head=32)
@@ -130,9 +129,10 @@ def test_a_run_ends_with_the_same_weights(folder, tmp_path):
     ends = []
     for again in (False, True):
         recipe = tiny("walker")
-        fit = small.settings(steps=2, gradient_checkpointing=again)
-        order = Order(recipe, "pretrain", folder, tmp_path / str(again), fit)
-        training = run.Training(order)
+        options = TrainOptions(
+            folder, out=tmp_path / str(again), steps=2, device="cpu", sample_every=0, gradient_checkpointing=again
+        )
+        training = run.Training(recipe, options)
         list(training.steps())
         ends.append(training.model)
     assert any("forward" in vars(part) for part in ends[1].modules())
@@ -140,12 +140,12 @@ def test_a_run_ends_with_the_same_weights(folder, tmp_path):
 
 
 def test_a_model_without_blocks_trains_as_ever(tmp_path):
-    model, _ = small.train(tmp_path / "a", DenoisingLoss(), steps=1, gradient_checkpointing=True)
-    small.same(model, small.train(tmp_path / "b", DenoisingLoss(), steps=1)[0])
+    model, _ = small.train(tmp_path / "a", small.denoising(), steps=1, gradient_checkpointing=True)
+    small.same(model, small.train(tmp_path / "b", small.denoising(), steps=1)[0])
 
 
 @pytest.mark.parametrize("command", ["train", "finetune"])
 def test_both_commands_offer_it(command, folder):
     given = [command, "mini", str(folder), "--gradient-checkpointing", "--dry-run"]
     result = CliRunner().invoke(app, given)
-    assert json.loads(result.stdout)["fit"]["gradient_checkpointing"] is True
+    assert json.loads(result.stdout)["options"]["gradient_checkpointing"] is True

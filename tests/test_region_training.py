@@ -16,11 +16,10 @@ from colorize.checkpoints import model_files
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.region_diffusion.system import RegionColorizer
-from colorize.training import region_objective, region_store, remember, run
-from colorize.training.job import Order
+from colorize.training import objectives, region_objective, region_store, remember, run
+from colorize.training.options import TrainOptions
 from colorize.training.region_batches import Threes
-from colorize.training.resume import WEIGHTS
-from colorize.training.settings import Fit
+from colorize.training.run import WEIGHTS
 
 RECIPE = tiny("mini")
 CPU = torch.device("cpu")
@@ -47,13 +46,12 @@ def cast(tmp_path: Path) -> Path:
     return tmp_path / "cast"
 
 
-def order(data: Path, out: Path, **numbers: object) -> Order:
-    fit = Fit(**{"steps": 4, "warmup": 1, "lr": 1e-3, "device": "cpu", "precision": "fp32", **numbers})
-    return Order(RECIPE, "pretrain", data, out, fit)
+def options(data: Path, out: Path) -> TrainOptions:
+    return TrainOptions(data, out=out, device="cpu", precision="fp32", sample_every=0)
 
 
 def test_a_batch_depends_on_its_number_only(cast: Path, tmp_path: Path) -> None:
-    batches = run.batches(order(cast, tmp_path / "run"), CPU)
+    batches = run.batches(RECIPE, options(cast, tmp_path / "run"), CPU)
     first, again, other = batches.batch(3), batches.batch(3), batches.batch(4)
     assert torch.equal(first.color, again.color)
     assert torch.equal(first.labels, again.labels)
@@ -61,7 +59,7 @@ def test_a_batch_depends_on_its_number_only(cast: Path, tmp_path: Path) -> None:
 
 
 def test_three_pictures_of_a_batch_are_of_one_character(cast: Path, tmp_path: Path) -> None:
-    batches = run.batches(order(cast, tmp_path / "run"), CPU)
+    batches = run.batches(RECIPE, options(cast, tmp_path / "run"), CPU)
     for step in range(8):
         pick = batches.batch(step).pick.view(-1, 3)
         characters = torch.tensor([0, 0, 0, 1, 1, 1, 2])[pick]
@@ -97,13 +95,13 @@ def test_a_full_disk_is_told_before_anything_is_written(cast: Path, monkeypatch:
 
 
 def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(cast: Path, tmp_path: Path) -> None:
-    whole = run.Training(order(cast, tmp_path / "whole"))
+    whole = run.Training(RECIPE, options(cast, tmp_path / "whole"))
     list(whole.steps())
-    begun = run.Training(order(cast, tmp_path / "parts"))
+    begun = run.Training(RECIPE, options(cast, tmp_path / "parts"))
     for progress in begun.steps():
         if progress.step == 2:
             break
-    rest = run.Training(order(cast, tmp_path / "parts"))
+    rest = run.Training(RECIPE, options(cast, tmp_path / "parts"))
     assert rest.step == 2
     list(rest.steps())
     one, other = (model_files.load(tmp_path / name / WEIGHTS).colorizer.state_dict() for name in ("whole", "parts"))
@@ -112,7 +110,7 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(cast: Path, tmp
 
 
 def test_what_training_saves_remembers_pictures_of_its_own_data(cast: Path, tmp_path: Path) -> None:
-    list(run.Training(order(cast, tmp_path / "run")).steps())
+    list(run.Training(RECIPE, options(cast, tmp_path / "run")).steps())
     model = model_files.load(tmp_path / "run" / WEIGHTS).colorizer
     assert isinstance(model, RegionColorizer)
     assert len(model.memory) == 2  # one of each character that has several colors
@@ -139,12 +137,12 @@ def test_memory_survives_its_file(cast: Path, tmp_path: Path) -> None:
 def test_an_objective_and_a_network_that_do_not_go_together_are_refused() -> None:
     other = tiny("walker")
     with pytest.raises(ColorizeError, match="cannot be trained by the objective Denoising"):
-        run.objective(replace(RECIPE.pretrain, objective=other.pretrain.objective), RECIPE)
+        objectives.build(replace(RECIPE.pretrain, objective=other.pretrain.objective), RECIPE)
 
 
 def test_the_loss_mixes_no_devices(cast: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Fake tensors say where they are without a GPU, and refuse to meet those of another device.
-    batch = run.batches(order(cast, tmp_path / "run"), CPU).batch(0)
+    batch = run.batches(RECIPE, options(cast, tmp_path / "run"), CPU).batch(0)
     monkeypatch.setattr(region_objective, "_happens", lambda *_: True)
     with FakeTensorMode(allow_non_fake_inputs=True) as fake:
         with torch.device("cuda"):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import tiny
+from tiny import denoising
 from torch import Generator
 
 from colorize.colorize_diffusion.condition import LatentCond
@@ -17,8 +18,8 @@ from colorize.hints import Batch, Hints
 from colorize.images import lines
 from colorize.networks.unet import Cond
 from colorize.recipes import recipe
-from colorize.recipes.objective import Denoising
-from colorize.training import objectives, run
+from colorize.recipes.recipe import Denoising
+from colorize.training import objectives
 from colorize.training.batches import Pictures
 
 SCHEDULE = Linear()
@@ -27,7 +28,7 @@ ALL = torch.ones(3, dtype=torch.bool)
 
 def noised(t: list[float], tokens: torch.Tensor, rows: torch.Tensor = ALL) -> torch.Tensor:
     rng = Generator().manual_seed(0)
-    cond = objectives.noised(Cond(tokens=tokens), torch.tensor(t), rows, SCHEDULE, rng)
+    cond = objectives.noisy_tokens(Cond(tokens=tokens), torch.tensor(t), rows, SCHEDULE, rng)
     assert cond.tokens is not None
     return cond.tokens
 
@@ -56,7 +57,7 @@ def test_only_the_rows_asked_for_get_noise():
 def test_every_other_part_of_a_cond_stays():
     cond = LatentCond(tokens=torch.ones(1, 2, 3), places=(0.5,) * 16)
     t = torch.tensor([0.5])
-    after = objectives.noised(cond, t, ALL[:1], SCHEDULE, Generator())
+    after = objectives.noisy_tokens(cond, t, ALL[:1], SCHEDULE, Generator())
     assert isinstance(after, LatentCond)
     assert after.places == cond.places
 
@@ -70,7 +71,7 @@ def seen_tokens(monkeypatch: pytest.MonkeyPatch, noisy: float, drop: list[bool])
     line, color = torch.ones(4, 1, 32, 32), torch.rand(4, 3, 32, 32)
     left_out = {"reference": torch.tensor(drop), "hints": torch.tensor(drop)}
     batch = Batch(color, Hints(line=line, reference=color), left_out)
-    next(objectives.DenoisingLoss(noisy=noisy)(model, batch, Generator().manual_seed(1)))
+    next(denoising(noisy=noisy)(model, batch, Generator().manual_seed(1)))
     return seen[0].tokens.detach()
 
 
@@ -86,16 +87,10 @@ def test_rows_without_a_reference_stay_as_they_are(monkeypatch):
     assert (plain == noisy).flatten(1).all(1).tolist() == drop
 
 
-def test_offset_and_noisy_reach_the_objective_from_the_recipe():
-    stage = recipe.Stage(objective=Denoising(pure=0.1, offset=0.05, noisy=0.5, robust=0.2))
-    made = run.objective(stage, tiny("walker"))
-    assert made == objectives.DenoisingLoss(offset=0.05, pure=0.1, robust=0.2, noisy=0.5)
-
-
 def test_noisy_tokens_are_refused_where_there_are_none():
     stage = recipe.Stage(objective=Denoising(noisy=0.5))
     with pytest.raises(ColorizeError, match=r"noisy is 0\.5, but `anime-diffusion` has no tokens"):
-        run.objective(stage, tiny("anime-diffusion"))
+        objectives.build(stage, tiny("anime-diffusion"))
 
 
 @pytest.mark.parametrize("wrong", [{"noisy": 1.5}, {"offset": -0.1}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,76 +17,82 @@ from colorize.checkpoints import weights_io
 from colorize.errors import ColorizeError
 from colorize.training import run
 from colorize.training.distributed import Ranks
-from colorize.training.job import Order, settings
 from colorize.training.lock import NAME, Lock
-from colorize.training.resume import STATE, WEIGHTS
+from colorize.training.options import TrainOptions
+from colorize.training.run import WEIGHTS
+from colorize.training.state import FILE as STATE
 
 LEFT = ".0123456789abcdef.safetensors"
 
 
+RECIPE = tiny("anime-diffusion")  # four steps of it
+
+
 @pytest.fixture
-def order(folder: Path, tmp_path: Path) -> Order:
-    """Four steps of a tiny system."""
-    recipe = tiny("anime-diffusion")
-    numbers = settings(recipe.pretrain)
-    return Order(recipe, "pretrain", folder, tmp_path / "run", numbers)
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "run"
 
 
-def test_a_second_run_in_a_folder_is_refused_even_if_it_would_restart(order):
-    for progress in run.Training(order).steps():
+@pytest.fixture
+def options(folder: Path, out: Path) -> TrainOptions:
+    return TrainOptions(folder, out=out, sample_every=0)
+
+
+def test_a_second_run_in_a_folder_is_refused_even_if_it_would_restart(options, out):
+    for progress in run.Training(RECIPE, options).steps():
         if progress.step == 2:
             break
-    before = (order.out / STATE).read_bytes()
-    held = Lock(order.out)
+    before = (out / STATE).read_bytes()
+    held = Lock(out)
     for restart in (False, True):
         with pytest.raises(ColorizeError, match="another training run"):
-            run.Training(order, restart)
+            run.Training(RECIPE, replace(options, restart=restart))
     held.free()
-    assert (order.out / STATE).read_bytes() == before
+    assert (out / STATE).read_bytes() == before
 
 
-def test_a_run_holds_its_folder_from_its_beginning_to_its_end(order):
-    training = run.Training(order)
+def test_a_run_holds_its_folder_from_its_beginning_to_its_end(options, out):
+    training = run.Training(RECIPE, options)
     for _ in training.steps():
         with pytest.raises(ColorizeError, match="another training run"):
-            run.Training(order)
-    assert not (order.out / NAME).exists()
-    Lock(order.out).free()
+            run.Training(RECIPE, options)
+    assert not (out / NAME).exists()
+    Lock(out).free()
 
 
-def test_a_refused_run_does_not_hold_the_folder(order):
-    order.out.mkdir()
-    (order.out / WEIGHTS).write_bytes(b"of something else")
+def test_a_refused_run_does_not_hold_the_folder(options, out):
+    out.mkdir()
+    (out / WEIGHTS).write_bytes(b"of something else")
     with pytest.raises(ColorizeError, match="is of no run") as caught:
-        run.Training(order)
-    assert [path.name for path in order.out.iterdir()] == [WEIGHTS]
+        run.Training(RECIPE, options)
+    assert [path.name for path in out.iterdir()] == [WEIGHTS]
     assert caught.tb is not None  # which keeps the refused object alive
-    Lock(order.out).free()
+    Lock(out).free()
 
 
-def test_of_several_processes_of_one_run_only_the_first_takes_the_folder(order, monkeypatch):
-    run.Training(order)._leave()
-    held = Lock(order.out)
+def test_of_several_processes_of_one_run_only_the_first_takes_the_folder(options, out, monkeypatch):
+    run.Training(RECIPE, options).release()
+    held = Lock(out)
     monkeypatch.setattr(run.distributed, "join", lambda name: (Ranks(1, 1), name))
-    assert run.Training(order).lock is None
+    assert run.Training(RECIPE, options).lock is None
     held.free()
 
 
-def test_the_next_start_removes_what_a_killed_one_left(order):
-    order.out.mkdir()
-    (order.out / LEFT).write_bytes(b"half")
-    run.Training(order)._leave()
-    assert not (order.out / LEFT).exists()
+def test_the_next_start_removes_what_a_killed_one_left(options, out):
+    out.mkdir()
+    (out / LEFT).write_bytes(b"half")
+    run.Training(RECIPE, options).release()
+    assert not (out / LEFT).exists()
 
 
-def test_batches_are_made_ahead_only_where_they_take_nothing_from_the_network(order):
-    training = run.Training(order)
-    assert training._ahead() == 0
+def test_batches_are_made_ahead_only_where_they_take_nothing_from_the_network(options, out):
+    training = run.Training(RECIPE, options)
+    assert not training.prefetch
     training.device = torch.device("cuda")
-    assert training._ahead() == 0  # the pictures are in graphics memory, and so are the batches
-    training.pictures.store.color = None  # pictures are read when they are needed
-    assert training._ahead() == order.fit.prefetch == 1
-    training._leave()
+    assert not training.prefetch  # the pictures are in graphics memory, and so are the batches
+    training.pictures.store.pages = None  # pictures are read when they are needed
+    assert training.prefetch
+    training.release()
 
 
 # How its files are written

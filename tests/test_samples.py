@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 
 from colorize.errors import ColorizeError
-from colorize.evaluation.pictures import Store
-from colorize.evaluation.samples import samples
+from colorize.evaluation.samples import Dataset, samples
 from colorize.images import files, palettes
 
 SHARES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
@@ -90,31 +89,32 @@ def test_an_impossible_share_is_refused(data, share):
         samples(data, "hints", 64, share=share)
 
 
-def test_modes_that_share_a_store_read_every_file_once(data, monkeypatch):
+def test_modes_that_share_a_data_set_read_every_file_once(data, monkeypatch):
     hashed, decoded = Counter(), Counter()
-    read_bytes, read = Path.read_bytes, files.read
+    sha256, read = files.sha256, files.read
 
-    def hashing(path: Path) -> bytes:
-        hashed[path.name] += 1
-        return read_bytes(path)
+    def hashing(content) -> str:
+        if isinstance(content, Path):
+            hashed[content.name] += 1
+        return sha256(content)
 
     def decoding(path: Path):
         decoded[path.name] += 1
         return read(path)
 
-    monkeypatch.setattr(Path, "read_bytes", hashing)
+    monkeypatch.setattr(files, "sha256", hashing)
     monkeypatch.setattr(files, "read", decoding)
-    store = Store(data)
+    dataset = Dataset(data)
     for mode in ("same", "shuffled", "palette", "hints", "none"):
-        list(samples(store, mode, 64))
+        list(samples(dataset, mode, 64))
     assert set(hashed.values()) == {1}
     assert set(decoded.values()) == {1}
     assert len(hashed) == len(decoded) == len(ROWS)
 
 
 def test_pictures_that_do_not_fit_into_memory_are_read_again(data, monkeypatch):
-    monkeypatch.setattr("colorize.evaluation.pictures.ROOM", 2 * 3 * 64 * 64 * 4)
-    kept, fresh = (samples(Store(data), "none", 64, kind="gray"), samples(data, "none", 64, kind="gray"))
+    monkeypatch.setattr("colorize.evaluation.samples.CACHE", 2 * 3 * 64 * 64 * 4)
+    kept, fresh = (samples(Dataset(data), "none", 64, kind="gray"), samples(data, "none", 64, kind="gray"))
     for _ in range(2):
         for one, other in zip(kept, fresh, strict=True):
             assert torch.equal(one.truth, other.truth)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from colorize.errors import ColorizeError
 from colorize.training import loop
-from colorize.training.loop import fit
+from colorize.training.state import done
 
 
 def poisoned(at):
@@ -39,8 +39,8 @@ def timed(run, **changes):
     def save(model, path):
         seconds[0] += 4
 
-    settings = tiny.settings(**{"steps": None, "decay": "budget", "save_every": 30.0, **changes})
-    said = fit(tiny.model(), slow, tiny.Flat(), settings, run, save, clock=lambda: seconds[0])
+    settings = tiny.settings(**{"steps": None, "anneal": True, "save_every": 30.0, **changes})
+    said = tiny.fit(tiny.model(), slow, tiny.Flat(), settings, run, save, clock=lambda: seconds[0])
     return [(progress, seconds[0]) for progress in said]
 
 
@@ -54,17 +54,18 @@ def test_a_spent_budget_stays_spent(tmp_path):
 
 
 def test_a_run_ended_by_its_budget_is_saved(tmp_path):
-    assert timed(tmp_path, budget=100.0)[-1][0].saved
+    last, _ = timed(tmp_path, budget=100.0)[-1]
+    assert done(tmp_path)[0] == last.step
 
 
 def test_a_limited_call_goes_on_at_the_next(tmp_path):
-    first, second = (timed(tmp_path, budget=1000.0, limit=50.0) for _ in range(2))
+    first, second = (timed(tmp_path, steps=1000, anneal=False, budget=50.0) for _ in range(2))
     assert second[0][0].step == first[-1][0].step + 1
 
 
 def test_a_limit_shorter_than_a_step_still_takes_one(tmp_path):
     # or else a run called again and again would stand still for ever
-    assert [len(timed(tmp_path, budget=1000.0, limit=1.0)) for _ in range(2)] == [1, 1]
+    assert [len(timed(tmp_path, steps=1000, anneal=False, budget=1.0)) for _ in range(2)] == [1, 1]
 
 
 def test_time_left_shrinks_to_nothing(tmp_path):
@@ -103,14 +104,6 @@ def test_a_hopeless_run_ends_with_a_sentence(tmp_path, monkeypatch):
         tiny.train(tmp_path, poisoned(range(1, 100)), steps=100)
 
 
-def test_two_half_batches_make_one_whole_batch(tmp_path):
-    models = tiny.model(dropout=0.0), tiny.model(dropout=0.0)
-    for model, parts in zip(models, (1, 2), strict=True):
-        data, settings = tiny.Flat(4 // parts), tiny.settings(accumulate=parts)
-        list(fit(model, tiny.mean_color, data, settings, tmp_path / str(parts)))
-    tiny.same(*models, 1e-5)
-
-
 class Averages:
     """Take down what the two callbacks of a run see."""
 
@@ -128,7 +121,7 @@ class Averages:
 def averages(tmp_path):
     seen, model = Averages(), tiny.model()
     settings = tiny.settings(sample_every=6, ema=0.5)
-    list(fit(model, tiny.mean_color, tiny.Flat(), settings, tmp_path, seen.save, seen.show))
+    list(tiny.fit(model, tiny.mean_color, tiny.Flat(), settings, tmp_path, seen.save, seen.show))
     held = load_file(tmp_path / "state.safetensors")
     seen.average = [held[f"average/{name}"] for name, _ in model.named_parameters()]
     seen.weights = [held[f"weight/{name}"] for name, _ in model.named_parameters()]

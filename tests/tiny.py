@@ -1,6 +1,10 @@
-"""A model and data small enough to train within a second. Knows nothing of what is claimed."""
+"""A model and data small enough to train within a second."""
 
+import time
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +14,10 @@ from colorize.diffusion.schedules import Linear
 from colorize.hints import Batch, Hints
 from colorize.model import Colorizer
 from colorize.networks.spaces import RGB
-from colorize.training.loop import fit
-from colorize.training.settings import Fit, Progress
+from colorize.recipes.recipe import Denoising, Stage
+from colorize.training import loop, objectives
+from colorize.training.loop import Progress
+from colorize.training.options import TrainOptions
 
 
 class Door(nn.Module):
@@ -60,10 +66,31 @@ class Flat:
         return Batch(color, Hints(line=line, reference=color.flip(0)))
 
 
-def settings(**changes: object) -> Fit:
-    """A short run on the CPU, logged at every step."""
+class Settings(NamedTuple):
+    """The numbers of a stage, and options."""
+
+    stage: Stage
+    options: TrainOptions
+
+
+def settings(**changes: object) -> Settings:
+    """A short run on the CPU, logged at every step; steps=None is as many as the budget allows."""
     short = {"steps": 6, "lr": 1e-2, "warmup": 0, "log_every": 1, "device": "cpu"}
-    return Fit(**{"precision": "fp32", "save_every": 1e9, **short, **changes})
+    values = {"precision": "fp32", "save_every": 1e9, "sample_every": 0, **short, **changes}
+    names = {field.name for field in fields(Stage)}
+    numbers = {name: value for name, value in values.items() if name in names and value is not None}
+    return Settings(Stage(**numbers), TrainOptions(**{n: v for n, v in values.items() if n not in names - {"steps"}}))
+
+
+def fit(model, objective, batches, settings, run, save=None, show=None, clock=time.monotonic):
+    """Train in the folder `run`."""
+    options = replace(settings.options, out=run)
+    return iter(loop.Loop(model, objective, batches, settings.stage, options, save, show, clock))
+
+
+def denoising(**numbers: float):
+    """The losses of denoising."""
+    return partial(objectives.denoising_losses, Denoising(**numbers))
 
 
 def train(run: Path, objective: object, batches: object = None, **changes: object):

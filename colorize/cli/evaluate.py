@@ -1,15 +1,30 @@
-"""`colorize eval`: its options. Knows nothing of scores and tables."""
+"""`colorize eval`: score a model over a folder, next to baselines."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from colorize import interrupts
+from colorize import __version__, interrupts
 from colorize.cli import messages
 from colorize.errors import ColorizeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from colorize.checkpoints.model_files import Loaded
+    from colorize.coloring.options import Options
+    from colorize.evaluation.baselines import Baseline
+    from colorize.evaluation.perceptual import FrechetDistance
+    from colorize.evaluation.report import Table
+    from colorize.evaluation.samples import Protocol, Sample, Samples
+    from colorize.recipes.recipe import Recipe
+
+PAGES = (".html", ".htm")
+QUALITY = 88  # of a sheet in JPEG or WebP, which is for looking at and not for measuring
 
 
 def evaluate(
@@ -29,7 +44,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="MODE",
-            help="Give beside the drawing: same (the warped truth), cross (another picture), shuffled"
+            help="Give with the drawing: same (the warped truth), cross (another picture), shuffled"
             " (an unrelated one), palette (the true colors), hints (dots), stored (the folder's own"
             " hints), flip (it mirrored, bent and cropped) or none; repeatable  [default: all]",
         ),
@@ -37,7 +52,7 @@ def evaluate(
     hint_share: Annotated[
         list[float] | None,
         typer.Option(
-            metavar="PERCENT", help="Tell so many of the pixels in the mode hints; repeatable  [default: 0.5]"
+            metavar="PERCENT", help="Give the colors of so many pixels in the mode hints; repeatable  [default: 0.5]"
         ),
     ] = None,
     hint_mode: messages.HintMode = "hard",
@@ -65,8 +80,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="BASELINE",
-            help="Compare with: gray, reference-statistics, reference-copy, nearest-hint, all, none;"
-            " repeatable  [default: all]",
+            help="Compare with: gray, reference-statistics, reference-copy, region-matcher, nearest-hint, all (of"
+            " these), none, or with oracle-regions or oracle-cells, which know the truth; repeatable  [default: all]",
         ),
     ] = None,
     steps: Annotated[
@@ -80,10 +95,18 @@ def evaluate(
         bool, typer.Option("--perceptual", help="Add LPIPS and FID; needs the extra `metrics`")
     ] = False,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="PICTURE", help="Write drawings, results and truths side by side")
+        Path | None,
+        typer.Option(metavar="PICTURE", help="Write drawings, what was given, results and truths side by side"),
     ] = None,
-    shown: Annotated[
-        int, typer.Option(min=1, metavar="NUMBER", help="Show so many pictures of each mode there, spread evenly")
+    sheet_rows: Annotated[
+        int,
+        typer.Option(
+            "--sheet-rows",
+            "--shown",
+            min=1,
+            metavar="NUMBER",
+            help="Show so many pictures of each mode there, spread evenly; more than 12 in all are shown small",
+        ),
     ] = 6,
     html: Annotated[
         Path | None, typer.Option(metavar="PAGE", help="Write tables, charts, best and worst pictures as one HTML file")
@@ -91,7 +114,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object per mode, to stdout")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown")] = False,
 ) -> None:
-    """Score a model over a folder, beside baselines that learnt nothing.
+    """Score a model over a folder, next to simple baselines.
 
     Pictures are colored exactly as `sample` would color them. Values have 95 % intervals.
 
@@ -102,32 +125,248 @@ def evaluate(
     if as_json and as_markdown:
         raise ColorizeError("--json and --markdown are both given", "choose one", code=2)
     from colorize.checkpoints import model_files
-    from colorize.cli import evaluate_run
     from colorize.coloring.options import Options
+    from colorize.evaluation import baselines, report, sheets
+    from colorize.images import files
     from colorize.images.encode import FORMATS
     from colorize.networks import devices
 
     interrupts.begin()
-    evaluate_run.check_place("--sheet", sheet, tuple(FORMATS))
-    evaluate_run.check_place("--html", html, evaluate_run.PAGES)
-    modes = mode or []
-    shares = evaluate_run.shares(hint_share or [], curve, modes)
-    worn = messages.adapters(lora)
-    loaded = model_files.load(model, device=devices.device(device), lora=worn)
-    messages.fetched(loaded.notice)
-    drawn = evaluate_run.drawn(loaded.recipe, kind)
-    walk = {"kind": drawn, "steps": steps, "sampler": sampler, "seed": seed}
-    settings: dict[str, Any] = {**walk, "precision": precision, "hint_mode": hint_mode}
-    options = Options(**settings, force=True)
-    how = evaluate_run.How(size, seed, drawn, limit, shares, alike / 100)
-    tasks = evaluate_run.tasks(loaded.recipe, data, modes, how)
-    chosen = evaluate_run.baselines(against or ["all"], [task.protocol.mode for task in tasks])
-    scorer = evaluate_run.Scorer(loaded, evaluate_run.name(model, loaded), options, chosen, perceptual)
-    chapters = scorer.run(tasks, evaluate_run.Keep(shown if sheet else 0, html is not None))
-    if sheet is not None:
-        evaluate_run.write_sheet(scorer.shown, scorer.name, sheet)
+    _check_file("--sheet", sheet, tuple(FORMATS))
+    _check_file("--html", html, PAGES)
     if html is not None:
-        facts = evaluate_run.facts(loaded.recipe, options, tasks[0].protocol)
-        evaluate_run.write_page(scorer.name, facts, chapters, scorer.scores, html)
-    tables = [chapter.entries for chapter in chapters]
-    evaluate_run.tell(tables, scorer.scores, as_json, as_markdown)
+        report.page_template()  # fails now, not after scoring
+    shares = _hint_shares(hint_share or [], curve, mode or [])
+    loaded = model_files.load(model, device=devices.device(device), lora=messages.adapters(lora))
+    messages.fetched(loaded.notice)
+    kind = kind or ("line" if "line" in loaded.recipe.hints else "gray")
+    settings: dict[str, Any] = {"kind": kind, "steps": steps, "sampler": sampler, "seed": seed}
+    options = Options(**settings, precision=precision, hint_mode=hint_mode, force=True)
+    protocol = {"size": size, "seed": seed, "kind": kind, "limit": limit, "alike": alike / 100}
+    runs = _samples(loaded.recipe, data, mode or [], shares, protocol)
+    chosen = baselines.find(against or ["all"], [run.protocol.mode for run in runs])
+    scorer = _Scorer(loaded, _name(model, loaded), options, chosen, perceptual)
+    tables = scorer.tables(runs, sheet_rows if sheet else 0, html is not None)
+    if sheet is not None and scorer.sheet:  # none, if all its pictures were left out
+        titles = ("drawing", "given", scorer.name, "truth")
+        files.write(sheets.contact_sheet(scorer.sheet, titles), sheet, quality=QUALITY)
+        messages.say(f"the sheet is `{sheet}`")
+    if html is not None:
+        _write_page(html, scorer.name, _facts(loaded.recipe, options, runs[0].protocol), tables)
+    _print(tables, as_json, as_markdown)
+
+
+def _check_file(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
+    """Raise ColorizeError (wrong usage) for a file that cannot be written, before hours are spent on its content."""
+    from colorize.images import files
+
+    if path is None:
+        return
+    shown, wrong = files.shown(path), ("", "")
+    if path.suffix.lower() not in suffixes:
+        wrong = f"{option} cannot be written as `{shown}`", "use one of " + ", ".join(suffixes)
+    elif not path.parent.is_dir():
+        folder = files.shown(path.parent)
+        wrong = f"{option} `{shown}`: there is no folder `{folder}`", "make the folder first, or name another place"
+    elif path.is_dir():
+        wrong = f"{option} `{shown}` is a folder", "name a file in it"
+    if any(wrong):
+        raise ColorizeError(*wrong, code=2)
+
+
+def _hint_shares(percents: Sequence[float], curve: bool, modes: Sequence[str]) -> list[float]:
+    """Return the shares of hinted pixels, rising, each once; raises ColorizeError (wrong usage) if options conflict."""
+    from colorize.evaluation.charts import SHARES
+    from colorize.evaluation.samples import HINT_SHARE
+
+    if percents and curve:
+        raise ColorizeError("--curve and --hint-share are both given", "choose one", code=2)
+    if (percents or curve) and modes and "hints" not in modes:
+        option = "--curve" if curve else "--hint-share"
+        raise ColorizeError(f"{option} is for the mode hints", "add --mode hints", code=2)
+    return list(SHARES) if curve else sorted({percent / 100 for percent in percents}) or [HINT_SHARE]
+
+
+def _name(model: str, loaded: Loaded) -> str:
+    """Return what a table calls a model: its run or file instead of its whole path, and its adapters."""
+    from colorize.evaluation.baselines import BASELINES
+
+    path, name = Path(model), model
+    if path.suffix == ".safetensors":
+        name = path.parent.name if path.stem == "model" and path.parent.name else path.stem
+    name = f"{name} (model)" if name in BASELINES else name
+    return " + ".join([name, *(one.text for one in loaded.adapters)])
+
+
+def _samples(
+    recipe: Recipe, data: Path, modes: Sequence[str], shares: Sequence[float], protocol: dict[str, Any]
+) -> list[Samples]:
+    """Return the samples of every mode and share of hints; without `modes`, of all that model and folder allow.
+
+    Raises ColorizeError if a mode that was asked for is impossible, or the folder.
+    """
+    from colorize.evaluation.samples import HINT_SHARE, MODES, Dataset, samples
+
+    dataset = Dataset(data)
+    found: list[Samples] = []
+    notes = []  # said at the end: they are no news if there is no mode at all
+    for mode in dict.fromkeys(modes or MODES):
+        try:
+            needs = MODES[mode].needs if mode in MODES else ""
+            if needs and needs not in recipe.hints:
+                message = f"`{recipe.name}` takes no {needs}, which the mode {mode} gives"
+                raise ColorizeError(message, "choose another --mode", code=2)
+            of_mode = shares if mode == "hints" else [HINT_SHARE]
+            some = [samples(dataset, mode, share=share, **protocol) for share in of_mode]
+        except ColorizeError as error:
+            asked = modes or (mode == "hints" and shares != [HINT_SHARE])
+            if asked or (mode == list(MODES)[-1] and not found):
+                raise
+            if mode != "stored":  # few folders store hints, and nobody misses them
+                notes.append(f"note: without the mode {mode}: {error.message}")
+            continue
+        if some[0].left_out:
+            messages.say(f"note: {mode}: {some[0].left_out}")
+        found += some
+    for note in notes:
+        messages.say(note)
+    return found
+
+
+class _Scorer:
+    """Colors pictures with a model and baselines, scores them, and keeps some for the sheet and the page."""
+
+    def __init__(
+        self, loaded: Loaded, name: str, options: Options, baselines: Sequence[Baseline], perceptual: bool
+    ) -> None:
+        from colorize.evaluation import metrics
+
+        self.loaded, self.name, self.options, self.baselines = loaded, name, options, baselines
+        self.perceptual = self.fid = perceptual
+        if perceptual:
+            metrics.lpips()  # fails now, not after the first picture
+        self.sheet: list[list[Tensor]] = []
+
+    def tables(self, runs: Sequence[Samples], rows: int, page: bool) -> list[Table]:
+        """Return the scores of every run, with examples for a page; rows: of the sheet, per run."""
+        from colorize.evaluation.samples import HINT_SHARE
+        from colorize.evaluation.sheets import cell
+
+        # Of several shares of hints the one nearest to the default has pictures on the page.
+        order = sorted(runs, key=lambda run: -abs(run.protocol.hint_share - HINT_SHARE))
+        pictured = {run.protocol.mode: run for run in order} if page else {}
+        places = [{at * len(run) // rows for at in range(rows)} for run in runs]
+        self.side = cell(sum(map(len, places)), max(run.protocol.size for run in runs))
+        with messages.bar() as bar:
+            task = bar.add_task("scoring", total=sum(len(run) * len(self._ways(run)) for run in runs))
+            return [
+                self._table(run, shown, run is pictured.get(run.protocol.mode), lambda: bar.advance(task))
+                for run, shown in zip(runs, places, strict=True)
+            ]
+
+    def _paint(self, sample: Sample) -> Tensor:
+        """Color a sample as `sample` would color its files, (1, 3, S, S)."""
+        from colorize.coloring.options import Job, Named
+        from colorize.coloring.paint import paint_all
+        from colorize.images.image import from_tensor
+
+        given = sample.reference
+        references = () if given is None else (Named("the reference", from_tensor(given)),)
+        job = Job(sample.file, from_tensor(sample.drawing), references, sample.hints)
+        (outcome,) = paint_all(self.loaded, [job], self.options)
+        if outcome.error:
+            raise outcome.error
+        return outcome.painted[0].picture.tensor()
+
+    def _ways(self, run: Samples) -> dict[str, Callable[[Sample], Tensor]]:
+        allowed = {one.name: one.paint for one in self.baselines if run.protocol.mode in one.modes}
+        return {self.name: self._paint, **allowed}
+
+    def _table(self, run: Samples, shown: set[int], pictured: bool, advance: Callable[[], None]) -> Table:
+        """Score one run, the model first. shown: which pictures are on the sheet. pictured: keep examples."""
+        from colorize.evaluation import sheets
+        from colorize.evaluation.report import Table
+        from colorize.evaluation.score import Entry, Row, score
+
+        ways, failed, thumbnails = self._ways(run), [], {}
+        rows: dict[str, list[Row]] = {name: [] for name in ways}
+        distances = self._distances(ways)
+        for at, sample in enumerate(run):
+            interrupts.check()
+            try:
+                scored = {name: score(paint, sample, self.perceptual) for name, paint in ways.items()}
+            except ColorizeError as error:  # of the picture, such as a reference without color
+                failed.append(f"{sample.file}: {error.message}")
+                continue
+            for name, (row, result) in scored.items():
+                rows[name].append(row)
+                advance()
+                if name in distances:
+                    distances[name].add(result, sample.truth)
+            result = scored[self.name][1]
+            if at in shown:
+                self.sheet.append(sheets.sheet_row(sample, result, self.side))
+            if pictured:
+                thumbnails[sample.file] = sheets.thumbnail(result)
+        messages.listed(f"{run.protocol}: left out", "picture", failed)
+        if len(failed) == len(run):
+            raise ColorizeError("no picture could be colored", failed[0] if failed else "")
+        values = {name: distance.value() for name, distance in distances.items()}
+        extra = {name: {"fid": value} for name, value in values.items() if value is not None}
+        entries = tuple(Entry(name, run.protocol, tuple(rows[name]), extra.get(name, {})) for name in ways)
+        return Table(entries, sheets.examples(run, entries, thumbnails) if pictured else ())
+
+    def _distances(self, ways: Mapping[str, object]) -> dict[str, FrechetDistance]:
+        """Return an empty FID for each model, if it is wanted and can be had."""
+        from colorize.evaluation.perceptual import FrechetDistance
+
+        if not self.fid:
+            return {}
+        try:
+            return {name: FrechetDistance() for name in ways}
+        except ColorizeError as error:  # it needs one package more than LPIPS
+            messages.say(f"note: without FID: {error}")
+            self.fid = False
+            return {}
+
+
+def _facts(recipe: Recipe, options: Options, protocol: Protocol) -> dict[str, str]:
+    """Return what a page says of a model and its protocol, besides the scores."""
+    from colorize.coloring.options import sampling
+
+    walk = sampling(recipe, options)
+    hinted = {"hints": f"taken in the mode {options.hint_mode}"} if protocol.hint_share else {}
+    return {
+        "recipe": recipe.name,
+        "drawings": "line art" if protocol.kind == "line" else "gray pictures",
+        "pictures": f"fitted into {protocol.size} x {protocol.size} pixels",
+        "sampling": f"{walk.sampler}, {messages.counted(walk.steps, 'step')}",
+        **hinted,
+        "seed": str(protocol.seed),
+        "program": f"colorize {__version__}",
+    }
+
+
+def _write_page(path: Path, name: str, facts: Mapping[str, str], tables: Sequence[Table]) -> None:
+    """Write the page of `report.page`, whole or not at all."""
+    from colorize.evaluation.report import page
+    from colorize.images import files
+
+    text = page(name, facts, tables)
+    with files.atomic(path) as temporary:  # names may hold bytes that are no Unicode
+        temporary.write_bytes(text.encode("utf-8", "replace"))
+    messages.say(f"the page is `{path}`")
+
+
+def _print(tables: Sequence[Table], as_json: bool, as_markdown: bool) -> None:
+    """Print the scores to stdout: as JSON, as Markdown, or as tables for the terminal."""
+    from rich.console import Console
+
+    from colorize.evaluation import report
+
+    if as_json:
+        typer.echo(report.to_json(tables))
+    elif as_markdown:
+        typer.echo("\n".join(table.markdown() for table in tables), nl=False)
+    else:
+        Console().print(*report.to_terminal(tables), sep="\n")

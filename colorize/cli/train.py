@@ -1,79 +1,85 @@
-"""`colorize train` and `colorize finetune`: options, dry run and progress. Knows nothing of how training is done."""
+"""`colorize train` and `colorize finetune`: options, dry run and progress."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import time
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import Field, asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
 import typer
 
 from colorize import interrupts
 from colorize.cli import messages
-from colorize.cli.train_options import (
-    Anneal,
-    Budget,
-    Changes,
-    Checkpointing,
-    Compile,
-    Data,
-    DryRun,
-    Lora,
-    Out,
-    Restart,
-    SampleEvery,
-    SaveEvery,
-    Seed,
-    Steps,
-    Wishes,
-    settled,
-)
 from colorize.errors import ColorizeError, nearest
+from colorize.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from colorize.recipes.recipe import Recipe
-    from colorize.training.job import Order
+    from colorize.training.loop import Progress
     from colorize.training.run import Training
-    from colorize.training.settings import Progress
 
 RUNS = Path("runs")  # where `colorize sample --model NAME` looks, too
 WEIGHTS = "model.safetensors"
 PRETRAINED = str(RUNS / "anime-diffusion" / WEIGHTS)
+EMBEDDED = "mini"  # the model of `sample`
+EVERY = 30.0  # seconds between lines where nobody watches
+FEW = 2000  # pictures; a model that has seen fewer gives gray, or one color
+Command = Callable[[str, TrainOptions], None]
+SHARED: dict[str, Any] = {"device": messages.Device, "precision": messages.Precision}  # with other commands
 
 
+def with_options(*without: str) -> Callable[[Command], Callable[..., None]]:
+    """Give a command whose parameters are an argument and `options` the fields of TrainOptions as options.
+
+    without: the names of fields that it does not have.
+    """
+
+    def decorate(command: Command) -> Callable[..., None]:
+        argument = next(iter(inspect.signature(command, eval_str=True).parameters.values()))
+        types = get_type_hints(TrainOptions)
+        shown = [f for f in fields(TrainOptions) if f.name not in without and (f.metadata or f.name in SHARED)]
+        parameters = [_parameter(field, types[field.name]) for field in shown]
+
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            command(values.pop(argument.name), TrainOptions(**values))
+
+        run.__signature__ = inspect.Signature([argument, *parameters])  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
+    """Declare a field as Typer wants it; one of seconds is written as a time, such as 2m."""
+    about, default = dict(field.metadata), cast(Any, field.default)
+    flags = about.pop("flags", ()) or (f"--{field.name.replace('_', '-')}",)
+    if about.get("metavar") == "TIME":
+        kind, default, about["callback"] = str | None, default and f"{default / 60:g}m", _seconds
+    if field.name in SHARED:
+        annotation = SHARED[field.name]
+    elif field.name == "data":
+        annotation = Annotated[kind, typer.Argument(**about)]
+    else:
+        annotation = Annotated[kind, typer.Option(*flags, **about)]
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else messages.seconds(text)
+
+
+@with_options("lora")
 def train(
     recipe: Annotated[
         str, typer.Argument(metavar="RECIPE", help="Train this system, NAME or NAME:VARIANT")
     ] = "anime-diffusion",
-    data: Data = Path("data"),
-    phase: Annotated[
-        Literal["pretrain", "finetune"],
-        typer.Option(metavar="PHASE", help="Train this phase: pretrain, or finetune after it"),
-    ] = "pretrain",
-    start: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            metavar="MODEL",
-            help="Begin with the weights of this model  [default: fresh; to finetune, the pretrained run's]",
-        ),
-    ] = "",
-    out: Out = None,
-    changes: Changes = None,
-    budget: Budget = None,
-    steps: Steps = None,
-    device: messages.Device = "auto",
-    precision: messages.Precision = "auto",
-    seed: Seed = 0,
-    save_every: SaveEvery = "2m",
-    sample_every: SampleEvery = 1000,
-    compiled: Compile = False,
-    checkpointing: Checkpointing = False,
-    anneal: Anneal = False,
-    restart: Restart = False,
-    dry_run: DryRun = False,
+    options: TrainOptions = TrainOptions(),
 ) -> None:
     """Train a system on a folder of color pictures.
 
@@ -93,24 +99,23 @@ def train(
         message = f"there is no recipe `{recipe}`, but a folder of that name"
         raise ColorizeError(message, f"{hint}; {nearest(recipe, recipes.names())}", code=2)
     found, run = recipes.find(recipe), RUNS / recipe.replace(":", "-")
-    if phase == "finetune":
-        start = start or str(run / WEIGHTS)
-        if not (Path(start).exists() or start != str(run / WEIGHTS) or _goes_on(run, out)):
-            way_out = f"pretrain first: `colorize train {recipe}`, or give --from MODEL"
-            raise ColorizeError(f"there is no `{start}` to finetune", way_out)
-        run = _tuned(run)
-    wishes = Wishes(
-        data, out or run, changes, budget, steps, device, precision, seed,
-        save_every, sample_every, compiled, checkpointing, anneal, restart, dry_run,
-    )  # fmt: skip
-    fresh = restart or not ((out or run) / "state.safetensors").exists()
-    if start and fresh and not dry_run:
+    pretrained = str(run / WEIGHTS)
+    tuning = options.phase == "finetune"
+    options = replace(options, out=options.out or (_beside(run, "finetune") if tuning else run))
+    goes_on = (options.folder / "state.safetensors").exists()
+    if tuning and not options.start:
+        options = replace(options, start=pretrained)
+    if tuning and options.start == pretrained and not (Path(pretrained).exists() or goes_on):
+        way_out = f"pretrain first: `colorize train {recipe}`, or give --from MODEL"
+        raise ColorizeError(f"there is no `{pretrained}` to finetune", way_out)
+    if options.start and (options.restart or not goes_on) and not options.dry_run:
         from colorize.checkpoints import find
 
-        messages.fetched(find.find(start).notice)
-    _go(found, phase, start, wishes, begun)
+        messages.fetched(find.find(options.start).notice)
+    _start(found, options, begun)
 
 
+@with_options("phase", "start")
 def finetune(
     model: Annotated[
         str,
@@ -120,22 +125,7 @@ def finetune(
             help="Begin with this model: a file, a folder, a recipe's name, or OWNER/NAME[/FILE]",
         ),
     ] = PRETRAINED,
-    data: Data = Path("data"),
-    lora: Lora = None,
-    out: Out = None,
-    changes: Changes = None,
-    budget: Budget = None,
-    steps: Steps = None,
-    device: messages.Device = "auto",
-    precision: messages.Precision = "auto",
-    seed: Seed = 0,
-    save_every: SaveEvery = "2m",
-    sample_every: SampleEvery = 1000,
-    compiled: Compile = False,
-    checkpointing: Checkpointing = False,
-    anneal: Anneal = False,
-    restart: Restart = False,
-    dry_run: DryRun = False,
+    options: TrainOptions = TrainOptions(),
 ) -> None:
     """Finetune a model on a folder of color pictures.
 
@@ -150,164 +140,131 @@ def finetune(
     if model == PRETRAINED and not Path(model).exists():
         way_out = "pretrain first: `colorize train`, or name a MODEL"
         raise ColorizeError(f"there is no `{model}` to finetune", way_out)
-    recipe = _recipe(model)
-    file = Path(model)
-    folder = file.parent if file.suffix == ".safetensors" else file
-    run = folder if (folder / "recipe.json").is_file() else RUNS / recipe.name
-    wishes = Wishes(
-        data, out or _tuned(run, "lora" if lora else "finetune"), changes, budget, steps, device,
-        precision, seed, save_every, sample_every, compiled, checkpointing, anneal, restart, dry_run, lora or 0,
-    )  # fmt: skip
-    _go(recipe, "finetune", model, wishes, begun)
-
-
-def _recipe(model: str) -> Recipe:
-    """Return the recipe of a model, which is fetched if it lies on the Hub."""
     from colorize.checkpoints import model_files
 
     interrupts.begin()
     loaded = model_files.load(model)
     messages.fetched(loaded.notice)
-    return loaded.recipe
+    file = Path(model)
+    folder = file.parent if file.suffix == ".safetensors" else file
+    run = folder if (folder / "recipe.json").is_file() else RUNS / loaded.recipe.name
+    out = options.out or _beside(run, "lora" if options.lora else "finetune")
+    _start(loaded.recipe, replace(options, phase="finetune", start=model, out=out), begun)
 
 
-def _tuned(run: Path, how: str = "finetune") -> Path:
-    return run.with_name(f"{run.name}-{how}")
+def _beside(run: Path, ending: str) -> Path:
+    return run.with_name(f"{run.name}-{ending}")
 
 
-def _goes_on(run: Path, out: Path | None) -> bool:
-    return ((out or _tuned(run)) / "state.safetensors").exists()
-
-
-def _go(recipe: Recipe, phase: Literal["pretrain", "finetune"], start: str, wishes: Wishes, begun: float) -> None:
-    """Train as wished, or only say what would be done."""
+def _start(recipe: Recipe, options: TrainOptions, begun: float) -> None:
+    """Train, or only say what would be done; begun: when the command started, since that time counts, too."""
     from colorize.training import run
-    from colorize.training.job import Order, override, settings
-    from colorize.training.resume import check, done, finished, further
+    from colorize.training.state import done
 
-    assert wishes.out is not None
-    steps = [f"steps={wishes.steps}"] if wishes.steps else []
-    recipe = override(recipe, phase, [*(wishes.changes or []), *steps])
-    order = Order(
-        recipe, phase, wishes.data, wishes.out, settled(settings(recipe.stage(phase)), wishes), start, wishes.lora
-    )
-    if wishes.dry_run:
-        _plan(order)
+    steps = [f"steps={options.steps}"] if options.steps else []
+    recipe = run.override(recipe, options.phase, [*(options.changes or []), *steps])
+    if options.dry_run:
+        _plan(recipe, options)
         return
-    if not wishes.restart:
-        check(order)
-        if finished(order):
-            messages.say(f"this run is finished: {messages.counted(done(order.out)[0], 'step')}")
-            messages.say(f"to train longer: {further(order)}")
-            point(order)
+    if not options.restart:
+        run.check(recipe, options)
+        if run.finished(recipe, options):
+            messages.say(f"this run is finished: {messages.counted(done(options.folder)[0], 'step')}")
+            messages.say(f"to train longer: {run.train_longer(options)}")
+            _say_next(recipe, options)
             return
-    if order.fit.limit is not None:  # what was spent on starting the program counts, too
-        limit = max(1.0, order.fit.limit - (time.monotonic() - begun))
-        order = replace(order, fit=replace(order.fit, limit=limit))
-    watch(run.Training(order, wishes.restart))
+    _watch(run.Training(recipe, options, begun))
 
 
-def _plan(order: Order) -> None:
+def _plan(recipe: Recipe, options: TrainOptions) -> None:
     """Print the configuration to stdout and what it means to stderr."""
     from colorize.checkpoints import model_files
     from colorize.images.dataset_folder import read_folder
-    from colorize.training import resume
+    from colorize.training import run, state
 
-    values = {**order.identity(), "out": str(order.out), "fit": asdict(order.fit)}
-    model = model_files.build_on_meta(order.recipe)
-    if order.lora:
-        resume.adapt(model, order)
-    typer.echo(json.dumps(values, indent=2))
-    weights = sum(value.numel() for value in model.parameters() if value.requires_grad)
-    rows = len(read_folder(order.data, "train"))
-    messages.say(summary(order, weights, rows) + "; nothing was written")
-
-
-MODEL_FILE, ADAPTER = "model.safetensors", "adapter.safetensors"
-USUAL = "mini"  # the model of `sample`
-EVERY = 30.0  # seconds between lines where nobody watches
-FEW = 2000  # pictures; what has seen less gives gray, or one color
+    known = run.identity(recipe, options)
+    rest = {name: value for name, value in asdict(options).items() if name not in {*known, "start", "out", "changes"}}
+    model = model_files.build_on_meta(recipe)
+    if options.lora:
+        run.add_adapter(model, options)
+    typer.echo(json.dumps({**known, "out": str(options.out), "options": rest}, indent=2))
+    weights = sum(value.numel() for value in state.trained(model).values())
+    rows = len(read_folder(options.data, "train"))
+    messages.say(_summary(recipe, options, weights, rows) + "; nothing was written")
 
 
-def summary(order: Order, weights: int, rows: int) -> str:
+def _summary(recipe: Recipe, options: TrainOptions, weights: int, rows: int) -> str:
     """Return what is trained, on what and where to, in one line."""
-    stage = order.stage
-    of = f"adapter of rank {order.lora} for" if order.lora else f"{order.phase} of"
+    stage = recipe.stage(options.phase)
+    what = f"adapter of rank {options.lora} for" if options.lora else f"{options.phase} of"
     return (
-        f"{of} {order.recipe.name}: {weights / 1e6:.2f} million weights, {messages.counted(rows, 'picture')}"
-        f" of `{order.data}` at {stage.size} px, {stage.batch} a step, into `{order.out}`"
+        f"{what} {recipe.name}: {weights / 1e6:.2f} million weights, {messages.counted(rows, 'picture')}"
+        f" of `{options.data}` at {stage.size} px, {stage.batch} a step, into `{options.out}`"
     )
 
 
-def watch(training: Training) -> None:
-    """Train and tell how it goes; of several processes only the first one talks."""
-    order = training.order
+def _watch(training: Training) -> None:
+    """Train and show progress; of several processes only the first one talks."""
+    recipe, options = training.recipe, training.options
     if not messages.first():
         for _ in training.steps():
             pass
         return
     going_on = f", going on at step {training.step}" if training.step else ""
-    parts = summary(order, training.parameters, len(training.pictures))
-    messages.say(f"{parts}, on {training.device}{going_on}")
+    summary = _summary(recipe, options, training.parameters, len(training.pictures))
+    messages.say(f"{summary}, on {training.device}{going_on}")
     for note in training.notes:
         messages.say(note)
     messages.listed("left out", "picture", training.pictures.skipped)
     try:
         last = _follow(training)
     except KeyboardInterrupt:
-        from colorize.training.resume import done
+        from colorize.training.state import done
 
-        if not (step := done(order.out)[0]):
+        if not (step := done(options.folder)[0]):
             raise
-        message = f"interrupted at step {step}, which is saved in `{order.out}`"
-        hint = "give the same command again to go on"
-        raise ColorizeError(message, hint, messages.INTERRUPTED) from None
+        message = f"interrupted at step {step}, which is saved in `{options.out}`"
+        raise ColorizeError(message, "give the same command again to go on", messages.INTERRUPTED) from None
     if last is not None and last.steps is not None and last.step < last.steps:
         messages.say(f"the time is spent at step {last.step} of {last.steps}; the same command goes on")
     elif last is not None:
         messages.say(f"done: {last.step} steps")
-    seen = 0 if last is None else last.step * order.stage.batch
-    if seen < FEW and not order.start:
+    seen = 0 if last is None else last.step * training.stage.batch
+    if seen < FEW and not options.start:
         messages.say(f"note: it has seen {seen} pictures so far; expect gray before {FEW}, and color long after")
-    point(order)
+    _say_next(recipe, options)
 
 
 def _follow(training: Training) -> Progress | None:
     """Show a bar on a terminal, or else a line every half minute; return the last state."""
-    begun = heard = time.monotonic()
+    begun = last_line = time.monotonic()
     loss, progress = None, None
-    with messages.bar("{task.fields[told]}", clock=False) as bar:
-        task = bar.add_task("training", total=1.0, told="")
+    with messages.bar("{task.fields[status]}", clock=False) as bar:
+        task = bar.add_task("training", total=1.0, status="")
         for progress in training.steps():
             loss = loss if progress.loss is None else progress.loss
-            now = time.monotonic()
-            left = progress.seconds_left or 0.0
-            told = _line(progress, loss)
-            bar.update(task, completed=(now - begun) / max(1e-9, now - begun + left), told=told)
-            if now - heard >= EVERY and not messages.on_terminal():
-                messages.say(told)
-                heard = now
+            now, left, status = time.monotonic(), progress.seconds_left or 0.0, _status(progress, loss)
+            bar.update(task, completed=(now - begun) / max(1e-9, now - begun + left), status=status)
+            if now - last_line >= EVERY and not messages.on_terminal():
+                messages.say(status)
+                last_line = now
     return progress
 
 
-def _line(progress: Progress, loss: float | None) -> str:
-    steps = f"/{progress.steps}" if progress.steps else ""
-    parts = [f"step {progress.step}{steps}"]
+def _status(progress: Progress, loss: float | None) -> str:
+    parts = [f"step {progress.step}" + (f"/{progress.steps}" if progress.steps else "")]
     parts += [] if loss is None else [f"loss {loss:.4f}"]
     parts += [f"{progress.pictures_per_s:.1f} pictures/s"]
-    if progress.seconds_left is not None:
-        parts.append(f"{messages.duration(progress.seconds_left)} left")
+    parts += [] if progress.seconds_left is None else [f"{messages.duration(progress.seconds_left)} left"]
     parts += [f"{progress.skipped} updates skipped"] if progress.skipped else []
     return ", ".join(parts)
 
 
-def point(order: Order) -> None:
+def _say_next(recipe: Recipe, options: TrainOptions) -> None:
     """Say where the model is, and what to type next."""
-    reference = " --ref PICTURE" if "reference" in order.recipe.hints else ""
-    model = "" if order.start == USUAL else f" --model {order.start}"
-    if order.lora:
-        messages.say(f"the adapter is `{order.out / ADAPTER}`")
-        messages.say(f"next: colorize sample DRAWING{reference}{model} --lora {order.out}")
-        return
-    messages.say(f"the model is `{order.out / MODEL_FILE}`")
-    messages.say(f"next: colorize sample DRAWING{reference} --model {order.out / MODEL_FILE}")
+    file = options.folder / ("adapter.safetensors" if options.lora else WEIGHTS)
+    reference = " --ref PICTURE" if "reference" in recipe.hints else ""
+    model = "" if options.start == EMBEDDED else f" --model {options.start}"
+    messages.say(f"the {'adapter' if options.lora else 'model'} is `{file}`")
+    use = f"{model} --lora {options.out}" if options.lora else f" --model {file}"
+    messages.say(f"next: colorize sample DRAWING{reference}{use}")

@@ -1,1 +1,1 @@
-"""Scores, baselines and their report. Knows nothing of the command line."""
+"""Scores of colored pictures, baselines, and their reports."""

@@ -1,106 +1,101 @@
-"""Draw scores as small SVG pictures, in the colors of the page around them. Knows nothing of what is scored."""
+"""Lay out charts of scores in pixels; `report.html.jinja` draws them as SVG."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from dataclasses import dataclass, field
 
-from rich import box
-from rich.table import Table
-
-from colorize.evaluation.report import Entry, heading, one_protocol
-from colorize.evaluation.score import METRICS, Mean, Metric, summary
+from colorize.evaluation.metrics import METRICS, Metric
+from colorize.evaluation.score import Entry, Mean, one_protocol
 
 ROW = 22  # pixels per line of a dot chart
-WIDTH, NAMES, VALUES = (340, 128, 46)  # pixels: a dot chart, its names at the left, values at the right
-BROAD, HIGH = 560, 300  # pixels of a line chart
+WIDTH, NAMES, VALUES = 340, 128, 46  # pixels: a dot chart, its names at the left, values at the right
+LONGEST = 21  # letters of a name
+CURVE_WIDTH, CURVE_HEIGHT = 560, 300  # pixels of a line chart
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 40  # pixels around the plot of a line chart
-LOOKS = 7  # colors and marks in the style sheet; further ways of coloring share them
+SHARES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # of the pixels, about evenly on a log axis
+CURVES = ("psnr", "delta_e")  # metrics that are worth a curve
 
 
-def dots(values: Sequence[tuple[str, Mean]], looks: Mapping[str, int], label: str, digits: int) -> str:
-    """Return a chart of one line per name: its mean as a mark, its 95 % interval as a bar.
+@dataclass(frozen=True)
+class Chart:
+    """A picture of lines, texts and marks, all in pixels from the top left.
 
-    values: names and scores, from top to bottom. looks: a number per name, which gives color and
-    mark. label: what a screen reader calls the chart. digits: after the point.
+    label: for screen readers. lines: style, x1, y1, x2, y2. texts: style, x, y, anchor, text. marks:
+    style number, x, y. polylines: style number, points.
     """
-    low = min(mean.low for _, mean in values)
-    high = max(mean.high for _, mean in values)
-    marks = ticks(low, high, 3)
-    low, high = min(low, marks[0]), max(high, marks[-1])
+
+    kind: str
+    metric: Metric
+    label: str
+    width: int
+    height: int
+    lines: list[tuple[str, float, float, float, float]] = field(default_factory=list)
+    texts: list[tuple[str, float, float, str, str]] = field(default_factory=list)
+    marks: list[tuple[int, float, float]] = field(default_factory=list)
+    polylines: list[tuple[int, list[tuple[float, float]]]] = field(default_factory=list)
+
+
+def dots(name: str, values: Mapping[str, Mean], styles: Mapping[str, int]) -> Chart:
+    """Return a chart of one metric with one line per model: its mean as a mark, its 95 % interval as a bar.
+
+    values: scores by model, from top to bottom. styles: a number per model, for color and mark.
+    """
+    metric = METRICS[name]
+    marks = ticks(min(mean.low for mean in values.values()), max(mean.high for mean in values.values()), 3)
     left, right, bottom = NAMES + 8, WIDTH - VALUES - 12, ROW * len(values) + 4
 
-    def across(value: float) -> float:
-        return left + (right - left) * (value - low) / (high - low)
+    def x(value: float) -> float:
+        return left + (right - left) * (value - marks[0]) / (marks[-1] - marks[0])
 
-    parts = [_line("grid", across(tick), 2, across(tick), bottom) for tick in marks]
-    parts += [_text("tick", across(tick), bottom + 13, f"{tick:g}", "middle") for tick in marks]
-    for at, (name, mean) in enumerate(values):
-        y, look = ROW * (at + 0.5) + 2, f"w{looks[name] % LOOKS}"
-        parts.append(_text("name", NAMES, y + 4, _cut(name, 21), "end"))
-        parts.append(_line(look, across(mean.low), y, across(mean.high), y))
-        parts.append(mark(looks[name], across(mean.mean), y))
-        parts.append(_text("value", WIDTH, y + 4, f"{mean.mean:.{digits}f}", "end"))
-    return _svg(WIDTH, bottom + 18, label, parts, "dots")
+    label = f"{metric.title} of {len(values)} ways of coloring, with intervals"
+    chart = Chart("dots", metric, label, WIDTH, bottom + 18)
+    for tick in marks:
+        chart.lines.append(("grid", x(tick), 2, x(tick), bottom))
+        chart.texts.append(("tick", x(tick), bottom + 13, "middle", f"{tick:g}"))
+    for at, (model, mean) in enumerate(values.items()):
+        y = ROW * (at + 0.5) + 2
+        short = model if len(model) <= LONGEST else model[: LONGEST - 1] + "…"
+        chart.texts.append(("name", NAMES, y + 4, "end", short))
+        chart.texts.append(("value", WIDTH, y + 4, "end", f"{mean.mean:.{metric.digits}f}"))
+        chart.lines.append((f"w{styles[model]}", x(mean.low), y, x(mean.high), y))
+        chart.marks.append((styles[model], x(mean.mean), y))
+    return chart
 
 
-def curves(ways: Mapping[str, Sequence[Point]], looks: Mapping[str, int], label: str) -> str:
-    """Return a chart of scores against the share of hints, which is on a logarithmic axis.
+def curves(name: str, models: Mapping[str, Mapping[float, Mean]], styles: Mapping[str, int]) -> Chart:
+    """Return a chart of one metric against the share of hints, which is on a logarithmic axis.
 
-    ways: points by name, by rising share; bars are 95 % intervals. looks, label: see `dots`.
+    models: see `by_share`; bars are 95 % intervals. styles: see `dots`.
     """
-    points = [point for some in ways.values() for point in some]
-    shares = sorted({point.share for point in points})
-    marks = ticks(min(p.score.low for p in points), max(p.score.high for p in points), 5)
-    low, high = (min(marks[0], *(p.score.low for p in points)), max(marks[-1], *(p.score.high for p in points)))
+    means = [mean for points in models.values() for mean in points.values()]
+    shares = sorted({share for points in models.values() for share in points})
+    marks = ticks(min(mean.low for mean in means), max(mean.high for mean in means), 5)
 
-    def x(share: float, aside: float = 0.0) -> float:
-        whole = math.log(shares[-1] / shares[0]) or 1.0
-        return LEFT + 16 + aside + (BROAD - LEFT - RIGHT - 32) * math.log(share / shares[0]) / whole
+    def x(share: float) -> float:
+        span = math.log(shares[-1] / shares[0]) or 1.0
+        return LEFT + 16 + (CURVE_WIDTH - LEFT - RIGHT - 32) * math.log(share / shares[0]) / span
 
     def y(value: float) -> float:
-        return HIGH - BOTTOM - (HIGH - TOP - BOTTOM) * (value - low) / (high - low)
+        return CURVE_HEIGHT - BOTTOM - (CURVE_HEIGHT - TOP - BOTTOM) * (value - marks[0]) / (marks[-1] - marks[0])
 
-    parts = [_line("grid", LEFT, y(tick), BROAD - RIGHT, y(tick)) for tick in marks]
-    parts += [_text("tick", LEFT - 6, y(tick) + 4, f"{tick:g}", "end") for tick in marks]
-    parts += [_text("tick", x(s), HIGH - BOTTOM + 16, f"{s * 100:g}", "middle") for s in shares]
-    middle = (LEFT + BROAD - RIGHT) / 2
-    parts.append(_text("name", middle, HIGH - 6, "hinted pixels, %", "middle"))
-    for at, (name, some) in enumerate(ways.items()):
-        look, aside = (f"w{looks[name] % LOOKS}", 5.0 * (at - (len(ways) - 1) / 2))  # bars side by side
-        places = " ".join(f"{x(p.share, aside):.1f},{y(p.score.mean):.1f}" for p in some)
-        parts.append(f'<polyline class="{look}" points="{places}"/>')
-        for p in some:
-            across = x(p.share, aside)
-            parts.append(_line(look, across, y(p.score.low), across, y(p.score.high)))
-            parts.append(mark(looks[name], across, y(p.score.mean)))
-    return _svg(BROAD, HIGH, label, parts, "curve")
-
-
-def legend(names: Sequence[str], looks: Mapping[str, int]) -> str:
-    """Return the names with their marks, as a list in HTML."""
-    items = []
-    for name in names:
-        picture = _svg(14, 14, "", [mark(looks[name], 7, 7)], "key")
-        items.append(f"<li>{picture} {escape(name)}</li>")
-    return f'<ul class="legend">{"".join(items)}</ul>'
-
-
-def mark(look: int, x: float, y: float) -> str:
-    """Return the mark of a way of coloring, its middle at (x, y): shapes tell what colors may not."""
-    corners = (
-        "",
-        "-4,-4 4,-4 4,4 -4,4",
-        "0,-5 5,4 -5,4",
-        "0,-5.5 5.5,0 0,5.5 -5.5,0",
-        "0,5 5,-4 -5,-4",
-        "-5,-2 5,-2 5,2 -5,2",
-        "-2,-5 2,-5 2,5 -2,5",
-    )[look % LOOKS]
-    where = f'class="w{look % LOOKS} mark" transform="translate({x:.1f} {y:.1f})"'
-    return f'<polygon {where} points="{corners}"/>' if corners else f'<circle {where} r="4.5"/>'
+    metric = METRICS[name]
+    chart = Chart("curve", metric, f"{metric.title} by share of hints", CURVE_WIDTH, CURVE_HEIGHT)
+    for tick in marks:
+        chart.lines.append(("grid", LEFT, y(tick), CURVE_WIDTH - RIGHT, y(tick)))
+        chart.texts.append(("tick", LEFT - 6, y(tick) + 4, "end", f"{tick:g}"))
+    for share in shares:
+        chart.texts.append(("tick", x(share), CURVE_HEIGHT - BOTTOM + 16, "middle", f"{share * 100:g}"))
+    chart.texts.append(("name", (LEFT + CURVE_WIDTH - RIGHT) / 2, CURVE_HEIGHT - 6, "middle", "hinted pixels, %"))
+    for at, (model, points) in enumerate(models.items()):
+        aside = 5.0 * (at - (len(models) - 1) / 2)  # bars side by side
+        places = [(x(share) + aside, y(mean.mean)) for share, mean in points.items()]
+        chart.polylines.append((styles[model], places))
+        for (across, height), mean in zip(places, points.values(), strict=True):
+            chart.lines.append((f"w{styles[model]}", across, y(mean.low), across, y(mean.high)))
+            chart.marks.append((styles[model], across, height))
+    return chart
 
 
 def ticks(low: float, high: float, count: int) -> list[float]:
@@ -114,78 +109,18 @@ def ticks(low: float, high: float, count: int) -> list[float]:
     return [round(step * number, 10) for number in range(first, last + 1)]
 
 
-def _svg(width: float, height: float, label: str, parts: Sequence[str], kind: str) -> str:
-    name = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
-    head = f'<svg class="{kind}" viewBox="0 0 {width:g} {height:g}" {name}>'
-    return head + "".join(parts) + "</svg>"
-
-
-def _line(look: str, x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line class="{look}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _text(look: str, x: float, y: float, text: str, anchor: str) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{look}" {place}>{escape(text)}</text>'
-
-
-def _cut(name: str, most: int) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
-
-
-SHARES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # of the pixels, about evenly on a log axis
-SHOWN = ("psnr", "delta_e")  # metrics that are worth a curve
-
-
-@dataclass(frozen=True)
-class Point:
-    """A score at one share of hints, 0 to 1."""
-
-    share: float
-    score: Mean
-
-
-def curve(tables: Sequence[Sequence[Entry]], metric: str) -> dict[str, list[Point]]:
-    """Return the points of every model and baseline, by rising share; empty for fewer than two.
+def by_share(tables: Sequence[Sequence[Entry]], metric: str) -> dict[str, dict[float, Mean]]:
+    """Return the scores of every model by rising share of hints, 0 to 1; nothing for fewer than two shares.
 
     tables: of any modes; only those of hints count. Raises ColorizeError if these differ in more
     than their share, since no curve goes through scores of different pictures.
     """
-    hinted = [list(entries) for entries in tables if entries and entries[0].protocol.hint_share > 0]
-    if len({one_protocol(entries).hint_share for entries in hinted}) < 2:
+    hinted = [entry for entries in tables for entry in entries if entry.protocol.hint_share > 0]
+    if len({entry.protocol.hint_share for entry in hinted}) < 2:
         return {}
-    one_protocol([_anyhow(entry) for entries in hinted for entry in entries])
-    found: dict[str, list[Point]] = {}
-    for entries in sorted(hinted, key=lambda entries: entries[0].protocol.hint_share):
-        for entry in entries:
-            scores = summary(entry.rows).scores
-            if metric in scores:
-                point = Point(entry.protocol.hint_share, scores[metric])
-                found.setdefault(entry.name, []).append(point)
+    one_protocol(hinted, ignored="hint_share")
+    found: dict[str, dict[float, Mean]] = {}
+    for entry in sorted(hinted, key=lambda entry: entry.protocol.hint_share):
+        if metric in entry.means:
+            found.setdefault(entry.name, {})[entry.protocol.hint_share] = entry.means[metric]
     return found
-
-
-def curve_table(tables: Sequence[Sequence[Entry]], scores: Mapping[str, Metric] = METRICS) -> Table | None:
-    """Return one line per share of hints and one column per way of coloring, or None."""
-    curves = {name: curve(tables, name) for name in SHOWN if name in scores}
-    if not any(curves.values()):
-        return None
-    grid = Table(box=box.SIMPLE_HEAD, padding=0, title="by share of hints")
-    grid.title_justify = "left"
-    grid.add_column("%", justify="right")
-    columns = [(scores[m], points) for m, ways in curves.items() for points in ways.values()]
-    for name, ways in curves.items():
-        for way in ways:
-            head = f"{heading(scores[name].title, scores[name].higher)}\n{way}"
-            grid.add_column(head, justify="right", overflow="fold", max_width=14)
-    for share in sorted({point.share for _, points in columns for point in points}):
-        cells = []
-        for metric, points in columns:
-            here = [point.score.mean for point in points if point.share == share]
-            cells.append(f"{here[0]:.{metric.digits}f}" if here else "-")
-        grid.add_row(f"{share * 100:g}", *cells)
-    return grid
-
-
-def _anyhow(entry: Entry) -> Entry:
-    return replace(entry, protocol=replace(entry.protocol, hint_share=0.0))

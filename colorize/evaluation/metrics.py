@@ -1,60 +1,65 @@
-"""Score a colored picture against the true one: error, structure, color, ink.
+"""Score colored pictures against the true ones: one formula and one row of `METRICS` per score.
 
-Knows nothing of models, data sets or tables; every function is a formula on tensors.
+Formulas take pictures (B, 3, H, W) in [-1, 1] and return (B,), unless they say otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
 import torch
+from skimage.color import deltaE_ciede2000
 from torch import Tensor
 from torch.nn import functional as F
 
+from colorize.evaluation import perceptual
+from colorize.evaluation.regions import leak
+from colorize.evaluation.samples import Sample
 from colorize.images import color, palettes
 
 PSNR_CAP = 100.0  # dB; identical pictures would be infinitely good and spoil every mean
 WINDOW, SIGMA = 11, 1.5  # pixels; the Gaussian window of Wang 2004
 K1, K2 = 0.01, 0.03  # stabilizers of Wang 2004 for a data range of 1
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang 2003, finest scale first
-DARK = 0.25  # gray value on [0, 1] below which a pixel of the drawing counts as dark ink
+DARK_INK = 0.25  # gray value on [0, 1] below which a pixel of the drawing counts as dark ink
 INK_SLACK = 2 / 255  # how much lighter a rounded ink pixel may be, on [0, 1]
-WHITE = 0.97  # a pixel whose darkest channel is lighter than this is paper, on [0, 1]
-ALIKE = 14.0  # CIE76; colors nearer to each other count as the same
-FREE = 0.6  # share of paper of a pixel that does not count as ink
+NO_INK = 0.6  # gray value on [0, 1] above which a pixel of the drawing does not count as ink
+WHITE = 0.97  # a pixel whose darkest channel is lighter has no chroma to count, on [0, 1]
 PAPER = 0.92  # a pixel of the truth whose darkest channel is lighter is white paper, on [0, 1]
-MAIN = 6  # main colors of a picture, at most
-THERE = 0.003  # of the pixels, from which a color is there
+SAME_COLOR = 14.0  # CIE76; colors nearer to each other count as the same
+MAIN_COLORS = 6  # of a picture, at most
+PRESENT = 0.003  # of the pixels, from which a color is present
 INK_LIGHT, PAPER_LIGHT, GRAY = 20.0, 92.0, 6.0  # L* of ink and paper, and chroma of what has no hue
 BIN, REACH = 10.0, 110.0  # ab units; bin width and reach of the chroma histogram (sRGB: |ab| < 108)
+GRID = 16  # cells a side at which layouts are compared; finer is texture, not layout
+FAINT = 1.0  # ab units; a map that varies less (root mean square) has no layout, it is gray
+ROUNDING = 1e-6  # a copying score nearer to 0 is 0
 
 
 def psnr(result: Tensor, truth: Tensor) -> Tensor:
-    """Return the peak signal-to-noise ratio in dB, at most 100 dB; higher is better.
-
-    result, truth: (B, 3, H, W) in [-1, 1], scored on [0, 1] where the peak is 1. Returns (B,).
-    """
+    """Return the peak signal-to-noise ratio in dB, at most 100 dB, scored on [0, 1] where the peak is 1."""
     error = (_unit(result) - _unit(truth)).square().mean(dim=(1, 2, 3))
     return (-10 * error.clamp_min(1e-30).log10()).clamp_max(PSNR_CAP)
 
 
 def ssim(result: Tensor, truth: Tensor) -> Tensor:
-    """Return the structural similarity, the mean over RGB and all whole windows; higher is better.
+    """Return the structural similarity, 1 for equal pictures: the mean over RGB and all whole windows. Wang 2004.
 
-    result, truth: (B, C, H, W) in [-1, 1], at least 11 x 11. Returns (B,), 1 for equal pictures.
-    Wang 2004 with an 11-pixel Gaussian window of sigma 1.5; windows over the edge do not count.
+    Raises ValueError for pictures of fewer than 11 pixels on a side.
     """
     return _similarity(_unit(result), _unit(truth))[0]
 
 
 def ms_ssim(result: Tensor, truth: Tensor) -> Tensor:
-    """Return the multi-scale structural similarity in [0, 1]; higher is better. Wang 2003.
+    """Return the multi-scale structural similarity in [0, 1]. Wang 2003.
 
-    result, truth: (B, C, H, W) in [-1, 1], at least 11 x 11. Returns (B,). Five scales need 176
-    pixels on the shorter side; smaller pictures use as many as keep 11 pixels, with the published
-    weights of those scales divided by their sum. Negative similarities count as 0.
+    Five scales need 176 pixels on the shorter side; smaller pictures use as many as keep 11 pixels,
+    with the published weights of those scales divided by their sum. Negative similarities count as 0.
     """
     a, b = _unit(result), _unit(truth)
-    side = min(a.shape[-2:])
-    count = sum(side >> scale >= WINDOW for scale in range(len(SCALE_WEIGHTS)))
+    count = sum(min(a.shape[-2:]) >> scale >= WINDOW for scale in range(len(SCALE_WEIGHTS)))
     weights = torch.tensor(SCALE_WEIGHTS[: max(count, 1)])
     weights = weights / weights.sum()
     product = torch.ones(len(a))
@@ -67,128 +72,131 @@ def ms_ssim(result: Tensor, truth: Tensor) -> Tensor:
 
 
 def delta_e(result: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean CIEDE2000 color difference; lower is better, about 1 is just visible.
-
-    result, truth: (B, 3, H, W) in [-1, 1]. Returns (B,).
-    """
-    first, second = color.rgb_to_lab(_plain(result)), color.rgb_to_lab(_plain(truth))
-    return color.delta_e(first, second).mean(dim=(1, 2, 3))
+    """Return the mean CIEDE2000 color difference; about 1 is just visible. Sharma, Wu, Dalal 2005."""
+    apart = deltaE_ciede2000(_lab(result).numpy(), _lab(truth).numpy(), channel_axis=1)
+    return torch.from_numpy(apart).mean(dim=(1, 2))
 
 
 def colorfulness_gap(result: Tensor, truth: Tensor) -> Tensor:
-    """Return how far the colorfulness is off, dull or gaudy; lower is better.
-
-    result, truth: (B, 3, H, W) in [-1, 1]. Returns (B,), the absolute difference of the
-    Hasler-Suesstrunk 2003 measure on its 0..255 scale.
-    """
+    """Return the absolute difference of colorfulness on its 0..255 scale. Hasler and Suesstrunk 2003."""
     return (color.colorfulness(_plain(result)) - color.colorfulness(_plain(truth))).abs()
 
 
 def ink_kept(result: Tensor, drawing: Tensor) -> Tensor:
-    """Return the share of dark ink pixels that are still at least as dark; 1 is best.
+    """Return the share of dark ink pixels of a drawing (B, 1, H, W) that are still at least as dark.
 
-    result: (B, 3, H, W), drawing: (B, 1, H, W), both in [-1, 1]. Returns (B,). A pixel is kept
-    if no channel became lighter than the ink by more than 2/255; ink may take a color only by
-    getting darker. A drawing without dark ink scores 1, since nothing could be lost.
+    A pixel is kept if no channel became lighter than the ink by more than 2/255. A drawing without dark ink scores 1.
     """
     ink = _unit(drawing)
-    dark = (ink < DARK).flatten(1)
+    dark = (ink < DARK_INK).flatten(1)
     kept = (_unit(result).amax(dim=1, keepdim=True) <= ink + INK_SLACK + 1e-6).flatten(1)
     share = (dark & kept).sum(dim=1) / dark.sum(dim=1).clamp_min(1)
     return torch.where(dark.any(dim=1), share, 1.0)
 
 
 def area_right(result: Tensor, truth: Tensor, drawing: Tensor | None = None) -> float | None:
-    """Return the share of the truth's colored area whose color is right, within CIE76 14; higher is better.
+    """Return the share of the truth's colored area whose color is right, within CIE76 14; None if all is paper.
 
-    result, truth: (1, 3, H, W), drawing: (1, 1, H, W), the line art whose ink does not count; all in [-1, 1].
-    None for a truth that is all paper.
+    Of single pictures; ink of the line art `drawing`, (1, 1, H, W), does not count.
     """
     near, colored, _ = _areas(result, truth, drawing)
     return float((near & colored).sum() / colored.sum()) if bool(colored.any()) else None
 
 
 def stain(result: Tensor, truth: Tensor, drawing: Tensor | None = None) -> float | None:
-    """Return the share of the truth's white paper that has taken color; lower is better. As `area_right` takes it."""
+    """Return the share of the truth's white paper that has taken color; None if there is none. See `area_right`."""
     near, _, white = _areas(result, truth, drawing)
     return float((~near & white).sum() / white.sum()) if bool(white.any()) else None
 
 
-def colors_used(result: Tensor, given: Tensor) -> float | None:
-    """Return the share of a reference's or palette's main colors that the result has; higher is better.
-
-    result, given: (1, 3, H, W) in [-1, 1]. A color is there if 0.3 % of the pixels lie within CIE76 14 of it.
-    Paper and ink do not count. None where nothing else is given.
-    """
-    found = palettes.dominant(_plain(given), MAIN)
-    lab = color.rgb_to_lab(found.T[None, :, :, None])[0, :, :, 0].T
-    lab = lab[(lab[:, 0] > INK_LIGHT) & ~((lab[:, 0] > PAPER_LIGHT) & (lab[:, 1:].norm(dim=1) < GRAY))]
-    if not len(lab):
-        return None
-    pixels = color.rgb_to_lab(_plain(result))[0].flatten(1).T
-    near = torch.cdist(lab.float(), pixels.float()) < ALIKE
-    return float((near.float().mean(1) > THERE).float().mean())
-
-
-def hues(result: Tensor, truth: Tensor) -> float:
-    """Return the number of main colors of the result over that of the truth; 1 is ideal, less is one hue over all.
-
-    result, truth: (1, 3, H, W) in [-1, 1]. Colors nearer to each other than CIE76 14 are one.
-    """
-    made, true = (_different(palettes.dominant(_plain(one), 2 * MAIN)) for one in (result, truth))
-    return made / true
-
-
-def _different(rgb: Tensor) -> int:
-    """How many of these colors (N, 3) differ clearly."""
-    kept: list[Tensor] = []
-    for lab in color.rgb_to_lab(rgb.T[None, :, :, None])[0, :, :, 0].T:
-        if all(float((lab - one).norm()) > ALIKE for one in kept):
-            kept.append(lab)
-    return len(kept)
-
-
 def _areas(result: Tensor, truth: Tensor, drawing: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Where the result has the right color, and the truth's colored and white area without ink: (H, W) each."""
-    apart = color.rgb_to_lab(_plain(result)) - color.rgb_to_lab(_plain(truth))
-    near = apart.square().sum(1)[0].sqrt() < ALIKE
-    free = torch.ones_like(near) if drawing is None else _unit(drawing)[0, 0] > FREE
+    """Return where the result has the right color, and the truth's colored and white area without ink: (H, W) each."""
+    near = (_lab(result) - _lab(truth)).square().sum(1)[0].sqrt() < SAME_COLOR
+    free = torch.ones_like(near) if drawing is None else _unit(drawing)[0, 0] > NO_INK
     white = _unit(truth)[0].amin(0) >= PAPER
     return near, free & ~white, free & white
 
 
-def palette_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Return how much the colors of two pictures differ, wherever they lie; 0 same, 1 disjoint.
+def colors_used(result: Tensor, given: Tensor) -> float | None:
+    """Return the share of a reference's or palette's main colors that the result has, of single pictures.
 
-    a, b: (B, 3, H, W) in [-1, 1], sizes may differ. Returns (B,): the Hellinger distance of their
-    chroma histograms, blurred by one and a half bins so that close colors count as close. Paper
-    does not count: two figures of different sizes on white may have the same palette.
+    A color is present if 0.3 % of the pixels lie within CIE76 14 of it. None if there are only paper and ink.
     """
-    apart = chroma_histogram(a).sqrt() - chroma_histogram(b).sqrt()
+    lab = _main_colors(given, MAIN_COLORS)
+    lab = lab[(lab[:, 0] > INK_LIGHT) & ~((lab[:, 0] > PAPER_LIGHT) & (lab[:, 1:].norm(dim=1) < GRAY))]
+    if not len(lab):
+        return None
+    near = torch.cdist(lab.float(), _lab(result)[0].flatten(1).T.float()) < SAME_COLOR
+    return float((near.float().mean(1) > PRESENT).float().mean())
+
+
+def hues(result: Tensor, truth: Tensor) -> float:
+    """Return the number of main colors of the result over that of the truth, at least CIE76 14 apart; 1 is ideal."""
+    counts = []
+    for picture in (result, truth):
+        kept: list[Tensor] = []
+        for lab in _main_colors(picture, 2 * MAIN_COLORS):
+            if all(float((lab - one).norm()) > SAME_COLOR for one in kept):
+                kept.append(lab)
+        counts.append(len(kept))
+    return counts[0] / counts[1]
+
+
+def palette_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return how much the colors of pictures of any sizes differ, wherever they lie; 0 same, 1 disjoint.
+
+    The Hellinger distance of their chroma histograms, blurred so that close colors count as close.
+    """
+    apart = _chroma_histogram(a).sqrt() - _chroma_histogram(b).sqrt()
     return (apart.square().sum(dim=(1, 2)) / 2).sqrt()
 
 
-def chroma_histogram(picture: Tensor) -> Tensor:
+def _chroma_histogram(picture: Tensor) -> Tensor:
     """Return the blurred histogram of Lab chroma, (B, 23, 23), bins of 10 ab units, summing to 1.
 
-    picture: (B, 3, H, W) in [-1, 1]. Every pixel is shared by its four nearest bins; white paper
-    is left out unless there is nothing else.
+    Every pixel is shared by its four nearest bins; white paper is left out unless there is nothing else.
     """
-    unit = _unit(picture)
-    figure = (unit.amin(dim=1) < WHITE).flatten(1).float()  # (B, H*W)
+    figure = (_unit(picture).amin(dim=1) < WHITE).flatten(1).float()  # (B, H*W)
     figure = torch.where(figure.any(dim=1, keepdim=True), figure, 1.0)
-    lab = color.rgb_to_lab(_plain(picture))
-    place = (lab[:, 1:].flatten(2).clamp(-REACH, REACH - 1e-3) + REACH) / BIN  # (B, 2, H*W)
+    place = (_lab(picture)[:, 1:].flatten(2).clamp(-REACH, REACH - 1e-3) + REACH) / BIN  # (B, 2, H*W)
     side = int(2 * REACH / BIN) + 1
     low = place.floor()
     share = place - low
-    counts = torch.zeros(len(unit), side * side)
+    counts = torch.zeros(len(figure), side * side)
     for da, db in ((0, 0), (0, 1), (1, 0), (1, 1)):
         index = ((low[:, 0] + da) * side + low[:, 1] + db).long()
         weight = (share[:, 0] - 1 + da).abs() * (share[:, 1] - 1 + db).abs()
         counts.scatter_add_(1, index, weight * figure)
     blurred = _blur(F.pad(counts.view(-1, 1, side, side), (4, 4, 4, 4)), 9, 1.5)[:, 0]
     return blurred / blurred.sum(dim=(1, 2), keepdim=True)
+
+
+def copying(result: Tensor, truth: Tensor, reference: Tensor) -> Tensor:
+    """Return how far colors lie where the reference has them, not where the lines want them.
+
+    Returns (B,) in [-1, 1]; below 0 is chance. Let o, t, r be the pictures averaged over 16 x 16 cells,
+    means removed: ab of o and r, Lab of t. r' is r less its least-squares fit by t, so a layout
+    that truth and reference share, such as a figure on paper, is gone. The score is
+    <o, r'> / (|o| |r|): a semipartial correlation times |r'| / |r|. The truth and gray score 0; the
+    reference itself scores 1 - R^2 of that fit.
+    """
+    o, t, r = (_layout(picture) for picture in (result, truth, reference))  # (B, N, 3)
+    o, r = o[..., 1:], r[..., 1:]
+    basis, sizes, _ = torch.linalg.svd(t, full_matrices=False)
+    basis = basis * (sizes > 1e-3 * FAINT * GRID)[:, None]  # rounding is no layout
+    rest = r - basis @ (basis.mT @ r)
+    floor = FAINT * GRID  # the norm of a map with a root mean square of FAINT
+    size_o, size_r = (part.flatten(1).norm(dim=1).clamp_min(floor) for part in (o, r))
+    together: Tensor = (o * rest).sum(dim=(1, 2))
+    score = together.div(size_o * size_r).float()
+    return torch.where(score.abs() < ROUNDING, 0.0, score)
+
+
+def _layout(picture: Tensor) -> Tensor:
+    """Return the Lab of 16 x 16 cells, their mean removed, in float64: (B, 256, 3)."""
+    small = F.adaptive_avg_pool2d(picture.detach().cpu().double().clamp(-1, 1), (GRID, GRID))
+    maps = color.rgb_to_lab(small).flatten(2).mT
+    return maps - maps.mean(dim=1, keepdim=True)
 
 
 def _plain(picture: Tensor) -> Tensor:
@@ -199,6 +207,16 @@ def _plain(picture: Tensor) -> Tensor:
 def _unit(picture: Tensor) -> Tensor:
     """Map [-1, 1] to [0, 1], clipped."""
     return (_plain(picture) + 1) / 2
+
+
+def _lab(picture: Tensor) -> Tensor:
+    return color.rgb_to_lab(_plain(picture))
+
+
+def _main_colors(picture: Tensor, count: int) -> Tensor:
+    """Return the Lab of the most frequent colors of a picture (1, 3, H, W), at most so many: (N, 3)."""
+    rgb = palettes.dominant(_plain(picture), count)
+    return color.rgb_to_lab(rgb.T[None, :, :, None])[0, :, :, 0].T
 
 
 def _similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -221,3 +239,90 @@ def _blur(picture: Tensor, size: int, sigma: float) -> Tensor:
     taps = (taps / taps.sum()).expand(picture.shape[1], 1, size)
     picture = F.conv2d(picture, taps[..., None], groups=picture.shape[1])
     return F.conv2d(picture, taps[:, :, None], groups=picture.shape[1])
+
+
+Score = Callable[[Tensor, Sample], float | None]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of the tables.
+
+    higher: whether more is better. digits: after the point. help: what it measures, for the reader of
+    a report. score: of a result (1, 3, S, S) and its sample, None where it does not apply; no function
+    for FID, which compares whole folders. terminal: shown there, too; JSON, Markdown and HTML show
+    all. perceptual: scored only on demand, by a pretrained network.
+    """
+
+    title: str
+    higher: bool
+    digits: int
+    help: str
+    score: Score | None
+    unit: str = ""
+    terminal: bool = True
+    perceptual: bool = False
+
+    @property
+    def heading(self) -> str:
+        """The name, and an arrow to where better is."""
+        return f"{self.title} {'↑' if self.higher else '↓'}"
+
+    def shown(self, value: float) -> str:
+        """Return a value as tables print it."""
+        return f"{value:.{self.digits}f}"
+
+
+lpips = cache(perceptual.lpips)  # loads AlexNet once
+
+
+def _pair(formula: Callable[[Tensor, Tensor], Tensor | float]) -> Score:
+    """Score by a formula of result and truth."""
+    return lambda result, sample: float(formula(result, sample.truth))
+
+
+def _lines(formula: Callable[[Tensor, Tensor, Tensor | None], float | None]) -> Score:
+    """Score by a formula of result, truth and line art, which is None for gray pictures."""
+    return lambda result, one: formula(result, one.truth, one.drawing if one.kind == "line" else None)
+
+
+def _ink(result: Tensor, sample: Sample) -> float | None:
+    return float(ink_kept(result, sample.drawing)) if sample.kind == "line" else None
+
+
+def _used(result: Tensor, sample: Sample) -> float | None:
+    return None if sample.reference is None else colors_used(result, sample.reference)
+
+
+def _copying(result: Tensor, sample: Sample) -> float | None:
+    """Score only where the reference has another layout; the warped truth has the right one."""
+    if sample.reference is None or sample.mode not in ("cross", "shuffled"):
+        return None
+    return float(copying(result, sample.truth, sample.reference))
+
+
+METRICS: dict[str, Metric] = {
+    "psnr": Metric("PSNR", True, 2, "nearness to the truth, pixel by pixel", _pair(psnr), "dB"),
+    "ssim": Metric("SSIM", True, 3, "likeness of structure, at most 1", _pair(ssim), terminal=False),
+    "ms_ssim": Metric("MS-SSIM", True, 3, "the same at several scales", _pair(ms_ssim), terminal=False),
+    "delta_e": Metric("ΔE", False, 2, "visible difference of colors, 1 is just visible", _pair(delta_e), "CIEDE2000"),
+    "colorfulness_gap": Metric(
+        "Vivid", False, 1, "how far colorfulness is off, dull or gaudy", _pair(colorfulness_gap), terminal=False
+    ),
+    "palette": Metric(
+        "Palette", False, 3, "how far the palette is off, wherever it lies", _pair(palette_distance), terminal=False
+    ),
+    "area_right": Metric(
+        "Right", True, 3, "share of the colored area that is right, within CIE76 14", _lines(area_right)
+    ),
+    "stain": Metric("Stain", False, 3, "share of the white paper that took color", _lines(stain)),
+    "colors_used": Metric("Used", True, 2, "share of the given main colors that the picture has", _used),
+    "hues": Metric("Hues", True, 2, "number of main colors over the truth's; 1 is ideal", _pair(hues)),
+    "ink_kept": Metric("Ink", True, 3, "share of the dark ink that stayed as dark", _ink),
+    "leak": Metric("Leak", False, 3, "share of paper next to lines that took color from across the line", _lines(leak)),
+    "copying": Metric("Copy", False, 3, "how far colors lie where the reference has them; 0 is ideal", _copying),
+    "lpips": Metric(
+        "LPIPS", False, 3, "visible difference as a network sees it", lambda r, s: lpips()(r, s.truth), perceptual=True
+    ),
+    "fid": Metric("FID", False, 2, "distance of all results from all true pictures", None, perceptual=True),
+}

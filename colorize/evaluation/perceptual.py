@@ -1,33 +1,18 @@
-"""Score pictures by pretrained networks: LPIPS per picture, FID per folder.
-
-Knows nothing of data sets or tables; the networks come with the extra `metrics`.
-"""
+"""Score pictures by pretrained networks, which come with the extra `metrics`: LPIPS per picture, FID per folder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from colorize.errors import ColorizeError
 
-FEWEST = 2  # pictures from which a covariance, and so an FID, can be estimated
 
-
-class _Network(Protocol):
-    """What is used of a torchmetrics metric."""
-
-    def __call__(self, first: Tensor, second: Tensor) -> Tensor: ...
-    def update(self, pictures: Tensor, real: bool) -> None: ...
-    def compute(self) -> Tensor: ...
-    def reset(self) -> None: ...
-
-
-def lpips() -> Callable[[Tensor, Tensor], Tensor]:
-    """Return a function from result and truth, (B, 3, H, W) in [-1, 1], to LPIPS (B,); low is good.
+def lpips() -> Callable[[Tensor, Tensor], float]:
+    """Return a function from result and truth, (1, 3, H, W) in [-1, 1], to LPIPS; lower is better.
 
     Zhang 2018 with AlexNet. Pictures have at least 64 x 64 pixels. Raises ColorizeError if the
     extra `metrics` is not installed or the weights of AlexNet can be had neither here nor online.
@@ -35,53 +20,40 @@ def lpips() -> Callable[[Tensor, Tensor], Tensor]:
     with _explained("LPIPS"):
         from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-        network: _Network = LearnedPerceptualImagePatchSimilarity(net_type="alex")
+        network = LearnedPerceptualImagePatchSimilarity(net_type="alex")
 
-    def score(result: Tensor, truth: Tensor) -> Tensor:
-        pairs = zip(_plain(result), _plain(truth), strict=True)
+    def score(result: Tensor, truth: Tensor) -> float:
         with torch.inference_mode():
-            values = torch.stack([network(a[None], b[None]).reshape(()) for a, b in pairs])
+            value = float(network(result, truth))
         network.reset()  # torchmetrics keeps every score it has seen
-        return values
+        return value
 
     return score
 
 
-class Frechet:
-    """Gathers pictures, and tells how far results are from true pictures as a crowd: FID, low is good.
+class FrechetDistance:
+    """Gathers results and true pictures, and compares both as distributions: FID, lower is better.
 
     Heusel 2017 with InceptionV3. Below about 2,000 pictures FID is biased upwards: compare only
-    values of equal numbers of pictures.
+    values of equal numbers of pictures. Raises ColorizeError as `lpips` does, for the weights of InceptionV3.
     """
 
-    def __init__(self, network: _Network) -> None:
-        self._network = network
-        self.pictures = 0
+    def __init__(self) -> None:
+        with _explained("FID", '"colorize[metrics]" torch-fidelity'):
+            from torchmetrics.image.fid import FrechetInceptionDistance
+
+            self._network = FrechetInceptionDistance(feature=2048)
+        self._pictures = 0
 
     def add(self, result: Tensor, truth: Tensor) -> None:
         """Take in results and their true pictures, (B, 3, H, W) each in [-1, 1]."""
         for pictures, real in ((result, False), (truth, True)):
-            levels = ((_plain(pictures) + 1) * 127.5).round().to(torch.uint8)
-            self._network.update(levels, real=real)
-        self.pictures += len(result)
+            self._network.update(((pictures + 1) * 127.5).round().to(torch.uint8), real=real)
+        self._pictures += len(result)
 
-    def value(self) -> float:
-        """Return the FID of all that was added. Raises ColorizeError below two pictures."""
-        if self.pictures < FEWEST:
-            raise ColorizeError(
-                f"FID compares crowds of pictures, and {self.pictures} is too few",
-                "score at least two pictures; some hundred are needed for a steady value",
-            )
-        return self._network.compute().item()
-
-
-def fid() -> Frechet:
-    """Return an empty FID. Raises ColorizeError as `lpips` does, for the weights of InceptionV3."""
-    with _explained("FID", '"colorize[metrics]" torch-fidelity'):
-        from torchmetrics.image.fid import FrechetInceptionDistance
-
-        network: _Network = FrechetInceptionDistance(feature=2048)
-    return Frechet(network)
+    def value(self) -> float | None:
+        """Return the FID of all that was added; None for fewer than two pictures, which have no covariance."""
+        return float(self._network.compute()) if self._pictures > 1 else None
 
 
 @contextmanager
@@ -99,8 +71,3 @@ def _explained(name: str, packages: str = '"colorize[metrics]"') -> Iterator[Non
             f"the weights {name} needs could not be fetched: {error}",
             f"connect to the internet once, or evaluate without {name}",
         ) from error
-
-
-def _plain(picture: Tensor) -> Tensor:
-    """Return the picture on the CPU in float32, clipped as a file would clip it."""
-    return picture.detach().cpu().float().clamp(-1, 1)

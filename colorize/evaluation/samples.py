@@ -1,51 +1,65 @@
-"""Turn a folder of pictures into repeatable tasks: what the user gives, and what should come out.
-
-Knows nothing of scores, models or baselines.
-"""
+"""Turn a folder of pictures into repeatable samples: what the user gives, and what should come out."""
 
 from __future__ import annotations
 
-import hashlib
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError, nearest
-from colorize.evaluation.pictures import Kind, Store
-from colorize.images import augment, dataset_folder, palettes, simulated_hints
+from colorize.images import augment, color, dataset_folder, files, hint_files, lines, palettes, simulated_hints
 
-MODES: dict[str, str] = {  # name -> what is given beside the drawing
-    "same": "the true picture, warped, as reference",
-    "flip": "the true picture, mirrored, bent and cropped, as reference",
-    "cross": "another picture of the same group as reference",
-    "shuffled": "a picture that has nothing to do with it as reference",
-    "palette": "the palette of the true picture as reference",
-    "hints": "scattered dots of the true colors",
-    "stored": "the color hints that the folder stores",
-    "none": "nothing but the drawing",
-}
+Kind = Literal["line", "gray"]
+Item = TypeVar("Item")
+CACHE = 2**28  # bytes of fitted pictures that are kept; about 250 with their drawings at 256 px
+SAME_FRAME = 0.02  # by how much the aspect ratio of a line drawing may miss its picture's
 COARSE = 128  # pixels a side at which colors of pictures are compared
 WARP = 0.05  # standard deviation of the control points, as a fraction of the side
 FLIPPED_WARP = 0.06  # the same for flipped references
 CROPPED = 0.08  # of a side, cut off of flipped references at each border
-HINT_SHARE = 0.005  # share of the pixels whose color the hints tell
-LONELY = {  # mode -> why no picture of a folder can have it, and how to go on
-    "cross": (
-        "no picture of `{}` has another picture of its group to serve as reference",
+HINT_SHARE = 0.005  # share of the pixels that hints cover
+
+
+class Mode(NamedTuple):
+    """What a mode gives with the drawing, as which hint of a recipe, and what a picture may lack for it."""
+
+    help: str
+    needs: str = ""
+    lacks: str = ""
+    advice: str = ""  # if every picture lacks it
+
+
+MODES: dict[str, Mode] = {
+    "same": Mode("the true picture, warped, as reference", "reference"),
+    "flip": Mode("the true picture, mirrored, bent and cropped, as reference", "reference"),
+    "cross": Mode(
+        "another picture of the same group as reference",
+        "reference",
+        "another picture of the same group as reference",
         "add the column `group` or `reference_file_names`, or use the mode same, hints or none",
     ),
-    "shuffled": (
-        "no picture of `{}` has a picture of another set and group to be misled by",
+    "shuffled": Mode(
+        "a picture that has nothing to do with it as reference",
+        "reference",
+        "a picture of another set and group as reference",
         "add the columns `set` and `group`, or use another mode",
     ),
-    "stored": ("no picture of `{}` has hints of its own", "add the column `hint_file_name`, or use the mode hints"),
+    "palette": Mode("the palette of the true picture as reference", "reference"),
+    "hints": Mode("scattered dots of the true colors", "hints"),
+    "stored": Mode(
+        "the color hints that the folder stores",
+        "hints",
+        "hints of its own",
+        "add the column `hint_file_name`, or use the mode hints",
+    ),
+    "none": Mode("nothing but the drawing"),
 }
-ALIKE = ("no picture of `{}` has one of its group that shares so many colors", "ask for less with --alike")
 
 
 @dataclass(frozen=True)
@@ -53,8 +67,8 @@ class Protocol:
     """What makes scores comparable: two may stand in one table only if all of it agrees.
 
     size: pixels of the square every picture is fitted into. hint_share: share of the pixels that
-    are told, 0 unless the mode is hints. alike: share of a picture's colors that its reference has at
-    least, 0 unless the mode is cross. data: name, number and fingerprint of the pictures.
+    hints cover, 0 unless the mode is hints. alike: share of a picture's colors that its reference has
+    at least, 0 unless the mode is cross. data: name, number and fingerprint of the pictures.
     """
 
     mode: str
@@ -64,6 +78,10 @@ class Protocol:
     hint_share: float
     data: str
     alike: float = 0.0
+
+    def __str__(self) -> str:
+        """The mode, with its share where dots are scattered."""
+        return self.mode + (f" {self.hint_share * 100:g} %" if self.hint_share else "")
 
 
 @dataclass(frozen=True)
@@ -85,17 +103,138 @@ class Sample:
     mode: str = ""
 
 
+class Task(NamedTuple):
+    """The files behind one sample; `reference` is another picture, in modes `cross` and `shuffled`."""
+
+    name: str
+    row: dataset_folder.Row
+    reference: Path | None = None
+
+
+class Dataset:
+    """The rows of `root/validation`, or of `root` itself if it has no splits, and their pictures.
+
+    Every file is read and hashed once, however many modes look at it. Raises ColorizeError as
+    `read_folder` does.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        rows = dataset_folder.read_folder(root, "validation")
+        self.base = dataset_folder.splits(root).get("validation", root)
+        self.tasks = [Task(row.file.relative_to(self.base).as_posix(), row) for row in rows]
+        self._sizes: dict[Path, tuple[int, int]] = {}  # height and width of the files
+        self._digests: dict[Path, bytes] = {}
+        self._cache: dict[tuple[str, Path, int], Tensor] = {}
+        self._room = CACHE
+
+    def truth(self, file: Path, size: int) -> Tensor:
+        """Return a picture fitted into a square, (1, 3, size, size) in [-1, 1]."""
+        return self._cached(("truth", file, size), lambda: fit(self._read(file), size))
+
+    def drawing(self, task: Task, size: int, kind: Kind) -> Tensor:
+        """Return what is to be colored, (1, 1, size, size) in [-1, 1]: line art or the gray picture.
+
+        Line art is the true line where the row names one, else XDoG of the picture. Raises
+        ColorizeError if the line and its picture cannot show the same frame.
+        """
+        if kind == "gray":
+            return color.luminance(self.truth(task.row.file, size))
+        return self._cached(("line", task.row.file, size), lambda: self._line(task, size))
+
+    def hints(self, task: Task, size: int) -> Tensor:
+        """Return the hints that a row stores, (1, 4, size, size); raises ColorizeError if they are not transparent."""
+        assert task.row.hint is not None, task
+        picture = files.read(task.row.hint)
+        if picture.alpha is None:
+            raise ColorizeError(
+                f"the hints of `{task.name}` are not transparent between the strokes",
+                "make the folder again with `colorize prepare-data`",
+            )
+        rgb = np.broadcast_to(picture.pixels, (*picture.size, 3))
+        hints = hint_files.parse(np.dstack([rgb, picture.alpha]), picture.size)
+        (tall, wide), top, left = _placed(hints, size)
+        result = hint_files.blank(hints.new_empty(1, 3, size, size))
+        result[..., top : top + tall, left : left + wide] = hint_files.resize(hints, (tall, wide))
+        return result
+
+    def fingerprint(self, tasks: list[Task], mode: str) -> str:
+        """Return twelve digits that change with any file or name of these tasks."""
+        parts: list[str | bytes | Path] = []
+        for task in tasks:
+            stored = [task.row.hint] if mode == "stored" else []
+            paths = (task.row.file, task.row.line, task.reference, *stored)
+            parts += [task.name, *("none" if path is None else self._digest(path) for path in paths)]
+        return files.sha256(parts)[:12]
+
+    def _digest(self, path: Path) -> bytes:
+        if path not in self._digests:
+            try:
+                self._digests[path] = bytes.fromhex(files.sha256(path))
+            except OSError as error:
+                raise ColorizeError(f"`{path}` cannot be read: {error.strerror}") from error
+        return self._digests[path]
+
+    def _line(self, task: Task, size: int) -> Tensor:
+        truth = self.truth(task.row.file, size)
+        if task.row.line is None:
+            return lines.xdog(truth)
+        drawing = color.luminance(self._read(task.row.line))
+        (height, width), (tall, wide) = drawing.shape[-2:], self._sizes[task.row.file]
+        if abs(height * wide - width * tall) > SAME_FRAME * tall * width:
+            raise ColorizeError(
+                f"the line drawing of `{task.name}` has {height} x {width} pixels and its "
+                f"picture {tall} x {wide}; they cannot show the same frame",
+                "make the folder again with `colorize prepare-data`",
+            )
+        return fit(drawing, size)
+
+    def _read(self, path: Path) -> Tensor:
+        picture = files.read(path).tensor()
+        self._sizes[path] = (picture.shape[-2], picture.shape[-1])
+        return picture
+
+    def _cached(self, key: tuple[str, Path, int], make: Callable[[], Tensor]) -> Tensor:
+        """Make a tensor or take the kept one; the first ones are kept, since every mode comes along in order."""
+        if key in self._cache:
+            return self._cache[key]
+        made = make()
+        if made.nbytes <= self._room:
+            self._cache[key] = made
+            self._room -= made.nbytes
+        return made
+
+
+def fit(picture: Tensor, size: int) -> Tensor:
+    """Resize a picture so that its longer side is `size`, and pad it white to a square.
+
+    picture: (1, C, H, W) in [-1, 1]. Returns (1, C, size, size).
+    """
+    (tall, wide), top, left = _placed(picture, size)
+    if (tall, wide) != picture.shape[-2:]:
+        picture = F.interpolate(picture, (tall, wide), mode="bicubic", antialias=True).clamp(-1, 1)
+    return F.pad(picture, (left, size - wide - left, top, size - tall - top), value=1.0)
+
+
+def _placed(picture: Tensor, size: int) -> tuple[tuple[int, int], int, int]:
+    """Return height and width of a picture fitted into the middle of a square, and its top and left."""
+    height, width = picture.shape[-2:]
+    scale = size / max(height, width)
+    tall, wide = max(round(height * scale), 1), max(round(width * scale), 1)
+    return (tall, wide), (size - tall) // 2, (size - wide) // 2
+
+
 @dataclass(frozen=True)
 class Samples:
     """The samples of one protocol; every pass over them gives the same tensors again.
 
-    left_out: rows that have no picture to serve as reference, which `cross` and `shuffled` need.
+    left_out: how many rows lack what the mode needs, as a sentence; empty for none.
     """
 
     protocol: Protocol
-    tasks: tuple[Task, ...]
-    left_out: int
-    store: Store = field(repr=False, compare=False)
+    tasks: list[Task]
+    left_out: str
+    dataset: Dataset = field(repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -104,11 +243,29 @@ class Samples:
         return (self[at] for at in range(len(self)))
 
     def __getitem__(self, at: int) -> Sample:
-        return _sample(self.tasks[at], self.protocol, self.store)
+        task, protocol = self.tasks[at], self.protocol
+        mode, size = protocol.mode, protocol.size
+        truth = self.dataset.truth(task.row.file, size)
+        drawing = self.dataset.drawing(task, size, protocol.kind)
+        seed = _seed(protocol.seed, task.name)
+        reference = hints = None
+        if task.reference is not None:
+            reference = self.dataset.truth(task.reference, size)
+        elif mode == "same":
+            reference = augment.warp(truth, WARP, Generator().manual_seed(seed))
+        elif mode == "palette":
+            reference = palettes.swatches(palettes.dominant(truth))
+        elif mode == "flip":
+            reference = _flipped(truth, seed)
+        elif mode == "stored":
+            hints = self.dataset.hints(task, size)
+        elif mode == "hints":
+            hints = simulated_hints.scatter(truth, protocol.hint_share, seed)
+        return Sample(task.name, task.row.set, protocol.kind, truth, drawing, reference, hints, mode)
 
 
 def samples(
-    source: Path | Store,
+    source: Path | Dataset,
     mode: str,
     size: int = 256,
     seed: int = 0,
@@ -117,16 +274,13 @@ def samples(
     share: float = HINT_SHARE,
     alike: float = 0.0,
 ) -> Samples:
-    """Return the samples of `root/validation`, or of `root` itself if it has no splits.
+    """Return the samples of a folder, or of its `Dataset`, which several modes may share.
 
-    source: a folder, or its `Store`, which several modes may share. size: pictures are fitted into
-    size x size pixels and padded white. kind: line art (the true line where the row names one, else
-    XDoG of the picture) or the gray picture. limit: use only so many pictures, spread evenly over
-    the folder; 0 uses all. share: of the pixels that hints tell, 0 to 1; the dots of a smaller
-    share are among those of a larger one. In mode `cross` the reference is the first of the row's
-    `reference_file_names`, or a picture of the same set and group, in `shuffled` one of another set
-    and group; rows that have none are left out and counted. alike: in mode `cross`, only a picture
-    that has this share of the row's colors will do, see `palettes.shared`.
+    size: pictures are fitted into size x size pixels and padded white. limit: use only so many
+    pictures, spread evenly over the folder; 0 uses all. share: of the pixels that hints cover, 0 to 1;
+    the dots of a smaller share are among those of a larger one. In mode `cross` the reference is the
+    first of the row's `reference_file_names`, or a picture of the same set and group; alike: share of
+    the row's colors that it must have, see `palettes.shared`.
 
     Raises ColorizeError for an unknown mode, a share out of range, a broken row or a folder that
     leaves nothing to score.
@@ -134,57 +288,22 @@ def samples(
     if mode not in MODES:
         raise ColorizeError(f"there is no mode `{mode}`", nearest(mode, MODES), code=2)
     if not 0 < share <= 1:
-        raise ColorizeError(f"hints cannot tell {share * 100:g} % of the pixels", "take 0.05 to 100 %", code=2)
-    store = source if isinstance(source, Store) else Store(source)
-    tasks = [Task(store.name(row), row) for row in store.rows]
-    if mode in LONELY:
-        tasks = _partnered(tasks, mode, seed, alike, store)
+        raise ColorizeError(f"hints cannot cover {share * 100:g} % of the pixels", "take 0.05 to 100 %", code=2)
+    data = source if isinstance(source, Dataset) else Dataset(source)
+    alike = alike if mode == "cross" else 0.0
+    tasks = _equipped(data, mode, seed, alike)
+    lacks, advice = MODES[mode].lacks, MODES[mode].advice
+    if alike:
+        lacks, advice = "a picture of its group that shares so many colors", "ask for less with --alike"
     if not tasks:
-        message, hint = ALIKE if alike and mode == "cross" else LONELY[mode]
-        raise ColorizeError(message.format(store.root), hint)
-    left_out = len(store.rows) - len(tasks)
+        raise ColorizeError(f"no picture of `{data.root}` has {lacks}", advice)
+    missing = len(data.tasks) - len(tasks)
+    left_out = f"left out {missing} {'picture' if missing == 1 else 'pictures'} without {lacks}" if missing else ""
     if 0 < limit < len(tasks):
         tasks = [tasks[index * len(tasks) // limit] for index in range(limit)]
-    data = f"{store.base.resolve().name}, {len(tasks)} pictures, {_fingerprint(tasks, store, mode)}"
-    told = share if mode == "hints" else 0.0
-    least = alike if mode == "cross" else 0.0
-    protocol = Protocol(mode, size, kind, seed, told, data, least)
-    return Samples(protocol, tuple(tasks), left_out, store)
-
-
-def _partnered(tasks: list[Task], mode: str, seed: int, alike: float, store: Store) -> list[Task]:
-    """Give tasks what their mode asks of the folder, and leave out those that cannot have it."""
-
-    def fits(task: Task, other: Path) -> bool:
-        here, there = (store.truth(path, COARSE) for path in (task.row.file, other))
-        return float(palettes.shared(here, there)) >= alike
-
-    if mode == "stored":
-        return [task for task in tasks if task.row.hint]
-    if mode == "shuffled":
-        return shuffled(tasks, seed)
-    return crossed(tasks, seed, fits if alike else None)
-
-
-def _sample(task: Task, protocol: Protocol, store: Store) -> Sample:
-    mode, size = protocol.mode, protocol.size
-    truth = store.truth(task.row.file, size)
-    drawing = store.drawing(task.row, size, protocol.kind)
-    seed = seed_of(protocol.seed, task.name)
-    reference = hints = None
-    if task.reference is not None:
-        reference = store.truth(task.reference, size)
-    elif mode == "same":
-        reference = augment.warp(truth, WARP, Generator().manual_seed(seed))
-    elif mode == "palette":
-        reference = palettes.swatches(palettes.dominant(truth))
-    elif mode == "flip":
-        reference = _flipped(truth, seed)
-    elif mode == "stored":
-        hints = store.hints(task.row, size)
-    elif mode == "hints":
-        hints = simulated_hints.scatter(truth, protocol.hint_share, seed)
-    return Sample(task.name, task.row.set, protocol.kind, truth, drawing, reference, hints, protocol.mode)
+    name = f"{data.base.resolve().name}, {len(tasks)} pictures, {data.fingerprint(tasks, mode)}"
+    protocol = Protocol(mode, size, kind, seed, share if mode == "hints" else 0.0, name, alike)
+    return Samples(protocol, tasks, left_out, data)
 
 
 def _flipped(truth: Tensor, seed: int) -> Tensor:
@@ -195,65 +314,46 @@ def _flipped(truth: Tensor, seed: int) -> Tensor:
     return F.interpolate(inner, (size, size), mode="bilinear", antialias=True).clamp(-1, 1)
 
 
-def _fingerprint(tasks: list[Task], store: Store, mode: str) -> str:
-    """Return twelve digits that change with any file of any task, or with its name."""
-    digest = hashlib.sha256()
-    for task in tasks:
-        digest.update(task.name.encode("utf-8", "surrogateescape"))
-        told = task.row.hint if mode == "stored" else None
-        for path in (task.row.file, task.row.line, task.reference, *([told] if told else [])):
-            digest.update(store.digest(path))
-    return digest.hexdigest()[:12]
-
-
-@dataclass(frozen=True)
-class Task:
-    """The files behind one sample; `reference` is another picture, in modes `cross` and `shuffled`."""
-
-    name: str
-    row: dataset_folder.Row
-    reference: Path | None = None
-
-
-def crossed(tasks: list[Task], seed: int, fits: Callable[[Task, Path], bool] | None = None) -> list[Task]:
-    """Give every task the picture it must take its colors from; drop those that have none.
-
-    fits: says which pictures may serve; None lets all of the group.
-    """
+def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
+    """Return the tasks that have what the mode needs, with another picture as reference where it gives one."""
+    if mode == "stored":
+        return [task for task in data.tasks if task.row.hint]
+    if mode not in ("cross", "shuffled"):
+        return data.tasks
     groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for task in tasks:
+    for task in data.tasks:
         groups[task.row.set, task.row.group].append(task.row.file)
-    found = []
-    for task in tasks:
-        own = task.row.file.resolve()
-        stored = [path for path in task.row.references if path.resolve() != own]
-        mates = sorted({path for path in groups[task.row.set, task.row.group] if path.resolve() != own})
-        first = seed_of(seed, task.name) % max(1, len(mates))
-        choice = stored or mates[first:] + mates[:first]
-        other = next((path for path in choice if fits is None or fits(task, path)), None)
-        if other is not None:
-            found.append(Task(task.name, task.row, other))
-    return found
+    order = sorted(data.tasks, key=lambda task: (task.row.set, task.name))
+    strangers = {name: [task for task in order if task.row.set != name] for name, _ in groups}
+    partners = []
+    for name, row, _ in data.tasks:
+        start = _seed(seed, name)
+        if mode == "cross":
+            others = _group_mates(row, groups[row.set, row.group], start)
+            fitting = (path for path in others if not alike or _shared(data, row.file, path) >= alike)
+        else:  # the first one will do, unless the group spans sets
+            unlike = _rotated(strangers[row.set], start)
+            fitting = (task.row.file for task in unlike if task.row.group != row.group)
+        partners.append(next(fitting, None))
+    return [task._replace(reference=one) for task, one in zip(data.tasks, partners, strict=True) if one]
 
 
-def shuffled(tasks: list[Task], seed: int) -> list[Task]:
-    """Give every task a picture of another set and group; drop those that have none."""
-    order = sorted(tasks, key=lambda task: (task.row.set, task.name))
-    sets = [task.row.set for task in order]
-    found = []
-    for task in tasks:
-        start, end = bisect_left(sets, task.row.set), bisect_right(sets, task.row.set)
-        strangers = len(order) - (end - start)
-        first = seed_of(seed, task.name) % max(1, strangers)
-        for turn in range(strangers):  # the first one will do, unless the group spans sets
-            at = (first + turn) % strangers
-            other = order[at if at < start else at + end - start].row
-            if other.group != task.row.group:
-                found.append(Task(task.name, task.row, other.file))
-                break
-    return found
+def _group_mates(row: dataset_folder.Row, group: list[Path], start: int) -> Iterable[Path]:
+    """Return the stored references of a row, or else the pictures of its group, from a random one on."""
+    own = row.file.resolve()
+    stored = [path for path in row.references if path.resolve() != own]
+    return stored or _rotated(sorted({path for path in group if path.resolve() != own}), start)
 
 
-def seed_of(seed: int, name: str) -> int:
+def _rotated(items: Sequence[Item], start: int) -> Iterator[Item]:
+    return (items[(start + turn) % len(items)] for turn in range(len(items)))
+
+
+def _shared(data: Dataset, *pair: Path) -> float:
+    """Return the share of the first picture's colors that the second one has."""
+    return float(palettes.shared(*(data.truth(path, COARSE) for path in pair)))
+
+
+def _seed(seed: int, name: str) -> int:
     """Return a seed for one picture, which depends neither on its place nor on its neighbors."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()[:7], "big")
+    return int(files.sha256(f"{seed}:{name}")[:14], 16)

@@ -1,23 +1,21 @@
-"""One file per system, found by name. Knows nothing of how they are trained or used."""
+"""One file per system, found by name."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from types import ModuleType
+from typing import Any
 
 from colorize.errors import ColorizeError, nearest
 from colorize.recipes.recipe import Recipe
 
 __all__ = ["Recipe", "every", "find", "names", "variants"]
 
-PARTS = ("objective", "recipe", "overrides")  # the files here that are not systems
-
 
 def names() -> tuple[str, ...]:
     """Return the names of all systems: the files of this folder, with dashes."""
-    files = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name.replace("_", "-") for name in files if name not in PARTS))
+    files = {module.name for module in pkgutil.iter_modules(__path__)} - {"recipe", "overrides"}
+    return tuple(sorted(name.replace("_", "-") for name in files))
 
 
 def find(name: str) -> Recipe:
@@ -28,12 +26,9 @@ def find(name: str) -> Recipe:
     system, _, variant = name.partition(":")
     if system not in names():
         raise ColorizeError(f"there is no recipe `{system}`", nearest(system, names()), code=2)
-    recipe: Recipe = _module(system).RECIPE
-    if not variant:
-        return recipe
-    known = variants(system)
+    known: dict[str, Recipe] = {"": _module(system).RECIPE, **variants(system)}
     if variant not in known:
-        hint = nearest(variant, known) if known else f"it has none; write `{system}`"
+        hint = nearest(variant, list(known)[1:]) if len(known) > 1 else f"it has none; write `{system}`"
         raise ColorizeError(f"`{system}` has no variant `{variant}`", hint, code=2)
     return known[variant]
 
@@ -49,5 +44,5 @@ def every() -> tuple[Recipe, ...]:
     return tuple(find(name) for name in names())
 
 
-def _module(name: str) -> ModuleType:
+def _module(name: str) -> Any:
     return importlib.import_module(f"colorize.recipes.{name.replace('-', '_')}")

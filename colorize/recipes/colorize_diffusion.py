@@ -1,11 +1,11 @@
 """ColorizeDiffusion (Yan et al. 2024 and 2025): latent diffusion, a sketch and the colors of a reference.
 
-The networks are the published ones, tensor by tensor, so that published weights load: versions 1, 1.5 and 2.
+The networks are the published ones, tensor by tensor, so that weights of versions 1, 1.5 and 2 load.
 Departures: all 16 places follow the weight of the reference; the guidance window closes for its steps only;
-half-masked tokens of version 1.5 are made of a given background as of a masked reference; version 2's
-background encoder reads the background's own tokens; latents are the autoencoder's mean and not a draw;
-seeds depend on the picture, not on its batch; drawings keep their proportions on a canvas of 64-multiples.
-As published, walks begin with pure noise although the schedule ends a little before it (alpha = 0.07).
+half-masked tokens of version 1.5 are made the same way of a given background and of a masked reference;
+version 2's background encoder reads the background's own tokens; latents are the autoencoder's mean; seeds
+depend on the picture, not on its batch; drawings keep their proportions on a canvas of 64-multiples.
+As published, sampling begins with pure noise although the schedule ends a little before it (alpha = 0.07).
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from colorize.colorize_diffusion.unet import LatentUNetSpec
 from colorize.colorize_diffusion.vae import Latent
 from colorize.diffusion.schedules import ScaledLinear
 from colorize.model import Sampling
-from colorize.recipes.objective import Denoising
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 
 MIX = Mix(reference=0.9, other=0.0, warp=0.0, restyle=0.5, margins=0.2, crop=0.8)
 STAGE = Stage(

@@ -1,16 +1,14 @@
-"""Diffusart: line art and scribbles, read by cross-attention. Knows no file.
+"""Diffusart: line art and scribbles, read by cross-attention.
 
 After Carrillo et al., "Diffusart: Enhancing Line Art Colorization with Conditional Diffusion Models"
-(CVPRW 2023), whose network is the variant `official`, and the community's Diffusart-pytorch, `community`.
-Departures of both variants, each of which mends a defect:
-the hint encoder runs once per picture, not once per step; skips of full resolution are used; scribbles
-are simulated in one flat color each, since strokes cut out of the answer leak its texture; a mask says
-what is a scribble, so that black ones are seen; hints are dropped for some rows, so that guidance and their
-absence work; pictures keep their aspect; weights are averaged; the official one walks 50 steps, not 1000.
-The default, made for a laptop, differs further: it diffuses the color under the ink at half the size; it
-predicts v on a schedule that ends in pure noise, where sampling starts; the scribbles also enter by the
-stack, as given and as spread up to the next line; and both sides of cross-attention know places, without
-which a network can only guess which scribble is near.
+(CVPRW 2023), the variant `official`, and the community's Diffusart-pytorch, `community`.
+Departures: the hint encoder runs once per picture; skips of full resolution are used; scribbles are simulated
+in one flat color each, since strokes cut out of the answer leak its texture; a mask marks them, so that black
+ones are seen; hints are dropped for some rows; pictures keep their aspect; weights are averaged; the official
+one takes 50 steps, not 1000.
+The default, made for a laptop, also diffuses the color under the ink at half the size, predicts v on a
+schedule that ends in pure noise, stacks the scribbles, as drawn and as spread up to the next line, and gives
+positions to both sides of cross-attention, without which a network cannot tell which scribble is near.
 """
 
 from __future__ import annotations
@@ -22,28 +20,21 @@ from colorize.model import Sampling
 from colorize.networks.conditions import Drawing, HintMap, ScribbleTokens, Stack, Together
 from colorize.networks.spaces import RGB, Field
 from colorize.networks.unet import UNetSpec
-from colorize.recipes.objective import Denoising
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 
 MIX = Mix(reference=0.0, hints=0.9, marks=20.0, hue=0.5, restyle=0.3, degrade=0.4, jpeg=0.1, crop=0.7, turn=0.2)
 
-_STAGE = Stage(
-    objective=Denoising(pure=0.6, robust=0.3), mix=MIX, size=128, batch=8, steps=100_000, lr=5e-4, warmup=100
-)
+_STAGE = Stage(Denoising(pure=0.6, robust=0.3), MIX, size=128, batch=8, steps=100_000, lr=5e-4, warmup=100)
 
 RECIPE = Recipe(
     name="diffusart",
     help="Line art and scribbles, read by cross-attention (Diffusart)",
     hints=("line", "hints"),
-    needs=("line",),
     size=256,
     space=Field(patch=2),
     condition=Together((Drawing(2), HintMap(2), ScribbleTokens((16, 48, 96, 128), patch=2))),
     denoiser=DenoiserSpec(
-        net=UNetSpec(
-            widths=(32, 64, 96, 160), blocks=(1, 1, 2, 1), attention=(2, 3), heads=4, feed_forward=1, groups=8
-        ),
-        predicts="v",
+        UNetSpec((32, 64, 96, 160), (1, 1, 2, 1), attention=(2, 3), feed_forward=1, groups=8), predicts="v"
     ),
     schedule=Cosine(zero_snr=True),
     sampling=Sampling(steps=1, sampler="ddim"),
@@ -58,10 +49,7 @@ OFFICIAL = replace(
     size=256,
     space=RGB(),
     condition=Together((Stack(("line",)), ScribbleTokens((128, 256, 512, 512), waves=0))),
-    denoiser=DenoiserSpec(
-        net=UNetSpec(widths=(128, 256, 512, 512), blocks=(1, 1, 1, 1), attention=(3,), heads=4, feed_forward=1),
-        predicts="eps",
-    ),
+    denoiser=DenoiserSpec(UNetSpec((128, 256, 512, 512), (1, 1, 1, 1), attention=(3,), feed_forward=1), "eps"),
     schedule=Linear(start=1e-4, end=2e-2),
     sampling=Sampling(steps=50, sampler="ddpm", eta=1.0, spacing="leading"),
     pretrain=Stage(mix=_PUBLISHED, size=256, batch=4, steps=200_000, lr=1e-4, warmup=2000),
@@ -72,10 +60,7 @@ COMMUNITY = replace(
     OFFICIAL,
     size=128,
     condition=Together((Stack(("line",)), ScribbleTokens((128, 256, 512, 768), waves=0))),
-    denoiser=DenoiserSpec(
-        net=UNetSpec(widths=(128, 256, 512, 768), blocks=(1, 1, 1, 1), attention=(3,), heads=4, feed_forward=1),
-        predicts="eps",
-    ),
+    denoiser=DenoiserSpec(UNetSpec((128, 256, 512, 768), (1, 1, 1, 1), attention=(3,), feed_forward=1), "eps"),
     schedule=Cosine(steps=4000),
     sampling=Sampling(steps=100, sampler="ddpm", eta=1.0, spacing="leading"),
     pretrain=Stage(mix=_PUBLISHED, size=128, batch=4, steps=1_000_000, lr=2e-4, warmup=5000, clip=0.1),

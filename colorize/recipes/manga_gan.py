@@ -1,20 +1,16 @@
-"""Manga in one call: pix2pix generators trained against a critic, and manga-colorization-v2. Knows no file.
+"""Manga in one call: pix2pix generators trained against a critic, and manga-colorization-v2.
 
 After the "Manga Colorization Model" (Nyanko-sama 2025), whose four generators are the variants `plain`,
 `attention`, `extractor` and `full`, and "manga-colorization-v2" (qweasdd 2022), the variant `v2`.
-Departures of the four, each of which mends a defect:
-attention stands where the picture is 16 x 16 places, not on one single place, where it attends to nothing;
-the tagger's part of the perceptual loss carries gradients; VGG gets colors normalized from [0, 1]; frozen
-networks stay in evaluation mode and are neither trained nor averaged; norms are within a picture (group
-norms), so that one place, one row and any size will do; what the tagger says is spread over the deepest map,
-whatever its size, and the tagger sees pages in their own shape; pages are gray, screentone or line art, of
-which the original only knows gray; weights are averaged; the critic is resumed with the run.
-Of v2: the page is its luma, not its red or blue channel; sides are padded to multiples of 32 and not by a
-whole 32 more; what its file holds but nobody runs is not run here either; the guide decoder is not trained.
-Of all, gray pages take the colors alone and keep their own lightness, to within rounding, at full size.
-The default, made for a laptop, is `plain` at fewer channels. It also takes color hints; learns what color
-adds to a page, so that it need not learn to repeat the page; and listens to
-its critic a tenth as much, with small errors counted as their square: with 0.01 it soon paints in patches.
+Departures of the four: attention at 16 x 16 places instead of one, where it does nothing; gradients through
+the tagger's part of the perceptual loss; colors normalized from [0, 1] for VGG; frozen networks in evaluation
+mode, neither trained nor averaged; group norms, so that any size and one row will do; the tagger sees pages
+in their own shape, and its features are spread over the deepest map; pages are gray, screentone or line art,
+not only gray; weights are averaged; the critic is resumed with the run.
+Departures of v2: the page is its luma; sides are padded to multiples of 32; unused parts are not run; the
+guide decoder is not trained. All give gray pages the colors alone and keep their lightness at full size.
+The default, made for a laptop, is `plain` with fewer channels, color hints, and an output added to the page;
+its critic counts a tenth as much (with 0.01 it soon paints in patches), small errors as their square.
 """
 
 from __future__ import annotations
@@ -27,20 +23,10 @@ from colorize.manga.generators import GeneratorSpec
 from colorize.manga.system import Page
 from colorize.model import Sampling
 from colorize.networks.spaces import RGB
-from colorize.recipes.objective import Adversarial
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import Adversarial, DenoiserSpec, Mix, Recipe, Stage
 
-MIX = Mix(
-    gray=0.6,
-    reference=0.0,
-    hints=0.3,
-    restyle=0.3,
-    degrade=0.3,
-    tone=0.4,
-    printed=0.3,
-    jpeg=0.1,
-    crop=0.4,  # so that pages are seen at the size they are sampled at, too
-)
+# Crops are small, so that pages are seen at the size they are sampled at, too.
+MIX = Mix(gray=0.6, reference=0.0, hints=0.3, restyle=0.3, degrade=0.3, tone=0.4, printed=0.3, jpeg=0.1, crop=0.4)
 
 _STAGE = Stage(
     objective=Adversarial(adversarial=0.001, robust=0.3, critic=(32, 64, 128, 256)),
@@ -62,9 +48,7 @@ RECIPE = Recipe(
     size=256,
     space=RGB(),
     condition=Page(hints=True),
-    denoiser=DenoiserSpec(
-        net=GeneratorSpec(widths=(32, 64, 128, 192, 192, 192), dropout=0.0, added=True), predicts="x0"
-    ),
+    denoiser=DenoiserSpec(GeneratorSpec((32, 64, 128, 192, 192, 192), dropout=0.0, added=True), "x0"),
     schedule=Cosine(zero_snr=True),  # whose end, where nothing is known, is all that one call sees
     sampling=Sampling(steps=1, sampler="ddim"),
     pretrain=_STAGE,
@@ -109,10 +93,10 @@ _SECOND = Stage(
     betas=(0.5, 0.9),
 )
 
-V2 = replace(
+_V2 = replace(
     RECIPE,
     size=864,  # of the longer side; a page is then 576 pixels wide, the authors' size
-    denoiser=DenoiserSpec(net=SecondSpec(), predicts="x0"),
+    denoiser=DenoiserSpec(SecondSpec(), "x0"),
     pretrain=_SECOND,
     finetune=replace(_SECOND, steps=20_000, lr=1e-5),
 )
@@ -122,5 +106,5 @@ VARIANTS = {
     "attention": _published(attention=True, extractor=False),
     "extractor": _published(attention=False, extractor=True),
     "full": _published(attention=True, extractor=True),
-    "v2": V2,
+    "v2": _V2,
 }

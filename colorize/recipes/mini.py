@@ -1,7 +1,7 @@
-"""The small model inside the package: it gives every region of a drawing one of the colors at hand.
+"""The small model inside the package: it gives every region of a drawing one of the given colors.
 
-Absorbing-state diffusion over regions and given colors: see `region_diffusion/network.py`. A regression of the color
-answers with the mean of what is likely, which is one hue over everything; what is asked for is a choice.
+Absorbing-state diffusion over regions and given colors, see `region_diffusion/network.py`. A regression of
+the color would answer with the mean of what is likely, one hue over everything.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from dataclasses import replace
 
 from colorize.model import Sampling
 from colorize.networks.spaces import Regions
-from colorize.recipes.objective import Choosing
-from colorize.recipes.recipe import DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import Choosing, DenoiserSpec, Mix, Recipe, Stage
 from colorize.region_diffusion.network import RegionNetSpec
 
 # Sampled by set and not by file, so that icons do not drown drawings; the rest shares what is left.
@@ -27,7 +26,7 @@ SETS = (
     ("misc", 0.015),
 )
 
-# Views are turned, zoomed, mirrored and bent in any case; the other numbers of a `Mix` are not used.
+# Views are always turned, zoomed, mirrored and bent; the other numbers of a `Mix` are not used.
 MIX = Mix(gray=0.12, other=0.88, alike=0.5, palette=0.5, hue=0.5, restyle=0.38, degrade=0.6, tone=0.06, sets=SETS)
 
 PRETRAIN = Stage(objective=Choosing(), mix=MIX, size=128, batch=24, steps=60_000, lr=6e-4, warmup=150, ema=0.998)

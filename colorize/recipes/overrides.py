@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, and typed `--set a.b=3` overrides. Knows nothing of what they mean."""
+"""Turn frozen dataclasses into JSON and back, and change them by typed overrides, `--set a.b=3`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from colorize import recipes
 from colorize.errors import ColorizeError, nearest
 
 Value = TypeVar("Value")
+PLAIN = {  # type -> what JSON gives, and what people call it
+    int: ((int,), "a whole number"),
+    float: ((float, int), "a number"),
+    bool: ((bool,), "true or false"),
+    str: ((str,), "a word"),
+    type(None): ((type(None),), "none"),
+}
 
 
 def to_dict(value: Any) -> Any:
@@ -24,9 +31,7 @@ def to_dict(value: Any) -> Any:
         return {"is": type(value).__name__, **fields}
     if isinstance(value, tuple | list):
         return [to_dict(item) for item in value]
-    if isinstance(value, dict):
-        return {name: to_dict(item) for name, item in value.items()}
-    return value
+    return {name: to_dict(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def from_dict(default: Value, data: Mapping[str, Any]) -> Value:
@@ -50,57 +55,45 @@ def override(value: Value, *texts: str) -> Value:
     All texts are applied together, so that settings which must fit each other can change at once.
     Raises ColorizeError for a misspelt name (with the nearest one) and for a value of another type.
     """
-    edits = []
+    tree: dict[str, Any] = {}
     for text in texts:
         name, equals, given = text.partition("=")
         if not equals:
             raise ColorizeError(f"`--set {text}` has no value", "write it as name=value", code=2)
-        edits.append(_Edit(name.strip(), tuple(name.strip().split(".")), given.strip()))
-    return typing.cast(Value, _apply(value, edits)) if edits else value
+        node = tree
+        for part in name.strip().split("."):
+            node = node.setdefault(part, {})
+        node[""] = name.strip(), given.strip()
+    return typing.cast(Value, _apply(value, tree, "")) if tree else value
 
 
-@dataclasses.dataclass(frozen=True)
-class _Edit:
-    """One change: the full name, what is left of it on the way down, and the text of the value."""
-
-    name: str
-    path: tuple[str, ...]
-    given: str
-
-
-def _apply(value: Any, edits: list[_Edit]) -> Any:
-    """Change one dataclass, its parts first."""
+def _apply(value: Any, tree: Mapping[str, Any], prefix: str) -> Any:
+    """Change one dataclass by a tree of names, whose leaves "" are (full name, text)."""
+    hints, known = typing.get_type_hints(type(value)), [f.name for f in dataclasses.fields(value)]
     changes: dict[str, Any] = {}
-    for edit in edits:
-        field = _known(value, edit)
-        if len(edit.path) == 1:
-            wanted = typing.get_type_hints(type(value))[field]
-            changes[field] = _parse(wanted, getattr(value, field), edit.given, edit.name)
-    deeper: dict[str, list[_Edit]] = {}
-    for edit in edits:
-        if len(edit.path) > 1:
-            below = dataclasses.replace(edit, path=edit.path[1:])
-            deeper.setdefault(edit.path[0], []).append(below)
-    for field, below_edits in deeper.items():
-        item = changes.get(field, getattr(value, field))
-        if not dataclasses.is_dataclass(item):
-            name = below_edits[0].name
-            raise ColorizeError(f"`{name}` is not a setting", f"`{field}` has no parts", code=2)
-        changes[field] = _apply(item, below_edits)
+    for field, below in tree.items():
+        name = _full_name(below)
+        if field not in known:
+            names = [prefix + leaf for leaf, _ in leaves(value)] + [prefix + one for one in known]
+            raise ColorizeError(f"`{name}` is not a setting", nearest(name, names), code=2)
+        item, parts = getattr(value, field), {key: node for key, node in below.items() if key}
+        if "" in below:
+            item = _parse(hints[field], item, below[""][1], name)
+        if parts and not dataclasses.is_dataclass(item):
+            raise ColorizeError(f"`{_full_name(parts)}` is not a setting", f"`{field}` has no parts", code=2)
+        changes[field] = _apply(item, parts, f"{prefix}{field}.") if parts else item
     return dataclasses.replace(value, **changes)
 
 
-def _known(value: Any, edit: _Edit) -> str:
-    """Return the field an edit goes through, or refuse a misspelt one."""
-    names = [f.name for f in dataclasses.fields(value)]
-    if edit.path[0] not in names:
-        prefix = edit.name[: len(edit.name) - len(".".join(edit.path))]
-        known = [prefix + leaf for leaf, _ in leaves(value)] + [prefix + name for name in names]
-        raise ColorizeError(f"`{edit.name}` is not a setting", nearest(edit.name, known), code=2)
-    return edit.path[0]
+def _full_name(tree: Mapping[str, Any]) -> str:
+    """Return the full name of the first change in a tree."""
+    while "" not in tree:
+        tree = next(iter(tree.values()))
+    return str(tree[""][0])
 
 
 def _choices(wanted: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the type."""
     is_union = typing.get_origin(wanted) in (typing.Union, types.UnionType)
     return typing.get_args(wanted) if is_union else (wanted,)
 
@@ -129,7 +122,7 @@ def _parse(wanted: Any, item: Any, given: str, name: str) -> Any:
     if given in classes:
         return classes[given]()
     if classes and not (given in ("none", "null") and type(None) in _choices(wanted)):
-        raise ColorizeError(f"`{name}={given}` names no kind of `{name}`", nearest(given, classes), code=2)
+        raise ColorizeError(f"`{given}` is no kind of `{name}`", nearest(given, classes), code=2)
     try:
         data = json.loads(given.replace("(", "[").replace(")", "]").replace("none", "null"))
     except (ValueError, RecursionError):  # not JSON, or a number of thousands of digits
@@ -137,17 +130,13 @@ def _parse(wanted: Any, item: Any, given: str, name: str) -> Any:
     return _read(wanted, item, data, name)
 
 
-_PLAIN = {int: (int,), float: (float, int), bool: (bool,), str: (str,)}  # type -> what JSON gives
-
-
 def _read(wanted: Any, default: Any, data: Any, name: str) -> Any:
     """Check data against a type and build the value; the default says what a dict leaves out."""
     if isinstance(data, dict):
         return _read_class(wanted, default, data, name)
+    finite = not isinstance(data, int | float) or abs(data) <= sys.float_info.max  # False for nan
     for choice in _choices(wanted):
         origin, arguments = typing.get_origin(choice), typing.get_args(choice)
-        if choice is type(None) and data is None:
-            return None
         if origin is tuple and isinstance(data, list):
             many = len(arguments) == 2 and arguments[1] is Ellipsis
             kinds = [arguments[0]] * len(data) if many else list(arguments)
@@ -155,14 +144,9 @@ def _read(wanted: Any, default: Any, data: Any, name: str) -> Any:
                 return tuple(_read(k, None, d, name) for k, d in zip(kinds, data, strict=True))
         if origin is typing.Literal and data in arguments:
             return data
-        if choice in _PLAIN and type(data) in _PLAIN[choice] and _finite(data):
-            return choice(data)
+        if finite and choice in PLAIN and type(data) in PLAIN[choice][0]:
+            return data if data is None else choice(data)
     raise ColorizeError(f"`{name}={data}` is not {_describe(wanted)}", f"its value is {to_dict(default)} now", code=2)
-
-
-def _finite(data: Any) -> bool:
-    """Tell whether data is no number, or one that a float can hold."""
-    return isinstance(data, str) or abs(data) <= sys.float_info.max  # false for nan
 
 
 def _read_class(wanted: Any, default: Any, data: dict[str, Any], name: str) -> Any:
@@ -175,18 +159,15 @@ def _read_class(wanted: Any, default: Any, data: dict[str, Any], name: str) -> A
     hints = typing.get_type_hints(cls)
     base = default if type(default) is cls else None
     values = {}
-    for key, item in data.items():
-        if key == "is":
-            continue
+    for key, item in ((key, item) for key, item in data.items() if key != "is"):
+        full = f"{name}.{key}".lstrip(".")
         if key not in hints:
-            raise ColorizeError(f"`{name}.{key}`".replace("`.", "`") + " is not a setting", nearest(key, hints))
-        values[key] = _read(hints[key], getattr(base, key, None), item, f"{name}.{key}".lstrip("."))
+            raise ColorizeError(f"`{full}` is not a setting", nearest(key, hints))
+        values[key] = _read(hints[key], getattr(base, key, None), item, full)
     return cls(**values) if base is None else dataclasses.replace(base, **values)
 
 
 def _describe(wanted: Any) -> str:
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
-    words[type(None)] = "none"
     parts = []
     for choice in _choices(wanted):
         if typing.get_origin(choice) is typing.Literal:
@@ -194,5 +175,5 @@ def _describe(wanted: Any) -> str:
         elif typing.get_origin(choice) is tuple:
             parts.append("a list such as [1,2]")
         else:
-            parts.append(words.get(choice, getattr(choice, "__name__", str(choice))))
+            parts.append(PLAIN[choice][1] if choice in PLAIN else getattr(choice, "__name__", str(choice)))
     return " or ".join(parts)

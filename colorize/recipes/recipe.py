@@ -1,8 +1,9 @@
-"""What a system is, as one value: its parts, its training, its sampling. Knows no file and no loop."""
+"""What a system is, as one value: its parts, how it is trained, and how it samples."""
 
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -12,34 +13,124 @@ from colorize.model import Colorizer, Sampling
 from colorize.networks.conditions import Stack, Together
 from colorize.networks.spaces import RGB, Field, Lab, Regions
 from colorize.networks.unet import UNetSpec
-from colorize.recipes.objective import Adversarial, Choosing, Denoising, Trajectory
 from colorize.system import ConditionSpec, NetSpec, SpaceSpec, System
 
-LONG = 4  # times as long as wide is the longest training picture
+LONGEST = 4  # a training picture is at most so many times as long as wide
 ASPECT = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
-REACHING = ("marks", "warp", "sets")  # what is no share of rows
+CRITIC = (64, 128, 256, 512)  # channels of the critic, as published
+NO_SHARES = ("marks", "warp", "sets")  # the numbers of a `Mix` that are not shares of rows
+
+
+def _within(value: object, prefix: str, high: float, *names: str) -> None:
+    """Refuse fields of a value outside 0..high."""
+    hint = "it is a share from 0 to 1" if high == 1 else "take 0 or more, such as 0.1"
+    for name in names:
+        within(prefix + name, getattr(value, name), 0, high, hint)
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """Denoise: one loss a batch at random times (DDPM, Ho et al. 2020, eq. 14).
+
+    pure: share of rows at the end of the schedule, where sampling begins; few-step sampling depends on them.
+    offset: strength of noise that is one number per row and channel, added so that very dark and bright
+    pictures are learned too; 0.05 to 0.1 is usual (Guttenberg 2023).
+    noisy: share of rows whose tokens get as much noise as their picture, so that a network does not rely on
+    places of a reference that fits its drawing better than a user's will (Yan et al. 2025).
+    robust: error up to which the loss is the square, beyond it the distance (pseudo-Huber, Charbonnier et
+    al. 1997), which draws the answer to the median instead of the gray mean; 0: always the square.
+    """
+
+    pure: float = 0.0
+    offset: float = 0.0
+    noisy: float = 0.0
+    robust: float = 0.0
+
+    def __post_init__(self) -> None:
+        _within(self, "objective.", 1, "pure", "noisy")
+        _within(self, "objective.", sys.float_info.max, "offset", "robust")
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Learn along the sampling steps: phase 2 of AnimeDiffusion and of the Coloring Assistant.
+
+    start: x at the first step. "sampling": as the recipe samples; "noise": pure noise; "noised-reference";
+    or a picture brought up to noise by the present weights: the reference (Coloring Assistant), or the true
+    picture (AnimeDiffusion as published), which gives the answer away.
+    every: network calls per loss. x is detached after each group, so 1 needs the memory of one call, and
+    `sampling.steps` back-propagates through all of them.
+    target: what is compared with the true picture. "x0": the predicted clean picture (DiffusionCLIP,
+    AnimeDiffusion). "next": the noisy x after the call (Coloring Assistant), which unlearns the noise level.
+    """
+
+    start: Literal["sampling", "noise", "noised-reference", "inverted-reference", "inverted-target"] = "sampling"
+    every: int = 1
+    target: Literal["x0", "next"] = "x0"
+
+    def __post_init__(self) -> None:
+        within("objective.every", self.every, 1, sys.maxsize, "take at least 1")
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """Learn from a critic, the truth and frozen networks (pix2pix, Isola et al. 2017): two losses a batch.
+
+    adversarial, direct, perceptual: weights of the critic's loss, of the mean distance to the truth (L1),
+    and of the perceptual loss. vgg, tagger: weights of the frozen networks, files or OWNER/NAME/FILE on
+    the Hub; empty for none. share: of the tagger in the perceptual loss. critic: its widths.
+    robust: error up to which the distance grows as its square, so that the answer lies between several
+    likely colors; 0: always L1.
+    """
+
+    adversarial: float = 0.01
+    direct: float = 1.0
+    perceptual: float = 0.1
+    vgg: str = ""
+    tagger: str = ""
+    share: float = 0.1
+    critic: tuple[int, ...] = CRITIC
+    robust: float = 0.0
+
+    def __post_init__(self) -> None:
+        _within(self, "objective.", sys.float_info.max, "adversarial", "direct", "perceptual", "robust")
+        _within(self, "objective.", 1, "share")
+        if len(self.critic) != len(CRITIC) or min(self.critic) < 8:
+            message = f"objective.critic is {list(self.critic)}"
+            raise ColorizeError(message, "give four widths of 8 or more: [32,64,128,256]", code=2)
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """Choose a given color for each region: absorbing-state diffusion (Austin et al. 2021, D3PM).
+
+    pixels, shade: weights of the losses of single cells and of shade; that of regions is 1.
+    """
+
+    pixels: float = 0.6
+    shade: float = 3.0
+
+    def __post_init__(self) -> None:
+        _within(self, "objective.", sys.float_info.max, "pixels", "shade")
 
 
 @dataclass(frozen=True)
 class Mix:
-    """How pictures become training rows. All are shares of rows, 0 to 1, unless said otherwise.
+    """How pictures become training rows. All numbers are shares of rows, 0 to 1, unless said otherwise.
 
-    gray: shown as gray pictures instead of line art. reference, hints: that keep the hint. marks: dots and
-    strokes on a picture on average, where hints are kept.
-    other: references taken from another picture of the same group, where there is one; the rest is
-    the row's own picture. alike: the share of the row's colors that such a picture must have, or the
-    row's own serves: two avatars of one group may have no color in common. References are warped by
-    `warp` (fraction of the side); for a share `loose` also turned, mirrored and zoomed; for a share
-    `shuffle` cut into patches that change places; for a share `palette` nothing but 2 to 8 of its
-    colors is left.
-    hue: whose colors are all moved around, together with their reference's and hints'.
+    gray: shown as gray pictures instead of line art. reference, hints: keep that hint. marks: dots and
+    strokes per picture on average, where hints are kept.
+    other: take their reference from another picture of the same group, if there is one, else from
+    their own. alike: share of the row's colors that such a picture must have, or the row's own serves.
+    warp: how far references are bent (fraction of the side). loose: references also turned, mirrored and
+    zoomed; shuffle: cut into patches that change places; palette: reduced to 2 to 8 of their colors.
+    hue: all colors moved around, with those of the reference and the hints.
     restyle: stored lines replaced by extracted ones. degrade: lines thinned, thickened, broken or grayed.
-    tone: with screentone over them. printed: gray pictures whose shades are screentone.
-    margins: with blank borders, up to a fifth of a side each, which are then learnt to be filled. jpeg: worn
-    by JPEG.
-    crop: the smallest share of a side that a crop keeps; 1 never crops. flip: mirrored. turn: turned by up
+    tone: lines with screentone. printed: gray pictures with screentone for shades.
+    margins: lines with blank borders of up to a fifth of a side. jpeg: lines with JPEG artifacts.
+    crop: smallest share of a side that a crop keeps; 1 never crops. flip: mirrored. turn: turned by up
     to 20 degrees and zoomed.
-    sets: shares of named sets; sets that are not named share what is left by their size.
+    sets: shares of named sets; the others share the rest by their size.
     """
 
     gray: float = 0.0
@@ -65,23 +156,21 @@ class Mix:
     sets: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in (entry.name for entry in fields(self) if entry.name not in REACHING):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ColorizeError(f"mix.{name} is {getattr(self, name):g}", "it is a share from 0 to 1", code=2)
+        _within(self, "mix.", 1, *(entry.name for entry in fields(self) if entry.name not in NO_SHARES))
         within("mix.marks", self.marks, 0.1, 200, "6 are a few dots, 40 cover a drawing")
         within("mix.warp", self.warp, 0, 0.5, "0.05 of the side is usual")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of training: what is learnt, from which rows, and the optimizer's numbers.
+    """One stage of training: the objective, the data, and the optimizer's numbers.
 
     size: training pictures in pixels a side. batch: rows per step. lr: peak learning rate after `warmup`
-    steps, falling to zero along a cosine at `steps`. ema: decay of the averaged weights.
-    betas: of Adam's moments.
-    aspects: shapes of the training pictures, width:height such as 3:4, one drawn for every batch; named
-    twice, a shape is drawn twice as often. As much as fits is cut out of a picture, or less by `mix.crop`.
-    Without aspects pictures are padded to squares with white.
+    steps (at most a tenth of `steps`), falling to zero along a cosine at `steps`. clip: largest norm of
+    the gradient; 0 for any. ema: decay of the averaged weights. betas: of AdamW's moments.
+    aspects: shapes of the training pictures, width:height such as 3:4, one drawn for every batch; a shape
+    named twice is drawn twice as often. The largest such window is cut out of a picture, or less by
+    `mix.crop`. Without aspects pictures are padded to squares with white.
     """
 
     objective: Denoising | Trajectory | Adversarial | Choosing = Denoising()
@@ -99,17 +188,18 @@ class Stage:
 
     def __post_init__(self) -> None:
         for text in self.aspects:
-            if not ASPECT.fullmatch(text) or not 1 / LONG <= _ratio(text) <= LONG:
-                hint = f"give width:height, such as 3:4, from 1:{LONG} to {LONG}:1"
+            if not ASPECT.fullmatch(text) or not 1 / LONGEST <= _ratio(text) <= LONGEST:
+                hint = f"give width:height, such as 3:4, from 1:{LONGEST} to {LONGEST}:1"
                 raise ColorizeError(f"`{text}` in `aspects` is no shape", hint, code=2)
-        for name in ("size", "batch", "steps"):
-            if getattr(self, name) < 1:
-                raise ColorizeError(f"{name} is {getattr(self, name)}", "take at least 1", code=2)
+        within("size", self.size, 1, sys.maxsize, "take at least 1")
+        within("batch", self.batch, 1, 10_000)  # more fit into no memory
+        within("steps", self.steps, 1, 10**9)  # three years at 10 a second
         if not all(0 <= beta < 1 for beta in self.betas):
-            told = f"betas is {list(self.betas)}"
-            raise ColorizeError(told, "they go from 0 to below 1, such as [0.5,0.999]", code=2)
-        if self.lr <= 0:
-            raise ColorizeError(f"lr is {self.lr:g}", "take a number above 0, such as 1e-4", code=2)
+            message = f"betas is {list(self.betas)}"
+            raise ColorizeError(message, "they go from 0 to below 1, such as [0.5,0.999]", code=2)
+        within("lr", self.lr, sys.float_info.min, sys.float_info.max, "take a number above 0, such as 1e-4")
+        _within(self, "", sys.float_info.max, "weight_decay", "warmup", "clip")
+        within("ema", self.ema, 0, 1)
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -118,8 +208,8 @@ class Stage:
 
 
 def _ratio(aspect: str) -> float:
-    wide, _, high = aspect.partition(":")
-    return int(wide) / int(high)
+    width, _, height = aspect.partition(":")
+    return int(width) / int(height)
 
 
 @dataclass(frozen=True)
@@ -134,8 +224,8 @@ class DenoiserSpec:
 class Recipe:
     """A system as a value: `build` makes it, a `Stage` trains it, `sampling` uses it.
 
-    size: the inner size in pixels of the drawing's longer side. hints: what a user may give; of
-    `needs` at least one must be there. strongest: how far the strength of a hint may go, 1 for others.
+    hints: what a user may give; at least one of `needs` must be given. strongest: largest strength of a
+    hint, 1 for others. size: pixels of the drawing's longer side inside the model.
     """
 
     name: str

@@ -1,32 +1,114 @@
-"""A folder of pictures as endless training batches, each one determined by its number. Knows nothing of networks.
+"""A folder of pictures as endless training batches, each one determined by its number.
 
-All pictures lie in one uint8 tensor when they fit (in graphics memory when there is a GPU), and hints,
+All pictures are in one uint8 tensor when they fit (in graphics memory when there is a GPU), and hints,
 line styles and warps are made there, batch by batch; larger folders are read as they are needed.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict, deque
+import os
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+import cv2
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError
 from colorize.hints import COLORED, OPTIONAL, Batch, Hints
-from colorize.images import augment, lines, palettes, simulated_hints
+from colorize.images import augment, files, lines, palettes, simulated_hints
 from colorize.images.color import luminance, permute_hues
 from colorize.images.dataset_folder import Row, read_folder
 from colorize.images.under_ink import fill
 from colorize.recipes.recipe import Recipe, Stage
-from colorize.training.picture_store import load
 
+MEMORY = 6 * 2**30  # bytes of pictures kept in memory; 23,000 of 256 px with their lines
 PATCHES = 4  # a shuffled reference is cut into 4 x 4 pieces
+MARGIN = 1.5  # a square out of a picture of 2:3 is not enlarged
+
+Bytes = npt.NDArray[np.uint8]
+Size = tuple[int, int]  # height and width in pixels
+
+
+def square(path: Path, side: int, gray: bool) -> Bytes:
+    """Read a picture into a white square, (1 or 3, side, side) uint8, its longer side filling it."""
+    return framed(path, side, gray)[0]
+
+
+def framed(path: Path, side: int, gray: bool) -> tuple[Bytes, Size]:
+    """Read a picture into the middle of a white square; also return its height and width there."""
+    values = ((files.read(path).tensor()[0] + 1) * 127.5).round().to(torch.uint8)
+    pixels: Bytes = values.permute(1, 2, 0).numpy()
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    pixels = np.asarray(cv2.resize(pixels, size, interpolation=shrink), np.uint8)
+    top, left = (side - size[1]) // 2, (side - size[0]) // 2
+    page = np.full((side, side, 3), 255, np.uint8)
+    page[top : top + size[1], left : left + size[0]] = pixels
+    if gray:
+        page = np.asarray(cv2.cvtColor(page, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
+    return np.ascontiguousarray(page.transpose(2, 0, 1)), (size[1], size[0])
+
+
+def _page(row: Row, side: int, with_line: bool = True) -> tuple[Bytes, Size]:
+    """Read a row's picture and line art, (4, S, S) uint8, white where there is no line, and its height and width."""
+    color, size = framed(row.file, side, False)
+    line = square(row.line, side, True) if row.line and with_line else np.full_like(color[:1], 255)
+    return np.concatenate([color, line]), size
+
+
+@dataclass
+class Store:
+    """The pictures of a folder, with their line art: in one tensor, or read from disk when asked for.
+
+    boxes: (N, 2), height and width of each picture in the middle of its square; 0 until it was read.
+    pages: (N, 4, S, S) uint8, colors and line, or None.
+    """
+
+    rows: list[Row]
+    side: int
+    boxes: Tensor
+    pages: Tensor | None = None
+
+    def read(self, picks: Tensor, with_lines: bool = True) -> Tensor:
+        """Return pages by row number, (B, 4, S, S) uint8; their boxes are known afterwards."""
+        if self.pages is not None:
+            return self.pages[picks.to(self.pages.device)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = pool.map(lambda at: _page(self.rows[at], self.side, with_lines), picks.tolist())
+            pages, boxes = zip(*found, strict=True)
+        self.boxes[picks] = torch.tensor(boxes)
+        return torch.from_numpy(np.stack(pages))
+
+
+def load(rows: list[Row], side: int, device: torch.device) -> tuple[Store, list[str]]:
+    """Fill a store; returns it and a sentence for every row that had to be left out."""
+    if len(rows) * side * side * 4 > MEMORY:
+        return Store(rows, side, torch.zeros(len(rows), 2, dtype=torch.long)), []
+
+    def read(row: Row) -> tuple[Bytes, Size] | str:
+        try:
+            return _page(row, side)
+        except ColorizeError as error:
+            return f"{row.file.name}: {error.message}"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(read, rows))
+    good = [(row, *result) for row, result in zip(rows, results, strict=True) if not isinstance(result, str)]
+    bad = [result for result in results if isinstance(result, str)]
+    if not good:
+        raise ColorizeError("none of the pictures can be read", bad[0] if bad else "")
+    kept, pages, boxes = zip(*good, strict=True)
+    return Store(list(kept), side, torch.tensor(boxes), torch.from_numpy(np.stack(pages)).to(device)), bad
 
 
 def row_weights(rows: Sequence[Row], sets: Sequence[tuple[str, float]]) -> Tensor:
@@ -41,7 +123,7 @@ def row_weights(rows: Sequence[Row], sets: Sequence[tuple[str, float]]) -> Tenso
 
 
 def companions(rows: Sequence[Row]) -> list[list[int]]:
-    """For each row, the other rows that may be its reference: the ones it names, or else its group."""
+    """Return for each row the other rows that may be its reference: the ones it names, or else its group."""
     place = {row.file: index for index, row in enumerate(rows)}
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -59,11 +141,12 @@ class Pictures:
 
     def __init__(self, root: Path, recipe: Recipe, stage: Stage, seed: int, device: torch.device) -> None:
         self.sizes = sizes(stage, recipe.system.multiple(recipe)) if stage.aspects else []
-        rows = read_folder(root, "train")
         side = stage.size if stage.mix.crop >= 1 else max(stage.size, min(2 * stage.size, 256))
-        side = stored_side(self.sizes) if self.sizes else side
-        self.store, self.skipped = load(rows, side, device)
+        if self.sizes:
+            side = round(MARGIN * max(max(size) for size in self.sizes))
+        self.store, self.skipped = load(read_folder(root, "train"), side, device)
         self.recipe, self.stage, self.seed, self.device = recipe, stage, seed, device
+        self.has_line = torch.tensor([row.line is not None for row in self.store.rows])
         self.weights = row_weights(self.store.rows, stage.mix.sets)
         self.others = companions(self.store.rows)
 
@@ -78,21 +161,24 @@ class Pictures:
         drop = self._drop(count, rng)
         color, line = self._views(picks, rng)
         source = self._sources(picks, color, rng)
-        told = torch.zeros(count, dtype=torch.bool)
+        hinted = torch.zeros(count, dtype=torch.bool)
         for name in COLORED:
-            told |= ~drop.get(name, torch.ones(count, dtype=torch.bool))
-        share = told & (torch.rand(count, generator=rng) < mix.hue)
+            hinted |= ~drop.get(name, torch.ones(count, dtype=torch.bool))
+        share = hinted & (torch.rand(count, generator=rng) < mix.hue)
         if mix.hue > 0:
             color, source = permute_hues([color, source], rng, share.to(color.device))
-        drawn = "line" in self.recipe.hints
-        if drawn:
+        if "line" in self.recipe.hints:
             line, clean = self._styles(picks, color, line, rng)
-        if drawn and not self.recipe.space.inked:
-            under = fill(color, clean)  # by the clean line: worn lines show less ink than there is
-            lined = ~drop.get("line", torch.zeros(count, dtype=torch.bool)).to(color.device)
-            color = torch.where(lined[:, None, None, None], under, color)
+            if not self.recipe.space.inked:
+                under = fill(color, clean)  # by the clean line: degraded lines show less ink than there is
+                lined = ~drop.get("line", torch.zeros(count, dtype=torch.bool)).to(color.device)
+                color = torch.where(lined[:, None, None, None], under, color)
         hints = self._hints(color, line, source, drop, rng)
         return Batch(color, hints, {name: rows.to(self.device) for name, rows in drop.items()})
+
+    def _draw(self, count: int, share: float, rng: Generator) -> Tensor:
+        """Draw a share of the rows, (B, 1, 1, 1) bool."""
+        return (torch.rand(count, generator=rng) < share).to(self.device)[:, None, None, None]
 
     def _drop(self, count: int, rng: Generator) -> dict[str, Tensor]:
         """Draw which rows do without which hint."""
@@ -108,20 +194,18 @@ class Pictures:
 
     def _views(self, picks: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
         """Cut the same window out of colors and lines, mirror some rows, and bring them to size."""
-        mix = self.stage.mix
-        both = torch.cat([self.store.colors(picks), self.store.lines(picks)], dim=1)
+        mix, count = self.stage.mix, len(picks)
+        both = self.store.read(picks)
         part = mix.crop + (1 - mix.crop) * float(torch.rand((), generator=rng))
         if self.sizes:
             size = self.sizes[int(torch.randint(len(self.sizes), (), generator=rng))]
-            corners = torch.rand(len(picks), 2, generator=rng)
-            views = cut(both, self.store.boxes(picks), size, part, corners)
+            views = cut(both, self.store.boxes[picks], size, part, torch.rand(count, 2, generator=rng))
         else:
             views = self._squares(both, part, rng)
         views = views.to(self.device)
-        mirrored = (torch.rand(len(picks), generator=rng) < mix.flip).to(views.device)
-        views = torch.where(mirrored[:, None, None, None], views.flip(3), views)
+        views = torch.where(self._draw(count, mix.flip, rng), views.flip(3), views)
         if mix.turn > 0:
-            views = augment.turn(views, torch.rand(len(picks), generator=rng) < mix.turn, rng)
+            views = augment.turn(views, torch.rand(count, generator=rng) < mix.turn, rng)
         return views[:, :3].clamp(-1, 1), views[:, 3:].clamp(-1, 1)
 
     def _squares(self, both: Tensor, part: float, rng: Generator) -> Tensor:
@@ -129,110 +213,90 @@ class Pictures:
         full, side = self.store.side, self.stage.size
         window = min(full, max(8, round(part * full)))
         corners = torch.randint(full - window + 1, (len(both), 2), generator=rng).tolist()
-        cuts = [
-            row[:, top : top + window, left : left + window] for row, (top, left) in zip(both, corners, strict=True)
-        ]
+        cuts = [row[:, y : y + window, x : x + window] for row, (y, x) in zip(both, corners, strict=True)]
         views = torch.stack(cuts).to(self.device).float() / 127.5 - 1
         if window != side:
             views = F.interpolate(views, (side, side), mode="bilinear", antialias=True)
         return views
 
     def _sources(self, picks: Tensor, color: Tensor, rng: Generator) -> Tensor:
-        """The pictures that references are made of: another of the group, or the row's own."""
+        """Return the pictures that references are made of: another of the group, or the row's own."""
         luck = torch.rand(len(picks), 2, generator=rng)
         chosen = []
         for row, (first, second) in zip(picks.tolist(), luck.tolist(), strict=True):
             others = self.others[row] if first < self.stage.mix.other else []
             chosen.append(others[int(second * len(others))] if others else -1)
-        mates = torch.tensor(chosen)
-        foreign = mates >= 0
+        found = torch.tensor(chosen)
+        foreign = found >= 0
         if not bool(foreign.any()):
             return color
-        pictures = self._mates(mates[foreign], (color.shape[-2], color.shape[-1]))
-        source, foreign = color.clone(), foreign.to(color.device)
-        source[foreign] = pictures.clamp(-1, 1)
+        pages, size = self.store.read(found[foreign], False)[:, :3].to(self.device), (color.shape[-2], color.shape[-1])
+        if self.sizes:
+            middle = torch.full((len(pages), 2), 0.5)
+            pictures = cut(pages, self.store.boxes[found[foreign]], size, 1.0, middle)
+        else:
+            pictures = F.interpolate(pages.float() / 127.5 - 1, size, mode="bilinear", antialias=True)
+        source = color.clone()
+        source[foreign.to(color.device)] = pictures.clamp(-1, 1)
         if self.stage.mix.alike > 0:
-            strange = palettes.shared(color, source) < self.stage.mix.alike
-            source[strange] = color[strange]
+            unlike = palettes.shared(color, source) < self.stage.mix.alike
+            source[unlike] = color[unlike]
         return source
 
-    def _mates(self, picks: Tensor, size: tuple[int, int]) -> Tensor:
-        """Other pictures at the batch's size, whole or, where batches have shapes, their middle."""
-        pages = self.store.colors(picks).to(self.device)
-        if self.sizes:
-            middle = torch.full((len(picks), 2), 0.5)
-            return cut(pages, self.store.boxes(picks), size, 1.0, middle)
-        return F.interpolate(pages.float() / 127.5 - 1, size, mode="bilinear", antialias=True)
-
     def _styles(self, picks: Tensor, color: Tensor, line: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-        """Lines as people draw them, stored or extracted, some worn; and all the ink there is."""
-        mix = self.stage.mix
+        """Return lines as people draw them, stored or extracted, some degraded; and all the ink there is."""
+        mix, count = self.stage.mix, len(picks)
         extracted = lines.mix(color, rng)
-        replaced = (self.store.place[picks] < 0) | (torch.rand(len(picks), generator=rng) < mix.restyle)
-        clean = torch.minimum(line, extracted)
-        line = torch.where(replaced.to(line.device)[:, None, None, None], extracted, line)
-        clean = torch.where(replaced.to(line.device)[:, None, None, None], clean, line)
+        replaced = ~self.has_line[picks] | (torch.rand(count, generator=rng) < mix.restyle)
+        replaced = replaced.to(line.device)[:, None, None, None]
+        clean = torch.where(replaced, torch.minimum(line, extracted), line)
+        line = torch.where(replaced, extracted, line)
         if mix.degrade > 0:
-            worse = (torch.rand(len(picks), generator=rng) < mix.degrade).to(line.device)
-            line = torch.where(worse[:, None, None, None], lines.degrade(line, rng), line)
+            line = torch.where(self._draw(count, mix.degrade, rng), lines.degrade(line, rng), line)
         if mix.tone > 0:
-            toned = (torch.rand(len(picks), generator=rng) < mix.tone).to(line.device)
-            line = torch.where(toned[:, None, None, None], lines.screen(line, color, rng), line)
+            line = torch.where(self._draw(count, mix.tone, rng), lines.screen(line, color, rng), line)
         if mix.margins > 0:
-            line = lines.whiten(line, torch.rand(len(picks), generator=rng) < mix.margins, rng)
+            line = lines.whiten(line, torch.rand(count, generator=rng) < mix.margins, rng)
         if mix.jpeg > 0:
-            stored = (torch.rand(len(picks), generator=rng) < mix.jpeg).to(line.device)
-            quality = 15 + 80 * torch.rand(len(picks), generator=rng)
-            line = torch.where(stored[:, None, None, None], augment.wear(line, quality), line)
+            stored, quality = self._draw(count, mix.jpeg, rng), 15 + 80 * torch.rand(count, generator=rng)
+            line = torch.where(stored, augment.wear(line, quality), line)
         return line, clean
 
     def _hints(self, color: Tensor, line: Tensor, source: Tensor, drop: dict[str, Tensor], rng: Generator) -> Hints:
         """Make the hints of the recipe; rows shown as gray have no ink in their line."""
-        names, given = self.recipe.hints, {}
+        names, made = self.recipe.hints, {}
         if "gray" in names:
-            given["gray"] = self._grays(color, rng)
+            made["gray"] = self._grays(color, rng)
         if "gray" in names and "line" in names:
             gray_rows = drop["line"].to(line.device)[:, None, None, None]
             line = torch.where(gray_rows, torch.ones_like(line), line)
         if "line" in names:
-            given["line"] = line
+            made["line"] = line
         if "reference" in names:
-            given["reference"] = self._references(source, rng)
+            made["reference"] = self._references(source, rng)
         if "hints" in names:
-            given["hints"] = simulated_hints.simulate(color, rng, self.stage.mix.marks)
-        return Hints(**given)
+            made["hints"] = simulated_hints.simulate(color, rng, self.stage.mix.marks)
+        return Hints(**made)
 
     def _grays(self, color: Tensor, rng: Generator) -> Tensor:
-        """The luma of colors, (B, 1, H, W); some rows with their shades printed as screentone."""
+        """Return the luma of colors, (B, 1, H, W); some rows with screentone for shades."""
         gray, share = luminance(color), self.stage.mix.printed
         if share <= 0:
             return gray
-        printed = (torch.rand(len(gray), generator=rng) < share).to(gray.device)
-        drawn = lines.extract(gray, "xdog")
-        return torch.where(printed[:, None, None, None], lines.screen(drawn, color, rng), gray)
+        printed = self._draw(len(gray), share, rng)
+        return torch.where(printed, lines.screen(lines.extract(gray, "xdog"), color, rng), gray)
 
     def _references(self, source: Tensor, rng: Generator) -> Tensor:
         """Bend the sources; loosen and shuffle some of them, and reduce some to a palette."""
         mix, count = self.stage.mix, source.shape[0]
         bent = augment.warp(source, mix.warp, rng)
         if mix.loose > 0:
-            chosen = (torch.rand(count, generator=rng) < mix.loose).to(source.device)
-            loose = augment.reference(source, rng, mix.warp)
-            bent = torch.where(chosen[:, None, None, None], loose, bent)
+            bent = torch.where(self._draw(count, mix.loose, rng), augment.reference(source, rng, mix.warp), bent)
         if mix.shuffle > 0:
-            chosen = (torch.rand(count, generator=rng) < mix.shuffle).to(source.device)
-            mixed = augment.shuffle(bent, PATCHES, rng)
-            bent = torch.where(chosen[:, None, None, None], mixed, bent)
+            bent = torch.where(self._draw(count, mix.shuffle, rng), augment.shuffle(bent, PATCHES, rng), bent)
         if mix.palette > 0:
-            chosen = (torch.rand(count, generator=rng) < mix.palette).to(source.device)
-            few = palettes.simulate(source, rng)
-            bent = torch.where(chosen[:, None, None, None], few, bent)
+            bent = torch.where(self._draw(count, mix.palette, rng), palettes.simulate(source, rng), bent)
         return bent
-
-
-ROOM = 1.5  # a square out of a picture of 2:3 is not enlarged
-
-Size = tuple[int, int]  # height and width in pixels
 
 
 def sizes(stage: Stage, step: int) -> list[Size]:
@@ -241,15 +305,11 @@ def sizes(stage: Stage, step: int) -> list[Size]:
     Raises ColorizeError if the stage's size is below `step`.
     """
     if stage.aspects and stage.size < step:
-        told = f"size is {stage.size}, but pictures of several aspects come in steps of {step} pixels"
-        raise ColorizeError(told, f"take a size of at least {step}, or aspects=[]", code=2)
+        message = f"size is {stage.size}, but pictures of several aspects come in steps of {step} pixels"
+        raise ColorizeError(message, f"take a size of at least {step}, or aspects=[]", code=2)
     roots = [math.sqrt(ratio) for ratio in stage.ratios]
-    return [(_near(stage.size / root, step), _near(stage.size * root, step)) for root in roots]
-
-
-def stored_side(shapes: Sequence[Size]) -> int:
-    """Return the side in pixels of the squares to keep pictures in that are to be cut to these sizes."""
-    return round(ROOM * max(max(size) for size in shapes))
+    pixels = [(stage.size / root, stage.size * root) for root in roots]
+    return [(max(1, round(high / step)) * step, max(1, round(wide / step)) * step) for high, wide in pixels]
 
 
 def cut(pages: Tensor, boxes: Tensor, size: Size, part: float, corners: Tensor) -> Tensor:
@@ -257,7 +317,7 @@ def cut(pages: Tensor, boxes: Tensor, size: Size, part: float, corners: Tensor) 
 
     pages: (B, C, S, S) uint8, pictures in the middle of squares. boxes: (B, 2), height and width of
     the pictures there. part: share of the largest such window's sides that is kept. corners: (B, 2)
-    in [0, 1), where in the picture it lies, 0.5 being the middle. Shapes are kept to a pixel of the page.
+    in [0, 1), its place in the picture, 0.5 being the middle. Shapes are kept to a pixel of the page.
     """
     cuts = []
     for page, box, luck in zip(pages, boxes.tolist(), corners.tolist(), strict=True):
@@ -272,51 +332,3 @@ def cut(pages: Tensor, boxes: Tensor, size: Size, part: float, corners: Tensor) 
             view = F.interpolate(view[None], size, mode="bilinear", antialias=True)[0]
         cuts.append(view)
     return torch.stack(cuts)
-
-
-def _near(pixels: float, step: int) -> int:
-    return max(1, round(pixels / step)) * step
-
-
-class Batches(Protocol):
-    """Training data whose k-th batch is always the same, so that a step number is a place in it."""
-
-    def batch(self, step: int) -> Batch:
-        """Make batch number 0, 1, 2, ..."""
-
-
-class Ahead:
-    """The same batches under the same numbers, up to `count` of them made before they are asked for.
-
-    stride: how far the numbers asked for lie apart. end: one that will not be asked for, None if
-    there is none. count: 0 makes every batch when it is asked for, on the caller's thread.
-    """
-
-    def __init__(self, batches: Batches, count: int, stride: int = 1, end: int | None = None) -> None:
-        self.batches, self.count, self.stride, self.end = batches, count, stride, end
-        self.waiting: deque[tuple[int, Future[Batch]]] = deque()
-        self.pool = ThreadPoolExecutor(1, "batches") if count else None
-
-    def batch(self, step: int) -> Batch:
-        """Return a batch by its number; raises what making it raised."""
-        if self.pool is None:
-            return self.batches.batch(step)
-        if not self.waiting or self.waiting[0][0] != step:
-            self._forget()
-            self.waiting.append((step, self.pool.submit(self.batches.batch, step)))
-        _, wanted = self.waiting.popleft()
-        place = step + self.stride * (1 + len(self.waiting))
-        while len(self.waiting) < self.count and (self.end is None or place < self.end):
-            self.waiting.append((place, self.pool.submit(self.batches.batch, place)))
-            place += self.stride
-        return wanted.result()
-
-    def close(self) -> None:
-        """End the thread; waits for the batch it is at."""
-        self._forget()
-        if self.pool is not None:
-            self.pool.shutdown()
-
-    def _forget(self) -> None:
-        while self.waiting:
-            self.waiting.popleft()[1].cancel()

@@ -1,7 +1,4 @@
-"""Let several processes train as one, as `torchrun` starts them.
-
-Knows nothing of models or losses.
-"""
+"""Let several processes train as one, as `torchrun` starts them."""
 
 from __future__ import annotations
 
@@ -38,13 +35,13 @@ class Ranks:
 
     @torch.no_grad()
     def copy_first(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by the one the first process has."""
+        """Replace each tensor by that of the first process."""
         if self.world > 1:
             for tensor in tensors:
                 distributed.broadcast(tensor.data, src=0)
 
     def agree(self, numbers: list[float], on: torch.device) -> list[float]:
-        """Give the first process's numbers to all, so that all stop at the same step."""
+        """Return the first process's numbers, so that all stop at the same step."""
         if self.world == 1:
             return numbers
         shared = torch.tensor(numbers, dtype=torch.float32, device=on)
@@ -54,7 +51,7 @@ class Ranks:
 
 
 def join(name: str) -> tuple[Ranks, str]:
-    """Join the processes torchrun started, and name the device this one should use.
+    """Join the processes torchrun started; return this one's place and the device it should use.
 
     name: the device asked for; `auto` and `cuda` become this process's own card.
     """

@@ -1,8 +1,8 @@
-"""Bring frozen helpers their weights: VGG16 and a tagger of drawings. Knows nothing of losses or loops."""
+"""Load the weights of frozen networks: VGG16 and a tagger of drawings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,84 +15,79 @@ from colorize.errors import ColorizeError
 from colorize.manga.frozen import VGG, Frozen, Perceptual, Tagger, TaggerSpec
 from colorize.manga.system import PageEncoder
 from colorize.model import Colorizer
-from colorize.recipes.objective import Adversarial
-from colorize.recipes.recipe import Recipe
+from colorize.recipes.recipe import Adversarial, Recipe
 
 RANDOM = "random"  # in place of a file: a tagger that knows nothing, to try things with
 COUNTER = "num_batches_tracked"  # of batch norms, which nothing here needs
 Net = TypeVar("Net", bound=Frozen)
 
 
-def eyes(objective: Adversarial) -> Perceptual | None:
+def perceptual(objective: Adversarial) -> Perceptual | None:
     """Return the frozen networks that an objective compares pictures with, or None without any.
 
-    Raises ColorizeError for a file that is not theirs.
+    Raises ColorizeError for a file of something else.
     """
     if not (objective.vgg or objective.tagger) or not objective.perceptual:
         return None
-    vgg = _filled(objective.vgg, VGG(), str) if objective.vgg else None
-    tagger = tagger_of(objective.tagger, TaggerSpec()) if objective.tagger else None
+    vgg = _filled(objective.vgg, VGG()) if objective.vgg else None
+    tagger = _filled(objective.tagger, TaggerSpec().build()) if objective.tagger else None
     return Perceptual(vgg, tagger, objective.share)
 
 
-def see(model: Colorizer, recipe: Recipe) -> None:
-    """Give a new model whose generator is told features of a tagger that tagger's weights.
+def fill_tagger(model: Colorizer, recipe: Recipe) -> None:
+    """Give a new model whose generator reads features of a tagger that tagger's weights.
 
-    Raises ColorizeError (wrong usage) if nobody says where they are.
+    Raises ColorizeError (wrong usage) if the recipe does not say where they are.
     """
-    door = getattr(model, "condition", None)
-    if not isinstance(door, PageEncoder):
+    condition = getattr(model, "condition", None)
+    if not isinstance(condition, PageEncoder):
         return
-    if door.denoiser is not None:
+    if condition.denoiser is not None:
         raise ColorizeError(
             f"`{recipe.name}` is to take noise out of pages by a network that has no weights yet",
             "leave condition.denoise at 0, or begin with a model that has them: --from MODEL",
             code=2,
         )
-    if door.tagger is None:
+    if condition.tagger is None or condition.spec.tagger == RANDOM:
         return
-    if not door.spec.tagger:
+    if not condition.spec.tagger:
         raise ColorizeError(
-            f"`{recipe.name}` is told the features of a tagger, which has no weights yet",
+            f"`{recipe.name}` reads the features of a tagger, which has no weights yet",
             "name their file: --set condition.tagger=resnet50-13306192.pth; or try one that knows"
             f" nothing: condition.tagger={RANDOM}",
             code=2,
         )
-    if door.spec.tagger != RANDOM:
-        door.tagger = tagger_of(door.spec.tagger, door.spec.body)
+    condition.tagger = _filled(condition.spec.tagger, condition.spec.body.build())
 
 
-def tagger_of(place: str, spec: TaggerSpec) -> Tagger:
-    """Return a tagger with the weights of a file: published names, or those inside a saved generator."""
-    return _filled(place, spec.build(), _tagger)
+def _filled(place: str, net: Net) -> Net:
+    """Fill a network exactly from a file, of which it needs only a part.
 
-
-def _filled(place: str, net: Net, renamed: Callable[[str], str]) -> Net:
-    """Fill a network from a file, exactly, by names as they are here; what else it holds is left out."""
+    Taggers have published names, or those inside a saved generator.
+    """
     path = located(place)
     found = read(path)
-    theirs, chosen = {renamed(name): name for name in found}, {}
+    names = {_tagger_name(name) if isinstance(net, Tagger) else name: name for name in found}
+    chosen = {}
     for name, value in net.state_dict().items():
         if name.endswith(COUNTER):
             chosen[name] = torch.zeros_like(value)
             continue
-        if name not in theirs:
+        if name not in names:
             what = "VGG16" if isinstance(net, VGG) else "the tagger of danbooru-pretrained"
             raise refused(path.name, f"does not hold {what}: it lacks `{name}`", "name another file")
-        chosen[name] = found[theirs[name]]
+        chosen[name] = found[names[name]]
     weights_io.fill(path.name, net, chosen)
     return net.freeze()
 
 
 def read(path: Path) -> Mapping[str, Tensor]:
     """Return the tensors of a safetensors file, or of one that PyTorch wrote, of which no code is run."""
-    if weights_io.sniff(path) == "safetensors":
-        return weights_io.read(path)[1]
-    return pickles.read(path)
+    return weights_io.read(path)[1] if weights_io.sniff(path) == "safetensors" else pickles.read(path)
 
 
 def located(place: str) -> Path:
-    """Return the file of a helper's weights: a path, or OWNER/NAME/FILE on the Hub, which is fetched."""
+    """Return the file of a network's weights: a path, or OWNER/NAME/FILE on the Hub, which is fetched."""
     path = Path(place)
     if path.is_file():
         return path
@@ -100,14 +95,14 @@ def located(place: str) -> Path:
     name, _, file = rest.partition("/")
     if not file or path.is_absolute() or not file.endswith(".safetensors"):
         raise ColorizeError(
-            f"there is no file `{place}` with the weights of a frozen helper",
+            f"there is no file `{place}` with the weights of a frozen network",
             "name a file, or OWNER/NAME/FILE.safetensors on the Hub",
             code=2,
         )
     return hub.fetch_file(f"{owner}/{name}", file)
 
 
-def _tagger(name: str) -> str:
+def _tagger_name(name: str) -> str:
     """Our name of a tensor that RF5/danbooru-pretrained begins with `0.` or `1.`, or a generator with `context.`."""
     part, _, rest = name.removeprefix("context.").partition(".")
     return {"0": "body", "1": "head"}.get(part, part) + f".{rest}"

@@ -13,18 +13,15 @@ from torch.utils.checkpoint import checkpoint
 def recomputing(model: nn.Module) -> int:
     """Let every module that is marked `recomputed` drop its inner values, and compute them again for its gradient.
 
-    Only what goes into blocks is kept. Gradients stay the same, dropout included, and so do the names
-    of the weights; a step takes about a third longer. Without gradients nothing changes. Chen et al.
-    2016, "Training Deep Nets with Sublinear Memory Cost". Returns the number of blocks.
+    Returns the number of these. Gradients stay the same, dropout included, and so do the names of the weights; a step takes about a third
+    longer. Without gradients nothing changes. Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
     """
     if getattr(model, "recomputed", False):
         if "forward" not in vars(model):  # not twice: that would compute a block three times
-            model.forward = partial(_recomputed, model.forward)
+            model.forward = partial(_checkpointed, model.forward)
         return 1
     return sum(recomputing(part) for part in model.children())
 
 
-def _recomputed(forward: Any, *inputs: Any) -> Any:
-    if not torch.is_grad_enabled():
-        return forward(*inputs)
-    return checkpoint(forward, *inputs, use_reentrant=False)
+def _checkpointed(forward: Any, *inputs: Any) -> Any:
+    return checkpoint(forward, *inputs, use_reentrant=False) if torch.is_grad_enabled() else forward(*inputs)

@@ -1,7 +1,4 @@
-"""Let one process at a time write into a folder. Knows nothing of what it writes.
-
-The system itself lets go of a lock when a process ends, however that happens.
-"""
+"""Let one process at a time write into a folder; the system frees the lock when the process ends, however it does."""
 
 from __future__ import annotations
 
@@ -29,17 +26,23 @@ LEFT = {
 
 
 class Lock:
-    """A folder that no other `Lock` can have until `free` is called, or this object is gone."""
+    """A folder that no other `Lock` can have until `free` is called, or this object is gone.
+
+    sure: False on a disk without locks, as some networks have; the folder is taken all the same.
+    """
 
     def __init__(self, folder: Path, who: str = "another training run") -> None:
-        """Take a folder, which must exist. who: what another process would be doing.
+        """Take a folder, which must exist. who: what another process would be.
 
-        Raises ColorizeError if another process has it, or if nothing can be written there. On a
-        disk without locks, as some networks have, it is taken all the same; `sure` is False then.
+        Raises ColorizeError if another process has it, or if nothing can be written there.
         """
         self.folder, self.sure = folder, True
         while True:
-            file = _opened(folder / NAME)
+            try:
+                file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                message = f"`{folder}` cannot be written: {error.strerror}"
+                raise ColorizeError(message, "check its permissions, or choose another --out") from error
             try:
                 _claim(file)
             except OSError as error:
@@ -47,7 +50,8 @@ class Lock:
                 if error.errno in TAKEN:
                     holder = os.read(file, 200).decode(errors="replace")
                     os.close(file)
-                    raise _in_use(folder, who, holder) from None
+                    message = f"{who}{f', {holder},' if holder else ''} is writing into `{folder}`"
+                    raise ColorizeError(message, "wait until it ends, stop it, or choose another --out") from None
             if _is_at(file, folder / NAME):
                 break
             os.close(file)  # its last owner removed it between our opening and our claiming it
@@ -62,15 +66,6 @@ class Lock:
             for path in (self.folder / part).glob("*"):
                 if pattern.fullmatch(path.name) and path.lstat().st_mtime < newest:
                     path.unlink(missing_ok=True)
-
-
-def _opened(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise ColorizeError(
-            f"`{path.parent}` cannot be written: {error.strerror}", "check its permissions, or choose another --out"
-        ) from error
 
 
 def _claim(file: int) -> None:
@@ -107,10 +102,3 @@ def _release(file: int, path: Path) -> None:
             path.unlink()
     if sys.platform != "win32":
         os.close(file)
-
-
-def _in_use(folder: Path, who: str, holder: str) -> ColorizeError:
-    by = f", {holder}," if holder else ""
-    return ColorizeError(
-        f"{who}{by} is writing into `{folder}`", "wait until it ends, stop it, or choose another --out"
-    )

@@ -1,14 +1,12 @@
-"""Say what a network should get better at: one loss after another.
-
-Knows nothing of optimizers, files or loops.
-"""
+"""The losses of each objective: what a network should get better at."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,40 +15,57 @@ from torch.func import functional_call
 
 from colorize.diffusion.samplers import ddim_step
 from colorize.diffusion.schedules import Schedule, draw, expand, times
-from colorize.errors import ColorizeError, nearest
+from colorize.errors import ColorizeError
 from colorize.hints import COLORED
 from colorize.manga.frozen import Perceptual
 from colorize.manga.generators import PatchCritic
 from colorize.model import Sampling
 from colorize.networks.conditions import shown
 from colorize.networks.unet import Cond
-from colorize.recipes import recipe
-from colorize.recipes.objective import Adversarial, Denoising, Trajectory
+from colorize.recipes.recipe import Adversarial, Choosing, Denoising, Recipe, Stage, Trajectory
+from colorize.training import frozen_networks
+from colorize.training.region_objective import ChoosingLoss
 
 if TYPE_CHECKING:
     from colorize.hints import Batch
     from colorize.model import Colorizer
 
-Start = Literal["sampling", "noise", "noised-reference", "inverted-reference", "inverted-target"]
 ALMOST_CLEAN = 1e-3  # the first entry of a table of 1000; where inversion asks about a clean picture
 CLEAR = 0.9  # time from which on tokens become clean again, as published
 
 
 class Objective(Protocol):
-    """A way of learning: every yielded scalar is one change of the weights.
+    """A way of learning: every yielded scalar is one change of the weights, made before the next is asked for."""
 
-    That change is made before the next loss is asked for.
-    """
-
-    def __call__(self, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
+    def __call__(self, model: Colorizer, batch: Batch, rng: Generator, /) -> Iterator[Tensor]:
         """Yield losses; rng: a CPU generator, the only source of chance."""
 
 
-def build(objective: Denoising | Trajectory, sampling: Sampling) -> Objective:
-    """Make the objective a recipe's stage asks for; sampling: how its result will be used."""
-    if isinstance(objective, Denoising):
-        return DenoisingLoss(objective.offset, objective.pure, objective.robust, objective.noisy)
-    return TrajectoryLoss(sampling, objective.start, objective.every, objective.target)
+def build(stage: Stage, recipe: Recipe) -> Objective:
+    """Return the losses of a stage's objective, along the steps that the recipe samples with.
+
+    Raises ColorizeError (wrong usage) for an objective that does not go with the recipe.
+    """
+    objective, name = stage.objective, type(stage.objective).__name__
+    if isinstance(objective, Choosing) != recipe.chooses:
+        message = f"`{recipe.name}` cannot be trained by the objective {name}"
+        raise ColorizeError(message, "leave `objective` as the recipe has it", code=2)
+    if isinstance(objective, Choosing):
+        return ChoosingLoss(objective)
+    if isinstance(objective, Adversarial):
+        if not recipe.once:
+            message = f"`{recipe.name}` samples in steps, but a critic judges what one call makes"
+            raise ColorizeError(message, "choose objective=Denoising, or a recipe such as manga-gan", 2)
+        return partial(adversarial_losses, objective, frozen_networks.perceptual(objective))
+    if isinstance(objective, Trajectory):
+        if recipe.sampling.steps % objective.every:
+            message = f"{recipe.sampling.steps} steps cannot be divided into groups of {objective.every}"
+            raise ColorizeError(message, "choose `every` so that it divides the steps", code=2)
+        return partial(trajectory_losses, objective, recipe.sampling)
+    if objective.noisy and not recipe.condition.tokens:
+        message = f"objective.noisy is {objective.noisy:g}, but `{recipe.name}` has no tokens to make noisy"
+        raise ColorizeError(message, "leave it at 0, or choose a recipe whose references are tokens", 2)
+    return partial(denoising_losses, objective)
 
 
 def gaussian(like: Tensor, rng: Generator) -> Tensor:
@@ -72,47 +87,30 @@ def truth(model: Colorizer, batch: Batch) -> Tensor:
         return model.space.encode(batch.color, batch.hints)
 
 
-@dataclass(frozen=True)
-class DenoisingLoss:
-    """Learn to clean pictures of all noise levels: one loss per batch (Ho et al. 2020).
-
-    offset: standard deviation of noise that is constant over a channel of a picture, added to the
-    usual noise so that very dark and bright pictures are learnt (Guttenberg 2023 uses 0.1).
-    pure: the share of pictures moved to the end of the schedule, where a walk begins.
-    robust: see `Denoiser.loss`. noisy: the share of rows whose tokens get noise, see `noised`.
-    """
-
-    offset: float = 0.0
-    pure: float = 0.0
-    robust: float = 0.0
-    noisy: float = 0.0
-
-    def __call__(self, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
-        """Yield the mean over the batch of the denoiser's loss, a scalar."""
-        x0 = truth(model, batch)
-        t = draw(x0.shape[0], rng)
-        t = torch.where(torch.rand(t.shape, generator=rng) < self.pure, 1.0, t).to(x0.device)
-        noise = gaussian(x0, rng)
-        if self.offset:
-            noise = noise + self.offset * gaussian(x0[..., :1, :1], rng)
-        cond = model.condition(batch.hints, batch.drop, None)
-        if self.noisy:
-            rows = (torch.rand(t.shape, generator=rng) < self.noisy).to(x0.device) & told(batch)
-            cond = noised(cond, t, rows, model.denoiser.schedule, rng)
-        weigh = getattr(model.space, "weight", None)  # spaces without unseen places have none
-        weight = weigh(batch.hints) if weigh else None
-        loss = model.denoiser.loss(x0, noise, t, cond, weight=weight, robust=self.robust)
-        yield loss.mean()
+def denoising_losses(numbers: Denoising, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
+    """Yield one loss: the mean over the batch of the denoiser's, at random times (Ho et al. 2020)."""
+    x0 = truth(model, batch)
+    t = draw(x0.shape[0], rng)
+    t = torch.where(torch.rand(t.shape, generator=rng) < numbers.pure, 1.0, t).to(x0.device)
+    noise = gaussian(x0, rng)
+    if numbers.offset:
+        noise = noise + numbers.offset * gaussian(x0[..., :1, :1], rng)
+    cond = model.condition(batch.hints, batch.drop, None)
+    if numbers.noisy:
+        rows = (torch.rand(t.shape, generator=rng) < numbers.noisy).to(x0.device) & has_color_hint(batch)
+        cond = noisy_tokens(cond, t, rows, model.denoiser.schedule, rng)
+    weigh = getattr(model.space, "weight", None)  # spaces without unseen places have none
+    weight = weigh(batch.hints) if weigh else None
+    yield model.denoiser.loss(x0, noise, t, cond, weight=weight, robust=numbers.robust).mean()
 
 
-def noised(cond: Cond, t: Tensor, rows: Tensor, schedule: Schedule, rng: Generator) -> Cond:
+def noisy_tokens(cond: Cond, t: Tensor, rows: Tensor, schedule: Schedule, rng: Generator) -> Cond:
     """Make the tokens of some rows as noisy as their pictures, c -> alpha(t) c + sigma(t) noise.
 
-    t: (B,), the pictures' times. rows: (B,) bool. In training a reference fits its drawing place by
-    place; what a token says of a place drowns first, so that colors are learnt rather than places
-    (Yan et al. 2025, "noisy training"). In the noisiest tenth 1 - t stands for t: there x tells
-    nothing, and noisy tokens, too, would teach the calls that a walk begins with, whose tokens are
-    clean, to ignore the reference. The authors' first version lacked this, their later ones have it.
+    t: (B,), the pictures' times. rows: (B,) bool. In training a reference fits its drawing place by place;
+    what a token says of a place drowns first, so that colors are learned rather than places (Yan et al. 2025,
+    "noisy training"). In the noisiest tenth 1 - t stands for t: there x says nothing, and noisy tokens would
+    teach the first calls of sampling, whose tokens are clean, to ignore the reference.
     """
     assert cond.tokens is not None
     alpha, sigma = schedule(torch.where(t > CLEAR, 1 - t, t))
@@ -121,7 +119,7 @@ def noised(cond: Cond, t: Tensor, rows: Tensor, schedule: Schedule, rng: Generat
     return replace(cond, tokens=torch.where(rows[:, None, None], noisy, cond.tokens))
 
 
-def told(batch: Batch) -> Tensor:
+def has_color_hint(batch: Batch) -> Tensor:
     """Return which rows keep a hint of color, (B,) bool: noise in what says "no hint" would say something."""
     left_out = [batch.drop[name] for name in COLORED if name in batch.drop]
     if not left_out:
@@ -129,73 +127,46 @@ def told(batch: Batch) -> Tensor:
     return ~torch.stack(left_out).all(0)
 
 
-@dataclass(frozen=True)
-class TrajectoryLoss:
-    """Learn along the walk itself: phase 2 of the Coloring Assistant and of AnimeDiffusion.
+def trajectory_losses(
+    numbers: Trajectory, sampling: Sampling, model: Colorizer, batch: Batch, rng: Generator
+) -> Iterator[Tensor]:
+    """Yield a mean square error for each group of `every` DDIM steps, sampling.steps / every in all.
 
-    sampling: the walk, made of DDIM steps with its `eta` (1 for `ddpm`) whatever its sampler.
-    start: as sampling starts, which is what a user will do; pure noise; the noised reference; or a
-    picture walked upwards without noise by the present weights: the reference, as in the Coloring
-    Assistant, or the true picture, as published by AnimeDiffusion, which gives the answer away.
-    every: network calls per loss. x is detached after each group of them, so 1 needs the memory of
-    one call, and `sampling.steps` is back-propagation through the whole walk.
-    target: what is compared with the true picture by mean square, at the last call of a group:
-    "x0", the clean picture predicted there (DiffusionCLIP, AnimeDiffusion); "next", the still noisy
-    x after it, as in the Coloring Assistant, which makes the network forget how noisy x is.
-
-    Raises ColorizeError if `sampling.steps` is no multiple of `every`, or a name is unknown.
+    The steps have the sampling's `eta` (1 for `ddpm`) whatever its sampler is.
     """
+    x0 = truth(model, batch)
+    eta = 1.0 if sampling.sampler == "ddpm" else sampling.eta
+    schedule = model.denoiser.schedule
+    stops = times(schedule, sampling.steps, begin=sampling.begin, rule=sampling.spacing).to(x0.device)
+    x = _first_x(numbers, sampling, model, batch, x0, stops, rng)
+    for i, (t, after) in enumerate(pairwise(stops)):
+        if i % numbers.every == 0:  # the weights have changed, so the condition has, too
+            x, cond = x.detach(), model.condition(batch.hints, batch.drop, None)
+        guess = model.denoiser(x, t.expand(len(x)), cond)
+        limited = sampling.threshold(guess) if sampling.threshold else guess
+        fresh = gaussian(x, rng) if eta else None
+        x = ddim_step(x, limited, t, after, schedule, eta, fresh)
+        if (i + 1) % numbers.every == 0:
+            yield ((guess if numbers.target == "x0" else x) - x0).square().mean()
 
-    sampling: Sampling = field(default_factory=Sampling)
-    start: Start = "sampling"
-    every: int = 1
-    target: Literal["x0", "next"] = "x0"
 
-    def __post_init__(self) -> None:
-        if self.every < 1 or self.sampling.steps % self.every:
-            raise ColorizeError(
-                f"{self.sampling.steps} steps cannot be divided into groups of {self.every}",
-                "choose `every` so that it divides the steps",
-                code=2,
-            )
-        for name, known in ((self.start, get_args(Start)), (self.target, ("x0", "next"))):
-            if name not in known:
-                raise ColorizeError(f"`{name}` is not known", nearest(name, known), code=2)
-
-    def __call__(self, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
-        """Yield a scalar for each group of `every` steps, sampling.steps / every in all."""
-        x0 = truth(model, batch)
-        walk = self.sampling
-        eta = 1.0 if walk.sampler == "ddpm" else walk.eta
-        schedule = model.denoiser.schedule
-        stops = times(schedule, walk.steps, begin=walk.begin, rule=walk.spacing).to(x0.device)
-        x = self._begin(model, batch, x0, stops, rng)
-        for i, (t, after) in enumerate(pairwise(stops)):
-            if i % self.every == 0:  # the weights have changed, so the condition has, too
-                x, cond = x.detach(), model.condition(batch.hints, batch.drop, None)
-            guess = model.denoiser(x, t.expand(len(x)), cond)
-            limited = walk.threshold(guess) if walk.threshold else guess
-            fresh = gaussian(x, rng) if eta else None
-            x = ddim_step(x, limited, t, after, schedule, eta, fresh)
-            if (i + 1) % self.every == 0:
-                yield ((guess if self.target == "x0" else x) - x0).square().mean()
-
-    def _begin(self, model: Colorizer, batch: Batch, x0: Tensor, stops: Tensor, rng: Generator) -> Tensor:
-        """Give x at the first stop."""
-        noise = gaussian(x0, rng)
-        if self.start == "sampling":
-            return model.start(batch.hints, self.sampling, noise)
-        if self.start in ("noise", "noised-reference"):
-            return model.start(batch.hints, replace(self.sampling, start=self.start), noise)
-        if self.start == "inverted-target":
-            return _invert(model, batch, x0, stops)
-        clean = replace(self.sampling, start="noised-reference", begin=ALMOST_CLEAN)
-        reference = model.start(batch.hints, clean, torch.zeros_like(x0))
-        return _invert(model, batch, reference, stops)
+def _first_x(
+    numbers: Trajectory, sampling: Sampling, model: Colorizer, batch: Batch, x0: Tensor, stops: Tensor, rng: Generator
+) -> Tensor:
+    """Return x at the first stop."""
+    noise = gaussian(x0, rng)
+    if numbers.start == "sampling":
+        return model.start(batch.hints, sampling, noise)
+    if numbers.start in ("noise", "noised-reference"):
+        return model.start(batch.hints, replace(sampling, start=numbers.start), noise)
+    if numbers.start == "inverted-target":
+        return _invert(model, batch, x0, stops)
+    clean = replace(sampling, start="noised-reference", begin=ALMOST_CLEAN)
+    return _invert(model, batch, model.start(batch.hints, clean, torch.zeros_like(x0)), stops)
 
 
 def _invert(model: Colorizer, batch: Batch, x: Tensor, stops: Tensor) -> Tensor:
-    """Walk a clean picture upwards to the first stop: deterministic DDIM by the present weights.
+    """Bring a clean picture up to the first stop: deterministic DDIM by the present weights.
 
     The first call asks about x at the time ALMOST_CLEAN, not 0, where no noise is left to be found.
     """
@@ -211,43 +182,35 @@ def _invert(model: Colorizer, batch: Batch, x: Tensor, stops: Tensor) -> Tensor:
     return x
 
 
-@dataclass(frozen=True)
-class AdversarialLoss:
-    """Learn to color in one call: a loss of the generator, then, after its step, one of the critic.
+def adversarial_losses(
+    numbers: Adversarial, perceptual: Perceptual | None, model: Colorizer, batch: Batch, _rng: Generator
+) -> Iterator[Tensor]:
+    """Yield the generator's loss, then, after its step, the critic's; neither has gradients for the other.
 
-    adversarial, direct, perceptual: weights of the critic's opinion, of the mean absolute error, and of
-    what `eyes` see; without eyes that part is left out. robust: see `distance`. The model must have a
-    critic, see `equip`. Isola et al. 2017 halve its loss, so that it learns no faster than the generator.
+    perceptual: the frozen networks of the perceptual loss, if any. The model must have a critic, see
+    `add_critic`. Isola et al. 2017 halve the critic's loss, so that it learns no faster than the generator.
     """
+    critic = model.critic
+    assert critic is not None
+    x0 = truth(model, batch)
+    page = shown(batch.hints, batch.drop)
+    cond = model.condition(batch.hints, batch.drop, None)
+    made = model.denoiser(torch.zeros_like(x0), torch.ones(len(x0), device=x0.device), cond)
+    yield _generator_loss(numbers, perceptual, critic, page, made, x0)
+    real, fake = critic(page, x0), critic(page, made.detach())
+    yield (_all_towards(real, 1.0) + _all_towards(fake, 0.0)) / 2
 
-    adversarial: float = 0.01
-    direct: float = 1.0
-    perceptual: float = 0.1
-    eyes: Perceptual | None = None
-    robust: float = 0.0
 
-    def __call__(self, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
-        """Yield two scalars; the generator's says nothing to the critic, nor the critic's to the generator."""
-        critic = model.critic
-        assert critic is not None
-        x0 = truth(model, batch)
-        page = shown(batch.hints, batch.drop)
-        cond = model.condition(batch.hints, batch.drop, None)
-        once = torch.ones(len(x0), device=x0.device)
-        made = model.denoiser(torch.zeros_like(x0), once, cond)
-        yield self._made(critic, page, made, x0)
-        judged = [critic(page, x0), critic(page, made.detach())]
-        yield (_towards(judged[0], 1.0) + _towards(judged[1], 0.0)) / 2
-
-    def _made(self, critic: nn.Module, page: Tensor, made: Tensor, true: Tensor) -> Tensor:
-        loss = self.direct * distance(made, true, self.robust)
-        if self.adversarial:
-            still = {name: value.detach() for name, value in critic.named_parameters()}
-            opinion = functional_call(critic, still, (page, made))
-            loss = loss + self.adversarial * _towards(opinion, 1.0)
-        if self.eyes is not None and self.perceptual:
-            loss = loss + self.perceptual * self.eyes.to(made.device)(made, true)
-        return loss
+def _generator_loss(
+    numbers: Adversarial, perceptual: Perceptual | None, critic: nn.Module, page: Tensor, made: Tensor, true: Tensor
+) -> Tensor:
+    loss = numbers.direct * distance(made, true, numbers.robust)
+    if numbers.adversarial:
+        still = {name: value.detach() for name, value in critic.named_parameters()}
+        loss = loss + numbers.adversarial * _all_towards(functional_call(critic, still, (page, made)), 1.0)
+    if perceptual is not None and numbers.perceptual:
+        loss = loss + numbers.perceptual * perceptual.to(made.device)(made, true)
+    return loss
 
 
 def distance(made: Tensor, true: Tensor, robust: float = 0.0) -> Tensor:
@@ -257,21 +220,15 @@ def distance(made: Tensor, true: Tensor, robust: float = 0.0) -> Tensor:
     return (((made - true).square() + robust**2).sqrt() - robust).mean()
 
 
-def _towards(logits: Tensor, wanted: float) -> Tensor:
+def _all_towards(logits: Tensor, wanted: float) -> Tensor:
     """Binary cross-entropy of logits that should all say the same."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, wanted))
 
 
-def build_adversarial(objective: Adversarial, eyes: Perceptual | None) -> AdversarialLoss:
-    """Make the objective a recipe's stage asks for. eyes: what `vgg` and `tagger` of it name."""
-    weights = objective.adversarial, objective.direct, objective.perceptual
-    return AdversarialLoss(*weights, eyes, objective.robust)
-
-
-def equip(model: Colorizer, stage: recipe.Stage) -> None:
+def add_critic(model: Colorizer, stage: Stage) -> None:
     """Give a model the critic that its stage needs, if it does: it is trained and resumed with the model.
 
-    It is no part of the model's file, see `checkpoint.save`.
+    It is no part of the model's file.
     """
     if isinstance(stage.objective, Adversarial):
         model.critic = PatchCritic(color=model.space.channels, widths=stage.objective.critic)

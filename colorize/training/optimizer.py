@@ -1,10 +1,8 @@
-"""Turn losses into changes of the weights, safely.
-
-Knows nothing of data, files or what a loss means.
-"""
+"""Turn losses into changes of the weights: rate, clipping, mixed precision, averages."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,40 +10,62 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from colorize.recipes.recipe import Stage
 from colorize.training.distributed import Ranks
-from colorize.training.settings import Fit
+from colorize.training.options import TrainOptions
 
 HIGHEST_SCALE = 2.0**16  # where PyTorch's own fp16 scaling starts
 GROW_AFTER = 2000  # good fp16 updates before the scale is doubled; PyTorch's default
 
 
-class Update:
-    """AdamW with clipping, averaging over processes, an EMA, and no poisoned weights.
+def learning_rate(stage: Stage, options: TrainOptions, step: int, elapsed: float) -> float:
+    """Return the learning rate of a step (0, 1, ...), `elapsed` seconds into the run.
 
-    An update whose gradient is not finite is left out: weights and moments stay as they were. That
-    is decided on the device, so no step waits for it. In fp16 losses are scaled against underflow.
+    After the warm-up it falls to zero along half a cosine over the steps; annealed, it stays for 80 % of
+    the budget and then falls along a straight line. A clock cannot be replayed, so an annealed run goes on
+    where it stopped but does not repeat to the digit.
+    """
+    warmup = min(stage.warmup, stage.steps // 10)
+    warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    if options.anneal:
+        assert options.budget is not None
+        fall = min(1.0, max(0.0, (1 - elapsed / options.budget) / 0.2))
+    else:
+        share = (step - warmup) / max(1, (options.last_step(stage) or 1) - warmup)
+        fall = (1 + math.cos(math.pi * min(1.0, max(0.0, share)))) / 2
+    return stage.lr * warm * fall
+
+
+class Update:
+    """AdamW with clipping, averaging over processes, and a moving average of the weights.
+
+    A gradient that is not finite is skipped: weights and moments stay as they were. That is decided on the
+    device, so no step waits for it. In fp16 losses are scaled against underflow.
+    average: keeps `stage.ema` of its old value, at most (1 + n) / (10 + n) at the n-th update, so that the
+    random start is soon forgotten.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], settings: Fit, half: bool, ranks: Ranks) -> None:
+    def __init__(self, parameters: Sequence[Parameter], stage: Stage, half: bool, ranks: Ranks) -> None:
         self.parameters = list(parameters)
-        self.clip = settings.clip or float("inf")
+        self.clip = stage.clip or float("inf")
         self.half = half
         self.ranks = ranks
-        self.ema = Ema(self.parameters, settings.ema)
-        on = self.parameters[0].device
+        self.decay, self.updates = stage.ema, 0
+        self.average: list[Tensor] = [p.detach().clone() for p in self.parameters]
         # fp16 scale, good updates since the scale changed, skipped in all, skipped in a row
-        self.guard = torch.tensor([HIGHEST_SCALE if half else 1.0, 0, 0, 0], device=on)
+        scale = HIGHEST_SCALE if half else 1.0
+        self.guard = torch.tensor([scale, 0, 0, 0], device=self.parameters[0].device)
         self.optimizer = torch.optim.AdamW(
-            self.parameters, settings.lr, settings.betas, weight_decay=settings.weight_decay, fused=True
+            self.parameters, stage.lr, stage.betas, weight_decay=stage.weight_decay, fused=True
         )
 
-    def backward(self, loss: Tensor, share: float) -> None:
-        """Add a loss's gradient; share: its weight, 1 / number of losses per update."""
-        (loss * (self.guard[0] * share)).backward()  # type: ignore[no-untyped-call]
+    def backward(self, loss: Tensor) -> None:
+        """Add a loss's gradient."""
+        (loss * self.guard[0]).backward()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """Change the weights by the gradients gathered, forget these, and move the average."""
+        """Change the weights by the gathered gradients, clear these, and move the average."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         self.ranks.average(gradients)
         norm = torch.nn.utils.get_total_norm(gradients) / self.guard[0]
@@ -58,42 +78,20 @@ class Update:
         self.optimizer.found_inf = bad  # type: ignore[attr-defined]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.ema.update()
-        self._note(bad)
-
-    def _note(self, bad: Tensor) -> None:
-        scale, good, skipped, row = self.guard.unbind()
+        self.updates += 1
+        keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(self.average, [*self.parameters], 1 - keep)
+        scale, good, skipped, in_a_row = self.guard.unbind()
         good = (good + 1) * (1 - bad)
         if self.half:
             grow = good >= GROW_AFTER
             scale = torch.where(grow, scale * 2, scale) * (1 - bad / 2)
             good = torch.where(grow, torch.zeros_like(good), good)
-        self.guard = torch.stack([scale, good, skipped + bad, (row + 1) * bad])
-
-
-class Ema:
-    """The exponential moving average of some parameters, of the same shapes and order.
-
-    decay: how much of the old average stays; smaller at first, (1 + n) / (10 + n) at the n-th
-    update, so that the random start is soon forgotten. 0 makes it the weights themselves.
-    """
-
-    def __init__(self, parameters: Sequence[Parameter], decay: float) -> None:
-        self.parameters = list(parameters)
-        self.decay = decay
-        self.updates = 0
-        self.average: list[Tensor] = [p.detach().clone() for p in self.parameters]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Move the average towards the present weights."""
-        self.updates += 1
-        keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.average, [*self.parameters], 1 - keep)
+        self.guard = torch.stack([scale, good, skipped + bad, (in_a_row + 1) * bad])
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Let the model have the averaged weights inside a `with` block, its own ones after it."""
+    def averaged(self) -> Iterator[None]:
+        """Give the model the averaged weights inside a `with` block."""
         self._swap()
         try:
             yield

@@ -1,4 +1,4 @@
-"""Color the same few pictures again and again while a model learns. Knows nothing of how it learns."""
+"""Color the same few pictures again and again while a model learns."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
+from torchvision.utils import make_grid
 
 from colorize.checkpoints.model_files import Loaded
-from colorize.coloring.options import SIZES, Job, Named, Options
+from colorize.coloring.options import Job, Named, Options
 from colorize.coloring.paint import paint_all
 from colorize.errors import ColorizeError
 from colorize.images import augment, files, lines, simulated_hints
@@ -22,31 +23,30 @@ from colorize.images.dataset_folder import Row, read_folder, splits
 from colorize.images.image import from_tensor
 from colorize.model import Colorizer
 from colorize.recipes.recipe import Recipe
-from colorize.training.picture_store import square
+from colorize.training.batches import square
 
-ROWS = 4  # pictures shown
+ROWS, CELLS = 4, 5  # of the grid
 GAP = 4  # white pixels between them
 PATIENCE = 20.0  # seconds after which no further picture is begun, for slow machines
 WARP, SHARE = 0.05, 0.005  # of references and hints, as in evaluation
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One row: the answer (1, 3, S, S), the drawing (1, 1, S, S), and what is given beside it."""
+class Example:
+    """What is colored: the drawing and its hints, a gray one or lines, and what is shown of them and of the truth."""
 
+    job: Job
+    kind: Literal["gray", "line"]
+    before: tuple[Tensor, ...]  # drawing, reference and hints, white where there is nothing
     truth: Tensor
-    drawing: Tensor
-    gray: bool
-    reference: Tensor | None
-    hints: Tensor | None
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Writes a grid of drawing, reference, hints, result and truth, painted as users would.
+    """Writes a grid of drawing, reference, hints, result and truth, colored as users would.
 
     data: the training folder; rows come from its validation split if it has one, spread evenly.
-    size: pixels of a cell, if the painter can work at it. folder: where the PNG files go.
+    size: pixels of a cell. folder: where the PNG files go.
     """
 
     data: Path
@@ -55,77 +55,51 @@ class Preview:
     folder: Path
 
     def __call__(self, model: Colorizer, step: int) -> None:
-        """Paint all rows, or as many as patience allows, and write `step-00001000.png`."""
+        """Color all rows, or as many as patience allows, and write `step-00001000.png`."""
         begun = time.monotonic()
-        strips = []
+        cells: list[Tensor] = []
         for row in self.rows:
-            strips.append(_strip(row, self._painted(model, row)))
+            options = Options(kind=row.kind, size=self.size, force=True, precision="fp32")
+            (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [row.job], options)
+            result = outcome.painted[0].picture.tensor() if outcome.painted else torch.ones_like(row.truth)
+            cells += [*row.before, result, row.truth]
             if time.monotonic() - begun > PATIENCE:
                 break
-        if not strips:
-            return
-        grid = from_tensor(torch.cat(strips, 2))
-        files.write(grid, self.folder / f"step-{step:08d}.png")
-
-    def _painted(self, model: Colorizer, row: Shown) -> Tensor | None:
-        """What `sample` would give, (1, 3, S, S); None if it would refuse."""
-        options = Options(kind="gray" if row.gray else "line", size=self.side, force=True, precision="fp32")
-        (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [_job(row)], options)
-        return outcome.painted[0].picture.tensor() if outcome.painted else None
-
-    @property
-    def side(self) -> int:
-        """Pixels of a cell."""
-        return min(max(self.size, SIZES[0]), SIZES[1])
+        if cells:
+            grid = make_grid(torch.cat(cells), CELLS, padding=GAP, pad_value=1.0)[None, :, GAP:, GAP:]
+            files.write(from_tensor(grid), self.folder / f"step-{step:08d}.png")
 
     @cached_property
-    def rows(self) -> list[Shown]:
+    def rows(self) -> list[Example]:
         """The pictures, read once; those that cannot be read are left out."""
+        rows = read_folder(self.data, "validation" if "validation" in splits(self.data) else "train")
+        count = min(ROWS, len(rows))
         found = []
-        for index, row in enumerate(_pick(self.data)):
+        for index in range(count):
             with suppress(ColorizeError):
-                found.append(self._row(index, row))
+                found.append(self._row(index, rows[index * len(rows) // count]))
         return found
 
-    def _row(self, index: int, row: Row) -> Shown:
-        """Row by row: own reference, another picture's or hints, and a gray one at the end."""
+    def _row(self, index: int, row: Row) -> Example:
+        """Return by turns: own reference, another picture's or hints, and a gray one at the end."""
         takes = self.recipe.hints
-        truth = _tensor(row.file, self.side, False)
+        truth = self._read(row.file)
         gray = "gray" in takes and index % ROWS == ROWS - 1
-        stored = None if row.line is None else _tensor(row.line, self.side, True)
+        stored = None if row.line is None else self._read(row.line, gray=True)
         drawing = luminance(truth) if gray else lines.xdog(truth) if stored is None else stored
         reference = hints = None
         if "hints" in takes and index % 2:
             hints = simulated_hints.scatter(truth, SHARE, index)
         elif "reference" in takes and index % 2 and row.references:
-            reference = _tensor(row.references[0], self.side, False)
+            reference = self._read(row.references[0])
         elif "reference" in takes:
             reference = augment.warp(truth, WARP, Generator().manual_seed(index))
-        return Shown(truth, drawing, gray, reference, hints)
+        white = torch.ones_like(truth)
+        dots = white if hints is None else torch.where(hints[:, 3:] > 0, hints[:, :3], 1.0)
+        before = drawing.expand_as(truth), white if reference is None else reference, dots
+        references = () if reference is None else (Named("the reference", from_tensor(reference)),)
+        job = Job("the drawing", from_tensor(drawing), references, hints)
+        return Example(job, "gray" if gray else "line", before, truth)
 
-
-def _pick(data: Path) -> list[Row]:
-    """Return a few rows, spread evenly."""
-    there = splits(data)
-    rows = read_folder(data, "validation" if "validation" in there else "train")
-    count = min(ROWS, len(rows))
-    return [rows[index * len(rows) // count] for index in range(count)]
-
-
-def _tensor(path: Path, side: int, gray: bool) -> Tensor:
-    return torch.from_numpy(square(path, side, gray))[None].float() / 127.5 - 1
-
-
-def _job(row: Shown) -> Job:
-    given = row.reference
-    references = () if given is None else (Named("the reference", from_tensor(given)),)
-    return Job("the drawing", from_tensor(row.drawing), references, row.hints)
-
-
-def _strip(row: Shown, result: Tensor | None) -> Tensor:
-    """One line of the grid, (1, 3, S + GAP, 5 (S + GAP)); white where there is nothing."""
-    hints = None if row.hints is None else torch.where(row.hints[:, 3:] > 0, row.hints[:, :3], 1.0)
-    cells = (row.drawing.expand_as(row.truth), row.reference, hints, result, row.truth)
-    white = torch.ones_like(row.truth)
-    padded = [F.pad(white if c is None else c, (0, GAP, 0, GAP), value=1.0) for c in cells]
-    return torch.cat(padded, 3)
+    def _read(self, path: Path, gray: bool = False) -> Tensor:
+        return torch.from_numpy(square(path, self.size, gray))[None].float() / 127.5 - 1

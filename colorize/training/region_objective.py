@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.images.color import rgb_to_lab
-from colorize.recipes import objective
+from colorize.recipes.recipe import Choosing
 from colorize.region_diffusion.network import Choices, RegionNet, joined
 from colorize.region_diffusion.pieces import COLORS, LEAST, SIDE, lab_of, means
 from colorize.training.region_batches import Threes
@@ -39,7 +39,7 @@ class ChoosingLoss:
     numbers: see the recipe's.
     """
 
-    numbers: objective.Choosing = objective.Choosing()
+    numbers: Choosing = Choosing()
 
     def __call__(self, model: Colorizer, batch: Batch, rng: Generator) -> Iterator[Tensor]:
         """Yield one loss for the batch, which must be of threes."""

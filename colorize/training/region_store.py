@@ -24,8 +24,7 @@ from colorize.images import lines
 from colorize.images.dataset_folder import Row, read_folder
 from colorize.images.under_ink import fill
 from colorize.region_diffusion.pieces import PARTS, SIDE, main_colors, parts
-from colorize.training.batches import companions, row_weights
-from colorize.training.picture_store import square
+from colorize.training.batches import companions, row_weights, square
 
 PIXELS = 192  # a side of the stored pictures
 STYLES = 3  # line arts of each picture

@@ -1,12 +1,13 @@
-"""Train a recipe in a run folder: begin, go on, or say what is in the way. Knows nothing of terminals."""
+"""Train a recipe in a run folder: begin, go on, or say why that is not possible."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed
@@ -14,192 +15,342 @@ import torch.distributed
 from colorize.checkpoints import adapters, model_files
 from colorize.checkpoints.adapters import Adapter
 from colorize.checkpoints.model_files import Loaded
-from colorize.errors import ColorizeError
+from colorize.coloring.options import SIZES
+from colorize.errors import ColorizeError, nearest, within
 from colorize.images.files import atomic
 from colorize.model import Colorizer
 from colorize.networks import devices, lora
-from colorize.recipes.objective import Adversarial, Choosing
-from colorize.recipes.recipe import Recipe, Stage
+from colorize.recipes import overrides
+from colorize.recipes.recipe import Adversarial, Choosing, Recipe, Stage
 from colorize.region_diffusion.system import RegionColorizer
-from colorize.training import distributed, frozen_networks, objectives, region_objective, region_store, remember, resume
+from colorize.training import distributed, frozen_networks, log, objectives, region_store, remember, state
 from colorize.training.batches import Pictures
-from colorize.training.job import Order
 from colorize.training.lock import Lock
-from colorize.training.loop import fit
-from colorize.training.objectives import Objective
+from colorize.training.loop import Loop, Progress
+from colorize.training.options import TrainOptions
 from colorize.training.preview import Preview
 from colorize.training.region_batches import RegionBatches
-from colorize.training.resume import ADAPTER, MADE, STATE, VALUES, WEIGHTS, check, done
-from colorize.training.settings import Progress
+from colorize.training.state import done
+
+WEIGHTS, VALUES = "model.safetensors", "recipe.json"
+ADAPTER = adapters.FILE  # in place of the weights, where an adapter is trained
+MADE = (WEIGHTS, ADAPTER, state.FILE, VALUES, log.FILE)  # what a run writes, besides folders
+CLOSE = 0.02  # share of a budget before whose end a run stops, since its last step must fit
 
 
-def objective(stage: Stage, recipe: Recipe) -> Objective:
-    """Make the losses a stage asks for, along the walk that the recipe samples with; or refuse to."""
-    noisy = getattr(stage.objective, "noisy", 0.0)
-    if noisy and not recipe.condition.tokens:
-        told = f"objective.noisy is {noisy:g}, but `{recipe.name}` has no tokens to make noisy"
-        raise ColorizeError(told, "leave it at 0, or choose a recipe whose references are tokens", 2)
-    if isinstance(stage.objective, Choosing) != recipe.chooses:
-        told = f"`{recipe.name}` cannot be trained by the objective {type(stage.objective).__name__}"
-        raise ColorizeError(told, "leave `objective` as the recipe has it", code=2)
-    if isinstance(stage.objective, Choosing):
-        return region_objective.ChoosingLoss(stage.objective)
-    if not isinstance(stage.objective, Adversarial):
-        return objectives.build(stage.objective, recipe.sampling)
-    if not recipe.once:
-        told = f"`{recipe.name}` walks from noise, and a critic judges what is made in one call"
-        raise ColorizeError(told, "choose objective=Denoising, or a recipe such as manga-gan", 2)
-    return objectives.build_adversarial(stage.objective, frozen_networks.eyes(stage.objective))
+def override(recipe: Recipe, phase: str, changes: Sequence[str]) -> Recipe:
+    """Change values by `name=value`; names that begin with a field of a stage mean that of the phase.
+
+    So `lr=1e-4` is `pretrain.lr=1e-4`, and `size` that of the training pictures; `recipe.size` is the
+    recipe's. Raises ColorizeError (wrong usage) for misspelt names, and for values of which no network
+    can be built.
+    """
+    short = {field.name for field in fields(Stage)}
+    own = {field.name for field in fields(Recipe)} - {"name", "help"} | {"recipe"}
+    full = []
+    for text in (change.strip() for change in changes):
+        name = text.partition("=")[0].strip()
+        head = name.partition(".")[0]
+        if head not in short | own:
+            known = [leaf for leaf, _ in overrides.leaves(recipe.stage(phase))]
+            known += [leaf for leaf, _ in overrides.leaves(recipe) if leaf.partition(".")[0] in own]
+            raise ColorizeError(f"`{name}` is not a setting", nearest(name, known), code=2)
+        full.append(f"{phase}.{text}" if head in short else text.removeprefix("recipe."))
+    try:
+        changed = overrides.override(recipe, *full)
+    except ArithmeticError as error:  # of parts that compute with their values
+        wrong = ", ".join(f"`{change}`" for change in changes)
+        raise ColorizeError(f"the recipe cannot have {wrong}: {error}", code=2) from error
+    for name, size, what in (
+        ("size", changed.stage(phase).size, "a training picture"),
+        ("recipe.size", changed.size, "a picture inside the model"),
+    ):
+        within(name, size, *SIZES, f"{what} has {SIZES[0]} to {SIZES[1]} pixels a side, such as 128")
+    model_files.build_on_meta(changed)
+    return changed
 
 
-def batches(order: Order, device: torch.device, first: bool = True) -> Pictures | RegionBatches:
+def identity(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
+    """Return what the result depends on, JSON-able: all calls of one run must agree in it."""
+    return {
+        "recipe": overrides.to_dict(recipe),
+        "phase": options.phase,
+        "data": str(options.data),
+        "from": options.start,
+        "lora": options.lora or 0,
+        "seed": options.seed,
+        "anneal": options.budget if options.anneal else None,
+    }
+
+
+def difference(before: Any, now: Any, name: str = "") -> tuple[str, Any, Any] | None:
+    """Return the first leaf in which two JSON values differ: its dotted name, then both values.
+
+    What `before` does not have is no difference: it came with a later version.
+    """
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return None if before == now else (name, before, now)
+    for key, value in now.items():
+        if key in before and key != "help":
+            inside = f"{name}.{key}".removeprefix(".").removesuffix(".is")
+            if found := difference(before[key], value, inside):
+                return found
+    return None
+
+
+def check(recipe: Recipe, options: TrainOptions) -> None:
+    """Refuse a run folder of other settings, or of something else (ColorizeError)."""
+    out, way_out = options.folder, "choose another --out, or add --restart"
+    if not (out / VALUES).is_file():
+        for name in (WEIGHTS, ADAPTER, state.FILE):
+            if (out / name).exists():
+                raise ColorizeError(f"`{out}` holds `{name}`, which is of no run", way_out, code=2)
+        return
+    try:
+        before = json.loads((out / VALUES).read_text("utf-8"))
+    except ValueError as error:
+        raise ColorizeError(f"`{out / VALUES}` is damaged", way_out) from error
+    now, before = identity(recipe, options), {"lora": 0, **before}  # older runs do not say
+    if isinstance(before.get("data"), str) and Path(before["data"]).resolve() == options.data.resolve():
+        before["data"] = now["data"]
+    if found := difference(before, now):
+        name, old, new = found
+        message = f"is a run with {name} = {json.dumps(old)}, not {json.dumps(new)}"
+        if name == f"recipe.{options.phase}.steps":
+            message, way_out = f"is a run of {old} {'step' if old == 1 else 'steps'}, not {new}", _go_on(options, old)
+        raise ColorizeError(f"`{out}` {message}", way_out, code=2)
+
+
+def _go_on(options: TrainOptions, old: int) -> str:
+    """Say how to go on with a run of `old` steps, and how to take other steps."""
+    step = done(options.folder)[0]
+    going = f"--steps {old} goes on with it at step {step}; " if 0 < step < old else ""
+    end = "at the end of --budget" if options.anneal else f"at step {old}"
+    return f"{going}its learning rate falls to zero {end}: {train_longer(options)}"
+
+
+def finished(recipe: Recipe, options: TrainOptions) -> bool:
+    """Whether a run has nothing left to do."""
+    step, seconds = done(options.folder)
+    return step > 0 and options.over(recipe.stage(options.phase), step, seconds + CLOSE * (options.budget or 0), 0)
+
+
+def train_longer(options: TrainOptions) -> str:
+    """Say how to train longer than a run was to take; the fall of its learning rate cannot be undone."""
+    out = options.folder
+    if options.lora:
+        return "add --restart to train an adapter of more steps"
+    if options.phase == "finetune":
+        how = f"`colorize finetune {out} {options.data} --out {out}-2 --steps NUMBER`"
+    else:
+        how = f"the same command with --from {out} --out {out}-2"
+    return f"{how} goes on with its weights in a new run; --restart forgets them"
+
+
+def facts(path: Path) -> dict[str, str]:
+    """Return the facts in a model's file, such as the license of the weights it began with."""
+    return {name: text for name, text in state.header(path).items() if name not in model_files.RESERVED}
+
+
+def _inherited(found: Mapping[str, str]) -> dict[str, str]:
+    """Return the facts that a model passes on to one that begins with it: all but how it was trained."""
+    return {name: text for name, text in found.items() if name != "training"}
+
+
+def add_adapter(model: Colorizer, options: TrainOptions) -> None:
+    """Freeze a model and give it the adapter that is to be trained."""
+    model.requires_grad_(False)
+    lora.begin(model.network, options.lora or 0, torch.Generator().manual_seed(options.seed))
+
+
+def batches(
+    recipe: Recipe, options: TrainOptions, device: torch.device, first: bool = True
+) -> Pictures | RegionBatches:
     """Make the training data of a stage. first: of several processes, the one that prepares files for all."""
-    stage, seed = order.stage, order.fit.seed
+    stage = recipe.stage(options.phase)
     if not isinstance(stage.objective, Choosing):
-        return Pictures(order.data, order.recipe, stage, seed, device)
-    store = region_store.opened(order.data, stage.mix.sets, first)
-    return RegionBatches(store, stage, seed)
+        return Pictures(options.data, recipe, stage, options.seed, device)
+    return RegionBatches(region_store.opened(options.data, stage.mix.sets, first), stage, options.seed)
 
 
 class Training:
-    """A run that is ready to go: its model and pictures, and the step it stands at."""
+    """A run that is ready to go: its model and pictures, and the step it is at."""
 
-    def __init__(self, order: Order, restart: bool = False) -> None:
-        """Load everything; afterwards the folder is this run's. restart: forget an earlier one.
+    def __init__(self, recipe: Recipe, options: TrainOptions, begun: float | None = None) -> None:
+        """Load everything; afterwards the folder is this run's.
 
-        Raises ColorizeError for a folder of another run, or that another process trains in, for
-        pictures or weights that cannot be read, and for values that do not go together.
+        begun: monotonic seconds from which on `options.budget` counts, now if None. Raises ColorizeError for
+        a folder of another run, or that another process trains in, for pictures or weights that cannot be
+        read, and for values that do not go together.
         """
-        self.order, begun = order, time.monotonic()
-        self.ranks, name = distributed.join(order.fit.device)
+        self.recipe, self.options, self.stage = recipe, options, recipe.stage(options.phase)
+        self.begun = time.monotonic() if begun is None else begun
+        self.ranks, name = distributed.join(options.device)
         self.device = devices.device(name)
-        devices.precision(order.fit.precision, self.device)  # refused before the folder is made
+        devices.precision(options.precision, self.device)  # refused before the folder is made
         self.lock: Lock | None = None
         self.refresh: remember.Refresh | None = None
+        self.adapter: Adapter | None = None
         try:
-            self._load(restart)
+            self._load()
         except BaseException:
-            self._leave()
+            self.release()
             raise
         # The first optimizer of a process imports torch.compile, 1 to 2 s that belong to loading.
         torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
-        self.setup = time.monotonic() - begun
 
-    def _load(self, restart: bool) -> None:
-        order = self.order
-        if order.out.is_dir():  # before anything that takes time
-            self._enter()
-        self.objective = objective(order.stage, order.recipe)
-        torch.manual_seed(order.fit.seed)
-        if not restart:
-            check(order)
-        goes_on = not restart and (order.out / STATE).exists()
-        self.model = resume.model(order, goes_on)
-        self.facts = {} if restart else resume.facts(order.out / WEIGHTS)
-        self.adapter: Adapter | None = None
-        if order.lora:
-            self.adapter = resume.adapter(self.model, order, restart)
-        elif resume.takes(self.model, order, goes_on):
-            facts = resume.untold(resume.take(self.model, order).facts)
-            self.facts = self.facts if goes_on else facts  # frozen weights are not in the state
-        if not goes_on and not order.start:
-            frozen_networks.see(self.model, order.recipe)
-        objectives.equip(self.model, order.stage)
-        self.pictures = batches(order, self.device, self.ranks.first)
-        self._settle(restart)
-        self.step = done(order.out)[0]
+    def _load(self) -> None:
+        out, options = self.options.folder, self.options
+        if out.is_dir():
+            self._claim()  # before anything that takes time
+        self.objective = objectives.build(self.stage, self.recipe)
+        torch.manual_seed(options.seed)
+        if not options.restart:
+            check(self.recipe, options)
+        goes_on = not options.restart and (out / state.FILE).exists()
+        self.facts = {} if options.restart else facts(out / WEIGHTS)
+        self.model = self._model(goes_on)
+        objectives.add_critic(self.model, self.stage)
+        self.pictures = batches(self.recipe, options, self.device, self.ranks.first)
+        self._prepare_folder()
+        self.step = done(out)[0]
+
+    def _model(self, goes_on: bool) -> Colorizer:
+        """Build the model, with fresh weights, or with those of the model it begins with.
+
+        A state does not hold frozen weights, so a run that goes on needs these, too. Raises ColorizeError for
+        parts that are never trained, and so must come from somewhere.
+        """
+        options = self.options
+        model = model_files.build_on_meta(self.recipe)
+        if options.lora:
+            loaded = self._take(model)
+            self.adapter = self._new_adapter(loaded)
+            add_adapter(model, options)
+        elif options.start and (not goes_on or state.frozen(model)):
+            begun = _inherited(self._take(model).facts)
+            self.facts = self.facts if goes_on else begun
+        else:
+            if not goes_on:
+                self.recipe.system.check_start(self.recipe)
+            model = self.recipe.build()
+        if not goes_on and not options.start:
+            frozen_networks.fill_tagger(model, self.recipe)
+        return model
+
+    def _take(self, model: Colorizer) -> Loaded:
+        """Give a model the weights of the one it begins with, and return that."""
+        start = self.options.start
+        loaded = model_files.load(start)
+        for name in ("space", "condition", "denoiser"):
+            theirs, ours = (overrides.to_dict(getattr(recipe, name)) for recipe in (loaded.recipe, self.recipe))
+            if found := difference(theirs, ours, name):
+                raise ColorizeError(
+                    f"the weights of `{start}` are for {found[0]} = {json.dumps(found[1])}, not {json.dumps(found[2])}",
+                    f"keep that value by --set, or take all of them: `colorize finetune {start}`",
+                    code=2,
+                )
+        model.load_state_dict(loaded.colorizer.state_dict(), assign=True)  # not a second copy
+        return loaded
+
+    def _new_adapter(self, loaded: Loaded) -> Adapter:
+        """Describe the adapter; raises ColorizeError if a run to go on with began with other weights."""
+        adapter = adapters.describe(loaded, self.options.lora or 0)
+        before = {} if self.options.restart else facts(self.options.folder / ADAPTER)
+        if before.get("weights", adapter.weights) != adapter.weights:
+            raise ColorizeError(
+                f"`{self.options.start}` has other weights than when the run in `{self.options.folder}` began with it",
+                "name the model it began with, or add --restart",
+                code=2,
+            )
+        return replace(adapter, facts=_inherited(adapter.facts))
 
     @property
     def parameters(self) -> int:
         """The number of weights that are trained."""
-        return sum(value.numel() for value in self.model.parameters() if value.requires_grad)
+        return sum(value.numel() for value in state.trained(self.model).values())
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how this is trained."""
-        wanted = self.order.stage.objective
+        wanted = self.stage.objective
         if not isinstance(wanted, Adversarial) or wanted.vgg or wanted.tagger or not wanted.perceptual:
             return ()
         how = "--set objective.vgg=FILE, objective.tagger=FILE or both add that"
         return (f"without frozen networks the loss has no perceptual part; {how}",)
 
     def steps(self) -> Iterator[Progress]:
-        """Train, yielding after every step; `fit.limit` counts the time of loading, too.
+        """Train, yielding after every step.
 
-        Leaves model.safetensors (or adapter.safetensors), the averaged weights, and everything that
-        going on needs.
+        Leaves model.safetensors (or adapter.safetensors), the averaged weights, and everything that going on
+        needs.
         """
-        order, limit = self.order, self.order.fit.limit
-        left = None if limit is None else max(1.0, limit - self.setup)
-        begun = bool(order.start)  # so that its frozen weights need not be kept twice
-        numbers = replace(order.fit, limit=left, prefetch=self._ahead(), keep_frozen=not begun)
-        preview = Preview(order.data, order.recipe, order.stage.size, order.out / "samples")
-        show = preview if order.fit.sample_every else None
-        parts = self.model, self.objective, self.pictures, numbers, order.out
-        self._enter()
+        options = replace(self.options, prefetch=self.prefetch)
+        if options.budget is not None and not options.anneal:  # of this call, loading included
+            options = replace(options, budget=max(1.0, options.budget - (time.monotonic() - self.begun)))
+        preview = Preview(options.data, self.recipe, self.stage.size, options.folder / "samples")
+        show = preview if options.sample_every else None
+        self._claim()
         try:
-            for progress in fit(*parts, save=self._save, show=show):
+            for progress in Loop(self.model, self.objective, self.pictures, self.stage, options, self._save, show):
                 self.step = progress.step
                 yield progress
             if show and self.ranks.first:
-                preview(self._result().colorizer, self.step)
+                preview(self._saved_model().colorizer, self.step)
         finally:
-            self._leave()
+            self.release()
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
 
-    def _ahead(self) -> int:
-        """How many batches to make ahead: none where that takes from the network what it works on.
+    @property
+    def prefetch(self) -> bool:
+        """Whether to make batches ahead: not where that takes cores or graphics memory from the network."""
+        there = isinstance(self.pictures, Pictures) and self.pictures.store.pages is not None
+        return self.device.type != "cpu" and not there
 
-        On the CPU both need the same cores; and batches of pictures in graphics memory are made
-        there.
-        """
-        shared = self.device.type == "cpu" or self.pictures.store.color is not None
-        return 0 if shared else self.order.fit.prefetch
-
-    def _enter(self) -> None:
+    def _claim(self) -> None:
         """Take the folder; of several processes that train as one, the first does."""
         if self.ranks.first and self.lock is None:
-            self.lock = Lock(self.order.out)
+            self.lock = Lock(self.options.folder)
 
-    def _leave(self) -> None:
+    def release(self) -> None:
+        """Let others train in the folder."""
         if self.lock is not None:
             self.lock.free()
             self.lock = None
 
     def _save(self, model: Colorizer, path: Path) -> None:
-        order = self.order
-        step = done(order.out)[0]  # the state is written first
-        told = f"{order.phase}, {step} steps, {len(self.pictures)} pictures, {order.stage.size} px"
+        step = done(path.parent)[0]  # the state is written first
+        training = f"{self.options.phase}, {step} steps, {len(self.pictures)} pictures, {self.stage.size} px"
         if isinstance(model, RegionColorizer) and isinstance(self.pictures, RegionBatches):
             self.refresh = self.refresh or remember.Refresh(self.pictures.store)
             self.refresh(model)
         if self.adapter is None:
-            model_files.save(model, order.recipe, path, {**self.facts, "training": told})
+            model_files.save(model, self.recipe, path, {**self.facts, "training": training})
             return
-        facts = {**self.adapter.facts, "training": told}
-        found = lora.tensors_of(model.network)
-        adapters.save(replace(self.adapter, facts=facts, tensors=found), path.with_name(ADAPTER))
+        described = {**self.adapter.facts, "training": training}
+        adapter = replace(self.adapter, facts=described, tensors=lora.tensors_of(model.network))
+        adapters.save(adapter, path.with_name(ADAPTER))
 
-    def _result(self) -> Loaded:
-        """What the run has written, as others will load it."""
-        out, begun = self.order.out, self.order.start
+    def _saved_model(self) -> Loaded:
+        """Load what the run has written, as others will."""
+        out = self.options.folder
         if self.adapter is None:
             return model_files.load(out / WEIGHTS, device=self.device)
-        return model_files.load(begun, device=self.device, lora=out / ADAPTER)
+        return model_files.load(self.options.start, device=self.device, lora=out / ADAPTER)
 
-    def _settle(self, restart: bool) -> None:
+    def _prepare_folder(self) -> None:
         """Make the folder this run's, before any process looks into it."""
-        out = self.order.out
+        out = self.options.folder
         if self.ranks.first:
             out.mkdir(parents=True, exist_ok=True)
-            self._enter()
+            self._claim()
             if self.lock is not None:
                 self.lock.tidy()
-            if restart:
+            if self.options.restart:
                 for path in (*(out / name for name in MADE), *out.glob("samples/step-*.png")):
                     path.unlink(missing_ok=True)
             with atomic(out / VALUES) as path:
-                path.write_text(json.dumps(self.order.identity(), indent=2) + "\n", "utf-8")
+                path.write_text(json.dumps(identity(self.recipe, self.options), indent=2) + "\n", "utf-8")
         if self.ranks.world > 1:
             torch.distributed.barrier()

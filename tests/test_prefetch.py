@@ -10,9 +10,7 @@ import tiny
 import torch
 
 from colorize.errors import ColorizeError
-from colorize.training.batches import Ahead
-from colorize.training.loop import fit
-from colorize.training.objectives import DenoisingLoss
+from colorize.training.loop import Prefetcher
 
 
 class Noted(tiny.Flat):
@@ -37,9 +35,8 @@ def left() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
-@pytest.mark.parametrize("count", [0, 1, 3])
-def test_every_number_gives_its_own_batch(count):
-    ahead, plain = Ahead(tiny.Flat(), count), tiny.Flat()
+def test_every_number_gives_its_own_batch():
+    ahead, plain = Prefetcher(tiny.Flat()), tiny.Flat()
     for step in (0, 1, 2, 7, 8, 3):  # 7 and 3 were not expected
         assert torch.equal(ahead.batch(step).color, plain.batch(step).color)
     ahead.close()
@@ -47,7 +44,7 @@ def test_every_number_gives_its_own_batch(count):
 
 def test_the_next_batch_is_made_before_it_is_asked_for():
     batches = Noted()
-    ahead = Ahead(batches, 1)
+    ahead = Prefetcher(batches)
     ahead.batch(0)
     assert batches.second.wait(30)  # fails after half a minute, as slow machines may need one
     ahead.close()
@@ -57,21 +54,15 @@ def test_the_next_batch_is_made_before_it_is_asked_for():
 
 def test_of_several_processes_each_makes_its_own_and_none_after_the_last():
     batches = Noted()
-    ahead = Ahead(batches, 2, stride=3, end=7)
+    ahead = Prefetcher(batches, stride=3, end=7)
     ahead.batch(1)
     ahead.batch(4)
     ahead.close()
     assert batches.made == [1, 4]
 
 
-def test_none_ahead_is_made_where_it_is_asked_for():
-    batches = Noted()
-    Ahead(batches, 0).batch(5)
-    assert (batches.made, batches.threads) == ([5], {"MainThread"})
-
-
 def test_an_error_is_raised_when_its_batch_is_asked_for():
-    ahead = Ahead(Noted(broken=1), 1)
+    ahead = Prefetcher(Noted(broken=1))
     ahead.batch(0)
     with pytest.raises(ColorizeError, match="batch 1 cannot be read"):
         ahead.batch(1)
@@ -79,19 +70,25 @@ def test_an_error_is_raised_when_its_batch_is_asked_for():
 
 
 def test_training_is_the_same_with_batches_made_ahead(tmp_path):
-    plain, _ = tiny.train(tmp_path / "plain", DenoisingLoss(), prefetch=0)
-    ahead, _ = tiny.train(tmp_path / "ahead", DenoisingLoss(), Noted(), prefetch=2)
+    plain, _ = tiny.train(tmp_path / "plain", tiny.denoising(), prefetch=False)
+    ahead, _ = tiny.train(tmp_path / "ahead", tiny.denoising(), Noted(), prefetch=True)
     tiny.same(plain, ahead, 0.0)
     assert left() == []
 
 
+def test_batches_not_made_ahead_are_made_where_they_are_asked_for(tmp_path):
+    batches = Noted()
+    tiny.train(tmp_path, tiny.denoising(), batches)
+    assert batches.threads == {"MainThread"}
+
+
 def test_a_resumed_run_with_batches_made_ahead_ends_as_an_uninterrupted_one(tmp_path):
-    for progress in fit(tiny.model(), DenoisingLoss(), tiny.Flat(), tiny.settings(prefetch=2, accumulate=2), tmp_path):
+    for progress in tiny.fit(tiny.model(), tiny.denoising(), tiny.Flat(), tiny.settings(prefetch=True), tmp_path):
         if progress.step == 2:
             break
     assert left() == []
-    resumed, _ = tiny.train(tmp_path, DenoisingLoss(), prefetch=1, accumulate=2)
-    whole, _ = tiny.train(tmp_path / "whole", DenoisingLoss(), prefetch=0, accumulate=2)
+    resumed, _ = tiny.train(tmp_path, tiny.denoising(), prefetch=True)
+    whole, _ = tiny.train(tmp_path / "whole", tiny.denoising(), prefetch=False)
     tiny.same(resumed, whole)
 
 
@@ -110,5 +107,5 @@ ENDS = {
 def test_no_thread_outlives_a_run(end, tmp_path):
     objective, broken, error = ENDS[end]
     with pytest.raises(error):
-        tiny.train(tmp_path, objective, Noted(broken), prefetch=1)
+        tiny.train(tmp_path, objective, Noted(broken), prefetch=True)
     assert left() == []
