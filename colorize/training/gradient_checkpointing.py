@@ -11,9 +11,9 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recomputing(model: nn.Module) -> int:
-    """Let every module that is marked `recomputed` drop its inner values, and compute them again for its gradient.
+    """Let every module that is marked `recomputed` compute its inner values again for the gradient; return their number.
 
-    Returns the number of these. Gradients stay the same, dropout included, and so do the names of the weights; a step takes about a third
+    Gradients stay the same, dropout included, and so do the names of the weights; a step takes about a third
     longer. Without gradients nothing changes. Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
     """
     if getattr(model, "recomputed", False):
