@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recomputing(model: nn.Module) -> int:
-    """Let every module that is marked `recomputed` compute its inner values again for the gradient; return their number.
+    """Let modules that are marked `recomputed` compute their inner values again for the gradient; return their number.
 
     Gradients stay the same, dropout included, and so do the names of the weights; a step takes about a third
     longer. Without gradients nothing changes. Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
