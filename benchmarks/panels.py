@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from colorize.images.manga_pages.bubbles import find_bubbles
-from colorize.images.manga_pages.panels import find_panels, inside, kept
+from colorize.images.manga_pages.panels import find_panels
+from colorize.images.manga_pages.paper import keep_mask, panel_mask
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -64,11 +65,11 @@ def scores(layout: str, pages: int, seed: int) -> dict[str, object]:
         right += len(found) == max(1, len(made.panels))
         true += covered(made.bubbles, bubbles)
         made_up += sum(share < HALF for share in covered(bubbles, made.bubbles))
-        stays = kept(made.gray, found, bubbles)
+        stays = keep_mask(made.gray, found, bubbles)
         free = np.zeros(SIZE, bool)
         for panel in found:
             left, top, far, low = panel.box
-            free[top:low, left:far] |= inside(panel)
+            free[top:low, left:far] |= panel_mask(panel)
         still = made.gutters | made.bubbles
         touched, all_ = touched + int((free & still & ~stays).sum()), all_ + int(still.sum())
     result: dict[str, object] = {"layout": layout, "pages": pages, "count_right": right}

@@ -15,7 +15,7 @@ import torch
 
 from colorize.checkpoints import model_files
 from colorize.coloring import paint
-from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.evaluation import metrics
 from colorize.evaluation.samples import samples
 from colorize.images.image import from_tensor
@@ -26,7 +26,7 @@ def main(data: str, limit: int = 0) -> None:
     loaded, scores = model_files.load("mini"), []
     fitting = {one.file: one for one in samples(Path(data), "cross", limit=limit)}
     unrelated = {one.file: one for one in samples(Path(data), "shuffled")}
-    options = Options(kind="line", force=True)
+    options = SampleOptions(kind="line", force=True)
     for name in fitting.keys() & unrelated.keys():
         pair = []
         for one in (fitting[name], unrelated[name]):

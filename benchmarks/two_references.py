@@ -14,7 +14,7 @@ from pathlib import Path
 
 from colorize.checkpoints import model_files
 from colorize.coloring import paint
-from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.evaluation.metrics import palette_distance
 from colorize.images import files
 from colorize.images.dataset_folder import read_folder
@@ -28,7 +28,7 @@ def main(data: str, model: str = "mini", limit: int = 1000) -> None:
     for row in [row for row in rows if row.line][:limit]:
         named = [Named(other.file.name, files.read(other.file)) for other in rng.sample(rows, 2)]
         jobs = [Job(row.file.name, row.line or row.file, references=(one,)) for one in named]
-        outcomes = list(paint.paint_all(loaded, jobs, Options(kind="line")))
+        outcomes = list(paint.paint_all(loaded, jobs, SampleOptions(kind="line")))
         if any(outcome.error for outcome in outcomes):
             continue  # a reference without color is refused
         references = [one.picture.tensor() for one in named]

@@ -19,7 +19,7 @@ from colorize.hints import Hints
 from colorize.model import Colorizer, Settings, Space
 
 if TYPE_CHECKING:
-    from colorize.coloring.options import Job, Options
+    from colorize.coloring.options import Job, SampleOptions
     from colorize.images.image import Picture
     from colorize.recipes.recipe import Recipe
 
@@ -178,7 +178,7 @@ class System:
 
     # Coloring
 
-    def check(self, name: str, options: Options) -> None:
+    def check(self, name: str, options: SampleOptions) -> None:
         """Refuse settings that a model of this name does not have (ColorizeError, wrong usage)."""
         if options.settings is not None:
             raise ColorizeError(
@@ -187,7 +187,7 @@ class System:
                 code=2,
             )
 
-    def check_job(self, name: str, options: Options, job: Job) -> None:
+    def check_job(self, name: str, options: SampleOptions, job: Job) -> None:
         """Refuse extra inputs that a model of this name does not take (ColorizeError, wrong usage)."""
         extra = {"--mask": job.mask, "--ref-mask": job.reference_mask, "--background": job.background}
         for option, value in extra.items():

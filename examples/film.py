@@ -7,7 +7,7 @@ from pathlib import Path
 
 from colorize.checkpoints import model_files
 from colorize.coloring import album, paint
-from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.images import files
 
 
@@ -15,7 +15,7 @@ def main(sketch: Path, reference: Path, out: Path, steps: int = 20) -> None:
     """Color one drawing and write what the model expected after every step."""
     named = Named(reference.name, files.read(reference))
     job = Job(sketch.name, sketch, references=(named,))
-    options = Options(steps=steps, film=True)
+    options = SampleOptions(steps=steps, film=out)
     for outcome in paint.paint_all(model_files.load("mini"), [job], options):
         if outcome.error:
             raise outcome.error

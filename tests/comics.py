@@ -17,7 +17,7 @@ def page(number: int, suffix: str = ".png") -> bytes:
     """A drawing like no other."""
     pixels = sketch().pixels.copy()
     pixels[:3, : number + 1] = 0
-    return encode(Picture(pixels, format="PNG", mode="RGB"), suffix)
+    return encode(Picture(pixels), suffix)
 
 
 def pack(path: str = "book.cbz", pages: int = 3, **more: bytes) -> Path:

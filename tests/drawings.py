@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from colorize.checkpoints import model_files
 from colorize.checkpoints.model_files import Loaded
 from colorize.cli.app import app
-from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.coloring.paint import Outcome, paint_all
 from colorize.errors import ColorizeError
 from colorize.images import files
@@ -63,7 +63,7 @@ def ref(seed: int = 1, name: str = "ref.png") -> tuple[Named, ...]:
 
 def one(job: Job, loaded: Loaded = MINI, **changes: object) -> Outcome:
     """The outcome of a single job."""
-    (outcome,) = paint_all(loaded, [job], Options(**changes))
+    (outcome,) = paint_all(loaded, [job], SampleOptions(**changes))
     return outcome
 
 

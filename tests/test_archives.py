@@ -190,7 +190,7 @@ def test_encrypted_pictures_are_refused(tmp_path):
 
 
 def test_too_large_a_picture_is_refused_and_too_swollen_an_archive(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "LARGEST", 2**20)
+    monkeypatch.setattr(archives, "MAX_BYTES", 2**20)
     assert "has 2 MiB, of at most 1" in refusals(tmp_path, ("a.png", bytes(2**21))).skipped[0][1]
     monkeypatch.setattr(archives, "HARMLESS", 2**20)
     with pytest.raises(ColorizeError, match=r"would unpack to 2 MiB, .* times its size"):

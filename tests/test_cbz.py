@@ -157,7 +157,7 @@ def test_pages_that_came_before_a_kill_reach_a_result_that_is_there_already(monk
     before = content("book_color.cbz")["ch/1.png"]
     anew = ("book.cbz", "--overwrite", "--seed", "3")
     with monkeypatch.context() as patch:
-        patch.setattr(volumes.Book, "finish", lambda *_: None)  # killed after the last page
+        patch.setattr(volumes.VolumeJob, "finish", lambda *_: None)  # killed after the last page
         run(*anew)
     assert content("book_color.cbz")["ch/1.png"] == before
     assert "3 skipped" in run(*anew).stderr
@@ -169,7 +169,7 @@ def test_only_one_process_works_on_a_volume() -> None:
     from colorize.training.lock import Lock
 
     pack()
-    folder = volumes.waiting(Path("book_color.cbz"))
+    folder = volumes.pages_folder(Path("book_color.cbz"))
     folder.mkdir()
     lock = Lock(folder, "another process")
     result = run("book.cbz")
@@ -185,7 +185,7 @@ def test_a_run_killed_at_any_page_goes_on_to_the_same_volume_and_repeats_no_page
     pack("calm.cbz", 12)
     shutil.copy("calm.cbz", "killed.cbz")
     run("calm.cbz")
-    rng, ledger = random.Random(0), volumes.waiting(Path("killed_color.cbz")) / volumes.LIST
+    rng, ledger = random.Random(0), volumes.pages_folder(Path("killed_color.cbz")) / volumes.JOURNAL
     for stop in sorted(rng.sample(range(1, 12), 3)):
         process = subprocess.Popen(COMMAND, env={**os.environ, "PYTHONPATH": str(ROOT)})
         until = time.monotonic() + 60
@@ -204,8 +204,8 @@ def test_a_run_killed_at_any_page_goes_on_to_the_same_volume_and_repeats_no_page
 
 
 def test_blank_and_tiny_pages_pass_through_as_they_are() -> None:
-    blank = Picture(np.full((96, 64, 1), 255, np.uint8), format="PNG")
-    tiny = Picture(np.full((8, 8, 1), 0, np.uint8), format="PNG")
+    blank = Picture(np.full((96, 64, 1), 255, np.uint8))
+    tiny = Picture(np.full((8, 8, 1), 0, np.uint8))
     pack(blank__png=encode(blank, ".png"), tiny__png=encode(tiny, ".png"))
     result = run("book.cbz")
     assert (result.exit_code, "3 colored, 2 skipped" in result.stderr) == (0, True)
@@ -217,7 +217,7 @@ def test_blank_and_tiny_pages_pass_through_as_they_are() -> None:
 def test_a_waiting_page_that_was_cut_is_made_again() -> None:
     pack(bad__png=b"\x89PNG\r\n\x1a\nbroken")
     run("book.cbz")
-    page_file = volumes.waiting(Path("book_color.cbz")) / "00002.png"
+    page_file = volumes.pages_folder(Path("book_color.cbz")) / "00002.png"
     page_file.write_bytes(page_file.read_bytes()[:50])
     result = run("book.cbz")
     assert "1 colored, 2 skipped, 1 failed" in result.stderr

@@ -117,7 +117,7 @@ def test_a_folder_in_the_place_of_the_recipe_gets_its_own_hint(tmp_path):
     ],
 )
 def test_every_error_becomes_a_sentence_and_a_code(error, said, code, capsys):
-    assert messages.tell(error) == code
+    assert messages.print_error(error) == code
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told
@@ -134,7 +134,7 @@ def test_the_debug_variable_shows_where_it_happened(capsys, monkeypatch):
     try:
         raise ValueError("odd")
     except ValueError as error:
-        messages.tell(error)
+        messages.print_error(error)
     assert "Traceback" in capsys.readouterr().err
 
 

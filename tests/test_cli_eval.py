@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from colorize.checkpoints import model_files
 from colorize.cli.app import app
 from colorize.evaluation import metrics, sheets
-from colorize.evaluation.samples import fit
 from colorize.images import files, lines
 from colorize.images.image import from_tensor
+from colorize.images.resize import letterbox
 
 
 def run(*arguments: str):
@@ -53,7 +53,7 @@ def test_eval_of_a_palette_is_compared_with_its_mean_color(model, folder):
 def test_eval_scores_what_sample_writes(model, folder, tmp_path):
     document = json.loads(score(model, folder, "--mode", "none", "--json").stdout)[0]
     row = document["results"][0]["rows"][0]
-    truth = fit(files.read(folder / "validation" / row["file"]).tensor(), 64)
+    truth = letterbox(files.read(folder / "validation" / row["file"]).tensor(), 64, "bicubic")
     files.write(from_tensor(lines.xdog(truth)), tmp_path / "drawing.png")
     painted = str(tmp_path / "painted.png")
     more = ("--model", model, "--kind", "line", "--device", "cpu", "--out", painted)

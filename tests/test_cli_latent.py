@@ -144,8 +144,8 @@ def test_words_change_the_picture_and_are_told() -> None:
     result = run("sketch.png", "--ref", "ref.png", "-o", "edited.png", "--text", "hair: blonde")
     assert result.exit_code == 0, result.stderr
     assert pixels("plain.png") != pixels("edited.png")
-    manner = told("edited.png")["settings"]
-    assert manner["prompts"][0]["target"] == "blonde hair"  # type: ignore[index]
+    settings = told("edited.png")["settings"]
+    assert settings["prompts"][0]["target"] == "blonde hair"  # type: ignore[index]
 
 
 @pytest.mark.usefixtures("spoken")

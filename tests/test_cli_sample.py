@@ -16,6 +16,7 @@ from PIL import Image
 from typer.testing import Result
 
 from colorize.checkpoints import find, model_files
+from colorize.cli import messages
 from colorize.coloring import paint
 from colorize.images import files
 
@@ -166,6 +167,15 @@ def test_a_folder_of_hints_has_one_per_drawing() -> None:
     assert told == [True, False]
 
 
+def test_finished_results_are_skipped_on_a_terminal_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Guards against an IndexError of the progress bar, which had no task yet.
+    run("pages")
+    monkeypatch.setattr(messages, "on_terminal", lambda: True)
+    Path("colored/1/p1.png").unlink()
+    result = run("pages")
+    assert (result.exit_code, "1 colored, 1 skipped" in result.stderr) == (0, True)
+
+
 def test_quiet_says_nothing_but_results_and_errors() -> None:
     cover()
     Path("pages/z.png").write_bytes(b"no picture")
@@ -229,5 +239,5 @@ def test_a_palette_is_colors_or_a_picture() -> None:
 def test_a_palette_that_is_neither_is_wrong_usage() -> None:
     result = run("sketch.png", "--palette", "missing.png")
     assert result.exit_code == 2
-    assert "`missing.png` of the palette is no color" in result.stderr
+    assert "unknown color `missing.png` in the palette" in result.stderr
     assert not Path("sketch_color.png").exists()

@@ -10,7 +10,7 @@ import pytest
 from drawings import MINI, gray, run, sketch
 
 import colorize
-from colorize.coloring.options import Job, Options
+from colorize.coloring.options import Job, SampleOptions
 from colorize.coloring.paint import paint_all
 from colorize.errors import ColorizeError
 from colorize.images import color_hints, files, finish
@@ -23,7 +23,7 @@ ORANGE = (255, 136, 0)
 
 def held(text: str, size: tuple[int, int] = (64, 64)) -> np.ndarray:
     """Which pixels (H, W) a mark hints."""
-    return (color_hints.draw([color_hints.parse_dots(text)], size)[0, 3] > 0).numpy()
+    return (color_hints.draw([color_hints.parse_hint(text)], size)[0, 3] > 0).numpy()
 
 
 def result(name: str = "sketch_color.png") -> np.ndarray:
@@ -31,7 +31,7 @@ def result(name: str = "sketch_color.png") -> np.ndarray:
 
 
 def test_a_dot_lies_around_its_place_and_has_its_color() -> None:
-    made = color_hints.draw([color_hints.parse_dots("20,10=#ff8800")], (64, 64))[0]
+    made = color_hints.draw([color_hints.parse_hint("20,10=#ff8800")], (64, 64))[0]
     assert ((made[:3, 10, 20] + 1) * 127.5).round().tolist() == list(ORANGE)
     rows, columns = np.nonzero(held("20,10=#ff8800"))
     assert (rows.mean(), columns.mean()) == (10, 20)
@@ -67,7 +67,7 @@ def test_what_is_no_place_and_color_is_wrong_usage_and_nothing_is_written(text: 
 def test_a_color_that_is_none_is_wrong_usage() -> None:
     told = run("sketch.png", "--hint", "1,2=orangy")
     assert told.exit_code == 2
-    assert "`orangy` of the hint `1,2=orangy` is no color" in told.stderr
+    assert "unknown color `orangy` in the hint `1,2=orangy`" in told.stderr
 
 
 @pytest.mark.parametrize("text", ["64,10=red", "-1,10=red", "10,10-10,96=red"])
@@ -123,7 +123,7 @@ def test_dots_and_mode_are_told_in_the_result() -> None:
 def test_an_unknown_mode_is_wrong_usage() -> None:
     assert run("sketch.png", "--hint-mode", "firm").exit_code == 2
     with pytest.raises(ColorizeError, match="no hint mode `firm`"):
-        Options(hint_mode="firm")
+        SampleOptions(hint_mode="firm")
 
 
 def test_python_takes_one_dot_or_several() -> None:
@@ -140,8 +140,8 @@ def test_drawings_enlarged_by_the_finish_keep_the_color_of_all_hinted_pixels() -
 
 
 def test_layers_hold_the_hinted_color() -> None:
-    job = Job("a", sketch(), (), None, (color_hints.parse_dots("31,30,3=#ff8800"),))
-    (done,) = paint_all(MINI, [job], Options(layers=True))
+    job = Job("a", sketch(), (), None, (color_hints.parse_hint("31,30,3=#ff8800"),))
+    (done,) = paint_all(MINI, [job], SampleOptions(layers=Path("layers.ora")))
     assert done.painted[0].picture.pixels[30, 31].tolist() == list(ORANGE)
     below = [layer.picture for layer in done.painted[0].layers][::-1]
     seen = np.zeros(3)
@@ -154,7 +154,7 @@ def test_layers_hold_the_hinted_color() -> None:
 def test_a_gray_picture_takes_a_and_b_of_a_hint_as_far_as_its_lightness_has_them() -> None:
     made = colorize.paint(gray(), hint="32,40,3=#a04040", model=MINI)
     own, found = rgb_to_lab(gray().tensor()), rgb_to_lab(made.tensor())
-    wanted = rgb_to_lab(color_hints.draw([color_hints.parse_dots("32,40=#a04040")], (96, 64))[:, :3])
+    wanted = rgb_to_lab(color_hints.draw([color_hints.parse_hint("32,40=#a04040")], (96, 64))[:, :3])
     assert (own - found)[0, 0].abs().max() < 0.7  # half an 8-bit level in dark grays
     expected = own[..., 40, 32, None, None].clone()
     expected[:, 1:] = wanted[:, 1:, 40, 32, None, None]
@@ -163,10 +163,10 @@ def test_a_gray_picture_takes_a_and_b_of_a_hint_as_far_as_its_lightness_has_them
 
 
 def test_a_batch_of_dotted_and_plain_drawings_paints_each_as_alone() -> None:
-    dots = (color_hints.parse_dots("31,30,6=#ff8800"),)
+    dots = (color_hints.parse_hint("31,30,6=#ff8800"),)
     jobs = [Job("a", sketch()), Job("b", sketch(), dots=dots), Job("c", sketch(step=22), dots=dots)]
-    together = list(paint_all(MINI, jobs, Options(batch=3)))
+    together = list(paint_all(MINI, jobs, SampleOptions(batch=3)))
     for job, outcome in zip(jobs, together, strict=True):
-        (alone,) = paint_all(MINI, [job], Options())
+        (alone,) = paint_all(MINI, [job], SampleOptions())
         one, other = (done.painted[0].picture.pixels.astype(int) for done in (alone, outcome))
         assert np.abs(one - other).max() <= 1

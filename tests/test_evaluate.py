@@ -18,8 +18,9 @@ from colorize.errors import ColorizeError
 from colorize.evaluation import report
 from colorize.evaluation.baselines import gray
 from colorize.evaluation.report import Table
-from colorize.evaluation.samples import MODES, fit, samples
+from colorize.evaluation.samples import MODES, samples
 from colorize.evaluation.score import Entry, score
+from colorize.images.resize import letterbox
 
 SIDE = 32
 COLORS = {"a": (200, 30, 30), "b": (30, 200, 30), "c": (30, 30, 200), "d": (200, 200, 30)}
@@ -138,7 +139,7 @@ def test_a_line_drawing_of_another_frame_is_refused(data):
 
 
 def test_oblong_pictures_are_padded_white_to_a_square():
-    square = fit(torch.full((1, 3, 10, 20), -1.0), 40)
+    square = letterbox(torch.full((1, 3, 10, 20), -1.0), 40, "bicubic")
     assert square.shape == (1, 3, 40, 40)
     assert (square[0, 0, 0] == 1).all()
     assert square[0, 0, 20].max() < -0.999  # rounding of the resize

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from colorize.errors import ColorizeError
-from colorize.images import decode, png
+from colorize.images import decode
 from colorize.images.decode import LIMIT
 from colorize.images.encode import encode
 from colorize.images.files import read
 from colorize.images.image import Picture
+from colorize.images.metadata import join_png, png_chunks
 
 DEEP = np.random.default_rng(0).integers(0, 65536, (6, 5, 3), dtype=np.uint16)
 
@@ -34,7 +35,7 @@ def plain(form: str = "PNG", **options: object) -> bytes:
 
 def header(width: int, height: int) -> bytes:
     """A PNG that says how large it is and holds nothing."""
-    return png.joined([(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b"")])
+    return join_png([(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b"")])
 
 
 WHOLE = {
@@ -138,16 +139,16 @@ def test_the_limit_of_pillow_is_back_after_reading_in_threads():
 def test_a_text_bomb_is_left_out_and_the_picture_read(name):
     middle = b"\0\1\0\0\0" if name == b"iTXt" else b"\0\0"
     bomb = (name, b"bomb" + middle + zlib.compress(bytes(2 << 20)))
-    parts = png.chunks(WHOLE["PNG"])
-    found = read(png.joined([parts[0], bomb, *parts[1:]]))
+    parts = png_chunks(WHOLE["PNG"])
+    found = read(join_png([parts[0], bomb, *parts[1:]]))
     assert np.array_equal(found.pixels, DEEP >> 8)
 
 
 def test_many_texts_are_left_out_with_a_note(monkeypatch):
     monkeypatch.setattr("PIL.PngImagePlugin.MAX_TEXT_MEMORY", 9000)  # 64 MiB in truth
-    parts = png.chunks(WHOLE["PNG"])
+    parts = png_chunks(WHOLE["PNG"])
     bombs = [(b"tEXt", b"bomb\0" + bytes(999))] * 10
-    assert "texts" in read(png.joined([parts[0], *bombs, *parts[1:]])).notes[0]
+    assert "texts" in read(join_png([parts[0], *bombs, *parts[1:]])).notes[0]
 
 
 def test_postscript_is_not_run():

@@ -104,7 +104,7 @@ def test_gray_color_on_a_gray_picture_changes_nothing_in_16_bits() -> None:
 def test_alpha_depth_and_tags_stay(kind: str) -> None:
     pixels = random_pixels(1, 20, 30, 3, np.uint16)
     alpha = random_pixels(2, 20, 30, 1, np.uint16)[..., 0]
-    original = Picture(pixels, alpha, b"icc", b"exif", {"Title": "t"}, "PNG", "RGBA", ("note",))
+    original = Picture(pixels, alpha, b"icc", b"exif", {"Title": "t"}, ("note",))
     result = onto(original, random_color(0), "line" if kind == "line" else "gray", False)
     assert result.pixels.dtype == np.uint16
     assert result == replace(original, pixels=result.pixels)

@@ -88,8 +88,8 @@ def test_a_program_that_is_to_ignore_interrupts_goes_on(tmp_path):
 
 def test_after_an_interrupt_any_failure_is_one(monkeypatch, capsys):
     monkeypatch.setattr(interrupts._State, "pressed", True)
-    assert messages.tell(ValueError("could not determine the shape")) == 130
-    assert messages.tell(ColorizeError("`a.png` is damaged")) == 130
+    assert messages.print_error(ValueError("could not determine the shape")) == 130
+    assert messages.print_error(ColorizeError("`a.png` is damaged")) == 130
     assert capsys.readouterr().err == "error: interrupted\n" * 2
-    assert messages.tell(ColorizeError("stopped at step 3", "go on", 130)) == 130
+    assert messages.print_error(ColorizeError("stopped at step 3", "go on", 130)) == 130
     assert "step 3" in capsys.readouterr().err

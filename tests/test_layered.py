@@ -147,7 +147,7 @@ def test_the_shaded_picture_is_the_one_without_layers() -> None:
 
 
 def painted(tmp_path: Path, **options: object):
-    done = one(Job("a", sketch(300, 200)), layers=True, **options).painted[0]
+    done = one(Job("a", sketch(300, 200)), layers=Path("layers.ora"), **options).painted[0]
     layer_files.write_openraster(done.layers, done.picture, tmp_path / "new" / "a.ora")
     return done, ZipFile(tmp_path / "new" / "a.ora")
 

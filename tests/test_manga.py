@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import inked
@@ -13,12 +14,12 @@ from drawings import MINI, colored, model, one, pixels, ref, refused, run
 from PIL import Image
 
 from colorize.coloring.batch import Step
-from colorize.coloring.inputs import Colored
-from colorize.coloring.options import Job, Options
+from colorize.coloring.inputs import AlreadyColored
+from colorize.coloring.options import Job, SampleOptions
 from colorize.coloring.paint import Outcome, work
 from colorize.images import files
 from colorize.images.color import rgb_to_lab
-from colorize.images.color_hints import parse_dots
+from colorize.images.color_hints import parse_hint
 from colorize.images.image import Picture
 
 SMALL = (1000, 700)
@@ -77,8 +78,8 @@ def test_line_art_falls_by_a_bounded_shade_and_ink_stays() -> None:
 
 
 def test_steps_of_pages_and_drawings_sum_to_one_each_in_their_order() -> None:
-    jobs = [Job("a", PAGE), Job("b", PAGE.replaced(PAGE.pixels[:90, :90], None)), Job("c", PAGE)]
-    events = list(work(MINI, jobs, Options(variations=2, batch=3)))
+    jobs = [Job("a", PAGE), Job("b", replace(PAGE, pixels=PAGE.pixels[:90, :90])), Job("c", PAGE)]
+    events = list(work(MINI, jobs, SampleOptions(variations=2, batch=3)))
     assert sum(event.share for event in events if isinstance(event, Step)) == pytest.approx(3)
     outcomes = [event for event in events if isinstance(event, Outcome)]
     assert [outcome.job.name for outcome in outcomes] == ["a", "b", "c"]
@@ -96,7 +97,7 @@ def test_hints_count_in_pixels_of_the_page_and_stay_in_their_panel() -> None:
         for x in range(low[0] + 9, high[0])
         if free[y - 5 : y + 6, x - 5 : x + 6].all()
     )
-    job = Job("p", PAGE, dots=(parse_dots(f"{x},{y},4=#ff0000"),))
+    job = Job("p", PAGE, dots=(parse_hint(f"{x},{y},4=#ff0000"),))
     strong = {"strength": {"hints": 1.0}, "guidance": {"hints": 1.5}}
     given, plain = pixels(one(job, kind="line", **strong)), pixels(one(Job("p", PAGE), kind="line"))
     assert given[y, x, 0] - given[y, x, 1].astype(int) > 100
@@ -132,7 +133,7 @@ def test_pages_in_color_are_skipped_unless_forced() -> None:
     made = volumes.page(10, 1, SMALL, "grid", colored=True)
     assert made.color is not None
     page = Picture(made.color)
-    assert isinstance(refused(Job("p", page)), Colored)
+    assert isinstance(refused(Job("p", page)), AlreadyColored)
     assert one(Job("p", page), force=True).painted[0].meta["panels"] == len(made.panels)
 
 
@@ -161,14 +162,14 @@ def test_flat_is_for_line_art_and_gray_panels_stay_shaded() -> None:
 
 
 def test_a_film_shows_the_page() -> None:
-    frames = one(Job("p", PAGE), film=True, steps=2).painted[0].frames
+    frames = one(Job("p", PAGE), film=Path("film.gif"), steps=2).painted[0].frames
     assert [frame.size for frame in frames] == [(512, 358)] * 2
     assert (np.ptp(frames[-1].pixels.astype(int), axis=2) > 0).mean() > 0.1
 
 
 def test_what_is_of_one_picture_is_refused_beside_panels() -> None:
-    assert one(Job("p", PAGE), layers=True, kind="line").painted[0].layers
-    error = refused(Job("p", PAGE), layers=True, kind="line", panels="on")
+    assert one(Job("p", PAGE), layers=Path("layers.ora"), kind="line").painted[0].layers
+    error = refused(Job("p", PAGE), layers=Path("layers.ora"), kind="line", panels="on")
     assert "layers" in error.message
     assert error.code == 2
 
@@ -193,7 +194,7 @@ def test_the_command_line_colors_pages(tmp_path: Path, monkeypatch: pytest.Monke
 def test_hints_on_pages_are_exact_even_dark_ones() -> None:
     (left, top), (right, bottom) = MADE.panels[0].min(0), MADE.panels[0].max(0)
     x, y = int(left + right) // 2, int(top + bottom) // 2
-    outcome = one(Job("p", PAGE, dots=(parse_dots(f"{x},{y},6=navy"),)), kind="line")
+    outcome = one(Job("p", PAGE, dots=(parse_hint(f"{x},{y},6=navy"),)), kind="line")
     paper = PAGE.pixels[y - 3 : y + 3, x - 3 : x + 3, 0] > 250
     found = pixels(outcome)[y - 3 : y + 3, x - 3 : x + 3][paper]
     assert np.abs(found.astype(int) - (0, 0, 128)).max(initial=0) <= 2
@@ -201,7 +202,7 @@ def test_hints_on_pages_are_exact_even_dark_ones() -> None:
 
 
 def test_hints_that_color_nothing_are_told() -> None:
-    dots = (parse_dots("2,2=red"), parse_dots("2,900=red"))
+    dots = (parse_hint("2,2=red"), parse_hint("2,900=red"))
     assert any("2 hints lie" in note for note in one(Job("p", PAGE, dots=dots)).painted[0].notes)
 
 
@@ -245,6 +246,6 @@ def test_a_model_that_chooses_sees_panels_without_their_frames() -> None:
     sheet[40:60, 30:50] = 0  # what is drawn in the panel
     box = (slice(10, 90), slice(10, 70))
     part = pages.Part((slice(5, 95), slice(5, 75)), box, np.ones((80, 60), bool), "line")
-    seen = pages._unframed(Picture(sheet[5:95, 5:75]), part).pixels[..., 0]
+    seen = pages._without_border(Picture(sheet[5:95, 5:75]), part).pixels[..., 0]
     assert (seen == 0).sum() == 20 * 20
     assert (seen[35:55, 25:45] == 0).all()

@@ -13,9 +13,9 @@ from PIL import Image
 
 import colorize
 from colorize.checkpoints.model_files import Loaded
-from colorize.coloring import album, color_hints, inputs
+from colorize.coloring import album, inputs
 from colorize.coloring.batch import seed_of
-from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.coloring.paint import Outcome, paint_all, work
 from colorize.errors import ColorizeError
 from colorize.images import files
@@ -47,14 +47,14 @@ def test_neither_batch_nor_order_nor_name_changes_a_picture() -> None:
     drawings = [sketch(step=step) for step in (20, 22, 25)]
     apart = [pixels(one(Job("x", drawing), batch=1)) for drawing in drawings]
     jobs = [Job(f"{at}", drawing) for at, drawing in reversed([*enumerate(drawings)])]
-    together = [pixels(done) for done in paint_all(MINI, jobs, Options(batch=3))]
+    together = [pixels(done) for done in paint_all(MINI, jobs, SampleOptions(batch=3))]
     for alone, grouped in zip(apart, reversed(together), strict=True):
         assert np.abs(alone.astype(int) - grouped).max() <= 1  # rounding of batched convolutions
 
 
 def test_drawings_of_several_sizes_and_kinds_keep_their_order() -> None:
     jobs = [Job(str(at), made) for at, made in enumerate([sketch(), gray(), sketch(64, 96), gray()])]
-    done = list(paint_all(MINI, jobs, Options(batch=4)))
+    done = list(paint_all(MINI, jobs, SampleOptions(batch=4)))
     assert [outcome.job.name for outcome in done] == ["0", "1", "2", "3"]
     assert [outcome.painted[0].kind for outcome in done] == ["line", "gray", "line", "gray"]
 
@@ -87,7 +87,7 @@ def test_references_stand_on_white_squares_of_one_size() -> None:
 
 
 def test_json_hints_count_in_pixels_of_the_drawing() -> None:
-    hints, notes = color_hints.hint_map(DOT, (), sketch())
+    hints, notes = inputs.hint_map(Named("a", sketch()), DOT, ())
     rows, columns = torch.nonzero(hints[0, 3] > 0).float().mean(0).tolist()
     assert rows > 28
     assert columns > 18
@@ -127,24 +127,24 @@ def test_too_little_memory_for_a_batch_is_enough_for_one(monkeypatch: pytest.Mon
         return walk(hints, *rest)
 
     monkeypatch.setattr(loaded.colorizer, "walk", narrow)
-    done = paint_all(loaded, [Job("a", sketch()), Job("b", sketch(step=22))], Options(batch=2))
+    done = paint_all(loaded, [Job("a", sketch()), Job("b", sketch(step=22))], SampleOptions(batch=2))
     assert [outcome.error for outcome in done] == [None, None]
 
 
 def test_inference_mode_ends_before_the_caller_goes_on() -> None:
     # A generator that waits inside `with torch.inference_mode()` leaves it on for everybody.
-    for _ in work(MINI, [Job("a", sketch())], Options()):
+    for _ in work(MINI, [Job("a", sketch())], SampleOptions()):
         assert not torch.is_inference_mode_enabled()
 
 
 def test_the_shares_of_all_steps_are_one_per_drawing() -> None:
-    events = work(MINI, [Job("a", sketch()), Job("b", gray())], Options(variations=2, batch=2))
+    events = work(MINI, [Job("a", sketch()), Job("b", gray())], SampleOptions(variations=2, batch=2))
     shares = [event.share for event in events if not isinstance(event, Outcome)]
     assert sum(shares) == pytest.approx(2)
 
 
 def test_a_film_has_a_frame_per_step_and_rests_on_the_last(tmp_path: Path) -> None:
-    painted = one(Job("a", sketch(600, 100)), film=True, steps=3).painted[0]
+    painted = one(Job("a", sketch(600, 100)), film=Path("film.gif"), steps=3).painted[0]
     assert [picture.size for picture in painted.frames] == [(512, 85)] * 3
     album.write_film(painted.frames, tmp_path / "film.gif")
     with Image.open(tmp_path / "film.gif") as film:
@@ -179,7 +179,7 @@ def test_thin_lines_stay_dark_when_a_drawing_is_shrunk() -> None:
     for at in range(100, 900, 100):
         drawing.pixels[at : at + 4, 100:900] = 0
     recipe = override(MINI.recipe, "size=128")
-    fitted = inputs.frame(Named("a", drawing), recipe, Options())
+    fitted = inputs.model_input(Named("a", drawing), recipe, SampleOptions())
     assert fitted.hints["line"].min() < -0.4  # 0 without: 4 of 8 pixels are ink
     assert fitted.hints["line"].max() == 1
 
@@ -201,6 +201,15 @@ def test_a_model_that_never_saw_palettes_refuses_them() -> None:
         colorize.paint(sketch(), palette="red", model=model("anime-diffusion"))
 
 
-def one_of(loaded: Loaded, job: Job, options: Options) -> object:
+def one_of(loaded: Loaded, job: Job, options: SampleOptions) -> object:
     (outcome,) = paint_all(loaded, [job], options)
     return outcome.painted[0].meta["guidance"]
+
+
+def test_python_takes_every_option_by_its_name() -> None:
+    plain, seeded = (colorize.paint(sketch(), reference=colored(), model=MINI, seed=seed).pixels for seed in (0, 1))
+    options = SampleOptions(reference=colored(), model=MINI, seed=1)
+    assert (colorize.paint(sketch(), options=options).pixels == seeded).all()
+    assert not (plain == seeded).all()
+    with pytest.raises(TypeError, match="sede"):
+        colorize.paint(sketch(), model=MINI, sede=1)

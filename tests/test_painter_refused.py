@@ -13,7 +13,7 @@ import torch
 from drawings import DOT, MINI, colored, gray, model, one, ref, refused, sketch
 
 from colorize.coloring import inputs, options
-from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.coloring.paint import paint_all
 from colorize.errors import ColorizeError
 from colorize.images.image import Picture
@@ -33,14 +33,14 @@ def test_a_hint_layer_of_another_size_is_scaled_with_a_note() -> None:
 
 
 def test_a_drawing_in_color_is_left_alone_unless_forced() -> None:
-    assert isinstance(refused(Job("cover.png", colored())), inputs.Colored)
+    assert isinstance(refused(Job("cover.png", colored())), inputs.AlreadyColored)
     assert one(Job("cover.png", colored()), force=True).painted[0].kind == "gray"
 
 
 def test_a_result_is_not_colored_again() -> None:
     result = one(Job("a", sketch())).painted[0].picture
     look_alike = replace(sketch(), text=result.text)
-    assert isinstance(refused(Job("a", look_alike)), inputs.Colored)
+    assert isinstance(refused(Job("a", look_alike)), inputs.AlreadyColored)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_is_no_drawing_is_refused_in_a_sentence(drawing: Picture | bytes, w
 
 def test_a_bad_file_leaves_the_others_alone(tmp_path: Path) -> None:
     jobs = [Job("a", sketch()), Job("b", tmp_path / "missing.png"), Job("c", sketch())]
-    done = list(paint_all(MINI, jobs, Options(batch=8)))
+    done = list(paint_all(MINI, jobs, SampleOptions(batch=8)))
     assert [bool(outcome.error) for outcome in done] == [False, True, False]
 
 
@@ -101,7 +101,7 @@ def test_options_that_no_drawing_could_have_are_refused_before_the_first(wrong: 
         yield Job("a", sketch())
 
     with pytest.raises(ColorizeError) as caught:
-        paint_all(MINI, jobs(), Options(**wrong))
+        paint_all(MINI, jobs(), SampleOptions(**wrong))
     assert caught.value.code == 2
 
 
@@ -109,7 +109,7 @@ def test_options_that_no_drawing_could_have_are_refused_before_the_first(wrong: 
 def test_guidance_outside_its_range_is_wrong_usage(weight: float) -> None:
     # Guards against flat, glaring pictures, and black ones for what is no number.
     with pytest.raises(ColorizeError) as caught:
-        Options(guidance={"reference": weight})
+        SampleOptions(guidance={"reference": weight})
     assert caught.value.message == f"the guidance of `reference` is {weight:g}"
     assert "from 0 (without it) over 1 (as trained) to 20" in caught.value.hint
     assert caught.value.code == 2
@@ -122,7 +122,7 @@ def test_guidance_at_the_ends_of_its_range_is_taken(weight: float) -> None:
 
 @pytest.mark.parametrize("seed", [-1, 2**63])
 def test_seeds_that_no_generator_takes_are_wrong_usage(seed: int) -> None:
-    for refuses in (lambda: Options(seed=seed), lambda: Noise([0, seed])):
+    for refuses in (lambda: SampleOptions(seed=seed), lambda: Noise([0, seed])):
         with pytest.raises(ColorizeError, match=f"seed is {seed}") as caught:
             refuses()
         assert caught.value.code == 2
@@ -135,9 +135,9 @@ def test_the_largest_seed_is_taken() -> None:
 
 def test_another_sampler_drops_the_eta_of_the_recipe() -> None:
     recipe = model("walker", "sampling.eta=1").recipe
-    assert options.sampling(recipe, Options()).eta == 1
-    assert options.sampling(recipe, Options(sampler="dpmpp")).eta == 0
-    assert options.sampling(recipe, Options(sampler="ddim")).eta == 1
+    assert options.sampling(recipe, SampleOptions()).eta == 1
+    assert options.sampling(recipe, SampleOptions(sampler="dpmpp")).eta == 0
+    assert options.sampling(recipe, SampleOptions(sampler="ddim")).eta == 1
 
 
 def test_guidance_by_a_reference_that_is_not_given_is_wrong_usage() -> None:

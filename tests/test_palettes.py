@@ -36,8 +36,8 @@ def test_colors_are_read_as_hex_or_by_name(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("#ff000", "`#ff000` of the palette is no color"),
-        ("red,rgb(1,2,3)", "is no color"),
+        ("#ff000", "unknown color `#ff000` in the palette"),
+        ("red,rgb(1,2,3)", "unknown color"),
         (" , ", "has 0 colors"),
         ("red " * 33, "has 33 colors"),
     ],

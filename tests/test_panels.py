@@ -11,7 +11,8 @@ import pytest
 import volumes
 
 from colorize.images.manga_pages.bubbles import find_bubbles
-from colorize.images.manga_pages.panels import Panel, find_panels, kept
+from colorize.images.manga_pages.panels import Panel, find_panels
+from colorize.images.manga_pages.paper import keep_mask
 
 SMALL = (1000, 700)
 
@@ -141,14 +142,14 @@ def test_tones_are_no_bubbles() -> None:
 
 def test_spikes_belong_to_their_bubble_to_the_tip() -> None:
     made = volumes.page(14, 0, (2000, 1400))
-    stays = kept(made.gray, find_panels(made.gray), find_bubbles(made.gray))
+    stays = keep_mask(made.gray, find_panels(made.gray), find_bubbles(made.gray))
     assert made.bubbles.any()
     assert stays[made.bubbles].all()
 
 
 def test_what_is_kept_reaches_frames_and_outlines_but_not_beyond() -> None:
     made = volumes.page(10, 1, SMALL, "grid")
-    stays = kept(made.gray, find_panels(made.gray), made.bubbles)
+    stays = keep_mask(made.gray, find_panels(made.gray), made.bubbles)
     assert stays[made.gutters].mean() > 0.99
     assert stays[made.bubbles].all()
     drawn = ~made.gutters & ~cv2.dilate(made.bubbles.astype(np.uint8), np.ones((9, 9))).astype(bool)
@@ -158,6 +159,6 @@ def test_what_is_kept_reaches_frames_and_outlines_but_not_beyond() -> None:
 
 def test_between_panels_on_black_no_white_is_kept() -> None:
     made = volumes.page(10, 1, SMALL, "black")
-    stays = kept(made.gray, find_panels(made.gray), np.zeros(SMALL, bool))
+    stays = keep_mask(made.gray, find_panels(made.gray), np.zeros(SMALL, bool))
     assert stays[made.gutters].mean() > 0.98
     assert stays[(made.gray > 128) & ~made.gutters].mean() < 0.01

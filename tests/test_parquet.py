@@ -189,7 +189,7 @@ def test_the_noise_of_jpeg_is_no_hint(quality):
     """Drawing and merged picture were stored each for itself, and lines ring."""
     left, top, right, bottom = BLOB
     drawing, both = (files.read(encoded(pixels, "JPEG", quality)).tensor() for pixels in (sketch(1), scribbled(1)))
-    mask = hint_files.hints(both, drawing)[0, 3].numpy() > 0
+    mask = hint_files.from_painted(both, drawing)[0, 3].numpy() > 0
     near = np.zeros_like(mask)
     near[top - 16 : bottom + 16, left - 16 : right + 16] = True  # blocks of 16 x 16 pixels
     assert mask[top + 4 : bottom - 4, left + 4 : right - 4].mean() > 0.8
@@ -197,7 +197,7 @@ def test_the_noise_of_jpeg_is_no_hint(quality):
 
 
 def test_hints_keep_their_texture():
-    found = hint_files.hints(tensor(scribbled(2)), tensor(sketch(2)))
+    found = hint_files.from_painted(tensor(scribbled(2)), tensor(sketch(2)))
     mask = found[0, 3] > 0
     assert torch.equal(found[0, :3, mask], tensor(scribbled(2))[0, :, mask])
     assert len(torch.unique(found[0, :3, mask], dim=1).T) > 4

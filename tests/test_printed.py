@@ -9,7 +9,7 @@ from drawings import MINI, gray, one, sketch
 
 from colorize.coloring.options import Job
 from colorize.images.image import Picture
-from colorize.images.kinds import printed
+from colorize.images.kinds import is_printed
 
 
 def toned(pitch: int, share: float = 0.5, size: int = 512) -> np.ndarray:
@@ -30,30 +30,30 @@ def sheet(pixels: np.ndarray) -> Picture:
 @pytest.mark.parametrize("share", [0.2, 0.5])
 def test_screentone_is_printed(pitch: int, share: float) -> None:
     pixels = toned(pitch, share)
-    assert printed(sheet(pixels))
+    assert is_printed(sheet(pixels))
     _, worn = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 70])
-    assert printed(sheet(cv2.imdecode(worn, cv2.IMREAD_GRAYSCALE)))
-    assert printed(sheet((pixels * 0.9).astype(np.uint8)))  # dull paper
+    assert is_printed(sheet(cv2.imdecode(worn, cv2.IMREAD_GRAYSCALE)))
+    assert is_printed(sheet((pixels * 0.9).astype(np.uint8)))  # dull paper
 
 
 def test_sixteen_bits_and_alpha_are_read() -> None:
     pixels = toned(6).astype(np.uint16) * 257
     alpha = np.full(pixels.shape, 65535, np.uint16)
-    assert printed(Picture(pixels[..., None], alpha))
+    assert is_printed(Picture(pixels[..., None], alpha))
 
 
 def test_an_even_gray_is_not() -> None:
     pixels = toned(6)
     pixels[300:400, 100:300] = 140
-    assert not printed(sheet(pixels))
+    assert not is_printed(sheet(pixels))
 
 
 @pytest.mark.parametrize("grain", [0, 5])
 def test_a_photograph_is_not(grain: int) -> None:
     rng = np.random.default_rng(0)
     ramp = np.linspace(0, 255, 512) + rng.normal(0, grain, (512, 512))
-    assert not printed(sheet(ramp.clip(0, 255).astype(np.uint8)))
-    assert not printed(sheet(rng.integers(0, 256, (512, 512), np.uint8)))
+    assert not is_printed(sheet(ramp.clip(0, 255).astype(np.uint8)))
+    assert not is_printed(sheet(rng.integers(0, 256, (512, 512), np.uint8)))
 
 
 def test_paper_between_dots_gets_color() -> None:

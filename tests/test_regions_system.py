@@ -11,7 +11,6 @@ import torch
 from conftest import tiny
 from torch import Tensor
 
-from colorize.coloring.options import Options
 from colorize.coloring.paint import paint
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
@@ -200,7 +199,7 @@ def test_bfloat16_changes_nothing() -> None:
     # Colors in bfloat16 were too coarse for k-means, and choices near a tie differed between machines.
     examples = Path(__file__).parents[1] / "examples"
     fine, coarse = (
-        paint(examples / "sketch.png", reference=examples / "reference-1.png", options=Options(precision=precision))
+        paint(examples / "sketch.png", reference=examples / "reference-1.png", precision=precision)
         for precision in ("fp32", "bf16")
     )
     assert np.array_equal(fine.pixels, coarse.pixels)

@@ -12,10 +12,9 @@ from drawings import MINI, colored, run
 from volumes import page
 
 from colorize.cli import dry_run
-from colorize.coloring import forecast
-from colorize.coloring.inputs import Colored
-from colorize.coloring.options import Job, Options
-from colorize.coloring.paint import paint_all
+from colorize.coloring.inputs import AlreadyColored
+from colorize.coloring.options import Job, SampleOptions
+from colorize.coloring.paint import paint_all, refusal
 from colorize.images.encode import encode
 from colorize.images.image import Picture
 
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("desk")
 
 BROKEN = b"\x89PNG\r\n\x1a\nbroken"
 COVER = encode(colored(), ".png")
-BLANK = encode(Picture(np.full((96, 64, 1), 255, np.uint8), format="PNG"), ".png")
+BLANK = encode(Picture(np.full((96, 64, 1), 255, np.uint8)), ".png")
 
 
 def plan(*arguments: str) -> dict[str, object]:
@@ -100,8 +99,8 @@ def test_a_page_with_gray_panels_is_foreseen_as_it_is_colored(gray: int) -> None
         low, high = panel.min(0).astype(int), panel.max(0).astype(int)
         where = slice(low[1], high[1]), slice(low[0], high[0])
         sheet[where] = made.gray[where][..., None]
-    job, options = Job("a page", Picture(sheet)), Options(steps=1)
+    job, options = Job("a page", Picture(sheet)), SampleOptions(steps=1)
     (outcome,) = paint_all(MINI, [job], options)
-    foreseen = forecast.refusal(job, MINI.recipe, options)
+    foreseen = refusal(job, MINI.recipe, options)
     assert (foreseen is None) == (outcome.error is None) == (gray == 9)
-    assert foreseen is None or isinstance(foreseen, Colored)
+    assert foreseen is None or isinstance(foreseen, AlreadyColored)

@@ -124,7 +124,7 @@ def test_margins_whiten_borders_of_the_line_alone_and_leave_the_middle(folder):
 def test_a_margin_is_as_wide_on_one_side_as_on_the_other():
     line = torch.full((64, 1, 40, 60), -1.0)
     chosen = torch.arange(64) % 2 == 0
-    white = lines.whiten(line, chosen, Generator().manual_seed(0)) == 1
+    white = lines.whiten_borders(line, chosen, Generator().manual_seed(0)) == 1
     assert torch.equal(white, white.flip(2))
     assert torch.equal(white, white.flip(3))
     assert not white[~chosen].any()

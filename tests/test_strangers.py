@@ -10,8 +10,8 @@ import pytest
 from drawings import run, sketch
 
 from colorize.images import files
-from colorize.images.decode import labels
-from colorize.images.exif_text import MARK
+from colorize.images.decode import read_texts
+from colorize.images.metadata import MARK
 
 pytestmark = pytest.mark.usefixtures("desk")
 
@@ -53,7 +53,7 @@ def test_a_folder_says_how_to_make_results_anew() -> None:
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])
 def test_every_format_tells_its_drawing(suffix: str) -> None:
     run("sketch.png", "-o", f"made.{suffix}")
-    told = json.loads(labels(Path(f"made.{suffix}").read_bytes())[MARK])
+    told = json.loads(read_texts(Path(f"made.{suffix}").read_bytes())[MARK])
     assert told["drawing"] == files.fingerprint(Path("sketch.png"))
     files.write(sketch(64, 48), Path("sketch.png"))
     result = run("sketch.png", "-o", f"made.{suffix}")
@@ -61,5 +61,5 @@ def test_every_format_tells_its_drawing(suffix: str) -> None:
     assert "another drawing" in result.stderr
 
 
-def test_labels_of_no_picture_are_none() -> None:
-    assert labels(b"") == labels(b"\x89PNG\r\n\x1a\n" + bytes(99)) == {}
+def test_texts_of_no_picture_are_none() -> None:
+    assert read_texts(b"") == read_texts(b"\x89PNG\r\n\x1a\n" + bytes(99)) == {}

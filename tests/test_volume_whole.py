@@ -73,7 +73,7 @@ def test_bubbles_and_gutters_stay_bit_for_bit_and_lettering_keeps_its_lightness(
 
 def test_killed_at_ten_pages_it_ends_as_if_it_had_never_been(calm: Path) -> None:
     (calm / "killed.cbz").write_bytes((calm / "calm.cbz").read_bytes())
-    ledger = volumes.waiting(calm / "killed_color.cbz") / volumes.LIST
+    ledger = volumes.pages_folder(calm / "killed_color.cbz") / volumes.JOURNAL
     for stop in sorted(random.Random(1).sample(range(1, PAGES - 1), KILLS)):
         process = subprocess.Popen(command("killed.cbz"), cwd=calm, env=environment())
         until = time.monotonic() + 300

@@ -1,4 +1,4 @@
-"""The program `colorize`: its commands, and what becomes of their errors. Knows nothing of what commands do."""
+"""The program `colorize`: its commands, and the output of their errors."""
 
 from __future__ import annotations
 
@@ -19,33 +19,29 @@ from colorize.cli.prepare import prepare
 from colorize.cli.sample import sample
 from colorize.cli.train import finetune, train
 
-NAME = "colorize"
-
 
 def _ending(examples: list[str]) -> str:
     return "\n".join(["\b", "Examples:", *examples])  # \b: lines stay lines
 
 
 class Commands(TyperGroup):
-    """The commands, with one way out: every error becomes a sentence and an exit code."""
+    """The commands; every error becomes a sentence and an exit code."""
 
-    def main(
+    def main(  # type: ignore[override]
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
-        complete_var: str | None = None,
         standalone_mode: bool = True,
-        windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
         """Run one command; without any, print the help."""
         given = list(sys.argv[1:] if args is None else args) or ["--help"]
         try:
-            code = super().main(given, prog_name or NAME, complete_var, False, windows_expand_args, **extra)
+            code = super().main(given, prog_name or "colorize", standalone_mode=False, **extra)
             if code == messages.INTERRUPTED:  # Typer swallows Ctrl-C without a word
-                messages.tell(KeyboardInterrupt())
+                messages.print_error(KeyboardInterrupt())
         except Exception as error:
-            code = messages.tell(error)
+            code = messages.print_error(error)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
@@ -54,7 +50,7 @@ class Commands(TyperGroup):
         """Run the command with the defaults of `colorize.toml`, if there is one."""
         path = Path(config_file.FILE)
         if path.is_file():
-            ctx.default_map = dict(config_file.settings(path, self.commands, ctx))
+            ctx.default_map = dict(config_file.read(path, self.commands, ctx))
         return super().invoke(ctx)
 
 
@@ -81,27 +77,26 @@ def colorize(
 ) -> None:
     """Put color into line art, manga pages and gray pictures.
 
-    Options may also stand in the environment (see each command) or in `colorize.toml`.
+    Options may also be set in the environment (see each command) or in `colorize.toml`.
     """
 
 
-def _add(name: str, command: Callable[..., None]) -> None:
-    """Add a command; the examples of its docstring stand at the end of its help."""
-    text, _, examples = (inspect.getdoc(command) or "").partition("Examples:")
-    lines = [f"  {line.strip()}" for line in examples.splitlines() if line.strip()]
-    app.command(name, help=text.strip(), epilog=_ending(lines))(command)
-
-
-_add("sample", sample)
-_add("prepare-data", prepare)
-_add("train", train)
-_add("finetune", finetune)
-_add("eval", evaluate)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "sample": sample,
+    "prepare-data": prepare,
+    "train": train,
+    "finetune": finetune,
+    "eval": evaluate,
+}
+for _name, _command in COMMANDS.items():
+    _text, _, _examples = (inspect.getdoc(_command) or "").partition("Examples:")
+    _lines = [f"  {line.strip()}" for line in _examples.splitlines() if line.strip()]
+    app.command(_name, help=_text.strip(), epilog=_ending(_lines))(_command)  # examples go to the end of the help
 
 
 def main() -> NoReturn:
     """Run the program and leave it, 0.2 s sooner than Python would clean up after torch."""
-    # OpenMP's threads otherwise spin while they wait, which slows everything else on the machine.
+    # OpenMP's threads otherwise spin while they wait, which slows down the machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     interrupts.watch()
     code = 1
@@ -112,16 +107,8 @@ def main() -> NoReturn:
             interrupts.end()
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except KeyboardInterrupt as interrupt:  # while an error was being told
-        code = messages.tell(interrupt)
-    code = _flush() or code
-    if sys.gettrace() or sys.getprofile():  # coverage and profilers write when Python ends
-        sys.exit(code)
-    interrupts.leave(code)
-
-
-def _flush() -> int:
-    """Write out what is still held back; return 1 if that cannot be done."""
+    except KeyboardInterrupt as interrupt:  # while an error was printed
+        code = messages.print_error(interrupt)
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:  # as after `>&-`
@@ -129,5 +116,7 @@ def _flush() -> int:
         except BrokenPipeError:
             pass
         except OSError as error:
-            return messages.tell(error)
-    return 0
+            code = messages.print_error(error)
+    if sys.gettrace() or sys.getprofile():  # coverage and profilers write when Python ends
+        sys.exit(code)
+    interrupts.leave(code)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from colorize.checkpoints.model_files import Loaded
-    from colorize.coloring.options import Options
+    from colorize.coloring.options import SampleOptions
     from colorize.evaluation.baselines import Baseline
     from colorize.evaluation.perceptual import FrechetDistance
     from colorize.evaluation.report import Table
@@ -125,7 +125,7 @@ def evaluate(
     if as_json and as_markdown:
         raise ColorizeError("--json and --markdown are both given", "choose one", code=2)
     from colorize.checkpoints import model_files
-    from colorize.coloring.options import Options
+    from colorize.coloring.options import SampleOptions
     from colorize.evaluation import baselines, report, sheets
     from colorize.images import files
     from colorize.images.encode import FORMATS
@@ -141,7 +141,7 @@ def evaluate(
     messages.fetched(loaded.notice)
     kind = kind or ("line" if "line" in loaded.recipe.hints else "gray")
     settings: dict[str, Any] = {"kind": kind, "steps": steps, "sampler": sampler, "seed": seed}
-    options = Options(**settings, precision=precision, hint_mode=hint_mode, force=True)
+    options = SampleOptions(**settings, precision=precision, hint_mode=hint_mode, force=True)
     protocol = {"size": size, "seed": seed, "kind": kind, "limit": limit, "alike": alike / 100}
     runs = _samples(loaded.recipe, data, mode or [], shares, protocol)
     chosen = baselines.find(against or ["all"], [run.protocol.mode for run in runs])
@@ -237,7 +237,7 @@ class _Scorer:
     """Colors pictures with a model and baselines, scores them, and keeps some for the sheet and the page."""
 
     def __init__(
-        self, loaded: Loaded, name: str, options: Options, baselines: Sequence[Baseline], perceptual: bool
+        self, loaded: Loaded, name: str, options: SampleOptions, baselines: Sequence[Baseline], perceptual: bool
     ) -> None:
         from colorize.evaluation import metrics
 
@@ -330,7 +330,7 @@ class _Scorer:
             return {}
 
 
-def _facts(recipe: Recipe, options: Options, protocol: Protocol) -> dict[str, str]:
+def _facts(recipe: Recipe, options: SampleOptions, protocol: Protocol) -> dict[str, str]:
     """Return what a page says of a model and its protocol, besides the scores."""
     from colorize.coloring.options import sampling
 

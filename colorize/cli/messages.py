@@ -1,68 +1,55 @@
-"""What all commands share: how they talk, and how errors read. Knows nothing of coloring."""
+"""What all commands share: messages, progress, texts of errors, and some options."""
 
 from __future__ import annotations
 
 import errno
-import math
+import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, TextIO
 
 import typer
 
 from colorize import interrupts
-from colorize.diffusion import names
+from colorize.coloring.options import SampleOptions
 from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-SHOWN = 10  # of a list of things left out, at most
+    from colorize.coloring.batch import Painted
+
+SHOWN = 10  # entries of a list, at most
 INTERRUPTED = interrupts.CODE
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
 
-Device = Annotated[
-    str,
-    typer.Option(metavar="DEVICE", envvar="COLORIZE_DEVICE", help="Where to compute: auto, cpu, cuda, cuda:1 or mps"),
-]
-Precision = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        envvar="COLORIZE_PRECISION",
-        help="Arithmetic: auto, fp32, bf16 or fp16; auto takes bf16 where the hardware has it",
-    ),
-]
-Sampler = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help=f"Walk by one of: {', '.join(names.SAMPLERS)}  [default: the recipe's]"),
-]
-HintMode = Annotated[
-    Literal["hard", "soft"],
-    typer.Option(metavar="MODE", help="Give hinted pixels their very color (hard), or only tell the model (soft)"),
-]
 
-Loras = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--lora",
-        metavar="FILE[=WEIGHT]",
-        help="Put this adapter on the model, or that of a run of `finetune --lora`; WEIGHT is 0"
-        " to 2  [default: 1]; repeatable",
-    ),
-]
+def sample_option(name: str) -> Any:
+    """Return the option of the command line for a field of `SampleOptions`."""
+    known = SampleOptions.__dataclass_fields__[name].metadata
+    flags = known["flags"] or (f"--{name.replace('_', '-')}",)
+    return typer.Option(*flags, **known["typer"])
+
+
+Device = Annotated[str, sample_option("device")]
+Precision = Annotated[str, sample_option("precision")]
+Sampler = Annotated[str | None, sample_option("sampler")]
+HintMode = Annotated[Literal["hard", "soft"], sample_option("hint_mode")]
+Loras = Annotated[list[str] | None, sample_option("lora")]
 
 
 def say(text: str) -> None:
-    """Tell the user something; data goes to stdout, all talk to stderr."""
+    """Print a message to stderr; stdout is for data."""
     typer.echo(text, err=True)
 
 
 def fetched(notice: str) -> None:
-    """Tell the license of weights that were fetched only now; the notice is empty for all others."""
+    """Print the license of weights that were just downloaded; the notice is empty for all others."""
     if notice and first():
         say(f"note: {notice}")
 
@@ -80,7 +67,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def listed(verb: str, noun: str, sentences: Sequence[str]) -> None:
-    """Say what was done with some things, and of which, if there are any."""
+    """Print a list of things and what was done with them, if there are any."""
     if sentences:
         say(f"{verb} {counted(len(sentences), noun)}:")
     for sentence in sentences[:SHOWN]:
@@ -90,19 +77,19 @@ def listed(verb: str, noun: str, sentences: Sequence[str]) -> None:
 
 
 def first() -> bool:
-    """Tell whether this process may talk: of those torchrun starts only one does."""
+    """Return whether this process may print: of those torchrun starts only one does."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def on_terminal() -> bool:
-    """Tell whether a person watches: bars are for them, not for log files."""
+    """Return whether a person watches: bars are for them, not for log files."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and first()
 
 
 def bar(count: str = "{task.completed:.0f}/{task.total:.0f}", clock: bool = True) -> Progress:
     """Return a progress bar on stderr, which draws nothing unless that is a terminal.
 
-    count: what stands behind the bar. clock: tell the time left, estimated from the progress.
+    count: text behind the bar. clock: show the estimated time left.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -126,22 +113,8 @@ def seconds(text: str) -> float:
     return total
 
 
-def weights(option: str, texts: Sequence[str] | None) -> dict[str, float]:
-    """Read `name=number` of a repeatable option; raises ColorizeError (wrong usage) for anything else."""
-    found = {}
-    for text in texts or ():
-        name, _, number = text.partition("=")
-        try:
-            found[name.strip()] = float(number)
-        except ValueError:
-            found[name.strip()] = math.nan
-        if not math.isfinite(found[name.strip()]):
-            raise ColorizeError(f"`{option} {text}` has no number", f"write it as {option} reference=1.5", code=2)
-    return found
-
-
 def adapters(texts: Sequence[str] | None) -> list[tuple[str, float]]:
-    """Read `path` or `path=weight` of --lora; what there is a file or folder of is a path as it stands.
+    """Read `path` or `path=weight` of --lora; the whole text is a path if such a file or folder exists.
 
     Raises ColorizeError (wrong usage) for a weight that is no number.
     """
@@ -162,14 +135,14 @@ def adapters(texts: Sequence[str] | None) -> list[tuple[str, float]]:
 
 
 def duration(value: float) -> str:
-    """Write seconds as people say them: 45 s, 9 min, 1 h 30 min."""
+    """Write seconds as text: 45 s, 9 min, 1 h 30 min."""
     if value < 99.5:
         return f"{value:.0f} s"
     minutes = round(value / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def tell(error: BaseException) -> int:
+def print_error(error: BaseException) -> int:
     """Print what an error means and how to go on; return the exit code it asks for.
 
     COLORIZE_DEBUG=1 adds where in the program it happened.
@@ -181,31 +154,32 @@ def tell(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):  # the reader, `head` say, has seen enough
         return 1
     known = explain(error)
+    wanted = False if os.environ.get("NO_COLOR") else None  # None: the terminal decides
     for word, text, color in (("error", known.message, "red"), ("hint", known.hint, "cyan")):
         if text:
-            typer.secho(f"{word}:", fg=color, bold=True, nl=False, err=True, color=colored())
+            typer.secho(f"{word}:", fg=color, bold=True, nl=False, err=True, color=wanted)
             say(f" {text}")
     return known.code
 
 
-def colored() -> bool | None:
-    """Return False where colors are not wanted, and None where the terminal decides."""
-    return False if os.environ.get("NO_COLOR") else None
-
-
 def explain(error: BaseException) -> ColorizeError:
-    """Turn any exception into a sentence for the person who must act."""
-    told = isinstance(error, ColorizeError) and error.code == INTERRUPTED
-    if isinstance(error, KeyboardInterrupt | typer.Abort) or (interrupts.pressed() and not told):
+    """Turn any exception into a sentence for the user."""
+    final = isinstance(error, ColorizeError) and error.code == INTERRUPTED
+    if isinstance(error, KeyboardInterrupt | typer.Abort) or (interrupts.pressed() and not final):
         return ColorizeError("interrupted", code=INTERRUPTED)
     if isinstance(error, ColorizeError):
         return error
     if hasattr(error, "format_message"):  # Typer's own, on wrong usage
         command = getattr(getattr(error, "ctx", None), "command_path", "colorize")
         text = re.sub(r"\s*\n\s*", "; ", str(error.format_message()).strip()).rstrip(".")
-        text = text.replace("Value error, ", "").replace("Input should be", f"{_given(error)}should be")
+        details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()  # of the check that refused
+        value = f"`{details[0]['input']}`" if details and "input" in details[0] else "it"
+        text = text.replace("Value error, ", "").replace("Input should be", f"{value} should be")
         return ColorizeError(text, f"see `{command} --help`", getattr(error, "exit_code", 2))
-    if _out_of_memory(error):
+    words = ("out of memory", "not enough memory", "can't allocate memory")  # torch on a processor
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(w in str(error).lower() for w in words)
+    ):
         return ColorizeError(
             "there is not enough memory for this",
             "take a smaller --size or batch (--set batch=2 in training), --precision bf16, or another --device",
@@ -218,20 +192,6 @@ def explain(error: BaseException) -> ColorizeError:
     )
 
 
-def _given(error: BaseException) -> str:
-    """The value that an option refused, if its check, a cause of the error, tells; or nothing."""
-    details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
-    return f"`{details[0]['input']}` " if details and "input" in details[0] else "it "
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out; torch says so by a class of its own or, on a processor, by words."""
-    words = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
-    )
-
-
 def _disk(error: OSError) -> ColorizeError:
     name = f"`{os.fspath(error.filename)!s}`" if error.filename is not None else "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -239,3 +199,106 @@ def _disk(error: OSError) -> ColorizeError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ColorizeError(f"{name} may not be read or written here", "check its permissions, or another --out")
     return ColorizeError(f"{name}: {error.strerror or error}", "check the path")
+
+
+class Reporter:
+    """Prints what became of pictures: results to stdout, messages and a progress bar to stderr.
+
+    Every picture ends in exactly one of `done`, `copied`, `skipped` and `failed`.
+    """
+
+    def __init__(self, total: int, quiet: bool, as_json: bool) -> None:
+        self.total, self.quiet, self.as_json = total, quiet, as_json
+        self.counts: Counter[str] = Counter()
+        self.printed: set[str] = set()
+        self.bar = None if quiet or not on_terminal() else bar("{task.fields[count]}")
+        if self.bar:
+            self.task = self.bar.add_task("coloring", total=total, count=f"0/{total}")
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Show the bar while the block runs."""
+        with self.bar or nullcontext():
+            yield
+
+    def step(self, share: float) -> None:
+        """A share of one picture's work is done."""
+        if self.bar:
+            self.bar.advance(self.task, share)
+
+    def done(self, name: str, painted: Painted, result: Path | None, part: bool = False) -> None:
+        """One result is written, to standard output if it has no path; part: of a volume that is not written yet."""
+        known = {"kind": painted.kind, "seed": painted.seed, "seconds": round(painted.seconds, 3)}
+        self._result(name, result, None if part else result, notes=list(painted.notes), **known)
+        for note in painted.notes if painted.variation == 0 else ():
+            self.note(note)
+
+    def volume(self, result: Path) -> None:
+        """A volume is written."""
+        if not self.as_json:
+            self._result("", result, result)
+
+    def skipped(self, name: str, result: Path | None, why: str) -> None:
+        """A drawing was left as it is."""
+        self._result(name, result, None, notes=[f"skipped: {why}"])
+        if self.total == 1:
+            self.note(f"skipped `{name}`: {why}")
+        self._count("skipped")
+
+    def copied(self, name: str, result: Path, why: str) -> None:
+        """A drawing was left as it is, and a copy of it is among the results."""
+        self._result(name, result, result, notes=[f"copied unchanged: {why}"])
+        self._count("copied unchanged")
+
+    def failed(self, name: str, error: ColorizeError) -> None:
+        """A drawing could not be colored; if it is the only one, raise the error: it ends the program."""
+        self._result(name, None, None, error=error.message)
+        if self.total == 1:
+            raise error
+        with self._paused():
+            print_error(error)
+        self._count("failed")
+
+    def colored(self) -> None:
+        """All variations of a drawing are done."""
+        self._count("colored")
+
+    def note(self, text: str) -> None:
+        """Print a note, once."""
+        if not self.quiet and not self.as_json and text not in self.printed:
+            self.printed.add(text)
+            with self._paused():
+                say(f"note: {text}")
+
+    def summary(self) -> None:
+        """Print how many pictures became what, if there were several."""
+        if self.total > 1 and not self.quiet:
+            words = ("colored", "copied unchanged", "skipped", "failed")
+            say(", ".join(f"{self.counts[word]} {word}" for word in words if self.counts[word]))
+
+    def _count(self, word: str) -> None:
+        self.counts[word] += 1
+        if self.bar:
+            ended = self.counts.total()
+            self.bar.update(self.task, completed=ended, count=f"{ended}/{self.total}")
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Hide the bar while the block runs: it would redirect standard output to its own stream."""
+        if not self.bar or not self.bar.live.is_started:
+            yield
+            return
+        self.bar.stop()
+        try:
+            yield
+        finally:
+            self.bar.start()
+
+    def _result(self, name: str, result: Path | None, path: Path | None, **values: object) -> None:
+        """Print a JSON object, with the same keys always, or the path, if there is one."""
+        line = {"input": name, "output": str(result) if result else None, "seconds": None, "seed": None, "kind": None}
+        with self._paused():
+            if self.as_json:
+                typer.echo(json.dumps({**line, "notes": [], "error": None, **values}))
+            elif path:
+                typer.echo(os.fsencode(path))

@@ -1,121 +1,151 @@
-"""Decide where the results of `sample` go. Knows nothing of how they come about."""
+"""Decide where the results of `sample` go, and write what goes with them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from colorize.coloring.options import SampleOptions
 from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
     from colorize.checkpoints.model_files import Loaded
-    from colorize.cli.progress import Show
-    from colorize.cli.volumes import Book
+    from colorize.cli.messages import Reporter
+    from colorize.cli.volumes import VolumeJob
     from colorize.coloring.batch import Painted
-    from colorize.coloring.options import Named
+    from colorize.coloring.options import Job
     from colorize.images.listing import Source
-    from colorize.model import Settings
 
 FOLDER = "colored"  # for several pictures, below the working folder
-STDIO = "-"
+STDOUT = "-"
+LAYERED = (".ora", ".psd")
 
 
 @dataclass(frozen=True)
-class Place:
+class Target:
     """A drawing and its result.
 
-    path: of the drawing, None for standard input. name: what messages call it. relative: its path below
-    the folder that was named. result: its file, None for standard output. A page of a volume has no
-    path but its book, its path inside, and what reads it there. unchanged: where a copy of it goes if it
-    stays as it is, such as a picture in color, None for nowhere.
+    path: of the drawing, None for standard input. name: for messages. relative: its path below the folder that
+    was named. result: its file, None for standard output. volume, page, read: of a page of a volume, which has no
+    path: the volume, the path inside, and a function that reads it. copy: where a drawing that stays as it is,
+    such as a picture in color, is copied to, None for nowhere.
     """
 
     path: Path | None
     name: str
     relative: Path
     result: Path | None
-    book: Book | None = None
-    inside: str = ""
+    volume: VolumeJob | None = None
+    page: str = ""
     read: Callable[[], bytes] | None = None
-    unchanged: Path | None = None
+    copy: Path | None = None
 
     @property
     def is_volume(self) -> bool:
         """Whether it is a comic in an archive, of many pages."""
-        from colorize.images.listing import VOLUME_SUFFIXES
+        return self.path is not None and _is_volume(self.path)
 
-        return self.path is not None and self.path.suffix.lower() in VOLUME_SUFFIXES
-
-    def results(self, count: int) -> tuple[Path, ...]:
-        """The files of so many variations: name_1.png, name_2.png; one keeps the plain name."""
+    def files(self, options: SampleOptions) -> tuple[Path, ...]:
+        """The result files: name_1.png, name_2.png of several variations, or the plain name."""
         if self.result is None:
             return ()
-        if count == 1:
+        if options.grid or options.variations == 1:
             return (self.result,)
         stem, suffix = self.result.stem, self.result.suffix
-        return tuple(self.result.with_name(f"{stem}_{at}{suffix}") for at in range(1, count + 1))
+        return tuple(self.result.with_name(f"{stem}_{at}{suffix}") for at in range(1, options.variations + 1))
+
+    def is_copied(self, options: SampleOptions) -> bool:
+        """Whether the drawing will be copied to the results if it stays as it is."""
+        if options.grid or self.path is None or self.copy is None:
+            return False
+        return not self.copy.exists() or (options.overwrite and not self.copy.samefile(self.path))
+
+    def is_done(self, options: SampleOptions) -> bool:
+        """Whether all its results exist."""
+        from colorize.cli.volumes import pages_folder
+
+        if self.result is None or options.overwrite or (self.is_volume and pages_folder(self.result).exists()):
+            return False
+        more = (options.film, options.layers, options.visualize)
+        return all(path.exists() for path in (*self.files(options), *more) if path)
 
 
-def plan(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> list[Place]:
-    """Return the place of every picture that is to be colored, in order.
+def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
+    """Return the target of every picture to color; raises ColorizeError (wrong usage) for what cannot be written."""
+    from colorize.images import listing
 
-    One file: beside it, or `out`. Several, or a folder: the tree below `out`, which also gets what stays
-    as it is, else FOLDER. Files
-    already below that folder are results of an earlier run and left out, unless it was named.
-    Raises ColorizeError (wrong usage) where one file is to hold several pictures, or to be a folder.
+    found = locate(inputs, listing.find(inputs, volumes=True), options.out)
+    if not found:
+        raise ColorizeError("all these pictures are results of an earlier run", "name the drawings")
+    several = options.variations > 1 and not options.grid
+    if found[0].result is None and (options.as_json or several):
+        what = "JSON" if options.as_json else f"{options.variations} variations"
+        hint = "name a file or a folder with --out"
+        raise ColorizeError(f"standard output holds one picture and no {what} beside it", hint, code=2)
+    given = {"--film": options.film, "--layers": options.layers, "--grid": options.grid}
+    given |= {"--variations": options.variations > 1, "--out -": found[0].result is None}
+    volume = next((target for target in found if target.is_volume), None)
+    single = next((name for name, value in given.items() if value), None)
+    if volume and single:
+        raise ColorizeError(
+            f"`{volume.name}` is a volume, and {single} is for single pictures",
+            f"leave {single} out, or unpack the pages you want it for",
+            code=2,
+        )
+    _check_extras(options, len(found))
+    drawings = {_inode(target.path) for target in found if target.path}
+    for result in (file for target in found for file in target.files(options)):
+        if result.exists() and _inode(result) in drawings:
+            message = f"the result would replace the drawing `{result}`"
+            raise ColorizeError(message, "give another place with --out", code=2)
+    return found
+
+
+def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> list[Target]:
+    """Return the target of every picture, in order.
+
+    One file: beside it, or `out`. Several, or a folder: the tree below `out`, which also gets copies of what stays
+    as it is, else FOLDER. Files already below that folder are results of an earlier run and left out, unless it
+    was named. Raises ColorizeError (wrong usage) where one file is to hold several pictures, or to be a folder.
     """
     is_alone = len(inputs) == 1 and not Path(inputs[0]).is_dir() and len(sources) == 1
-    if out == STDIO or (out is None and is_alone and sources[0].path is None):
-        _only_one(sources, "standard output")
-        return [_place(one, None) for one in sources]
-    if out is None and is_alone and (path := sources[0].path):
-        return [_place(sources[0], path.with_name(f"{path.stem}_color{suffix(path)}"))]
-    folder = Path(out or FOLDER)
-    if not folder.is_dir() and not str(out).endswith(("/", os.sep)) and _is_file(folder):
-        _only_one(sources, f"`{out}`")
-        _check_suffix(folder, sources[0].path)
+    folder, path = Path(out or FOLDER), sources[0].path if sources else None
+    to_stdout = out == STDOUT or (out is None and is_alone and path is None)
+    to_file = not folder.is_dir() and not str(out).endswith(("/", os.sep)) and _is_file_name(folder)
+    if (to_stdout or to_file) and len(sources) > 1:
+        message = f"{'standard output' if to_stdout else f'`{out}`'} holds one picture, and {len(sources)} were given"
+        raise ColorizeError(message, "name a folder with --out", code=2)
+    if to_stdout:
+        return [_target(one, None) for one in sources]
+    if out is None and is_alone and path:
+        return [_target(sources[0], path.with_name(f"{path.stem}_color{result_suffix(path)}"))]
+    if to_file:
+        _check_suffix(folder, path)
         _check_folder(folder.parent, 1)
-        return [_place(sources[0], folder)]
+        return [_target(sources[0], folder)]
     _check_folder(folder, len(sources))
-    left = [one for one in sources if not _left(one, folder, inputs)]
-    return [_whole(place) for place in _mirrored(folder, left)] if out else _mirrored(folder, left)
+    return _mirrored(folder, [one for one in sources if not _is_result(one, folder, inputs)], copies=out is not None)
 
 
-def guard(results: Iterable[Path], places: Iterable[Place]) -> None:
-    """Refuse results that would replace a drawing, however its path is spelt (ColorizeError, wrong usage)."""
-    drawings = {_inode(one.path) for one in places if one.path}
-    for result in results:
-        if result.exists() and _inode(result) in drawings:
-            raise ColorizeError(
-                f"the result would replace the drawing `{result}`", "give another place with --out", code=2
-            )
-
-
-def _mirrored(folder: Path, sources: Sequence[Source]) -> list[Place]:
-    """Places below a folder; of two drawings that share one, the later keeps its suffix: a.gif.png."""
+def _mirrored(folder: Path, sources: Sequence[Source], copies: bool) -> list[Target]:
+    """Targets below a folder; of two drawings that share one, the later keeps its suffix: a.gif.png."""
     taken: set[Path] = set()
-    places = []
+    found = []
     for one in sources:
-        result = folder / one.relative.with_name(f"{one.relative.stem}{suffix(one.relative)}")
+        result = folder / one.relative.with_name(f"{one.relative.stem}{result_suffix(one.relative)}")
         if result in taken:
             result = folder / one.relative.with_name(f"{one.relative.name}.png")
         taken.add(result)
-        places.append(_place(one, result))
-    return places
+        same = result.suffix.lower() == one.relative.suffix.lower()
+        copy = result if same else result.with_name(one.relative.name)
+        found.append(replace(_target(one, result), copy=copy if copies else None))
+    return found
 
 
-def _whole(place: Place) -> Place:
-    """A place that is also one for the drawing as it is, under its own name."""
-    assert place.result is not None
-    same = place.result.suffix.lower() == place.relative.suffix.lower()
-    own = place.result if same else place.result.with_name(place.relative.name)
-    return replace(place, unchanged=own)
-
-
-def _left(source: Source, folder: Path, inputs: Sequence[str]) -> bool:
+def _is_result(source: Source, folder: Path, inputs: Sequence[str]) -> bool:
     """Whether a picture is a result of an earlier run: below a folder that no input names."""
     if source.path is None or not folder.is_dir():
         return False
@@ -123,43 +153,40 @@ def _left(source: Source, folder: Path, inputs: Sequence[str]) -> bool:
     return inside and not any(Path(one).resolve().is_relative_to(folder.resolve()) for one in inputs)
 
 
-def _only_one(sources: Sequence[Source], place: str) -> None:
-    if len(sources) > 1:
-        raise ColorizeError(
-            f"{place} holds one picture, and {len(sources)} were given", "name a folder with --out", code=2
-        )
-
-
-def _place(source: Source, result: Path | None) -> Place:
+def _target(source: Source, result: Path | None) -> Target:
     from colorize.images.files import shown
 
     name = shown(source.path) if source.path else "standard input"
-    return Place(source.path, name, source.relative, result)
+    return Target(source.path, name, source.relative, result)
 
 
-def suffix(path: Path) -> str:
+def result_suffix(path: Path) -> str:
     """The suffix of a result: the drawing's own, or PNG where that cannot hold color or be written."""
     from colorize.images.encode import FORMATS
-    from colorize.images.listing import VOLUME_SUFFIXES
 
-    if path.suffix.lower() in VOLUME_SUFFIXES:
+    if _is_volume(path):
         return path.suffix if path.suffix.lower() != ".cbr" else ".cbz"  # it is a zip archive now
     return path.suffix if path.suffix.lower() in FORMATS else ".png"
 
 
-def _is_file(path: Path) -> bool:
-    """Whether a path that need not exist is by its name that of a picture or a volume."""
-    from colorize.images.listing import PICTURE_SUFFIXES, VOLUME_SUFFIXES
+def _is_volume(path: Path) -> bool:
+    from colorize.images.listing import VOLUME_SUFFIXES
 
-    return path.suffix.lower() in (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)
+    return path.suffix.lower() in VOLUME_SUFFIXES
+
+
+def _is_file_name(path: Path) -> bool:
+    """Whether a path that need not exist has the suffix of a picture or a volume."""
+    from colorize.images.listing import PICTURE_SUFFIXES
+
+    return path.suffix.lower() in PICTURE_SUFFIXES or _is_volume(path)
 
 
 def _check_suffix(path: Path, source: Path | None) -> None:
     """Refuse a suffix that cannot be written, or is of a volume where the source is a picture, or the reverse."""
     from colorize.images.encode import FORMATS
-    from colorize.images.listing import VOLUME_SUFFIXES
 
-    volume = source is not None and source.suffix.lower() in VOLUME_SUFFIXES
+    volume = source is not None and _is_volume(source)
     known = (".cbz", ".zip") if volume else tuple(FORMATS)
     if path.suffix.lower() not in known:
         what = "volumes" if volume else "pictures"
@@ -171,13 +198,11 @@ def _check_folder(path: Path, count: int) -> None:
     for part in (path, *path.parents):
         if part.is_dir():
             return
+        if part.exists() and count == 1:
+            raise ColorizeError(f"`{part}` is a file, not a folder", "name a picture or a folder with --out", code=2)
         if part.exists():
-            need = f"and the results of {count} pictures need a folder"
-            raise ColorizeError(
-                f"`{part}` is a file, {need if count > 1 else 'not a folder'}",
-                "name a picture or a folder with --out" if count == 1 else "name one with --out",
-                code=2,
-            )
+            message = f"`{part}` is a file, and the results of {count} pictures need a folder"
+            raise ColorizeError(message, "name one with --out", code=2)
 
 
 def _inode(path: Path) -> tuple[int, int]:
@@ -185,70 +210,58 @@ def _inode(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-LAYERED = (".ora", ".psd")
-
-
-def check_map(references: tuple[Named, ...], settings: Settings | None) -> None:
-    """Refuse a map of edits that are not there, or on other than one reference (ColorizeError, wrong usage)."""
-    if settings is None or not settings.reads_text:
-        hint = 'add --text, such as --text "hair: blonde", or leave --visualize out'
-        raise ColorizeError("--visualize has no edits by words to show", hint, code=2)
-    if len(references) != 1:
-        raise ColorizeError(
-            f"--visualize draws on one reference, and {len(references)} were given",
-            "give one --ref, or leave --visualize out",
-            code=2,
-        )
-
-
-def draw_map(loaded: Loaded, reference: Named, settings: Settings, path: Path, show: Show) -> None:
-    """Write the map of what edits by words move on the reference."""
-    from colorize.images import files
-
-    picture = loaded.recipe.system.region_map(loaded.colorizer, reference.picture, settings)
-    for note in (*picture.notes, *files.write(picture, path)):
-        show.note(note)
-
-
-def check(film: Path | None, layers: Path | None, drawings: int, pictures: int) -> None:
-    """Refuse what cannot be written (ColorizeError, wrong usage), before anything is computed.
-
-    drawings: how many there are. pictures: how many are made of each; layers are those of one.
-    """
+def _check_extras(options: SampleOptions, drawings: int) -> None:
+    """Refuse a film or layers that cannot be written (ColorizeError, wrong usage), before anything is computed."""
+    film, layers, pictures = options.film, options.layers, drawings * options.variations
     if film and (film.suffix.lower() != ".gif" or drawings > 1):
-        raise ColorizeError(
-            f"a film is one GIF of one drawing, not `{film}` of {drawings}",
-            "write it as --film film.gif, with one drawing",
-            code=2,
-        )
+        message = f"a film is one GIF of one drawing, not `{film}` of {drawings}"
+        raise ColorizeError(message, "write it as --film film.gif, with one drawing", code=2)
     if layers is None:
         return
     if layers.suffix.lower() not in LAYERED:
-        raise ColorizeError(
-            f"layers cannot be written as `{layers}`", "write them as --layers picture.ora, or .psd", code=2
-        )
-    if drawings * pictures > 1:
-        raise ColorizeError(
-            f"layers are those of one picture, and {drawings * pictures} are to be made",
-            "give one drawing, without --variations",
-            code=2,
-        )
+        hint = "write them as --layers picture.ora, or .psd"
+        raise ColorizeError(f"layers cannot be written as `{layers}`", hint, code=2)
+    if pictures > 1:
+        message = f"layers are those of one picture, and {pictures} are to be made"
+        raise ColorizeError(message, "give one drawing, without --variations", code=2)
     if layers.suffix.lower() == ".psd":
         from colorize.images import layer_files
 
         layer_files.check()
 
 
-def write(painted: Painted, film: Path | None, layers: Path | None, show: Show) -> None:
-    """Write the film and the layers of a picture, and tell where they are."""
+def check_region_map(options: SampleOptions, job: Job) -> None:
+    """Refuse a map of edits without edits, or on other than one reference (ColorizeError, wrong usage)."""
+    if not options.settings or not options.settings.reads_text:
+        hint = 'add --text, such as --text "hair: blonde", or leave --visualize out'
+        raise ColorizeError("--visualize has no edits by words to show", hint, code=2)
+    if len(job.references) != 1:
+        message = f"--visualize draws on one reference, and {len(job.references)} were given"
+        raise ColorizeError(message, "give one --ref, or leave --visualize out", code=2)
+
+
+def write_region_map(loaded: Loaded, options: SampleOptions, job: Job, report: Reporter) -> None:
+    """Write the map of what edits by words change on the reference."""
+    from colorize.images import files
+
+    assert options.settings is not None
+    assert options.visualize is not None
+    picture = loaded.recipe.system.region_map(loaded.colorizer, job.references[0].picture, options.settings)
+    for note in (*picture.notes, *files.write(picture, options.visualize)):
+        report.note(note)
+
+
+def write_extras(painted: Painted, options: SampleOptions, report: Reporter) -> None:
+    """Write the film and the layers of a picture, and print where they are."""
     from colorize.coloring import album
     from colorize.images import layer_files
 
+    film, layers = options.film, options.layers
     if film:
         album.write_film(painted.frames, film)
-        still = ", a single picture since the walk had one step; --steps 8 makes a film of 8"
-        show.note(f"the film is `{film}`{still if len(painted.frames) == 1 else ''}")
+        still = ", a single picture since there was one denoising step; --steps 8 makes a film of 8"
+        report.note(f"the film is `{film}`{still if len(painted.frames) == 1 else ''}")
     if layers:
         write_layers = layer_files.write_photoshop if layers.suffix.lower() == ".psd" else layer_files.write_openraster
         write_layers(painted.layers, painted.picture, layers)
-        show.note(f"the layers are `{layers}`")
+        report.note(f"the layers are `{layers}`")

@@ -1,211 +1,300 @@
-"""`colorize sample`: color drawings. Knows the options and the files; the coloring is `painter`'s."""
+"""`colorize sample`: find drawings, color them, and write the results."""
 
 from __future__ import annotations
 
+import glob
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from colorize.cli import messages, sample_inputs
-from colorize.cli.sample_inputs import Given
-from colorize.cli.sample_plan import Form, Model, Voice
-from colorize.cli.sample_run import color
-from colorize.diffusion import names
+from colorize import interrupts
+from colorize.cli import dry_run, messages, outputs
+from colorize.cli.messages import Reporter
+from colorize.cli.outputs import Target
+from colorize.cli.volumes import VolumeJob
+from colorize.coloring.options import Job, SampleOptions, weights
+from colorize.errors import ColorizeError
+
+if TYPE_CHECKING:
+    from colorize.checkpoints.model_files import Loaded
+    from colorize.coloring.paint import Outcome
+
+HINTS = (".json", ".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg")  # of the files of a folder of hints
+USAGE = 2  # the exit code for wrong usage
+PARSERS: dict[str, Callable[[list[str]], Any]] = {
+    "guidance": lambda texts: weights("--guidance", texts),
+    "strength": lambda texts: weights("--strength", texts),
+    "lora": messages.adapters,
+}
 
 
+def with_options(command: Callable[[list[str], SampleOptions], None]) -> Callable[..., None]:
+    """Give a command an option for every field of `SampleOptions`."""
+
+    @wraps(command)
+    def run(pictures: list[str], **values: Any) -> None:
+        given = {name: value for name, value in values.items() if value is not None}
+        for name, value in given.items():
+            if isinstance(value, list):
+                given[name] = PARSERS.get(name, tuple)(value)
+        command(pictures, SampleOptions(**given))
+
+    parameters = [*inspect.signature(command, eval_str=True).parameters.values()][:1]
+    for one in (one for one in fields(SampleOptions) if one.metadata):
+        kind: Any = one.type
+        if isinstance(kind, str):  # of several types: texts, a text or a path
+            kind = {str: str, type(None): Path}.get(type(one.default), list[str])
+        default = one.default if isinstance(one.default, str | int) else None
+        kind = kind if default is not None else kind | None
+        kind = Annotated[kind, messages.sample_option(one.name)]
+        parameters.append(inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind))
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+@with_options
 def sample(
     pictures: Annotated[
         list[str],
-        typer.Argument(
-            metavar="PICTURE", help="Color these files, folders, volumes (CBZ, ZIP) or patterns; - is stdin"
-        ),
+        typer.Argument(metavar="PICTURE", help="Files, folders, volumes (CBZ, ZIP) or patterns to color; - is stdin"),
     ],
-    ref: Annotated[
-        list[str] | None,
-        typer.Option("--ref", metavar="PICTURE", help="Take colors from this picture or folder; repeatable"),
-    ] = None,
-    palette: Annotated[
-        str, typer.Option(metavar="COLORS", help='Use these colors, such as "#3b5fa0,#f2c6a0", or those of a picture')
-    ] = "",
-    hints: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Follow color strokes: a transparent PNG, a copy of the drawing painted over, JSON,"
-            " or a folder with one per drawing",
-        ),
-    ] = None,
-    hint: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="X,Y=COLOR",
-            help="Put a dot of a color there, in pixels of the drawing; 120,85,6=#ff8800 has radius 6,"
-            " 10,10-80,40=orange is a stroke; repeatable",
-        ),
-    ] = None,
-    hint_mode: messages.HintMode = "hard",
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="MODEL",
-            envvar="COLORIZE_MODEL",
-            help="Use this model: a recipe, a file, a folder, or OWNER/NAME[/FILE] on the Hub",
-        ),
-    ] = "mini",
-    lora: messages.Loras = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="PATH",
-            help="Write to this file or folder, or - for stdout; a folder also gets copies of pictures in"
-            " color  [default: NAME_color beside one file, else colored/]",
-        ),
-    ] = None,
-    kind: Annotated[
-        Literal["auto", "line", "gray"],
-        typer.Option(metavar="KIND", help="Take drawings for line art or gray: auto, line, gray"),
-    ] = "auto",
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="NUMBER", help="Take so many denoising steps; more is slower  [default: the recipe's]"
-        ),
-    ] = None,
-    sampler: messages.Sampler = None,
-    spacing: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help=f"Space the steps by one of: {', '.join(names.SPACINGS)}  [default: the recipe's]"
-        ),
-    ] = None,
-    eta: Annotated[
-        float | None,
-        typer.Option(
-            metavar="NUMBER",
-            help=f"Add fresh noise to every step, 0 (none) to 1; for {', '.join(names.FREE)}  [default: the recipe's]",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw this noise; same seed, same picture")] = 0,
-    guidance: Annotated[
-        list[str] | None, typer.Option(metavar="HINT=NUMBER", help="Exaggerate a hint's effect; 1 is none; repeatable")
-    ] = None,
-    strength: Annotated[
-        list[str] | None,
-        typer.Option(metavar="HINT=NUMBER", help="Weaken a hint, 0 to 1, or more with some models; repeatable"),
-    ] = None,
-    text: Text = None,
-    edits: Edits = None,
-    visualize: Visualize = None,
-    background: Background = None,
-    mask: Mask = "",
-    ref_mask: ReferenceMask = None,
-    knob: Knobs = None,
-    encoder: Encoder = "",
-    predicts: Predicts = "",
-    variations: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Make so many pictures of each drawing")] = 1,
-    grid: Annotated[
-        bool, typer.Option("--grid", help="Write one picture of drawing, references and results side by side")
-    ] = False,
-    film: Annotated[
-        Path | None, typer.Option(metavar="GIF", help="Write the walk from noise to picture as a film, too")
-    ] = None,
-    flat: Annotated[bool, typer.Option("--flat", help="Fill each region of line art with one flat color")] = False,
-    panels: Annotated[
-        Literal["auto", "on", "off"],
-        typer.Option(metavar="MODE", help="Color manga pages panel by panel: auto (if it looks like a page), on, off"),
-    ] = "auto",
-    layers: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write layers, too, as .ora or .psd: line, shade, flats, paper; line art only"
-        ),
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PIXELS",
-            help="Work at this longer side inside; results keep the drawing's  [default: the recipe's]",
-        ),
-    ] = None,
-    device: messages.Device = "auto",
-    precision: messages.Precision = "auto",
-    batch: Annotated[
-        int | None, typer.Option(min=1, metavar="NUMBER", help="Color so many at once  [default: 8 on CUDA, else 1]")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Color pictures that are in color, or blank, already")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results again that are there already")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Tell what would be colored, in what time and memory; write nothing")
-    ] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Use no network")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per result to stdout")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only, beside the results")] = False,
+    options: SampleOptions,
 ) -> None:
     """Color line art, manga pages, volumes (CBZ) and gray pictures.
 
-    Results have the size of the drawing and keep its lines. Those that are there already are
-    skipped, so that the same command goes on where it was interrupted.
+    Results have the size of the drawing and keep its lines. Existing results are skipped, so the same
+    command continues an interrupted run.
 
     Examples:
         colorize sample sketch.png --ref ref.png
         colorize sample pages/ --ref hero.png --ref villain.png --out colored/
     """
-    settings: dict[str, object] = {
-        **{"kind": kind, "steps": steps, "sampler": sampler, "eta": eta, "seed": seed},
-        **{"guidance": messages.weights("--guidance", guidance), "strength": messages.weights("--strength", strength)},
-        **{"variations": variations, "size": size, "precision": precision, "batch": batch},
-        **{"force": force, "film": film is not None, "hint_mode": hint_mode, "panels": panels},
-        **{"flat": flat, "layers": layers is not None, "spacing": spacing},
-        **{"settings": sample_inputs.system_settings(knob or (), text or (), edits)},
-    }
-    form = Form(out, variations, grid, film, layers, overwrite, visualize, dry_run)
-    aside = sample_inputs.Aside(background, mask, ref_mask)
-    given = Given(tuple(ref or ()), palette, hints, tuple(hint or ()), aside)
-    chosen = Model(model, device, offline, encoder, predicts, messages.adapters(lora))
-    color(pictures, form, given, chosen, settings, Voice(quiet, as_json))
+    targets = outputs.targets(pictures, options)
+    from colorize.checkpoints import find
+    from colorize.coloring import paint  # noqa: F401 - now, while Ctrl-C may still end the program at once
+
+    find.check(str(options.model))
+    interrupts.begin()
+    plan = make_plan(targets, options)
+    if options.dry_run:
+        dry_run.estimate(plan, options, prepare)
+        return
+    report = Reporter(plan.total, options.quiet, options.as_json)
+    try:
+        _report_plan(plan, report)
+        if plan.todo:
+            _color(plan.todo, options, report)
+    except KeyboardInterrupt:
+        hint = "give the same command again to go on; finished results are skipped" if plan.total > 1 else ""
+        raise ColorizeError("interrupted", hint, code=messages.INTERRUPTED) from None
+    finally:
+        for volume in plan.volumes:
+            volume.close()
+        report.summary()
+    if report.counts["failed"]:
+        raise typer.Exit(3)
 
 
-Text = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="EDIT",
-        help='Change the reference by words, such as "hair: blonde"; colorize-diffusion only; repeatable',
-    ),
-]
-Edits = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Change the reference by the edits of a TOML, JSON or text file")
-]
-Visualize = Annotated[
-    Path | None, typer.Option(metavar="PICTURE", help="Draw where on the reference the edits act, too")
-]
-Background = Annotated[
-    Path | None,
-    typer.Option(metavar="PICTURE", help="Color what surrounds the figure like this picture; colorize-diffusion only"),
-]
-Mask = Annotated[
-    str,
-    typer.Option(
-        metavar="PATH",
-        help="Tell figure (light) and surroundings (dark) apart by this picture, a folder with one per"
-        " drawing, or auto; colorize-diffusion only",
-    ),
-]
-ReferenceMask = Annotated[
-    Path | None, typer.Option(metavar="PICTURE", help="The same of the reference; colorize-diffusion only")
-]
-Knobs = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Turn a knob of colorize-diffusion, such as margin=1.5; repeatable"),
-]
-Encoder = Annotated[
-    str,
-    typer.Option(
-        metavar="FILE", help="Take the weights of CLIP from here, or OWNER/NAME/FILE; colorize-diffusion only"
-    ),
-]
-Predicts = Annotated[
-    str, typer.Option(metavar="NAME", help="Say what a file of colorize-diffusion predicts, eps or v  [default: asked]")
-]
+@dataclass(frozen=True)
+class Plan:
+    """What to color, pages of volumes one by one, and what not to, with the reason."""
+
+    todo: list[Target] = field(default_factory=list)
+    done: list[tuple[Target, str]] = field(default_factory=list)
+    refused: list[tuple[Target, ColorizeError]] = field(default_factory=list)
+    volumes: list[VolumeJob] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """The number of pictures, pages included."""
+        return len(self.todo) + len(self.done) + len(self.refused)
+
+
+def make_plan(targets: Sequence[Target], options: SampleOptions) -> Plan:
+    """Look at the results that exist, and into the volumes."""
+    plan = Plan()
+    for target in targets:
+        try:
+            if target.is_done(options):
+                _check_same_drawing(target, target.files(options)[0])
+                plan.done.append((target, "its result is there; --overwrite makes it again"))
+            elif not target.is_volume:
+                plan.todo.append(target)
+            else:
+                volume = VolumeJob(target, options, alone=len(targets) == 1)
+                plan.volumes.append(volume)
+                for page in volume.pages():
+                    if page.page in volume.left:
+                        plan.todo.append(page)
+                    else:
+                        plan.done.append((page, f"an earlier run has {volume.results[page.page].state} it"))
+        except ColorizeError as error:
+            plan.refused.append((target, error))
+    return plan
+
+
+def _check_same_drawing(target: Target, result: Path) -> None:
+    """Refuse an existing result that was made of another drawing, as its metadata say."""
+    from colorize.images import files
+    from colorize.images.decode import read_texts
+    from colorize.images.metadata import MARK
+
+    if target.is_volume or target.path is None:
+        return
+    with suppress(OSError, ValueError):
+        drawing = json.loads(read_texts(result.read_bytes()).get(MARK, "{}")).get("drawing")
+        if drawing and drawing != files.fingerprint(target.path):
+            raise ColorizeError(
+                f"`{result}` is there, but was made of another drawing than `{target.name}`, or before it changed",
+                "name another file or folder with --out, or make it anew with --overwrite",
+            )
+
+
+def _report_plan(plan: Plan, report: Reporter) -> None:
+    """Report what is done already, and what cannot be; finish volumes whose last page was done."""
+    for target, why in plan.done:
+        report.skipped(target.name, target.volume.result if target.volume else target.result, why)
+    if (existing := sum(target.volume is None for target, _ in plan.done)) > 1:
+        report.note(f"{existing} results are there, with the options of then; --overwrite makes them anew")
+    for target, error in plan.refused:
+        report.failed(target.name, error)
+    for volume in plan.volumes:
+        if volume.dropped:
+            pages = messages.counted(volume.dropped, "finished page")
+            report.note(f"`{volume.target.name}` begins anew, since {pages} had other options")
+        if not volume.left:
+            volume.finish(report)
+
+
+def prepare(targets: Sequence[Target], options: SampleOptions, report: Reporter) -> tuple[Loaded, Iterator[Job]]:
+    """Load the model, and read what all drawings share; return the model and a job per drawing, read when needed."""
+    from colorize.checkpoints import find
+    from colorize.coloring import inputs, paint
+
+    template = inputs.job_template(options)
+    for one in template.references:
+        for note in one.picture.notes:
+            report.note(note)
+    if options.visualize:
+        outputs.check_region_map(options, template)
+    loaded = paint.load_model(options)
+    if ambiguous := find.ambiguous(str(options.model)):
+        report.note(ambiguous)
+    if not options.quiet:
+        messages.fetched(loaded.notice)
+    folder = _folder(options.hints)
+    if folder and not any(_file_of(folder, target, HINTS) for target in targets):
+        report.note(f"`{folder}` holds no hints of the drawings' names")
+    if options.visualize and not options.dry_run:
+        outputs.write_region_map(loaded, options, template, report)
+    return loaded, _jobs(targets, template, options)
+
+
+def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions) -> Iterator[Job]:
+    from colorize.images import files
+
+    for target in targets:
+        drawing = target.path or target.read or messages.piped(sys.stdin, "input").read()
+        job = replace(template, name=target.name, drawing=drawing)
+        if folder := _folder(options.hints):
+            job = replace(job, hints=_file_of(folder, target, HINTS))
+        if folder := _folder(options.mask):
+            if not (path := _file_of(folder, target, (".*",))):
+                message = f"`{folder}` holds no mask for `{target.relative}`"
+                raise ColorizeError(message, "name it like the drawing, or use auto")
+            job = replace(job, mask=files.read(path))
+        yield job
+
+
+def _folder(given: object) -> Path | None:
+    """An option that names a folder of one file per drawing."""
+    return Path(given) if isinstance(given, str | Path) and given and Path(given).is_dir() else None
+
+
+def _file_of(folder: Path, target: Target, suffixes: Sequence[str]) -> Path | None:
+    """The file of a drawing in a folder: pages/p1.png has p1.png or p1.json there."""
+    below = (folder / target.relative).parent
+    found = (path for suffix in suffixes for path in sorted(below.glob(f"{glob.escape(target.relative.stem)}{suffix}")))
+    return next((path for path in found if path.is_file()), None)
+
+
+def _color(targets: Sequence[Target], options: SampleOptions, report: Reporter) -> None:
+    from colorize.coloring import paint
+    from colorize.coloring.batch import Step
+
+    loaded, jobs = prepare(targets, options, report)
+    waiting = iter(targets)
+    with report.watched():
+        for event in paint.work(loaded, jobs, options):
+            interrupts.check()
+            if isinstance(event, Step):
+                report.step(event.share)
+            else:
+                _keep(next(waiting), event, options, report)
+
+
+def _keep(target: Target, outcome: Outcome, options: SampleOptions, report: Reporter) -> None:
+    """Write the results of one drawing, or report why there are none."""
+    from colorize.coloring.inputs import AlreadyColored
+
+    error, volume = outcome.error, target.volume
+    try:
+        if isinstance(error, AlreadyColored) and (volume or report.total > 1):
+            _leave(target, error.message, options, report)
+        elif error:
+            raise error
+        else:
+            _write(target, outcome, options, report)
+            if volume:
+                volume.record(target, "colored")
+            report.colored()
+    except ColorizeError as found:
+        if found.code == USAGE or isinstance(found, AlreadyColored):  # the same for every drawing, or alone
+            raise
+        if volume:
+            volume.record(target, "failed", found.message)
+        report.failed(target.name, found)
+    if volume and not volume.left:
+        volume.finish(report)
+
+
+def _leave(target: Target, why: str, options: SampleOptions, report: Reporter) -> None:
+    """Leave a drawing as it is, since it is in color or blank; copy it where results are to be complete."""
+    from colorize.images import files
+
+    if target.volume:
+        target.volume.record(target, "kept", why)
+    elif target.is_copied(options) and target.path and target.copy:
+        files.copy(target.path, target.copy)
+        report.copied(target.name, target.copy, why)
+        return
+    elif target.copy is None and not options.grid:
+        report.note("pictures that stay as they are were left out; --out FOLDER copies them, too")
+    report.skipped(target.name, None, why)
+
+
+def _write(target: Target, outcome: Outcome, options: SampleOptions, report: Reporter) -> None:
+    from colorize.coloring import album
+    from colorize.images import files
+    from colorize.images.encode import encode
+
+    painted = outcome.painted
+    outputs.write_extras(painted[0], options, report)
+    if options.grid and outcome.drawing:
+        references = [one.picture for one in outcome.job.references]
+        whole = album.grid([outcome.drawing, *references, *(one.picture for one in painted)])
+        painted = (replace(painted[0], picture=whole),)
+    if target.result is None:
+        messages.piped(sys.stdout, "output").write(encode(painted[0].picture, ".png"))
+    for one, path in zip(painted, target.files(options), strict=False):
+        notes = files.write(one.picture, path)
+        result = target.volume.result if target.volume else path
+        report.done(target.name, replace(one, notes=(*one.notes, *notes)), result, bool(target.volume))

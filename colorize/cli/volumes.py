@@ -1,7 +1,6 @@
-"""Volumes under way: which pages are done, where they wait, the archive made of them. Knows nothing of models.
+"""Color volumes page by page, so that a run that was killed goes on and repeats no page.
 
-Finished pages wait in a hidden folder beside the result, with a list of what became of each page. A line is added
-for every page, so that a run that was killed goes on, whatever it was doing, and repeats none.
+Finished pages wait in a hidden folder beside the result, with a journal that has a line for every page.
 """
 
 from __future__ import annotations
@@ -10,28 +9,27 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from colorize.cli.outputs import Place
-from colorize.cli.outputs import suffix as suffix_of
+from colorize.cli.outputs import Target, result_suffix
+from colorize.coloring.options import SampleOptions
 from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
-    from colorize.cli.progress import Show
+    from colorize.cli.messages import Reporter
 
 State = Literal["colored", "kept", "failed"]
 LONG = 200  # bytes of a name; most systems allow 255
-LIST = "pages.jsonl"  # the first line tells of which run it is, the others of one page each, or are:
+JOURNAL = "pages.jsonl"  # the first line identifies the run, the others are of one page each, or are:
 BOUND: dict[str, object] = {"bound": True}  # all pages so far are in the result
 
 
 @dataclass(frozen=True)
-class Fate:
+class PageResult:
     """What became of a page: colored into a file of the folder, of so many bytes, kept as it is, or failed; and why."""
 
     state: State
@@ -40,143 +38,134 @@ class Fate:
     size: int = 0
 
 
-class Book:
-    """One volume on its way into another."""
+class VolumeJob:
+    """One volume whose pages are being colored."""
 
-    def __init__(self, place: Place, stamp: str, alone: bool, dry: bool = False) -> None:
-        """Open a volume and take up what an earlier run of the same stamp left.
+    def __init__(self, target: Target, options: SampleOptions, alone: bool) -> None:
+        """Open a volume and take up what an earlier run with the same options left.
 
-        alone: whether hints for its pages need no folder of the volume's name. dry: only look. Raises
-        ColorizeError for what is no volume, and if another process is at it.
+        alone: whether hints for its pages need no folder of the volume's name. With `dry_run` nothing is written.
+        Raises ColorizeError for what is no volume, and if another process works on it.
         """
         from colorize.images.archives import open_volume
         from colorize.training.lock import Lock
 
-        assert place.path is not None
-        assert place.result is not None
-        self.place, self.result, self.alone = place, place.result, alone
-        self.volume = open_volume(place.path)
-        self.folder = waiting(place.result)
+        assert target.path is not None
+        assert target.result is not None
+        self.target, self.result, self.alone = target, target.result, alone
+        self.volume = open_volume(target.path)
+        self.folder = pages_folder(target.result)
         self.lock: Lock | None = None
         self.changed = True  # whether pages have come that the result does not hold
-        head = {"volume": self.volume.print, "settings": stamp, "pages": len(self.volume.pages)}
+        head = {"volume": self.volume.fingerprint, "settings": fingerprint(options), "pages": len(self.volume.pages)}
         self.dropped = 0  # pages that a run with other options had finished
-        if not dry:
+        if not options.dry_run:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 why = f"`{self.folder}` cannot be made: {error.strerror}"
                 raise ColorizeError(why, "check the folder, or choose another --out") from error
             self.lock = Lock(self.folder, "another process")
-        self.fates = self._taken_up(head, dry)
+        self.results = self._resumed(head, options.dry_run)
         self.changed |= not self.result.exists()
         self.left = {page for page in self.volume.pages if self._is_open(page)}
 
-    def pages(self) -> list[Place]:
-        """All pages, each as the place of a drawing."""
-        return [self._page(at, page) for at, page in enumerate(self.volume.pages, 1)]
+    def pages(self) -> list[Target]:
+        """All pages, each as a target of its own."""
+        found = []
+        for at, page in enumerate(self.volume.pages, 1):
+            result = self.folder / f"{at:05}{result_suffix(Path(page))}"
+            relative = Path(page) if self.alone else self.target.relative.with_suffix("") / page
+            read = partial(self.volume.read, page)
+            found.append(Target(None, self.volume.name(page), relative, result, self, page, read))
+        return found
 
-    def is_left(self, page: Place) -> bool:
-        """Whether a page is still to be done."""
-        return page.inside in self.left
-
-    def note(self, page: Place, state: State, why: str = "") -> None:
-        """Write down what became of a page, to the disk."""
+    def record(self, page: Target, state: State, why: str = "") -> None:
+        """Write what became of a page to the journal."""
         assert page.result is not None
-        fate = Fate(state, why=why)
+        result = PageResult(state, why=why)
         if state == "colored":
-            fate = Fate(state, page.result.name, why, page.result.stat().st_size)
-        self._add({"page": page.inside, **vars(fate)})
-        self.fates[page.inside] = fate
+            result = PageResult(state, page.result.name, why, page.result.stat().st_size)
+        self._add({"page": page.page, **vars(result)})
+        self.results[page.page] = result
         self.changed |= state == "colored"
-        self.left.discard(page.inside)
+        self.left.discard(page.page)
 
-    def finish(self, show: Show) -> None:
-        """Make the volume, see `_bind`; where that fails, other volumes go on."""
+    def finish(self, report: Reporter) -> None:
+        """Write the volume and remove the folder of pages; where that fails, other volumes go on."""
         try:
-            self._bind(show)
+            self._write(report)
         except ColorizeError as error:
             if self.alone:
                 raise
-            show.failed(self.place.name, error)
+            report.failed(self.target.name, error)
 
-    def _bind(self, show: Show) -> None:
-        """Make the volume of the pages, tell of it, and remove what waited; failed pages may be tried again."""
+    def _write(self, report: Reporter) -> None:
+        from colorize.images import files
         from colorize.images.archives import write_volume
-        from colorize.images.files import shown
 
-        colored = {p: self.folder / f.file for p, f in self.fates.items() if f.state == "colored"}
-        failed = [page for page, fate in self.fates.items() if fate.state == "failed"]
+        colored = {p: self.folder / f.file for p, f in self.results.items() if f.state == "colored"}
+        failed = [page for page, result in self.results.items() if result.state == "failed"]
         if colored and self.changed:
             damaged = write_volume(self.volume, colored, self.result)
             self._add(BOUND)
-            show.volume(self.result)
-            for name in (*self.volume.notes, *(self._damage(name) for name in damaged)):
-                show.note(name)
+            report.volume(self.result)
+            for note in self.volume.notes:
+                report.note(note)
+            for name in damaged:
+                report.note(f"`{self.volume.name(name)}` is damaged; the new volume has what could be read of it")
         elif not colored:
-            self._unbound(show, bool(failed))
-        if failed and colored:
+            why = "no page of it could be colored" if failed else "all its pages stay as they are"
+            path, copy = self.target.path, self.target.copy
+            if failed or path is None or copy is None or copy.exists():
+                report.note(f"there is no new volume of `{self.target.name}`: {why}")
+            else:
+                files.copy(path, copy)
+                report.volume(copy)
+                report.note(f"`{self.target.name}` is copied unchanged: {why}")
+        if failed and colored:  # they may be tried again
             count = f"{len(failed)} of the pages of" if len(failed) > 1 else "a page of"
-            show.note(f"{count} `{shown(self.result)}` stayed as before; the same command tries again")
+            report.note(f"{count} `{files.shown(self.result)}` stayed as before; the same command tries again")
             return
         self._free()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _unbound(self, show: Show, failed: bool) -> None:
-        """Tell why there is no new volume; one that stays as it is is copied where results are to be complete."""
-        from colorize.images import files
-
-        why = "no page of it could be colored" if failed else "all its pages stay as they are"
-        path, copy = self.place.path, self.place.unchanged
-        if failed or path is None or copy is None or copy.exists():
-            show.note(f"there is no new volume of `{self.place.name}`: {why}")
-            return
-        files.copy(path, copy)
-        show.volume(copy)
-        show.note(f"`{self.place.name}` is copied unchanged: {why}")
-
     def close(self) -> None:
-        """Let other processes have it; an empty folder goes."""
+        """Release the lock, and remove the folder if no page of it is colored."""
         self._free()
-        if not any(fate.state == "colored" for fate in self.fates.values()):
+        if not any(result.state == "colored" for result in self.results.values()):
             with suppress(OSError):
-                (self.folder / LIST).unlink(missing_ok=True)
+                (self.folder / JOURNAL).unlink(missing_ok=True)
                 self.folder.rmdir()
 
     def _free(self) -> None:
         if self.lock is not None:
             self.lock.free()
 
-    def _page(self, at: int, page: str) -> Place:
-        assert self.place.path is not None
-        result = self.folder / f"{at:05}{suffix_of(Path(page))}"
-        relative = Path(page) if self.alone else self.place.relative.with_suffix("") / page
-        read = partial(self.volume.read, page)
-        return Place(None, self.volume.name(page), relative, result, self, page, read)
-
     def _is_open(self, page: str) -> bool:
-        fate = self.fates.get(page)
-        if fate is None or fate.state == "failed":
+        """Whether a page is still to be done."""
+        known = self.results.get(page)
+        if known is None or known.state == "failed":
             return True
-        if fate.state == "kept":
+        if known.state == "kept":
             return False
         with suppress(OSError):
-            return (self.folder / fate.file).stat().st_size != fate.size
+            return (self.folder / known.file).stat().st_size != known.size
         return True
 
-    def _taken_up(self, head: dict[str, object], dry: bool) -> dict[str, Fate]:
-        """What is known of the pages; begin a new list if there is none of this run."""
-        lines = _lines(self.folder / LIST)
+    def _resumed(self, head: dict[str, object], dry: bool) -> dict[str, PageResult]:
+        """What is known of the pages; begin a new journal if there is none of this run."""
+        lines = _read_lines(self.folder / JOURNAL)
         if lines and lines[0] == head:
-            fates: dict[str, Fate] = {}
+            results: dict[str, PageResult] = {}
             for line in lines[1:]:
                 if line == BOUND:
                     self.changed = False
                     continue
                 page = str(line.pop("page"))
-                fates[page] = Fate(**line)  # type: ignore[arg-type]
-                self.changed |= fates[page].state == "colored"
-            return fates
+                results[page] = PageResult(**line)  # type: ignore[arg-type]
+                self.changed |= results[page].state == "colored"
+            return results
         if dry:
             return {}
         self.dropped = sum(line.get("state") == "colored" for line in lines)
@@ -189,7 +178,7 @@ class Book:
     def _add(self, line: dict[str, object]) -> None:
         """Add a line, behind any half one, and bring it to the disk."""
         try:
-            with (self.folder / LIST).open("a+b") as stream:
+            with (self.folder / JOURNAL).open("a+b") as stream:
                 stream.seek(0, os.SEEK_END)
                 if stream.tell():
                     stream.seek(-1, os.SEEK_END)
@@ -204,31 +193,32 @@ class Book:
                 "make room, and give the same command again to go on",
             ) from error
 
-    def _damage(self, name: str) -> str:
-        return f"`{self.volume.name(name)}` is damaged; the new volume has what could be read of it"
 
-
-def waiting(result: Path) -> Path:
-    """The folder in which the pages of a result wait while it is not complete."""
+def pages_folder(result: Path) -> Path:
+    """The folder in which the pages of a result wait until it is complete."""
     name = os.fsencode(result.name)
     short = result.name if len(name) < LONG else hashlib.sha256(name).hexdigest()[:32]
     return result.with_name(f".{short}.pages")
 
 
-def stamp(settings: object, paths: Iterable[Path | str | None]) -> str:
-    """Return what tells runs apart whose pages do not belong together: settings, and the files given by path."""
-    told = [repr(settings)]
-    for path in (Path(path) for path in paths if path):
-        files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
-        for file in files:
+def fingerprint(options: SampleOptions) -> str:
+    """Return a hash that differs where pages must not share a volume: of options, and of the files they name."""
+    values = {one.name: getattr(options, one.name) for one in fields(options) if one.metadata.get("affects", True)}
+    known = [repr(values)]
+    reference: Any = options.reference
+    adapters: Any = options.lora
+    given: list[Any] = [options.model, options.encoder, *reference, *(path for path, _ in adapters)]
+    given += [options.palette, options.hints, options.background, options.mask, options.ref_mask, options.edits]
+    for path in (Path(one) for one in given if one):
+        for file in sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]:
             with suppress(OSError, ValueError):
-                known = file.stat()
-                told.append(f"{file} {known.st_size} {known.st_mtime_ns}")
-    return hashlib.sha256("\n".join(told).encode("utf-8", "surrogatepass")).hexdigest()
+                status = file.stat()
+                known.append(f"{file} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(known).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _lines(path: Path) -> list[dict[str, object]]:
-    """The whole lines of a list; a half one, which a killed process leaves, is no line."""
+def _read_lines(path: Path) -> list[dict[str, object]]:
+    """The whole lines of a journal, without a half one, which a killed process may leave."""
     found: list[dict[str, object]] = []
     try:
         raw = path.read_bytes().split(b"\n")

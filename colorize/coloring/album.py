@@ -1,4 +1,4 @@
-"""Show pictures side by side, as one picture, or one after the other, as a GIF. Knows nothing of models."""
+"""Show pictures side by side, as one picture, or one after the other, as a GIF."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from colorize.images.image import Picture
 
 CELL = 1024  # pixels of a grid's cells at most
 GAP = 8  # white pixels between cells
-SHOWN = 3000  # milliseconds that a film lasts, within the limits of a frame
+TOTAL = 3000  # milliseconds of all frames of a film but the last, within the limits of a frame
 FRAME = (40, 300)  # milliseconds; browsers show frames below 20 ms slowly
-LAST = 1500  # milliseconds that the last frame stays
+LAST = 1500  # milliseconds of the last frame
 
 
 def grid(pictures: Sequence[Picture]) -> Picture:
@@ -32,34 +32,32 @@ def grid(pictures: Sequence[Picture]) -> Picture:
     columns = min(len(pictures), max(columns, 2))
     rows = math.ceil(len(pictures) / columns)
     down, across = height + GAP, width + GAP
-    sheet = np.full((rows * down + GAP, columns * across + GAP, 3), 255, np.uint8)
+    whole = np.full((rows * down + GAP, columns * across + GAP, 3), 255, np.uint8)
     for at, picture in enumerate(pictures):
         cell = _fitted(picture, height, width)
         top = GAP + at // columns * down + (height - cell.shape[0]) // 2
         left = GAP + at % columns * across + (width - cell.shape[1]) // 2
-        sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
-    return Picture(sheet, text=pictures[-1].text, format="PNG", mode="RGB")
+        whole[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    return Picture(whole, text=pictures[-1].text)
 
 
 def write_film(frames: Sequence[Picture], path: Path) -> None:
-    """Write frames as a GIF that runs about three seconds and repeats, whole or not at all.
+    """Write frames as a GIF of about three seconds that repeats, whole or not at all.
 
     Raises ColorizeError for what `files.atomic` refuses.
     """
-    shown = [Image.fromarray(_fitted(one, *frames[0].size)).quantize(256) for one in frames]
-    usual = min(max(SHOWN // len(shown), FRAME[0]), FRAME[1])
-    times = [usual] * (len(shown) - 1) + [LAST]
+    images = [Image.fromarray(_fitted(one, *frames[0].size)).quantize(256) for one in frames]
+    times = [min(max(TOTAL // len(images), FRAME[0]), FRAME[1])] * (len(images) - 1) + [LAST]
     with files.atomic(path) as temporary:
-        shown[0].save(temporary, "GIF", save_all=True, append_images=shown[1:], duration=times, loop=0)
+        images[0].save(temporary, "GIF", save_all=True, append_images=images[1:], duration=times, loop=0)
 
 
 def _fitted(picture: Picture, height: int, width: int) -> np.ndarray:
     """A picture on white as (h, w, 3) uint8, scaled to fit into height x width."""
     flat = picture.on_white().eight_bit()
     scale = min(height / flat.size[0], width / flat.size[1])
-    new = [max(1, round(side * scale)) for side in flat.size]
+    new = tuple(max(1, round(side * scale)) for side in flat.size)
     rgb = np.ascontiguousarray(np.broadcast_to(flat.pixels, (*flat.size, 3)))
-    if tuple(new) == flat.size:
+    if new == flat.size:
         return rgb
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(rgb, new[::-1], interpolation=how)
+    return cv2.resize(rgb, new[::-1], interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)

@@ -1,4 +1,4 @@
-"""Walk drawings of one size from noise to color, and lay the colors on the originals. Knows nothing of files."""
+"""Denoise drawings of one size in batches, and lay the colors on the originals."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import torch
 from torch import Tensor
 
 from colorize.checkpoints.model_files import Loaded
-from colorize.coloring.inputs import Frame, Kind, shrunk
-from colorize.coloring.options import Job, Options, sampling
-from colorize.coloring.provenance import told
+from colorize.coloring.inputs import Kind, ModelInput, shrink
+from colorize.coloring.options import Job, SampleOptions, sampling
+from colorize.coloring.provenance import provenance
 from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import finish, layers
-from colorize.images.exif_text import MARK
-from colorize.images.finish import Touch
+from colorize.images.finish import HintPixels
 from colorize.images.image import Picture
 from colorize.images.layers import Layer
+from colorize.images.metadata import MARK
 from colorize.networks import devices
 
 FILM = 512  # pixels of the longer side of a film's frames; GIFs of more grow huge
@@ -35,9 +35,9 @@ BATCH = {"cuda": 8}  # rows at once; elsewhere 1, as fast per picture and with t
 class Painted:
     """A result, and how it was made.
 
-    picture: of the drawing's size, depth and alpha; its text "colorize" holds `meta` as JSON.
-    kind: what the drawing was taken for. seed, variation: they give this picture again. seconds:
-    its share of the time. calls: of the network. frames, layers: of the film and the picture, if wanted.
+    picture: of the drawing's size, depth and alpha; its text "colorize" holds `meta` as JSON. kind: what the
+    drawing was taken for. seed, variation: give this picture again. seconds: its share of the time. calls: of the
+    network. frames, layers: of the film and of the picture, if wanted.
     """
 
     picture: Picture
@@ -54,20 +54,20 @@ class Painted:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the walk is done, which is this share of one drawing's work."""
+    """A denoising step is done, which is this share of one drawing's work."""
 
     share: float
 
 
 @dataclass
 class Task:
-    """A job under way, or a panel of one. guidance: by hint. seconds: since it was taken up, but for the walk.
+    """A job under way, or one panel of its page.
 
-    share: of its job's work.
+    guidance: by hint. seconds: spent on it outside of the network. share: of its job's work.
     """
 
     job: Job
-    frame: Frame
+    input: ModelInput
     guidance: dict[str, float]
     seconds: float
     share: float = 1.0
@@ -76,9 +76,8 @@ class Task:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Tasks of equal keys fit into one batch: equal hints of equal sizes, guided alike."""
-        shapes = ((name, value.shape) for name, value in self.frame.hints.items())
-        return *shapes, *self.guidance.items()
+        """Tasks of equal keys fit into one batch: equal hints of equal sizes, equal guidance."""
+        return *((name, value.shape) for name, value in self.input.hints.items()), *self.guidance.items()
 
 
 Row = tuple[Task, int]  # a task, and which of its variations
@@ -87,7 +86,7 @@ Row = tuple[Task, int]  # a task, and which of its variations
 def seed_of(seed: int, drawing: Picture, variation: int) -> int:
     """Return the seed of a picture's noise: 63 bits of BLAKE2b over seed, variation and pixels.
 
-    So a picture depends neither on its name nor on the others of its batch, nor on their order.
+    So a picture depends neither on its name nor on the rest of its batch.
     """
     shape = drawing.pixels.shape
     digest = hashlib.blake2b(f"{seed} {variation} {shape}".encode(), digest_size=8)
@@ -97,10 +96,10 @@ def seed_of(seed: int, drawing: Picture, variation: int) -> int:
     return int.from_bytes(digest.digest(), "big") >> 1
 
 
-class Easel:
-    """A model, settled options, and where and how precisely it computes."""
+class BatchRunner:
+    """A model and the options, on the device and in the precision that they ask for."""
 
-    def __init__(self, loaded: Loaded, options: Options) -> None:
+    def __init__(self, loaded: Loaded, options: SampleOptions) -> None:
         self.model = loaded
         self.colorizer = loaded.colorizer.eval()
         self.options, self.sampling = options, sampling(loaded.recipe, options)
@@ -108,64 +107,60 @@ class Easel:
         self.dtype = devices.precision(options.precision, self.device)
         self.batch = options.batch or BATCH.get(self.device.type, 1)
 
-    def paint(self, tasks: Sequence[Task]) -> Iterator[Step]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[Step]:
         """Fill in `done` or `error` of tasks of one key, `batch` rows at a time."""
         rows = [(task, at) for task in tasks for at in range(self.options.variations)]
         while rows:
             chunk, rows = rows[: self.batch], rows[self.batch :]
-            yield from self._attempt([row for row in chunk if row[0].error is None])
+            yield from self._try([row for row in chunk if row[0].error is None])
 
-    def _attempt(self, rows: Sequence[Row]) -> Iterator[Step]:
-        """Paint rows at once or, if that fails, one by one: the error may concern one alone."""
+    def _try(self, rows: Sequence[Row]) -> Iterator[Step]:
+        """Color rows at once or, if that fails, one by one: the error may concern one alone."""
         if not rows:
             return
         try:
-            yield from self._walk(rows)
+            yield from self._denoise(rows)
             return
-        except ColorizeError as error:
-            trouble = error
-        except RuntimeError as error:  # of which running out of memory is one
-            if "memory" not in str(error):
+        except ColorizeError as found:
+            error = found
+        except RuntimeError as found:  # of which running out of memory is one
+            if "memory" not in str(found):
                 raise
-            trouble = self._too_large(rows)
+            self.batch = 1  # from now on
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            height, width = rows[0][0].input.hints.size
+            error = ColorizeError(
+                f"the memory does not hold this picture, {width} x {height} pixels inside the model",
+                "give a smaller --size, or --device cpu",
+            )
         if len(rows) == 1:
-            rows[0][0].error = trouble
+            rows[0][0].error = error
             return
         for row in rows:
-            yield from self._attempt([row])
+            yield from self._try([row])
 
-    def _too_large(self, rows: Sequence[Row]) -> ColorizeError:
-        """Take less at once from now on."""
-        self.batch = 1
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        height, width = rows[0][0].frame.hints.size
-        return ColorizeError(
-            f"the memory does not hold this picture, {width} x {height} pixels inside the model",
-            "give a smaller --size, or --device cpu",
-        )
-
-    def _walk(self, rows: Sequence[Row]) -> Iterator[Step]:
+    def _denoise(self, rows: Sequence[Row]) -> Iterator[Step]:
         begin, options = time.perf_counter(), self.options
         frames: list[list[Picture]] = [[] for _ in rows]
-        seeds = [self._seed(task.frame.original, at) for task, at in rows]
-        hints = _joined([task.frame.hints for task, _ in rows]).to(self.device)
+        seeds = [self._seed(task.input.original, at) for task, at in rows]
+        every = [task.input.hints for task, _ in rows]
+        hints = Hints(**{name: torch.cat([one[name] for one in every]) for name in every[0]}).to(self.device)
         strength = dict(options.strength)
         if "hints" not in hints:
             strength.pop("hints", None)  # they lie on other panels of the page
-        weights = rows[0][0].guidance, strength
-        walk = self.colorizer.walk(hints, self.sampling, seeds, *weights, options.settings)
+        work = sum(task.share for task, _ in rows)
+        walk = self.colorizer.walk(hints, self.sampling, seeds, rows[0][0].guidance, strength, options.settings)
         with self._counted() as calls:
             while state := self._next(walk):
                 last = state
                 if options.film:
-                    self._expose(frames, rows, state, hints)
-                work = sum(task.share for task, _ in rows)
+                    self._add_frames(frames, rows, state, hints)
                 yield Step(work / (self.sampling.steps * options.variations))
         colors = self._decoded(last.x, hints)
         share = (time.perf_counter() - begin) / len(rows)
         for (task, at), color, film in zip(rows, colors, frames, strict=True):
-            self._settle(task, at, color, share, calls[0], tuple(film))
+            self._finish(task, at, color, share, calls[0], tuple(film))
 
     def _seed(self, drawing: Picture, variation: int) -> int:
         """The seed of a row; 0 asks a system that can tell for the likeliest picture."""
@@ -186,11 +181,11 @@ class Easel:
 
     def _decoded(self, x: Tensor, hints: Hints) -> tuple[tuple[Tensor, Tensor], ...]:
         """Shaded and flat color of every row, each (1, 3, h, w); where flats are not wanted the same twice."""
-        strength, obedient = self.options.strength, self.options.hint_mode == "hard"
+        strength, exact = self.options.strength, self.options.hint_mode == "hard"
         with torch.inference_mode():
             decode, flat = self.colorizer.decode, self.options.flat or self.options.layers
-            colors = decode(x.float(), hints, strength, obedient).cpu()
-            plain = decode(x.float(), hints, strength, obedient, flat=True).cpu() if flat else colors
+            colors = decode(x.float(), hints, strength, exact).cpu()
+            plain = decode(x.float(), hints, strength, exact, flat=True).cpu() if flat else colors
             return tuple((colors[at : at + 1], plain[at : at + 1]) for at in range(len(colors)))
 
     @contextmanager
@@ -207,54 +202,44 @@ class Easel:
         finally:
             hook.remove()
 
-    def _expose(self, frames: list[list[Picture]], rows: Sequence[Row], state: State, hints: Hints) -> None:
+    def _add_frames(self, frames: list[list[Picture]], rows: Sequence[Row], state: State, hints: Hints) -> None:
         """Add what the model expects now, on a small original, to every row's film."""
         for film, (task, _), (color, _) in zip(frames, rows, self._decoded(state.x0, hints), strict=True):
-            small, inked = shrunk(task.frame.original, FILM), self.colorizer.inked
-            film.append(laid(small, color, task.frame.kind, inked))
+            small = shrink(task.input.original, FILM)
+            film.append(laid(small, color, task.input.kind, self.colorizer.inked))
 
-    def _settle(
+    def _finish(
         self, task: Task, at: int, color: tuple[Tensor, Tensor], seconds: float, calls: int, film: tuple[Picture, ...]
     ) -> None:
-        begin, frame, options = time.perf_counter(), task.frame, self.options
+        begin, item, options = time.perf_counter(), task.input, self.options
         finish = self.model.recipe.system.finish
-        shaded, flat = (finish(one, frame.hints, options.settings) for one in color)
-        picture, layers = finished(frame, shaded, flat, self.colorizer.inked, options)
-        meta = told(self.model, options, self.sampling, task.job, frame, task.guidance, at)
-        text = {**picture.text, MARK: json.dumps(meta, ensure_ascii=False)}
+        shaded, flat = (finish(one, item.hints, options.settings) for one in color)
+        picture, layers = finished(item, shaded, flat, self.colorizer.inked, options)
+        meta = provenance(self.model, options, self.sampling, task.job, item, task.guidance, at)
+        picture = replace(picture, text={**picture.text, MARK: json.dumps(meta, ensure_ascii=False)})
         seconds += task.seconds / options.variations + time.perf_counter() - begin
-        task.done.append(
-            Painted(
-                replace(picture, text=text),
-                *(frame.kind, options.seed, at, seconds, calls, frame.notes, meta),
-                *(film, layers),
-            )
-        )
+        painted = Painted(picture, item.kind, options.seed, at, seconds, calls, item.notes, meta, film, layers)
+        task.done.append(painted)
 
 
-def _joined(hints: Sequence[Hints]) -> Hints:
-    """The hints of a batch."""
-    return Hints(**{name: torch.cat([one[name] for one in hints]) for name in hints[0]})
-
-
-def laid(original: Picture, color: Tensor, kind: Kind, inked: bool, touch: Touch | None = None) -> Picture:
+def laid(original: Picture, color: Tensor, kind: Kind, inked: bool, exact: HintPixels | None = None) -> Picture:
     """Return the original in color, see `finish.onto`."""
     with torch.inference_mode():
-        return finish.onto(original, color, kind, inked, touch)
+        return finish.onto(original, color, kind, inked, exact)
 
 
 def finished(
-    frame: Frame, color: Tensor, flat: Tensor, inked: bool, options: Options
+    item: ModelInput, color: Tensor, flat: Tensor, inked: bool, options: SampleOptions
 ) -> tuple[Picture, tuple[Layer, ...]]:
     """Return the finished picture, and its layers from top to bottom if they are wanted.
 
     color, flat: (1, 3, h, w) in [-1, 1], with shade and without; inked: whether the drawing's ink is in it.
     See `finish.onto`. Gray panels of a page are shaded also where its line art is to be flat.
     """
-    if frame.kind == "gray" or not (options.flat or options.layers):
-        return laid(frame.original, color, frame.kind, inked, frame.touch), ()
+    if item.kind == "gray" or not (options.flat or options.layers):
+        return laid(item.original, color, item.kind, inked, item.exact), ()
     with torch.inference_mode():
-        hints = frame.hints.get("hints") if frame.touch else None
-        sheet = layers.divide(frame.original, color, inked, hints, frame.touch, flat)
+        hints = item.hints.get("hints") if item.exact else None
+        sheet = layers.divide(item.original, color, inked, hints, item.exact, flat)
         parts = layers.layers(sheet, options.flat) if options.layers else ()
         return layers.merged(sheet, options.flat), parts

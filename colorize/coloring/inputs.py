@@ -1,33 +1,33 @@
-"""Bring what a user gives to a model's size: drawing, references and color hints become tensors.
-
-Knows nothing of noise, steps or devices.
-"""
+"""Turn what a user gives - drawing, references, color hints, masks - into the tensors of a model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from colorize.coloring.color_hints import hinted
-from colorize.coloring.options import Job, Named, Options, check_kind
+from colorize.coloring.options import Job, Named, SampleOptions, check_kind
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.images import color_hints, finish, kinds, lines
+from colorize.images import color_hints, files, finish, hint_files, kinds, lines, listing, palettes
 from colorize.images.color import colorfulness, luminance
-from colorize.images.color_hints import Mark
-from colorize.images.exif_text import MARK
-from colorize.images.finish import Touch
-from colorize.images.hint_files import resize
-from colorize.images.image import Picture
-from colorize.images.kinds import printed, toned
+from colorize.images.color_hints import ColorHint
+from colorize.images.finish import HintPixels
+from colorize.images.image import Picture, from_tensor
+from colorize.images.kinds import has_tint, is_printed
+from colorize.images.metadata import MARK
 from colorize.recipes.recipe import Recipe
 
 Kind = Literal["line", "gray"]
+File = Path | str
+HintSource = Picture | str | Tensor  # a layer or a painted copy, JSON text, or a hint map
 
 SMALLEST = 32  # pixels a side of a drawing; below that there is nothing to see in it
 SIDE = 256  # of references; the encoders shrink them further
@@ -36,121 +36,217 @@ DARK = 0.85  # ink that the darkest lines have after shrinking, as in training
 GAIN = 2.5  # by which shrunk lines are darkened at most; more would bring out the paper's grain
 
 
-class Colored(ColorizeError):
-    """The drawing is in color already; among many pictures it may be left as it is."""
-
-
-class Bare(Colored):
-    """There is nothing to color, since the drawing is blank or tiny; it may be left as it is, too."""
+class AlreadyColored(ColorizeError):
+    """The drawing is in color, or there is nothing to color in it; among many pictures it may stay as it is."""
 
 
 @dataclass(frozen=True)
-class Frame:
+class ModelInput:
     """A drawing as the model sees it, and the picture that the colors go back onto.
 
     kind: how they go back; a gray picture of which the model saw extracted lines keeps `gray`.
-    hints: of one picture, on the CPU, all of the drawing's inner size but the reference. touch: the
-    hinted pixels of the original, if hints are obeyed.
+    hints: of one picture, on the CPU, all of the drawing's inner size but the reference. exact: the
+    hinted pixels of the original that get exactly their color, if any.
     """
 
     original: Picture
     kind: Kind
     hints: Hints
     notes: tuple[str, ...]
-    touch: Touch | None = None
+    exact: HintPixels | None = None
 
 
-def frame(
+def named(picture: File | Picture, name: str = "the reference") -> Named:
+    """Return a picture, read if it is a path, with its file name or else the given name."""
+    if isinstance(picture, Picture):
+        return Named(name, picture)
+    return Named(files.shown(Path(picture).name), files.read(Path(picture)))
+
+
+def palette(given: File | Picture) -> Named:
+    """Return a palette as a reference: colors as `palettes.parse` reads them, or those of a picture.
+
+    Raises ColorizeError (wrong usage) for a text that is neither colors nor the path of a file.
+    """
+    if isinstance(given, str) and not Path(given).is_file():
+        found, name = palettes.parse(given), f"palette {given}"
+    else:
+        one = named(given, "a picture")
+        found, name = palettes.dominant(one.picture.tensor()), f"palette of {one.name}"
+    return Named(name, from_tensor(palettes.swatches(found)), palette=True)
+
+
+def job_template(options: SampleOptions) -> Job:
+    """Return a job without a drawing: the references, hints and masks that all drawings share.
+
+    Folders with one file per drawing are left out. Raises ColorizeError if anything cannot be read.
+    """
+    given, dots = options.reference, options.hint
+    found: list[Named] = []
+    for one in [given] if isinstance(given, str | Path | Picture) else given:
+        if one == "-":
+            raise ColorizeError("standard input may be a drawing, but no reference", "name a file with --ref", code=2)
+        pictures = [one] if isinstance(one, Picture) else [f.path for f in listing.find([str(one)]) if f.path]
+        found += [named(picture) for picture in pictures]
+    if options.palette:
+        found.append(palette(options.palette))
+    hints, mask, other = options.hints, options.mask, options.ref_mask
+    if isinstance(hints, str | Path):
+        hints = None if Path(hints).is_dir() else read_hints(Path(hints))
+    if isinstance(mask, str | Path) and mask != "auto":
+        mask = files.read(Path(mask)) if mask and not Path(mask).is_dir() else ""
+    return Job(
+        "",
+        b"",
+        tuple(found),
+        hints,
+        tuple(color_hints.parse_hint(dot) for dot in ([dots] if isinstance(dots, str) else dots)),
+        named(options.background, "the background") if options.background else None,
+        mask or None,  # type: ignore[arg-type]
+        files.read(Path(other)) if isinstance(other, str | Path) else other,
+    )
+
+
+def read_hints(path: Path) -> Picture | str:
+    """Return the hints of a file, for `hint_map`: the text of JSON, or a picture.
+
+    Raises ColorizeError if it cannot be read.
+    """
+    if path.suffix.lower() != ".json":
+        return files.read(path)
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise ColorizeError(f"`{path}` cannot be read: {reason}", "check the path") from error
+
+
+def hint_map(
+    drawing: Named, hints: HintSource | None, dots: Sequence[ColorHint]
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Return the hints on a drawing as a map (1, 4, H, W) of its size, or None without any, and notes.
+
+    hints: a picture that is transparent but for the hints, a copy of the drawing painted over, JSON
+    text, or a hint map (1, 4, h, w), which keeps its size if there are no dots. dots lie on top of
+    all. Raises ColorizeError with the name of the drawing.
+    """
+    picture = drawing.picture
+    try:
+        below, notes = (None, ()) if hints is None else _hint_layer(hints, picture)
+        if not dots:
+            return below, notes
+        top = color_hints.draw(dots, picture.size)
+    except ColorizeError as error:
+        raise ColorizeError(f"`{drawing.name}`: {error.message}", error.hint, error.code) from error
+    if below is None:
+        return top, notes
+    return torch.where(top[:, 3:] > 0, top, hint_files.resize(below, picture.size)), notes
+
+
+def _hint_layer(hints: HintSource, drawing: Picture) -> tuple[Tensor, tuple[str, ...]]:
+    if isinstance(hints, Tensor):
+        return hints, ()
+    if isinstance(hints, str):
+        return hint_files.parse(hints, drawing.size), ()
+    notes: tuple[str, ...] = ()
+    if hints.size != drawing.size:
+        (height, width), (tall, wide) = hints.size, drawing.size
+        notes = (f"the hints are {width} x {height} pixels and were scaled to {wide} x {tall}",)
+    if hints.alpha is None or hints.alpha.min() == hints.peak:
+        return hint_files.parse_copy(hints, drawing), notes
+    layer = np.dstack([np.broadcast_to(hints.pixels, (*hints.size, 3)), hints.alpha])
+    return hint_files.parse(layer, drawing.size), notes
+
+
+def model_input(
     drawing: Named,
     recipe: Recipe,
-    options: Options,
+    options: SampleOptions,
     reference: Tensor | None = None,
-    hints: Picture | str | Tensor | None = None,
-    dots: tuple[Mark, ...] = (),
+    hints: HintSource | None = None,
     job: Job | None = None,
-) -> Frame:
+) -> ModelInput:
     """Fit a drawing and its hints to the inner size of a model.
 
-    reference: as `references` makes it. hints, dots: as `hinting.hint_map` takes them. job: with masks and
-    a background for systems that take them. Raises ColorizeError for a drawing that is tiny, blank, in color, or of
+    reference: as `references` makes it. hints: as `hint_map` takes them. job: with dots, and with masks and
+    a background for latent models. Raises ColorizeError for a drawing that is tiny, blank, in color, or of
     a kind the model does not take, and for hints that do not fit it.
     """
     name, picture = drawing.name, drawing.picture
     check_drawing(drawing, options)
-    inner, seen = viewed(picture, recipe, options)
-    kind, given, notes = settled(name, looked(picture, seen, recipe, options), recipe, options)
+    inner, seen = inner_view(picture, recipe, options)
+    kind, hint, notes = resolve_kind(name, detect_kind(picture, seen, recipe, options), recipe, options)
     check_kind(name, kind, options)
-    if kind == "gray" and toned(seen):
+    if kind == "gray" and has_tint(seen):
         notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
-    tensors: dict[str, Tensor] = {given: _drawing(seen, picture.size, inner, kind, given)}
-    given_hints, more = hinted(drawing, hints, dots)
-    if given_hints is not None:
-        small, line = resize(given_hints, inner), tensors.get("line")
-        tensors["hints"] = small if line is None else color_hints.off_ink(small, line)
-    if job is not None and "line" in tensors:
-        found, told = recipe.system.extras(job, tensors["line"])
-        tensors, notes = {**tensors, **found}, notes + told
+    gray = F.interpolate(luminance(seen), inner, mode="bilinear", antialias=True).clamp(-1, 1)
+    if kind != hint:
+        gray = lines.xdog(gray)
+    elif kind == "line" and max(inner) < max(picture.size):
+        gray = darken(gray)
+    tensors: dict[str, Tensor] = {hint: gray}
+    held, more = hint_map(drawing, hints, job.dots if job else ())
+    if held is not None:
+        small = hint_files.resize(held, inner)
+        tensors["hints"] = color_hints.off_ink(small, gray) if hint == "line" else small
+    if job is not None and hint == "line":
+        found, extra = recipe.system.extras(job, gray)
+        tensors, notes = {**tensors, **found}, notes + extra
     fitted = Hints(**tensors, reference=reference)
     if not any(need in fitted for need in recipe.needs):
         _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
-    return Frame(picture, kind, fitted, notes + more, _touch(given_hints, picture.size, options))
+    exact = None
+    if held is not None and options.hint_mode == "hard":
+        exact = finish.hint_pixels(hint_files.resize(held, picture.size), options.strength.get("hints", 1.0))
+    return ModelInput(picture, kind, fitted, notes + more, exact)
 
 
-def viewed(picture: Picture, recipe: Recipe, options: Options) -> tuple[tuple[int, int], Tensor]:
-    """Return a drawing's (H, W) inside a model, and the small copy (1, 3, h, w) by which it is looked at."""
+def inner_view(picture: Picture, recipe: Recipe, options: SampleOptions) -> tuple[tuple[int, int], Tensor]:
+    """Return a drawing's (H, W) inside a model, and a small copy (1, 3, h, w) that tells its kind."""
     inner = recipe.system.inner_size(picture.size, options.size or recipe.size)
-    return inner, shrunk(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
+    return inner, shrink(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
 
 
-def check_drawing(drawing: Named, options: Options) -> None:
-    """Refuse a drawing that is tiny (ColorizeError), or a result of this program (Colored)."""
+def shrink(picture: Picture, side: int) -> Picture:
+    """Return a picture on white with a longer side of at most `side` pixels; area mean."""
+    longer = max(picture.size)
+    if longer <= side:
+        return picture.on_white()
+    new = [max(1, round(one * side / longer)) for one in picture.size]
+    flat = picture.on_white()
+    pixels = cv2.resize(flat.pixels, new[::-1], interpolation=cv2.INTER_AREA)
+    return replace(flat, pixels=pixels.reshape(*new, -1).astype(flat.pixels.dtype, copy=False))
+
+
+def darken(line: Tensor) -> Tensor:
+    """Return line art (1, 1, H, W) whose lines went pale by shrinking, with dark lines again.
+
+    A pen line of 2 pixels is a quarter as dark at an eighth of the size; models never saw such.
+    """
+    ink = (1 - line) / 2
+    paper = ink.median()
+    dark = ink[ink > paper + 0.05]
+    if not len(dark):
+        return line
+    darkest = torch.quantile(dark, 0.9)
+    gain = ((DARK - paper) / (darkest - paper)).clamp(1, GAIN)
+    return 1 - 2 * (paper + gain * (ink - paper)).clamp(0, 1)
+
+
+def check_drawing(drawing: Named, options: SampleOptions) -> None:
+    """Refuse a drawing that is tiny, or a result of this program (AlreadyColored)."""
     name, (height, width) = drawing.name, drawing.picture.size
     if min(height, width) < SMALLEST:
-        raise Bare(
+        raise AlreadyColored(
             f"`{name}` is {width} x {height} pixels; a drawing needs at least {SMALLEST} x {SMALLEST}",
             "the file may be a thumbnail, or cut off; open it in a viewer",
         )
     if MARK in drawing.picture.text and not options.force:
-        raise Colored(f"`{name}` was colored by this program already", "color it anew with --force")
+        raise AlreadyColored(f"`{name}` was colored by this program already", "color it anew with --force")
 
 
-def _touch(hints: Tensor | None, size: tuple[int, int], options: Options) -> Touch | None:
-    """The hinted pixels at full size, if there are any and they are to have their very color."""
-    if hints is None or options.hint_mode == "soft":
-        return None
-    return finish.of(resize(hints, size), options.strength.get("hints", 1.0))
-
-
-def references(given: tuple[Named, ...], recipe: Recipe | None = None, side: int = SIDE) -> Tensor | None:
-    """Return all references on white squares of one size, joined on channels: (1, 3 R, S, S), or None.
-
-    S is `side`, or the longest side of all if that is less; some systems have another way, see `System.references`.
-    Raises ColorizeError for one without color.
-    """
-    if not given:
-        return None
-    for one in given:
-        _colored(one, shrunk(one.picture, 2 * SIDE).tensor())
-    joined = recipe.system.references([one.picture for one in given]) if recipe else None
-    if joined is not None:
-        return joined
-    side = min(side, max(SMALLEST, *(max(one.picture.size) for one in given)))
-    return torch.cat([_square(one, side) for one in given], dim=1)
-
-
-def shrunk(picture: Picture, side: int) -> Picture:
-    """Return a picture on white with a longer side of at most `side` pixels; area mean."""
-    longer = max(picture.size)
-    if longer > side:
-        new = [max(1, round(one * side / longer)) for one in picture.size]
-        flat = picture.on_white()
-        pixels = cv2.resize(flat.pixels, new[::-1], interpolation=cv2.INTER_AREA)
-        return flat.replaced(pixels.reshape(*new, -1).astype(flat.pixels.dtype, copy=False), None)
-    return picture.on_white()
-
-
-def looked(picture: Picture, seen: Tensor, recipe: Recipe, options: Options) -> kinds.Kind:
-    """What a drawing is, by a small copy of it, (1, 3, h, w), unless the user forces a kind.
+def detect_kind(picture: Picture, seen: Tensor, recipe: Recipe, options: SampleOptions) -> kinds.Kind:
+    """Return what a drawing is, by a small copy of it, (1, 3, h, w), unless the user forces a kind.
 
     Screentone is ink: kept as lightness it would leave no room for color where a model takes line art.
     """
@@ -159,62 +255,52 @@ def looked(picture: Picture, seen: Tensor, recipe: Recipe, options: Options) -> 
     found = kinds.kind(seen)
     if found != "gray" or "line" not in recipe.hints:
         return found
-    return "line" if printed(picture) else "gray"
+    return "line" if is_printed(picture) else "gray"
 
 
-def settled(name: str, found: kinds.Kind, recipe: Recipe, options: Options) -> tuple[Kind, str, tuple[str, ...]]:
-    """What the drawing is, which hint it becomes, and what the user should know of that."""
+def resolve_kind(
+    name: str, found: kinds.Kind, recipe: Recipe, options: SampleOptions
+) -> tuple[Kind, str, tuple[str, ...]]:
+    """Return how to color the drawing, which hint it becomes, and notes."""
     if found == "blank" and not options.force:
-        raise Bare(f"`{name}` is blank: it has nearly one color", "color it with --force")
+        raise AlreadyColored(f"`{name}` is blank: it has nearly one color", "color it with --force")
     if found == "color" and not options.force:
-        raise Colored(f"`{name}` is already in color", "color it anew from its gray values with --force")
+        raise AlreadyColored(f"`{name}` is already in color", "color it anew from its gray values with --force")
     guess: Kind = "line" if found in ("line", "blank") else "gray"
     kind: Kind = guess if options.kind == "auto" else options.kind
     if kind in recipe.hints:
         return kind, kind, ()
     if kind == "gray":
-        note = f"`{recipe.name}` takes line art only, so the lines of `{name}` were extracted"
-        return kind, "line", (note,)
+        return kind, "line", (f"`{recipe.name}` takes line art only, so the lines of `{name}` were extracted",)
     raise ColorizeError(
         f"`{name}` is line art, and the model `{recipe.name}` takes gray pictures only",
         "choose a model that takes line art: mini; or force it with --kind gray",
     )
 
 
-def _drawing(seen: Tensor, size: tuple[int, int], inner: tuple[int, int], kind: Kind, given: str) -> Tensor:
-    """The drawing at its inner size, (1, 1, *inner)."""
-    gray = F.interpolate(luminance(seen), inner, mode="bilinear", antialias=True).clamp(-1, 1)
-    if kind == given:
-        return darkened(gray) if kind == "line" and max(inner) < max(size) else gray
-    return lines.extract(gray, "xdog")
+def references(given: tuple[Named, ...], recipe: Recipe | None = None, side: int = SIDE) -> Tensor | None:
+    """Return all references on white squares of one size, joined on channels: (1, 3 R, S, S), or None.
 
-
-def darkened(line: Tensor) -> Tensor:
-    """Line art (1, 1, H, W) whose lines went pale by shrinking, with dark lines again.
-
-    A pen line of 2 pixels is a quarter as dark at an eighth of the size; models never saw such.
+    S is `side`, or the longest side of all if that is less; some systems have `System.references`.
+    Raises ColorizeError for one without color.
     """
-    ink = (1 - line) / 2
-    paper = ink.median()
-    inked = ink[ink > paper + 0.05]
-    if not len(inked):
-        return line
-    darkest = torch.quantile(inked, 0.9)
-    gain = ((DARK - paper) / (darkest - paper)).clamp(1, GAIN)
-    return 1 - 2 * (paper + gain * (ink - paper)).clamp(0, 1)
+    if not given:
+        return None
+    small = [shrink(one.picture, 2 * SIDE).tensor() for one in given]
+    for one, picture in zip(given, small, strict=True):
+        if not one.palette and float(colorfulness(picture)) < COLORLESS:
+            raise ColorizeError(f"the reference `{one.name}` has no color", "give a color picture with --ref")
+    joined = recipe.system.references([one.picture for one in given]) if recipe else None
+    if joined is not None:
+        return joined
+    side = min(side, max(SMALLEST, *(max(one.picture.size) for one in given)))
+    return torch.cat([_square(picture, side) for picture in small], dim=1)
 
 
-def _square(reference: Named, side: int) -> Tensor:
-    """A reference in the middle of a white square, (1, 3, side, side)."""
-    picture = shrunk(reference.picture, 2 * SIDE).tensor()
+def _square(picture: Tensor, side: int) -> Tensor:
+    """A picture (1, 3, h, w) in the middle of a white square, (1, 3, side, side)."""
     height, width = picture.shape[-2:]
     new = [max(1, round(one * side / max(height, width))) for one in (height, width)]
     picture = F.interpolate(picture, new, mode="bilinear", antialias=True).clamp(-1, 1)
     top, left = (side - new[0]) // 2, (side - new[1]) // 2
     return F.pad(picture, (left, side - new[1] - left, top, side - new[0] - top), value=1.0)
-
-
-def _colored(reference: Named, picture: Tensor) -> None:
-    """Refuse a reference without color."""
-    if not reference.palette and float(colorfulness(picture)) < COLORLESS:
-        raise ColorizeError(f"the reference `{reference.name}` has no color", "give a color picture with --ref")

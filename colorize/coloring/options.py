@@ -1,104 +1,161 @@
-"""What can be asked of the painter: jobs, and how to do them. Knows nothing of tensors on devices or of files."""
+"""Options of `sample`, each with its default and help text, and the jobs that they color."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from colorize.diffusion import names
 from colorize.errors import SEEDS, ColorizeError, nearest, within
-from colorize.hints import COLORED, HINTS, OPTIONAL, Hints
-from colorize.images.color_hints import Mark
-from colorize.images.image import Picture
-from colorize.model import Sampling, Settings
-from colorize.recipes.recipe import Recipe
+
+if TYPE_CHECKING:  # the command line reads the options before anything heavy is imported
+    from torch import Tensor
+
+    from colorize.checkpoints.adapters import AdapterPaths
+    from colorize.checkpoints.model_files import Loaded
+    from colorize.hints import Hints
+    from colorize.images.color_hints import ColorHint
+    from colorize.images.image import Picture
+    from colorize.model import Sampling, Settings
+    from colorize.recipes.recipe import Recipe
 
 SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills any memory
 GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring colors is left
 STRENGTH = (0, 3)  # 1 is as trained; each recipe says how far it follows
+RECIPE = "  [default: the recipe's]"
+LATENT = "colorize-diffusion only"
+
+
+def weights(option: str, texts: Iterable[str]) -> dict[str, float]:
+    """Read NAME=NUMBER of a repeatable option; raises ColorizeError (wrong usage) for anything else."""
+    found = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            found[name.strip()] = math.nan
+        if not math.isfinite(found[name.strip()]):
+            raise ColorizeError(f"`{option} {text}` has no number", f"write it as {option} reference=1.5", code=2)
+    return found
+
+
+def option(default: Any, metavar: str, help: str, *flags: str, affects: bool = True, **more: Any) -> Any:
+    """Declare a field of `SampleOptions`, which is an option of the command line too.
+
+    flags: its names there, if not that of the field. affects: whether it changes the colors of a result. more:
+    further settings of `typer.Option`.
+    """
+    how = {"default_factory": default} if callable(default) else {"default": default}
+    typer = {"metavar": metavar or None, "help": help, **more}
+    return field(**how, metadata={"flags": flags, "affects": affects, "typer": typer})
 
 
 @dataclass(frozen=True)
-class Named:
-    """A picture and what messages call it; palette: it shows colors only, see `palettes.swatches`."""
+class SampleOptions:
+    """How to color. None stands for what the model was made for.
 
-    name: str
-    picture: Picture
-    palette: bool = False
-
-
-@dataclass(frozen=True)
-class Job:
-    """One drawing to color and what is given beside it.
-
-    drawing: a picture, or the path or bytes of its file, or what gives them, read when its turn comes. references:
-    pictures whose colors to use. hints: a picture that is transparent but for the hints, a copy of
-    the drawing painted over, JSON text, the path of any of these, or a hint map (1, 4, h, w); dots
-    lie on top; see `hinting.hint_map`. background: whose colors the surroundings of the figure have. mask,
-    reference_mask: light where the figure is in the drawing and in the first reference; `auto` looks for it.
+    On the command line fields of several types are texts or paths. Raises ColorizeError (wrong usage) for values
+    that no model can have.
     """
 
-    name: str
-    drawing: Picture | Path | bytes | Callable[[], bytes]
-    references: tuple[Named, ...] = ()
-    hints: Picture | Path | str | Tensor | None = None
-    dots: tuple[Mark, ...] = ()
-    background: Named | None = None
-    mask: Picture | Literal["auto"] | None = None
-    reference_mask: Picture | None = None
-
-    @property
-    def given(self) -> tuple[str, ...]:
-        """The hints given beside the drawing."""
-        empty = (None, ())
-        return tuple(n for n in OPTIONAL if any(getattr(self, f) not in empty for f in HINTS[n].fields))
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to color; None stands for what the model was made for.
-
-    kind: what the drawings are; `auto` looks. steps, sampler, eta: the walk, see `Sampling`.
-    seed: another one, another picture; 0 to 2^63 - 1. guidance, strength: per hint, how far to
-    exaggerate its effect, 0 to 20, and how much of it to let in, 0 to 1; 1 is as trained.
-    variations: pictures per drawing.
-    size: pixels of the longer side inside the model; results always have the size of the drawing.
-    precision: one of `machine.PRECISIONS`. batch: pictures at once, which changes no result but by
-    rounding. force: color what is in color, or blank, already. film: keep what the model expected after every step.
-    hint_mode: `hard` gives hinted pixels their very color and lets the area follow, `soft` only tells the
-    model of them. flat: one flat color for every region of line art. layers: keep the layers of the result.
-    panels: color manga pages panel by panel, see `pages.divide`; `auto` looks whether it is one. settings: those
-    that the model's system alone has.
-    """
-
-    kind: Literal["auto", "line", "gray"] = "auto"
-    steps: int | None = None
-    sampler: str | None = None
-    eta: float | None = None
-    seed: int = 0
-    guidance: Mapping[str, float] = field(default_factory=dict)
-    strength: Mapping[str, float] = field(default_factory=dict)
-    variations: int = 1
-    size: int | None = None
-    precision: str = "auto"
-    batch: int | None = None
-    force: bool = False
-    film: bool = False
-    hint_mode: Literal["hard", "soft"] = "hard"
-    flat: bool = False
-    layers: bool = False
-    panels: Literal["auto", "on", "off"] = "auto"
-    spacing: str | None = None
-    settings: Settings | None = None
+    reference: "str | Path | Picture | Sequence[str | Path | Picture]" = option(
+        (), "PICTURE", "Reference picture or folder to take colors from; repeatable", "--ref"
+    )
+    palette: "str | Path | Picture" = option(
+        "", "COLORS", 'Colors to use, such as "#3b5fa0,#f2c6a0", or a picture that has them'
+    )
+    hints: "Path | str | Picture | None" = option(
+        None, "PATH", "Color hints: transparent PNG, painted copy of the drawing, JSON, or folder with one per drawing"
+    )
+    hint: "str | Sequence[str]" = option(
+        (),
+        "X,Y=COLOR",
+        "Color hint at a pixel; 120,85,6=#ff8800 has radius 6, 10,10-80,40=orange is a stroke; repeatable",
+    )
+    hint_mode: Literal["hard", "soft"] = option(
+        "hard", "MODE", "Give hinted pixels exactly their color (hard), or only tell the model (soft)"
+    )
+    model: "str | Path | Loaded" = option(
+        "mini", "MODEL", "Model: a recipe, a file, a folder, or OWNER/NAME[/FILE] on the Hub", envvar="COLORIZE_MODEL"
+    )
+    lora: "AdapterPaths" = option(
+        (), "FILE[=WEIGHT]", "Adapter to load, or run of `finetune --lora`; WEIGHT is 0 to 2  [default: 1]; repeatable"
+    )
+    out: str | None = option(
+        None,
+        "PATH",
+        "Output file or folder, or - for stdout; a folder also gets copies of pictures in color"
+        "  [default: NAME_color beside one file, else colored/]",
+        "--out",
+        "-o",
+        affects=False,
+    )
+    kind: Literal["auto", "line", "gray"] = option("auto", "KIND", "Kind of drawing: auto, line, gray")
+    steps: int | None = option(None, "NUMBER", f"Number of denoising steps{RECIPE}", min=1)
+    sampler: str | None = option(None, "NAME", f"Sampler to use: {', '.join(names.SAMPLERS)}{RECIPE}")
+    spacing: str | None = option(None, "NAME", f"Spacing of the steps: {', '.join(names.SPACINGS)}{RECIPE}")
+    eta: float | None = option(
+        None, "NUMBER", f"Noise added at each step, 0 (none) to 1; for {', '.join(names.FREE)}{RECIPE}"
+    )
+    seed: int = option(0, "NUMBER", "Random seed")
+    guidance: "Mapping[str, float]" = option(
+        dict, "HINT=NUMBER", "Guidance scale of a hint, 0 to 20; 1 is none; repeatable"
+    )
+    strength: "Mapping[str, float]" = option(
+        dict, "HINT=NUMBER", "Strength of a hint, 0 to 1, or more with some models; repeatable"
+    )
+    text: "Sequence[str]" = option(
+        (), "EDIT", f'Change the reference by words, such as "hair: blonde"; {LATENT}; repeatable'
+    )
+    edits: Path | None = option(None, "FILE", "Change the reference by the edits in a TOML, JSON or text file")
+    visualize: Path | None = option(None, "PICTURE", "Also draw where the edits act on the reference", affects=False)
+    background: "str | Path | Picture | None" = option(None, "PICTURE", f"Reference for the background; {LATENT}")
+    mask: "str | Path | Picture" = option(
+        "", "PATH", f"Mask of the figure (white): a picture, a folder with one per drawing, or auto; {LATENT}"
+    )
+    ref_mask: "str | Path | Picture | None" = option(None, "PICTURE", f"Mask of the reference's figure; {LATENT}")
+    knob: "Sequence[str]" = option((), "NAME=VALUE", "Setting of colorize-diffusion, such as margin=1.5; repeatable")
+    encoder: str = option("", "FILE", f"CLIP weights to use: a file, or OWNER/NAME/FILE; {LATENT}")
+    predicts: str = option("", "NAME", "What a colorize-diffusion file predicts, eps or v  [default: detected]")
+    variations: int = option(1, "NUMBER", "Number of results per drawing", min=1)
+    grid: bool = option(False, "", "Write drawing, references and results side by side as one picture", affects=False)
+    film: Path | None = option(None, "GIF", "Also write the denoising steps as an animation")
+    flat: bool = option(False, "", "Fill each region of line art with one flat color")
+    panels: Literal["auto", "on", "off"] = option(
+        "auto", "MODE", "Color manga pages panel by panel: auto (if it looks like a page), on, off"
+    )
+    layers: Path | None = option(
+        None, "FILE", "Also write layers (line, shade, flats, paper) as .ora or .psd; line art only"
+    )
+    size: int | None = option(None, "PIXELS", f"Longer side inside the model; results keep the drawing's size{RECIPE}")
+    device: str = option(
+        "auto", "DEVICE", "Device: auto, cpu, cuda, cuda:1 or mps", affects=False, envvar="COLORIZE_DEVICE"
+    )
+    precision: str = option(
+        "auto",
+        "NAME",
+        "Arithmetic: auto, fp32, bf16 or fp16; auto takes bf16 where the hardware has it",
+        envvar="COLORIZE_PRECISION",
+    )
+    batch: int | None = option(None, "NUMBER", "Batch size  [default: 8 on CUDA, else 1]", affects=False, min=1)
+    force: bool = option(False, "", "Also color pictures that are blank or already in color")
+    overwrite: bool = option(False, "", "Replace existing results")
+    dry_run: bool = option(False, "", "Estimate work, time and memory; write nothing", affects=False)
+    offline: bool = option(False, "", "Use no network", affects=False)
+    as_json: bool = option(False, "", "Print one JSON object per result to stdout", "--json", affects=False)
+    quiet: bool = option(False, "", "Print only results and errors", "--quiet", "-q", affects=False)
+    settings: "Settings | None" = None  # of colorize-diffusion, made of knob, text and edits
 
     def __post_init__(self) -> None:
-        _among("kind", self.kind, ("auto", "line", "gray"))
-        _among("hint mode", self.hint_mode, ("hard", "soft"))
-        _among("way with panels", self.panels, ("auto", "on", "off"))
+        for one in fields(self):
+            value, what = getattr(self, one.name), one.name.replace("_", " ")
+            if get_origin(one.type) is Literal and value not in get_args(one.type):
+                raise ColorizeError(f"there is no {what} `{value}`", nearest(value, get_args(one.type)), code=2)
+            least = one.metadata.get("typer", {}).get("min")
+            if least is not None and value is not None and value < least:
+                raise ColorizeError(f"{what} is {value}", f"give at least {least}", code=2)
         if self.size is not None and not SIZES[0] <= self.size <= SIZES[1]:
             raise ColorizeError(f"size is {self.size}", f"it goes from {SIZES[0]} to {SIZES[1]} pixels", code=2)
         within("seed", self.seed, *SEEDS)
@@ -108,20 +165,52 @@ class Options:
         for name, share in self.strength.items():
             hint = "it goes from 0 (without it) over 1 (as trained) to 3 with some models"
             within(f"the strength of `{name}`", share, *STRENGTH, hint)
-        for name in ("variations", "batch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ColorizeError(f"{name} is {value}", "take at least 1", code=2)
+        if self.settings is None and (self.knob or self.text or self.edits):
+            from colorize.coloring import text_edits
+
+            object.__setattr__(self, "settings", text_edits.settings(self.knob, self.text, self.edits))
 
 
-def _among(name: str, word: str, words: tuple[str, ...]) -> None:
-    """Refuse a word that an option cannot have."""
-    if word not in words:
-        raise ColorizeError(f"there is no {name} `{word}`", nearest(word, words), code=2)
+@dataclass(frozen=True)
+class Named:
+    """A picture and what messages call it; palette: it shows colors only, see `palettes.swatches`."""
+
+    name: str
+    picture: "Picture"
+    palette: bool = False
 
 
-def sampling(recipe: Recipe, options: Options) -> Sampling:
-    """Return the walk of a recipe with the user's changes; eta falls to 0 with another sampler.
+@dataclass(frozen=True)
+class Job:
+    """One drawing to color, and the pictures given with it.
+
+    drawing: a picture, or the path or bytes of its file, or a function that returns these, called when the job
+    begins. references: pictures to take colors from. hints: a picture that is transparent but for the hints, a
+    copy of the drawing painted over, JSON text, the path of any of these, or a hint map (1, 4, h, w). dots: lie
+    on top, see `inputs.hint_map`. background: reference of the background. mask, reference_mask: light where
+    the figure is in the drawing and in the first reference; `auto` detects it.
+    """
+
+    name: str
+    drawing: "Picture | Path | bytes | Callable[[], bytes]"
+    references: tuple[Named, ...] = ()
+    hints: "Picture | Path | str | Tensor | None" = None
+    dots: "tuple[ColorHint, ...]" = ()
+    background: Named | None = None
+    mask: "Picture | Literal['auto'] | None" = None
+    reference_mask: "Picture | None" = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The hints given besides the drawing."""
+        from colorize.hints import HINTS, OPTIONAL
+
+        empty = (None, ())
+        return tuple(n for n in OPTIONAL if any(getattr(self, f) not in empty for f in HINTS[n].fields))
+
+
+def sampling(recipe: "Recipe", options: SampleOptions) -> "Sampling":
+    """Return the sampling of a recipe with the user's changes; eta falls to 0 with another sampler.
 
     Raises ColorizeError (wrong usage) for an unknown sampler, numbers out of range, and an eta that
     the sampler cannot use.
@@ -135,37 +224,34 @@ def sampling(recipe: Recipe, options: Options) -> Sampling:
         raise ColorizeError(f"`{recipe.name}` colors in one step, not {options.steps}", "leave --steps out", code=2)
     if recipe.chooses and (named := [name for name in ("sampler", "eta", "spacing") if name in wanted]):
         raise ColorizeError(
-            f"`{recipe.name}` chooses colors in place of walking from noise, and has no {named[0]}",
+            f"`{recipe.name}` chooses colors and does not denoise, so it has no {named[0]}",
             f"leave --{named[0]} out, or choose another model",
             code=2,
         )
-    settled = replace(recipe.sampling, **wanted)
+    changed = replace(recipe.sampling, **wanted)
     if options.eta:
-        names.settle(settled.sampler, options.eta, code=2)
-    return settled
+        names.settle(changed.sampler, options.eta, code=2)
+    return changed
 
 
-def guidance(walk: Sampling, options: Options, given: Hints) -> dict[str, float]:
-    """Return the recipe's guidance by the hints that one picture is given, and what the user says of it."""
-    usual = dict(walk.guidance)
-    return {name: usual[name] for name in usual if name in given} | {**options.guidance}
+def guidance(sampling: "Sampling", options: SampleOptions, given: "Hints") -> dict[str, float]:
+    """Return the guidance by hint: the recipe's for the hints that one picture has, and the user's."""
+    return {name: scale for name, scale in sampling.guidance if name in given} | {**options.guidance}
 
 
-def check(recipe: Recipe, options: Options) -> None:
+def check(recipe: "Recipe", options: SampleOptions) -> None:
     """Refuse guidance and strength for hints that the recipe does not take (ColorizeError, wrong usage)."""
-    for name in [*options.guidance, *options.strength]:
+    most = dict(recipe.strongest)
+    for name, weight in [*options.guidance.items(), *options.strength.items()]:
         if name not in recipe.hints:
-            raise ColorizeError(
-                f"the model `{recipe.name}` takes no hint `{name}`", nearest(name, recipe.hints), code=2
-            )
-    for name, weight in {**options.guidance, **options.strength}.items():
+            hint = nearest(name, recipe.hints)
+            raise ColorizeError(f"the model `{recipe.name}` takes no hint `{name}`", hint, code=2)
         if recipe.chooses and weight != 1:
             raise ColorizeError(
                 f"the weight of `{name}` is {weight:g}, but `{recipe.name}` chooses colors and mixes none",
                 "leave --guidance and --strength out, or choose another model",
                 code=2,
             )
-    most = dict(recipe.strongest)
     for name, share in options.strength.items():
         if share > most.get(name, 1.0):
             raise ColorizeError(
@@ -176,18 +262,17 @@ def check(recipe: Recipe, options: Options) -> None:
     recipe.system.check(recipe.name, options)
 
 
-def check_job(recipe: Recipe, options: Options, job: Job) -> tuple[str, ...]:
-    """Return notes on what is given beside the drawing; refuse what the recipe does not take.
+def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, ...]:
+    """Return notes on what is given with a drawing; refuse what the recipe does not take.
 
     Raises ColorizeError (wrong usage), also for guidance by a hint that is not given.
     """
+    from colorize.hints import COLORED, HINTS, OPTIONAL
+
     for name in job.given:
         if name not in recipe.hints:
-            raise ColorizeError(
-                f"the model `{recipe.name}` takes no `{name}` ({HINTS[name].option})",
-                "it takes: " + ", ".join(recipe.hints),
-                code=2,
-            )
+            message = f"the model `{recipe.name}` takes no `{name}` ({HINTS[name].option})"
+            raise ColorizeError(message, "it takes: " + ", ".join(recipe.hints), code=2)
     if any(one.palette for one in job.references) and not recipe.pretrain.mix.palette:
         raise ColorizeError(
             f"the model `{recipe.name}` has not learnt to use palettes",
@@ -196,17 +281,15 @@ def check_job(recipe: Recipe, options: Options, job: Job) -> tuple[str, ...]:
         )
     for name in [*options.guidance, *options.strength]:
         if name in OPTIONAL and name not in job.given:
-            raise ColorizeError(
-                f"`{name}` is to be weighted, but was not given", f"give it with {HINTS[name].option}", code=2
-            )
+            hint = f"give it with {HINTS[name].option}"
+            raise ColorizeError(f"`{name}` has a weight, but was not given", hint, code=2)
     recipe.system.check_job(recipe.name, options, job)
-    colored = [name for name in COLORED if name in recipe.hints]
-    if colored == ["reference"] and not job.references:
+    if [name for name in COLORED if name in recipe.hints] == ["reference"] and not job.references:
         return (f"no reference was given; the colors are the guess of `{recipe.name}`",)
     return ()
 
 
-def check_kind(name: str, kind: str, options: Options) -> None:
+def check_kind(name: str, kind: str, options: SampleOptions) -> None:
     """Refuse a gray picture that is to become flat or layers: it has no lines between its regions."""
     if kind == "gray" and (options.flat or options.layers):
         wanted = "--flat" if options.flat else "--layers"

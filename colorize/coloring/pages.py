@@ -1,10 +1,8 @@
-"""Divide manga pages into panels, and make of each a drawing that a model can color.
-
-Knows nothing of noise, steps or devices.
-"""
+"""Divide manga pages into panels that a model can color, and assemble the colored panels into pages."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,16 +11,17 @@ import numpy as np
 from torch import Tensor
 
 from colorize.coloring import inputs
-from colorize.coloring.color_hints import hinted
-from colorize.coloring.inputs import Frame, Kind
-from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.batch import FILM, Painted
+from colorize.coloring.inputs import HintSource, Kind, ModelInput
+from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.errors import ColorizeError
 from colorize.images import finish, kinds
 from colorize.images.hint_files import resize
-from colorize.images.image import Picture
-from colorize.images.manga_pages import panels as keeping
+from colorize.images.image import Picture, Pixels
+from colorize.images.manga_pages import paper
 from colorize.images.manga_pages.bubbles import find_bubbles
 from colorize.images.manga_pages.panels import Panel, find_panels
+from colorize.images.metadata import MARK
 from colorize.recipes.recipe import Recipe
 
 SMALLEST = 400  # pixels of a page's longer side; smaller pictures are single drawings
@@ -32,6 +31,11 @@ FRAME = 0.025  # of a panel's shorter side; so near to its edge lies nothing but
 CONTEXT = 0.04  # of a panel's longer side that the model sees around it
 MOSTLY = 0.5  # of the panels' area; a page with more in gray is gray
 COLORED = 0.5  # of the panels' area; a page with more in color is in color
+SHADE = 0.55  # of the range from black to white: how far the luma of line art may fall by its colors
+LUMA = (0.2126, 0.7152, 0.0722)
+THIN = 7  # every n-th pixel of the paper that measures its tint
+PALE = 0.85  # of the lightest paper; what is darker is ink
+SLIGHT = 0.02  # of 1, how far a tint may be off neutral without being one
 
 Slices = tuple[slice, slice]
 
@@ -53,81 +57,82 @@ class Part:
 
 @dataclass(frozen=True)
 class Page:
-    """A page, what it is, and its panels in reading order.
+    """A page and its panels in reading order.
 
-    sheet: what colors go onto, the original but for ink that lay on nothing. clean: the sheet as models
-    see it. panels: all there are, also those left alone. hints: (1, 4, H, W) or None.
+    canvas: what colors go onto, the original but for ink that lay on nothing. clean: the canvas without letters, as
+    models see it. panels: the number of all, also those left alone. hints: (1, 4, H, W) or None.
     """
 
-    original: Picture
-    sheet: Picture
+    canvas: Picture
     clean: Picture
-    kind: Kind
     panels: int
     parts: tuple[Part, ...]
     hints: Tensor | None
     notes: tuple[str, ...]
 
 
-def divide(
-    drawing: Named, job: Job, hints: Picture | str | Tensor | None, recipe: Recipe, options: Options
-) -> Page | None:
+def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, options: SampleOptions) -> Page | None:
     """Return a drawing as a page, or None if it is to be colored as one picture.
 
-    Raises ColorizeError as `framing.frame` does, and (wrong usage) where panels are asked for beside
+    Raises ColorizeError as `inputs.model_input` does, and (wrong usage) where panels are asked for together with
     what works on one picture only.
     """
     picture = drawing.picture
-    if not _wanted(picture, job, options):
+    if not _is_wanted(picture, job, options):
         return None
     inputs.check_drawing(drawing, options)
-    gray = _gray(picture)
+    gray = np.ascontiguousarray(picture.on_white().pixels.min(2))  # the darkest channel: colored ink is dark, too
     bubbles = find_bubbles(gray)
     panels = find_panels(gray, bubbles=bubbles)
-    if options.panels == "auto" and not _divided(picture, len(panels), bool(bubbles.any())):
+    if options.panels == "auto" and not _is_page(picture, len(panels), bool(bubbles.any())):
         return None
-    found = [_looked(picture, _box(panel), recipe, options) for panel in panels]
-    kind, notes = _kind(drawing, panels, found, recipe, options)
-    each = [_own(drawing.name, what, kind, recipe, options) for what in found]
-    if options.kind == "auto" and "hints" not in job.given and _mostly_gray(panels, each):
-        each = ["gray"] * len(each)
-    sheet = finish.on_paper(picture) if "line" in each else picture
-    kept = keeping.kept(gray, panels, bubbles)
-    if sheet.alpha is not None:
-        kept |= sheet.alpha < sheet.peak  # where paper shines through, a color would be laid on twice
-    given, more = hinted(drawing, hints, job.dots)
-    if given is not None:
-        given = resize(given, picture.size)
+    found = [_detected(picture, _box(panel), recipe, options) for panel in panels]
+    kind, notes = _page_kind(drawing, panels, found, recipe, options)
+    each = [
+        inputs.resolve_kind(drawing.name, what, recipe, options)[0] if what in ("line", "gray") else kind
+        for what in found
+    ]
+    if options.kind == "auto" and "hints" not in job.given:
+        areas = sum(panel.area for panel, one in zip(panels, each, strict=True) if one == "gray")
+        if areas > MOSTLY * sum(panel.area for panel in panels):
+            each = ["gray"] * len(each)  # line art is left as white as the gray panels are
+    canvas = finish.on_paper(picture) if "line" in each else picture
+    kept = paper.keep_mask(gray, panels, bubbles)
+    if canvas.alpha is not None:
+        kept |= canvas.alpha < canvas.peak  # where paper shines through, a color would be laid on twice
+    hint_map, more = inputs.hint_map(drawing, hints, job.dots)
+    if hint_map is not None:
+        hint_map = resize(hint_map, picture.size)
     parts = tuple(
-        _part(panel, gray.shape, kept, own, given)
+        _part(panel, gray.shape, kept, own, hint_map)
         for panel, what, own in zip(panels, found, each, strict=True)
-        if (options.force or what in ("line", "gray")) and not keeping.empty(gray, panel, kept)
+        if (options.force or what in ("line", "gray")) and not paper.is_empty(gray, panel, kept)
     )
     if not parts:
         return None
-    clean = _without_letters(sheet, gray, bubbles)
-    notes += (*more, *_told(parts, given, options))
-    return Page(picture, sheet, clean, kind, len(panels), parts, given, notes)
+    notes += (*more, *_notes(parts, hint_map, options))
+    return Page(canvas, _without_letters(canvas, gray, bubbles), len(panels), parts, hint_map, notes)
 
 
-def frames(page: Page, name: str, recipe: Recipe, options: Options, reference: Tensor | None) -> Iterator[Frame]:
-    """Fit every part of a page to the model, see `framing.frame`; the model sees bubbles without letters."""
+def panel_inputs(
+    page: Page, name: str, recipe: Recipe, options: SampleOptions, reference: Tensor | None
+) -> Iterator[ModelInput]:
+    """Fit every part of a page to the model, see `inputs.model_input`; it sees bubbles without letters."""
     for part in page.parts:
         flat = options.flat and part.kind == "line"
-        own = replace(options, kind=part.kind, force=True, flat=flat)  # what it is has been seen to
+        own = replace(options, kind=part.kind, force=True, flat=flat)  # its kind has been checked
         hints = None if page.hints is None else page.hints[:, :, *part.crop]
         if hints is not None and not bool((hints[:, 3] > 0).any()):
             hints = None
         seen = _cut(page.clean, part.crop)
         if recipe.chooses and part.kind == "line":
-            seen = _unframed(seen, part)
-        drawing = Named(name, seen)
-        fitted = inputs.frame(drawing, recipe, own, reference, hints)
-        yield replace(fitted, original=_cut(page.sheet, part.crop), notes=page.notes)
+            seen = _without_border(seen, part)
+        fitted = inputs.model_input(Named(name, seen), recipe, own, reference, hints)
+        yield replace(fitted, original=_cut(page.canvas, part.crop), notes=page.notes)
 
 
-def _unframed(seen: Picture, part: Part) -> Picture:
-    """A panel without its frame: to a model that chooses by regions, what reaches the border is paper."""
+def _without_border(seen: Picture, part: Part) -> Picture:
+    """A panel without its border line: to a model that chooses by regions, what reaches the border is paper."""
     top, left = part.crop[0].start, part.crop[1].start
     inside = np.zeros(seen.size, np.uint8)
     rows, columns = part.box
@@ -141,13 +146,20 @@ def _unframed(seen: Picture, part: Part) -> Picture:
     return replace(seen, pixels=pixels)
 
 
-def _wanted(picture: Picture, job: Job, options: Options) -> bool:
-    """Whether panels are looked for; refuses them beside what works on one picture only."""
-    hindrances = {
-        "layers": options.layers,
-        "masks and backgrounds": any(one is not None for one in (job.mask, job.reference_mask, job.background)),
-    }
-    hindered = [name for name, there in hindrances.items() if there]
+def _without_letters(canvas: Picture, gray: np.ndarray, bubbles: np.ndarray) -> Picture:
+    """The page as the model sees it: nothing but paper in its bubbles."""
+    if not bubbles.any():
+        return canvas
+    pixels = canvas.pixels.copy()
+    pixels[bubbles] = np.quantile(gray[bubbles], 0.9).astype(pixels.dtype)
+    return replace(canvas, pixels=pixels)
+
+
+def _is_wanted(picture: Picture, job: Job, options: SampleOptions) -> bool:
+    """Whether to look for panels; refuses them together with what works on one picture only."""
+    hindered = ["layers"] if options.layers else []
+    if any(one is not None for one in (job.mask, job.reference_mask, job.background)):
+        hindered.append("masks and backgrounds")
     if options.panels == "on" and hindered:
         raise ColorizeError(
             f"panels are colored one by one, but {hindered[0]} are of one picture",
@@ -158,7 +170,7 @@ def _wanted(picture: Picture, job: Job, options: Options) -> bool:
     return options.panels == "on" or (options.panels == "auto" and large and not hindered)
 
 
-def _divided(picture: Picture, panels: int, bubbles: bool) -> bool:
+def _is_page(picture: Picture, panels: int, bubbles: bool) -> bool:
     """Whether what was found on a picture makes it a page; wide pictures need more to be one."""
     height, width = picture.size
     if height >= PORTRAIT * width:
@@ -166,43 +178,30 @@ def _divided(picture: Picture, panels: int, bubbles: bool) -> bool:
     return panels >= (2 if bubbles else SPREAD)
 
 
-def _kind(
-    drawing: Named, panels: Sequence[Panel], found: Sequence[kinds.Kind], recipe: Recipe, options: Options
+def _page_kind(
+    drawing: Named, panels: Sequence[Panel], found: Sequence[kinds.Kind], recipe: Recipe, options: SampleOptions
 ) -> tuple[Kind, tuple[str, ...]]:
-    """What a page is. A page that is in color but for some panels is what those are."""
-    whole = _looked(drawing.picture, (slice(None), slice(None)), recipe, options)
+    """The kind of a page, and notes. A page that is in color but for some panels is of their kind."""
+    whole = _detected(drawing.picture, (slice(None), slice(None)), recipe, options)
     areas = np.array([panel.area for panel in panels])
     if whole == "color" and areas[[one == "color" for one in found]].sum() <= COLORED * areas.sum():
         whole = "gray" if "gray" in found else "line"
-    kind, _, notes = inputs.settled(drawing.name, whole, recipe, options)
+    kind, _, notes = inputs.resolve_kind(drawing.name, whole, recipe, options)
     return kind, notes
 
 
-def _own(name: str, found: kinds.Kind, page: Kind, recipe: Recipe, options: Options) -> Kind:
-    """What a panel is; one that is neither line art nor gray, and colored by force, is what its page is."""
-    if found not in ("line", "gray"):
-        return page
-    return inputs.settled(name, found, recipe, options)[0]
-
-
-def _mostly_gray(panels: Sequence[Panel], each: Sequence[Kind]) -> bool:
-    """Whether gray panels cover most of a page; line art among them then is left as white as they are."""
-    gray = sum(panel.area for panel, kind in zip(panels, each, strict=True) if kind == "gray")
-    return gray > MOSTLY * sum(panel.area for panel in panels)
-
-
-def _told(parts: Sequence[Part], given: Tensor | None, options: Options) -> tuple[str, ...]:
+def _notes(parts: Sequence[Part], hint_map: Tensor | None, options: SampleOptions) -> tuple[str, ...]:
     """What a user should know of white paper, and of hints that lie where nothing is colored."""
     notes = []
     if options.kind == "auto" and any(part.kind == "gray" for part in parts):
         notes.append("gray panels keep their white; --kind line lets the model color it, too")
     if options.flat and any(part.kind == "gray" for part in parts):
         notes.append("gray panels are shaded and not flat; --kind line makes them flat, too")
-    if given is not None:
-        free = np.zeros(given.shape[-2:], np.uint8)
+    if hint_map is not None:
+        free = np.zeros(hint_map.shape[-2:], np.uint8)
         for part in parts:
             free[part.box] |= part.mask
-        count, marks = cv2.connectedComponents((given[0, 3] > 0).numpy().astype(np.uint8))
+        count, marks = cv2.connectedComponents((hint_map[0, 3] > 0).numpy().astype(np.uint8))
         lost = sum(not free[marks == label].any() for label in range(1, count))
         if lost:
             hints = "1 hint lies" if lost == 1 else f"{lost} hints lie"
@@ -210,15 +209,15 @@ def _told(parts: Sequence[Part], given: Tensor | None, options: Options) -> tupl
     return tuple(notes)
 
 
-def _part(panel: Panel, size: tuple[int, ...], kept: np.ndarray, kind: Kind, given: Tensor | None) -> Part:
+def _part(panel: Panel, size: tuple[int, ...], kept: np.ndarray, kind: Kind, hint_map: Tensor | None) -> Part:
     """A panel and as much around it as the model is to see."""
     left, top, right, bottom = panel.box
     more = round(CONTEXT * max(right - left, bottom - top))
     rows = slice(max(0, top - more), min(size[0], bottom + more))
     columns = slice(max(0, left - more), min(size[1], right + more))
     box = _box(panel)
-    mask = keeping.inside(panel) & ~kept[box]
-    marked = given is not None and bool((given[0, 3][box].numpy() > 0)[mask].any())
+    mask = paper.panel_mask(panel) & ~kept[box]
+    marked = hint_map is not None and bool((hint_map[0, 3][box].numpy() > 0)[mask].any())
     return Part((rows, columns), box, mask, kind, marked)
 
 
@@ -230,24 +229,107 @@ def _box(panel: Panel) -> Slices:
 def _cut(picture: Picture, where: Slices) -> Picture:
     """A rectangle of a picture, on white."""
     alpha = None if picture.alpha is None else picture.alpha[where]
-    return picture.replaced(picture.pixels[where], alpha).on_white()
+    return replace(picture, pixels=picture.pixels[where], alpha=alpha).on_white()
 
 
-def _looked(picture: Picture, where: Slices, recipe: Recipe, options: Options) -> kinds.Kind:
+def _detected(picture: Picture, where: Slices, recipe: Recipe, options: SampleOptions) -> kinds.Kind:
     """What a rectangle of a picture is."""
     part = _cut(picture, where)
-    return inputs.looked(part, inputs.shrunk(part, 2 * kinds.SIDE).tensor(), recipe, options)
+    return inputs.detect_kind(part, inputs.shrink(part, 2 * kinds.SIDE).tensor(), recipe, options)
 
 
-def _gray(picture: Picture) -> np.ndarray:
-    """The page on white, (H, W): its darkest channel, in which colored ink is dark, too."""
-    return np.ascontiguousarray(picture.on_white().pixels.min(2))
+def assemble(page: Page, done: Sequence[Painted]) -> Painted:
+    """Return a page in color, and how it was made, from its panels; `done` has one for each part."""
+    first = done[0]
+    meta = {**first.meta, "panels": page.panels}
+    whole = merge(page, [one.picture for one in done])
+    return replace(
+        first,
+        picture=replace(whole, text={**whole.text, MARK: json.dumps(meta, ensure_ascii=False)}),
+        seconds=sum(one.seconds for one in done),
+        calls=sum(one.calls for one in done),
+        meta=meta,
+        frames=film(page, [one.frames for one in done]),
+    )
 
 
-def _without_letters(sheet: Picture, gray: np.ndarray, bubbles: np.ndarray) -> Picture:
-    """The page as the model is to see it: nothing but paper in its bubbles."""
-    if not bubbles.any():
-        return sheet
-    pixels = sheet.pixels.copy()
-    pixels[bubbles] = np.quantile(gray[bubbles], 0.9).astype(pixels.dtype)
-    return replace(sheet, pixels=pixels)
+def merge(page: Page, colored: Sequence[Picture]) -> Picture:
+    """Return the page with its panels in color: RGB of the original's depth, alpha, EXIF and texts.
+
+    colored: a picture per part, of its crop. Everything outside of the panels is the original's, to the bit. The
+    luma of line art falls by at most SHADE, except in panels with hints; gray ones keep their lightness.
+    """
+    canvas = page.canvas
+    pixels = np.array(np.broadcast_to(canvas.pixels, (*canvas.size, 3)))
+    tint = _paper_tint(page)
+    for part, one in zip(page.parts, colored, strict=True):
+        top, left = (box.start - crop.start for box, crop in zip(part.box, part.crop, strict=True))
+        high, wide = part.mask.shape
+        new, old = one.pixels[top : top + high, left : left + wide], pixels[part.box]
+        if part.kind == "line" and not part.hinted:
+            new = _limit_shade(old, new)
+        elif part.kind == "gray" and tint is not None:
+            new = np.rint(new * tint).clip(0, np.iinfo(old.dtype).max)
+        old[part.mask] = new[part.mask]
+    return replace(canvas, pixels=pixels, icc=None if canvas.gray else canvas.icc)
+
+
+def film(page: Page, frames: Sequence[Sequence[Picture]]) -> tuple[Picture, ...]:
+    """Return the films of the panels, `frames`, as one film of the page."""
+    if not frames[0]:
+        return ()
+    small = inputs.shrink(page.canvas, FILM).eight_bit()
+    scale = np.array(small.size) / page.canvas.size
+    still = np.array(np.broadcast_to(small.pixels, (*small.size, 3)))
+    pages = []
+    for at in zip(*frames, strict=True):
+        small_page = still.copy()
+        for part, one in zip(page.parts, at, strict=True):
+            _paste(small_page, part, one, scale)
+        pages.append(Picture(small_page))
+    return tuple(pages)
+
+
+def _paste(small_page: Pixels, part: Part, one: Picture, scale: np.ndarray) -> None:
+    """Put a panel's frame onto a small page, without its surroundings."""
+    size = [crop.stop - crop.start for crop in part.crop]
+    places = []
+    for axis in (0, 1):
+        box, crop = part.box[axis], part.crop[axis]
+        low, high = (int(end * scale[axis]) for end in (box.start, box.stop))
+        want = (np.arange(low, high) + 0.5) / scale[axis] - crop.start
+        place = (want * one.size[axis] / size[axis]).astype(int).clip(0, one.size[axis] - 1)
+        inner = ((np.arange(low, high) + 0.5) / scale[axis] - box.start).astype(int)
+        places.append((slice(low, high), place, inner.clip(0, box.stop - box.start - 1)))
+    (rows, down, deep), (columns, across, wide) = places
+    pixels = np.broadcast_to(one.eight_bit().pixels, (*one.size, 3))[np.ix_(down, across)]
+    mask = part.mask[np.ix_(deep, wide)]
+    small_page[rows, columns][mask] = pixels[mask]
+
+
+def _paper_tint(page: Page) -> np.ndarray | None:
+    """Factors (3,) for R, G and B that give gray panels the tint of the paper around them again; None without one."""
+    canvas = page.canvas
+    outside = np.ones(canvas.size, bool)
+    for part in page.parts:
+        outside[part.box] &= ~part.mask
+    outer = canvas.pixels[outside][::THIN].astype(np.float32)
+    darkest = outer.min(1, initial=np.inf)
+    if canvas.gray or not len(outer):
+        return None
+    white = np.median(outer[darkest >= PALE * np.quantile(darkest, 0.95)], 0)
+    tint = white / max(1.0, float(white @ np.array(LUMA, np.float32)))
+    return np.asarray(tint) if float(np.abs(tint - 1).max()) > SLIGHT else None
+
+
+def _limit_shade(old: Pixels, new: Pixels) -> Pixels:
+    """New pixels (h, w, 3) no darker than SHADE below the old ones, in luma."""
+    weights = np.array(LUMA, np.float32)
+    fall = (old @ weights - new @ weights) / np.iinfo(old.dtype).max
+    far = fall > SHADE
+    if not far.any():
+        return new
+    share = (SHADE / fall[far])[:, None]
+    bounded = new.copy()
+    bounded[far] = np.ceil(old[far] + (new[far] - old[far].astype(np.float32)) * share)
+    return bounded

@@ -17,7 +17,7 @@ from colorize.colorize_diffusion.vae import on_canvas
 from colorize.diffusion.schedules import ScaledLinear
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.images.resize import widened
+from colorize.images.resize import widen
 from colorize.networks.conditions import Drop, Strength, kept
 from colorize.system import ConditionSpec
 
@@ -145,7 +145,7 @@ class Conditioner(nn.Module):
                 return tokens
         several = pictures.reshape(-1, 3, *pictures.shape[-2:])
         with torch.no_grad():
-            found: Tensor = self.vision(widened(several, margin))
+            found: Tensor = self.vision(widen(several, margin))
         if caching:
             self.cache = [*self.cache[1 - CACHED :], (pictures, margin, found)]
             if self.release is not None:

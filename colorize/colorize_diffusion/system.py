@@ -23,7 +23,7 @@ from colorize.networks.conditions import Drop, Strength
 from colorize.system import ModelFile, System
 
 if TYPE_CHECKING:
-    from colorize.coloring.options import Job, Options
+    from colorize.coloring.options import Job, SampleOptions
     from colorize.recipes.recipe import Recipe
 
 LARGEST = 1024  # pixels of a reference's longer side; CLIP sees 224, version 2's encoders the inner size
@@ -76,10 +76,10 @@ class LatentSystem(System):
         assert isinstance(recipe.space, Latent)
         return recipe.space.multiple
 
-    def check(self, name: str, options: Options) -> None:
+    def check(self, name: str, options: SampleOptions) -> None:
         """Take all settings."""
 
-    def check_job(self, name: str, options: Options, job: Job) -> None:
+    def check_job(self, name: str, options: SampleOptions, job: Job) -> None:
         """Refuse settings of a reference that is not given (ColorizeError, wrong usage)."""
         settings = options.settings
         if isinstance(settings, LatentSettings) and (settings.prompts or settings.echo) and not job.references:
@@ -88,7 +88,7 @@ class LatentSystem(System):
 
     def inner_size(self, size: tuple[int, int], wanted: int) -> tuple[int, int]:
         """Return the (H, W) of a drawing's proportions with as much area as a square of `wanted` pixels."""
-        return resize.spread(size, wanted)
+        return resize.area_size(size, wanted)
 
     def references(self, pictures: Sequence[Picture]) -> Tensor | None:
         """Return all references joined on channels, (1, 3 R, h, w), squashed to the shape of the first."""
@@ -142,7 +142,7 @@ class LatentSystem(System):
         whole = flat(reference)
         with torch.inference_mode():
             tokens = condition.read(whole.to(colorizer.device), settings)
-            shown = from_tensor(resize.widened(whole, settings.margin))
+            shown = from_tensor(resize.widen(whole, settings.margin))
             return draw(shown, tokens, condition.edits(settings), settings.prompts)
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorize.hints import Hints
-from colorize.images.resize import boarded, cropped
+from colorize.images.resize import crop, multiple_size, pad
 from colorize.networks.layers import Up
 from colorize.networks.spaces import pulled_to_hints
 from colorize.system import SpaceSpec
@@ -199,7 +199,7 @@ class LatentSpace(nn.Module):
 
     def shape(self, hints: Hints) -> tuple[int, int, int, int]:
         """The shape of x for these hints."""
-        (height, width), _ = boarded(hints.size, self.spec.multiple)
+        (height, width), _ = multiple_size(hints.size, self.spec.multiple)
         stride = self.vae.stride
         return hints.batch, self.channels, height // stride, width // stride
 
@@ -215,10 +215,10 @@ class LatentSpace(nn.Module):
 
     def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
         """From x to color (B, 3, H, W) in [-1, 1], ink included, drawn towards hints by `strength` from 0 to 1."""
-        _, box = boarded(hints.size, self.spec.multiple)
+        _, box = multiple_size(hints.size, self.spec.multiple)
         with torch.autocast(x.device.type, enabled=False):
             whole = self.vae.decode(x.float() / self.spec.scale).clamp(-1, 1)
-        return pulled_to_hints(cropped(whole, box), hints, strength, inked=True)
+        return pulled_to_hints(crop(whole, box), hints, strength, inked=True)
 
     def weight(self, hints: Hints) -> Tensor | None:
         """How much each place of x counts in the loss; None counts all alike."""
@@ -227,6 +227,5 @@ class LatentSpace(nn.Module):
 
 def on_canvas(picture: Tensor, multiple: int, paper: float = PAPER) -> Tensor:
     """Lay a picture (B, C, H, W) into the middle of a canvas of one value whose sides are multiples."""
-    (height, width), box = boarded((picture.shape[-2], picture.shape[-1]), multiple)
-    right, below = width - box.left - box.width, height - box.top - box.height
-    return F.pad(picture, (box.left, right, box.top, below), value=paper)
+    size, box = multiple_size((picture.shape[-2], picture.shape[-1]), multiple)
+    return pad(picture, box, size, paper)

@@ -18,7 +18,7 @@ from colorize.images import hint_files, lines
 from colorize.images.color import colorfulness, luminance
 from colorize.images.files import read, shown, write
 from colorize.images.image import from_tensor
-from colorize.images.kinds import toned
+from colorize.images.kinds import has_tint
 
 FOLDERS = ("color", "line", "hints")  # folders of a split
 SMALLEST = 32  # pixels of the shorter side, before and after scaling
@@ -98,7 +98,7 @@ def load_pair(item: Item, pictures: Mapping[str, Path | bytes]) -> tuple[Tensor,
     if not item.merged:
         return color, _resized(line, (height, width)), None
     merged = _resized(_read(item.merged, pictures, color), tuple(line.shape[-2:]))
-    hints = hint_files.hints(merged, line)  # before scaling blurs the lines
+    hints = hint_files.from_painted(merged, line)  # before scaling blurs the lines
     found = bool((hints[:, 3] > 0).any())
     return color, _resized(line, (height, width)), hint_files.resize(hints, (height, width)) if found else None
 
@@ -123,7 +123,7 @@ def _check(color: Tensor, line: Tensor | None) -> None:
         raise Unfit("is blank")
     if float(colorfulness(color)) < GRAYEST:
         raise Unfit("has no color")
-    if toned(color):
+    if has_tint(color):
         raise Unfit("is gray with a tint, like sepia")
     if line is not None and chroma(line) > chroma(color) / 2:
         raise Unfit("has a drawing in color")

@@ -157,7 +157,7 @@ class ZipSource(Source):
         skipped: list[tuple[str, str]] = []
         members: list[tuple[str, str]] = []  # name of the archive, path inside
         for name in (file.relative_to(root).as_posix() for file in files):
-            for inside, _, reason in archives.opened(root / name, name):
+            for inside, reason in archives.list_pictures(root / name, name):
                 if reason:
                     skipped.append((f"{name}/{inside}", f"`{shown(f'{name}/{inside}')}` {reason}"))
                 else:

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError, nearest
 from colorize.images import augment, color, dataset_folder, files, hint_files, lines, palettes, simulated_hints
+from colorize.images.resize import centered, crop, fit_size, letterbox
 
 Kind = Literal["line", "gray"]
 Item = TypeVar("Item")
@@ -37,7 +38,7 @@ class Mode(NamedTuple):
 
 MODES: dict[str, Mode] = {
     "same": Mode("the true picture, warped, as reference", "reference"),
-    "flip": Mode("the true picture, mirrored, bent and cropped, as reference", "reference"),
+    "flip": Mode("the true picture, mirrored, bent and crop, as reference", "reference"),
     "cross": Mode(
         "another picture of the same group as reference",
         "reference",
@@ -130,7 +131,7 @@ class Dataset:
 
     def truth(self, file: Path, size: int) -> Tensor:
         """Return a picture fitted into a square, (1, 3, size, size) in [-1, 1]."""
-        return self._cached(("truth", file, size), lambda: fit(self._read(file), size))
+        return self._cached(("truth", file, size), lambda: letterbox(self._read(file), size, "bicubic"))
 
     def drawing(self, task: Task, size: int, kind: Kind) -> Tensor:
         """Return what is to be colored, (1, 1, size, size) in [-1, 1]: line art or the gray picture.
@@ -153,9 +154,9 @@ class Dataset:
             )
         rgb = np.broadcast_to(picture.pixels, (*picture.size, 3))
         hints = hint_files.parse(np.dstack([rgb, picture.alpha]), picture.size)
-        (tall, wide), top, left = _placed(hints, size)
+        box = centered(fit_size(hints.shape[-2:], size), (size, size))
         result = hint_files.blank(hints.new_empty(1, 3, size, size))
-        result[..., top : top + tall, left : left + wide] = hint_files.resize(hints, (tall, wide))
+        crop(result, box).copy_(hint_files.resize(hints, (box.height, box.width)))
         return result
 
     def fingerprint(self, tasks: list[Task], mode: str) -> str:
@@ -187,7 +188,7 @@ class Dataset:
                 f"picture {tall} x {wide}; they cannot show the same frame",
                 "make the folder again with `colorize prepare-data`",
             )
-        return fit(drawing, size)
+        return letterbox(drawing, size, "bicubic")
 
     def _read(self, path: Path) -> Tensor:
         picture = files.read(path).tensor()
@@ -203,25 +204,6 @@ class Dataset:
             self._cache[key] = made
             self._room -= made.nbytes
         return made
-
-
-def fit(picture: Tensor, size: int) -> Tensor:
-    """Resize a picture so that its longer side is `size`, and pad it white to a square.
-
-    picture: (1, C, H, W) in [-1, 1]. Returns (1, C, size, size).
-    """
-    (tall, wide), top, left = _placed(picture, size)
-    if (tall, wide) != picture.shape[-2:]:
-        picture = F.interpolate(picture, (tall, wide), mode="bicubic", antialias=True).clamp(-1, 1)
-    return F.pad(picture, (left, size - wide - left, top, size - tall - top), value=1.0)
-
-
-def _placed(picture: Tensor, size: int) -> tuple[tuple[int, int], int, int]:
-    """Return height and width of a picture fitted into the middle of a square, and its top and left."""
-    height, width = picture.shape[-2:]
-    scale = size / max(height, width)
-    tall, wide = max(round(height * scale), 1), max(round(width * scale), 1)
-    return (tall, wide), (size - tall) // 2, (size - wide) // 2
 
 
 @dataclass(frozen=True)

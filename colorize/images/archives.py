@@ -1,4 +1,4 @@
-"""Volumes: comics in zip archives (CBZ), read page by page and written anew. Knows nothing of coloring."""
+"""Read zip archives of pictures, and read and write comic volumes (CBZ) page by page."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import hashlib
 import shutil
 import stat
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
@@ -21,11 +21,18 @@ from colorize.images.listing import natural, pictured
 OUTSIDE, NESTED = "points out of its archive", "is an archive in an archive"
 LINK, ENCRYPTED = "is a link", "is encrypted"
 ARCHIVES = (".zip", ".cbz", ".cbr", ".7z", ".rar", ".tar", ".tgz", ".gz")
-MOST = 1_000_000  # files of an archive
-LARGEST = 256 * 2**20  # bytes of a picture; it is read as a whole
-SWELLING = 200  # times its own size that an archive may unpack to, if that is more than ...
+MAX_FILES = 1_000_000  # of an archive
+MAX_BYTES = 256 * 2**20  # of a picture; it is read as a whole
+MAX_RATIO = 200  # times its own size that an archive may unpack to, if that is more than ...
 HARMLESS = 2**30  # ... so many bytes
+CHUNK = 2**20  # bytes of a file to copy at a time
+ZIP64 = 2**31  # bytes above which a member needs the larger form of headers
 DAMAGE = (BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error)
+OTHERS = {  # what else is sold as a comic, by its first bytes
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"%PDF": "a PDF",
+}
 
 
 class Reader:
@@ -36,7 +43,7 @@ class Reader:
         self.archive: ZipFile | None = None
         try:
             self.archive = ZipFile(path)
-            self.infos = {path: info for path, info, why in listed(self.archive) if not why}
+            self.infos = {path: info for path, info, why in _pictures(self.archive.infolist()) if not why}
         except DAMAGE:
             pass  # each picture of it says so
 
@@ -59,39 +66,38 @@ class Reader:
             return b""
 
 
-def opened(file: Path, name: str) -> list[tuple[str, ZipInfo, str]]:
-    """Return what an archive holds, as `listed` tells; ColorizeError for bombs and what is no archive."""
+def list_pictures(file: Path, name: str) -> list[tuple[str, str]]:
+    """Return the paths of the pictures in an archive, and why one cannot be used, or "".
+
+    name: what messages call it. Raises ColorizeError for bombs and for what is no archive.
+    """
+    return [(path, reason) for path, _, reason in _pictures(_infos(file, name))]
+
+
+def _infos(file: Path, name: str) -> list[ZipInfo]:
+    """The files of an archive; ColorizeError if it would unpack to far too much, or is no archive."""
     try:
         with ZipFile(file) as archive:
-            check(archive.infolist(), file.stat().st_size, name)
-            return list(listed(archive))
+            infos, size = archive.infolist(), file.stat().st_size
     except DAMAGE as error:
-        raise damaged(name, error) from error
-
-
-def damaged(name: str, error: Exception) -> ColorizeError:
-    """Return the error of what is no zip archive, or no whole one."""
-    return ColorizeError(
-        f"`{shown(name)}` cannot be read as a zip archive: {shown(str(error))}", "download or make it again"
-    )
-
-
-def check(infos: Sequence[ZipInfo], size: int, name: str) -> None:
-    """Raise ColorizeError for an archive, of so many bytes, that would unpack to far too much."""
-    if len(infos) > MOST:
-        told = f"`{shown(name)}` holds {len(infos)} files"
-        raise ColorizeError(told, f"at most {MOST} are read; make several archives of it")
+        raise ColorizeError(
+            f"`{shown(name)}` cannot be read as a zip archive: {shown(str(error))}", "download or make it again"
+        ) from error
+    if len(infos) > MAX_FILES:
+        message = f"`{shown(name)}` holds {len(infos)} files"
+        raise ColorizeError(message, f"at most {MAX_FILES} are read; make several archives of it")
     total = sum(info.file_size for info in infos)
-    if total > max(HARMLESS, SWELLING * size):
-        told = f"`{shown(name)}` would unpack to {total >> 20} MiB, {total // size} times its size"
-        raise ColorizeError(told, "no archive of pictures does; do not open it")
+    if total > max(HARMLESS, MAX_RATIO * size):
+        message = f"`{shown(name)}` would unpack to {total >> 20} MiB, {total // size} times its size"
+        raise ColorizeError(message, "no archive of pictures does; do not open it")
+    return infos
 
 
-def listed(archive: ZipFile) -> Iterator[tuple[str, ZipInfo, str]]:
+def _pictures(infos: Sequence[ZipInfo]) -> Iterator[tuple[str, ZipInfo, str]]:
     """Paths of the pictures in an archive, and why one cannot be used, or ""."""
     seen: set[str] = set()
-    for info in archive.infolist():
-        path, reason = PurePosixPath(info.filename), refusal(info)
+    for info in infos:
+        path, reason = PurePosixPath(info.filename), _refusal(info)
         if info.is_dir() or not (pictured(path) or reason in (OUTSIDE, NESTED)):
             continue
         if not reason and path.as_posix() in seen:
@@ -100,7 +106,7 @@ def listed(archive: ZipFile) -> Iterator[tuple[str, ZipInfo, str]]:
         yield path.as_posix(), info, reason
 
 
-def refusal(info: ZipInfo) -> str:
+def _refusal(info: ZipInfo) -> str:
     """Why a file of an archive is not read, or ""."""
     windows = PureWindowsPath(info.filename)
     reasons = {
@@ -110,31 +116,22 @@ def refusal(info: ZipInfo) -> str:
         ENCRYPTED: bool(info.flag_bits & 1),
         "is compressed in a rare way; make the archive with plain zip": info.compress_type
         not in (ZIP_STORED, ZIP_DEFLATED),  # others unpack without any limit
-        f"has {info.file_size >> 20} MiB, of at most {LARGEST >> 20}": info.file_size > LARGEST,
+        f"has {info.file_size >> 20} MiB, of at most {MAX_BYTES >> 20}": info.file_size > MAX_BYTES,
     }
     return next((reason for reason, true in reasons.items() if true), "")
 
 
-CHUNK = 2**20  # bytes of a file to copy at a time
-LONGEST = 2**31  # bytes above which a member needs the larger form of headers
-OTHERS = {  # what else is sold as a comic, by its first bytes
-    b"Rar!": "a RAR archive; unpack it, and zip its pages",
-    b"7z\xbc\xaf": "a 7-Zip archive; unpack it, and zip its pages",
-    b"%PDF": "a PDF; export its pages as pictures, and zip them",
-}
-
-
 @dataclass(frozen=True)
 class Volume:
-    """A comic in a zip archive, which is only read.
+    """A comic in a zip archive, opened for reading.
 
-    pages: the paths of its pictures inside, in reading order. print: tells it from others of other contents.
+    pages: the paths of its pictures inside, in reading order. fingerprint: of its contents.
     notes: what a user should know of it.
     """
 
     path: Path
     pages: tuple[str, ...]
-    print: str
+    fingerprint: str
     notes: tuple[str, ...] = ()
 
     def read(self, page: str) -> bytes:
@@ -142,7 +139,7 @@ class Volume:
         try:
             with ZipFile(self.path) as archive:
                 info = archive.getinfo(page)
-                if reason := refusal(info):
+                if reason := _refusal(info):
                     raise ColorizeError(f"`{self.name(page)}` {reason}", "pack the volume anew")
                 with archive.open(info) as stream:
                     data = stream.read(info.file_size + 1)
@@ -156,7 +153,7 @@ class Volume:
         return data
 
     def name(self, page: str) -> str:
-        """What messages call a page."""
+        """The name of a page in messages."""
         return shown(f"{self.path}/{page}")
 
 
@@ -166,26 +163,23 @@ def open_volume(path: Path) -> Volume:
     Raises ColorizeError for what is no zip archive, without pages, protected by a password, or hostile:
     files outside of it, links, two of one name, or far more content than its size.
     """
-    try:
-        with path.open("rb") as stream:
-            _recognize(path, stream.read(8))
-        with ZipFile(path) as archive:
-            infos = archive.infolist()
-            check(infos, path.stat().st_size, str(path))
-    except DAMAGE as error:
-        raise damaged(str(path), error) from error
-    files = [info for info in infos if not info.is_dir()]
-    _trust(path, files)
+    with suppress(OSError), path.open("rb") as stream:
+        start = stream.read(4)
+        for sign, what in OTHERS.items():
+            if start == sign:
+                raise ColorizeError(f"`{shown(path)}` is {what}, not a zip archive", "zip its pages as pictures")
+    files = [info for info in _infos(path, str(path)) if not info.is_dir()]
+    _check_trust(path, files)
     pages = [info.filename for info in files if pictured(PurePosixPath(info.filename))]
-    nested = [info.filename for info in files if refusal(info) == NESTED]
+    nested = [info.filename for info in files if _refusal(info) == NESTED]
     if not pages:
         inside = f"; it holds the archive `{shown(nested[0])}`, unpack it first" if nested else ""
         raise ColorizeError(f"the archive `{shown(path)}` holds no pictures{inside}", "put the pages into it")
     notes = [f"`{shown(f'{path}/{name}')}` is an archive; it stays as it is" for name in nested[:1]]
-    told = "".join(f"{info.filename}\0{info.CRC}\0{info.file_size}\0" for info in files)
-    mark = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+    listed = "".join(f"{info.filename}\0{info.CRC}\0{info.file_size}\0" for info in files)
+    fingerprint = hashlib.sha256(listed.encode("utf-8", "surrogatepass")).hexdigest()
     pages.sort(key=lambda name: natural(Path(name)))
-    return Volume(path, tuple(pages), mark, tuple(notes))
+    return Volume(path, tuple(pages), fingerprint, tuple(notes))
 
 
 def write_volume(volume: Volume, results: Mapping[str, Path], target: Path) -> list[str]:
@@ -197,7 +191,7 @@ def write_volume(volume: Volume, results: Mapping[str, Path], target: Path) -> l
     Raises ColorizeError if it cannot be written, or the volume changed meanwhile.
     """
     damaged: list[str] = []
-    if open_volume(volume.path).print != volume.print:
+    if open_volume(volume.path).fingerprint != volume.fingerprint:
         raise ColorizeError(f"`{shown(volume.path)}` changed meanwhile", "give the command again")
     with atomic(target) as temporary, ZipFile(volume.path) as old, ZipFile(temporary, "w") as new:
         new.comment = old.comment
@@ -205,11 +199,15 @@ def write_volume(volume: Volume, results: Mapping[str, Path], target: Path) -> l
         for info in old.infolist():
             result = results.get(info.filename)
             name = _renamed(info.filename, result, taken) if result else info.filename
-            fresh = _like(info, name)
+            fresh = ZipInfo(name, info.date_time)  # as in the old archive, but for what depends on its bytes
+            plain = info.compress_type in (ZIP_STORED, ZIP_DEFLATED)
+            fresh.compress_type = info.compress_type if plain else ZIP_DEFLATED
+            fresh.external_attr, fresh.create_system = info.external_attr, info.create_system
+            fresh.comment = info.comment
             if info.is_dir():
                 new.writestr(fresh, b"")
                 continue
-            large = (result.stat().st_size if result else info.file_size) > LONGEST
+            large = (result.stat().st_size if result else info.file_size) > ZIP64
             with new.open(fresh, "w", force_zip64=large) as sink:
                 if result:
                     with result.open("rb") as stream:
@@ -219,22 +217,14 @@ def write_volume(volume: Volume, results: Mapping[str, Path], target: Path) -> l
     return damaged
 
 
-def _recognize(path: Path, start: bytes) -> None:
-    """Refuse the usual other containers by their own names."""
-    for sign, what in OTHERS.items():
-        if start.startswith(sign):
-            known, way_out = what.split("; ")
-            raise ColorizeError(f"`{shown(path)}` is {known}, not a zip archive", way_out)
-
-
-def _trust(path: Path, files: list[ZipInfo]) -> None:
+def _check_trust(path: Path, files: list[ZipInfo]) -> None:
     """Refuse an archive that no honest program makes, or that needs a password."""
     names = [info.filename for info in files]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ColorizeError(f"`{shown(path)}` holds `{shown(twice)}` twice", "unpack it, and pack it anew")
     for info in files:
-        reason = refusal(info)
+        reason = _refusal(info)
         if reason == ENCRYPTED:
             raise ColorizeError(
                 f"`{shown(path)}` is protected by a password", "unpack it with its password, and pack the pages anew"
@@ -255,16 +245,6 @@ def _renamed(name: str, result: Path, taken: set[str]) -> str:
     new = f"{name}{result.suffix}" if new.casefold() in taken else new  # unpacked on any disk
     taken.add(new.casefold())
     return new
-
-
-def _like(info: ZipInfo, name: str) -> ZipInfo:
-    """The head of a file in the new archive: as in the old one, but for what depends on its bytes."""
-    fresh = ZipInfo(name, info.date_time)
-    usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    fresh.compress_type = info.compress_type if usual else zipfile.ZIP_DEFLATED
-    fresh.external_attr, fresh.create_system = info.external_attr, info.create_system
-    fresh.comment = info.comment
-    return fresh
 
 
 def _copied(archive: ZipFile, info: ZipInfo, sink: IO[bytes]) -> bool:

@@ -1,94 +1,29 @@
-"""Bend, turn and cut up pictures, so that they keep their colors but not their shapes.
-
-Knows nothing of why: to a warp, a reference is a picture like any other.
-"""
+"""Bend, turn, cut up and compress pictures for training."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 CELLS = 32  # the spline is evaluated on 33 x 33 knots; between them the bend is bilinear
-ROOM = 0.1  # smallest Jacobian left: no area shrinks below a tenth
+SMALLEST = 0.1  # smallest Jacobian left: no area shrinks below a tenth
+POINTS = 10  # control points of a bend
+SMOOTHING = 1e-3  # how far the spline may miss them; two points close together need not tear the picture apart
 CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
-
-
-@dataclass(frozen=True)
-class Scattered:
-    """Control points anywhere, each moved by a normal random step.
-
-    points: how many. spread: standard deviation of a step, as a fraction of the side. smoothing:
-    how far the spline may miss its points (the ridge of Bookstein's system, unit square).
-    """
-
-    points: int = 10
-    spread: float = 0.05
-    smoothing: float = 1e-3  # two points close together need not tear the picture apart
-
-    def draw(self, batch: int, rng: Generator) -> tuple[Tensor, Tensor]:
-        """Random points (B, points, 2) in [0, 1] and where they go to."""
-        start = torch.rand(batch, self.points, 2, generator=rng, dtype=torch.float64)
-        step = torch.randn(batch, self.points, 2, generator=rng, dtype=torch.float64)
-        return start, start + self.spread * step
-
-
-@dataclass(frozen=True)
-class Diagonal:
-    """Two control points on the main diagonal, moved along it.
-
-    low, high: range of the points. reach: largest move, as a fraction of the side. All numbers are
-    rounded to `decimals`; drawn again where both points, or both targets, coincide.
-    """
-
-    low: float = 0.3
-    high: float = 0.7
-    reach: float = 0.25
-    decimals: int = 2
-    smoothing: float = 0.0
-
-    def draw(self, batch: int, rng: Generator) -> tuple[Tensor, Tensor]:
-        """Random points (B, 2, 2) in [0, 1] and where they go to."""
-        pairs = [self._pair(rng) for _ in range(batch)]
-        both = torch.stack(pairs)[..., None].expand(-1, -1, -1, 2)  # (B, start | target, 2, xy)
-        return both[:, 0], both[:, 1]
-
-    def _pair(self, rng: Generator) -> Tensor:
-        while True:
-            start = self.low + (self.high - self.low) * torch.rand(2, generator=rng).double()
-            move = self.reach * (2 * torch.rand(2, generator=rng).double() - 1)
-            start, move = start.round(decimals=self.decimals), move.round(decimals=self.decimals)
-            pair = torch.stack((start, start + move))
-            if bool(((pair[:, 0] - pair[:, 1]).abs() > 1e-9).all()):
-                return pair
-
-
-COLORING_ASSISTANT = Scattered(10, 0.05, smoothing=0.5 / 128**2)  # its 0.5 is in pixels of 128
-ANIME_DIFFUSION = Diagonal()
 
 
 def warp(picture: Tensor, strength: float, rng: Generator) -> Tensor:
     """Bend each picture by a thin-plate spline of its own, without folds and without black borders.
 
-    picture: (B, C, H, W) in [-1, 1]. strength: standard deviation of the ten control points, as a
-    fraction of the side; 0 returns the picture itself. Uncovered pixels mirror the picture.
-    Bookstein 1989.
+    picture: (B, C, H, W) in [-1, 1]. strength: standard deviation of the steps of ten control points, as a
+    fraction of the side; 0 returns the picture itself. Uncovered pixels mirror the picture. Bends that would
+    fold are weakened, picture by picture, until every area keeps a tenth of its size. Bookstein 1989.
     """
     assert strength >= 0, f"a warp of strength {strength}: strength counts from 0"
-    return bend(picture, Scattered(10, strength), rng) if strength else picture
-
-
-def bend(picture: Tensor, points: Scattered | Diagonal, rng: Generator) -> Tensor:
-    """Bend each picture by control points drawn from `points`, the four corners pinned.
-
-    picture: (B, C, H, W) in [-1, 1]. Bends that would fold are weakened, picture by picture, until
-    every area keeps a tenth of its size: a deviation from both published programs, which fold.
-    """
-    shift = displacement(points, picture.shape[0], rng)
-    return _sample(picture, shift.to(picture), None)
+    return _sample(picture, displacement(strength, len(picture), rng).to(picture), None) if strength else picture
 
 
 def reference(picture: Tensor, rng: Generator, strength: float = 0.05) -> Tensor:
@@ -98,7 +33,7 @@ def reference(picture: Tensor, rng: Generator, strength: float = 0.05) -> Tensor
     and moved by up to a tenth of the side; half of the rows are mirrored.
     """
     batch = picture.shape[0]
-    shift = displacement(Scattered(10, strength), batch, rng).to(picture)
+    shift = displacement(strength, batch, rng).to(picture)
     angle, zoom, flip, right, down = torch.rand(5, batch, generator=rng)
     angle = math.radians(15) * (2 * angle - 1)
     zoom = 1 / (0.7 + 0.5 * zoom)
@@ -145,10 +80,14 @@ def shuffle(picture: Tensor, patches: int, rng: Generator) -> Tensor:
     return pieces.reshape(batch, channels, tall * patches, wide * patches)[..., :height, :width]
 
 
-def displacement(points: Scattered | Diagonal, batch: int, rng: Generator) -> Tensor:
-    """Random fold-free displacements: (B, 2, 33, 33), x and y as fractions of the side."""
-    start, target = points.draw(batch, rng)
-    shift = _spline(start, target, points.smoothing)
+def displacement(strength: float, batch: int, rng: Generator) -> Tensor:
+    """Random fold-free displacements: (B, 2, 33, 33), x and y as fractions of the side; the corners stay.
+
+    strength: standard deviation of the control points' steps, as a fraction of the side.
+    """
+    start = torch.rand(batch, POINTS, 2, generator=rng, dtype=torch.float64)
+    step = torch.randn(batch, POINTS, 2, generator=rng, dtype=torch.float64)
+    shift = _spline(start, start + strength * step, SMOOTHING)
     return (shift * _fold_free(shift)).float()
 
 
@@ -184,7 +123,7 @@ def _fold_free(shift: Tensor) -> Tensor:
     """How much of a displacement (B, 2, G, G) may be applied without folds: (B, 1, 1, 1) up to 1.
 
     A bilinear cell folds if the Jacobian at one of its corners is negative. With the share s of the
-    displacement it is 1 + s trace + s^2 det; the first s at which it falls to ROOM is a root.
+    displacement it is 1 + s trace + s^2 det; the first s at which it falls to SMALLEST is a root.
     """
     cells = shift.shape[-1] - 1
     along_x, along_y = shift.diff(dim=3) * cells, shift.diff(dim=2) * cells
@@ -194,10 +133,10 @@ def _fold_free(shift: Tensor) -> Tensor:
             dx, dy = along_x[:, :, top], along_y[:, :, :, left]  # (B, 2, cells, cells)
             trace = dx[:, 0] + dy[:, 1]
             det = dx[:, 0] * dy[:, 1] - dx[:, 1] * dy[:, 0]
-            inner = trace.square() - 4 * det * (1 - ROOM)
+            inner = trace.square() - 4 * det * (1 - SMALLEST)
             below = inner.clamp(min=0).sqrt() - trace
             folds = (inner >= 0) & (below > 0)
-            root = torch.where(folds, 2 * (1 - ROOM) / below.clamp(min=1e-12), 1.0)
+            root = torch.where(folds, 2 * (1 - SMALLEST) / below.clamp(min=1e-12), 1.0)
             smallest = torch.minimum(smallest, root.flatten(1).amin(1))
     return smallest.view(-1, 1, 1, 1)
 
@@ -230,7 +169,7 @@ def _hats(pixels: int, shift: Tensor) -> Tensor:
     return (1 - (place[:, None] - knots).abs()).clamp(min=0).to(shift)
 
 
-SIDE = 8  # pixels of a block
+SIDE = 8  # pixels of a JPEG block
 # Luminance steps of ITU-T T.81 (1992), table K.1, at quality 50, for values of 0..255.
 STEPS = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -244,27 +183,22 @@ STEPS = (
 )
 
 
-def wear(picture: Tensor, quality: Tensor) -> Tensor:
+def compress(picture: Tensor, quality: Tensor) -> Tensor:
     """Store each picture as a gray JPEG of its own quality, and read it back.
 
-    picture: (B, 1, H, W) in [-1, 1]. quality: (B,), 1 to 100, as the field's encoders count it.
+    picture: (B, 1, H, W) in [-1, 1]. quality: (B,), 1 to 100, as JPEG encoders count it.
     """
     height, width = picture.shape[-2:]
     grown = F.pad(picture, (0, -width % SIDE, 0, -height % SIDE), "replicate")
     tall, wide = grown.shape[-2] // SIDE, grown.shape[-1] // SIDE
     blocks = grown.view(-1, tall, SIDE, wide, SIDE).transpose(2, 3) * 127.5
-    waves = _waves().to(picture)
+    place = torch.arange(SIDE, dtype=torch.float64)
+    waves = torch.cos(math.pi / SIDE * (place + 0.5) * place[:, None]) * math.sqrt(2 / SIDE)
+    waves[0] /= math.sqrt(2)  # the orthonormal cosine transform of 8 values, a wave each row
+    waves = waves.to(picture)
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
     steps = (torch.tensor(STEPS) * scale.view(-1, 1, 1).cpu()).round().clamp(1, 255)
     steps = steps.to(picture)[:, None, None]
     kept = (waves @ blocks @ waves.mT / steps).round() * steps
     back = (waves.mT @ kept @ waves / 127.5).transpose(2, 3).reshape(grown.shape)
     return back[..., :height, :width].clamp(-1, 1)
-
-
-def _waves() -> Tensor:
-    """The orthonormal cosine transform of 8 values (8, 8), a wave each row."""
-    place = torch.arange(SIDE, dtype=torch.float64)
-    waves = torch.cos(math.pi / SIDE * (place + 0.5) * place[:, None]) * math.sqrt(2 / SIDE)
-    waves[0] /= math.sqrt(2)
-    return waves

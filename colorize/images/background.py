@@ -1,4 +1,4 @@
-"""Tell the figure of a picture from what is around it, without anything learned: a mask for two ways of coloring."""
+"""Tell the figure of a picture from its background without anything learned, and whiten backgrounds."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.images.image import Picture
-from colorize.images.under_ink import WALL, ease
+from colorize.images.resize import fit_size
+from colorize.images.under_ink import WALL, smoothstep
 
 BALL = 3  # cells; openings of a line up to twice this are taken for closed
 LIGHT = 0.8  # of 1; a cell whose darkest channel is lighter was meant to be paper
 MOSTLY = (0.2, 0.4)  # of an area's cells that are light: from none of it to all of it is paper
 SURELY = (0.5, 0.7)  # the same for cells of strong colors
-EASED = (0.4, 0.7)  # of 1; how light a cell of such an area must be to become white
+PALE = (0.4, 0.7)  # of 1; how light a cell of such an area must be to become white
 
 
 def whiten(color: Tensor, paper: Tensor, strong: bool = True) -> Tensor:
     """Whiten areas that reach the border and are mostly white, or only their pale cells.
 
-    color: (B, 3, H, W) in [-1, 1]. paper: (B, 1, H, W), see `field.spread`. strong: strong
-    colors, too, where the area has more white; a surrounding that is painted all over stays in any case.
+    color: (B, 3, H, W) in [-1, 1]. paper: (B, 1, H, W), see `under_ink.spread`. strong: strong
+    colors, too, where the area has more white; a background that is painted all over stays in any case.
     """
     darkest = (color.amin(1, keepdim=True) + 1) / 2
     rows = [_white(light, free) for light, free in zip(darkest > LIGHT, paper > WALL, strict=True)]
     part = torch.stack(rows)[:, None].to(color)
-    weight = ease(part, *MOSTLY) * ease(darkest, *EASED)
+    weight = smoothstep(part, *MOSTLY) * smoothstep(darkest, *PALE)
     if strong:
-        weight = torch.maximum(weight, ease(part, *SURELY))
+        weight = torch.maximum(weight, smoothstep(part, *SURELY))
     return torch.lerp(color, torch.ones_like(color), weight)
 
 
@@ -59,18 +60,18 @@ def areas(free: Tensor) -> Tensor:
     return found.flatten().long()
 
 
-SIDE = 256  # pixels of the longer side at which figures are looked for
+SIDE = 256  # pixels of the longer side at which figures are sought
 INK = 0.5  # of 1; a lighter cell of a drawing is no wall
-LARGE = 0.02  # share of the picture from which on an area in a corner is surroundings
+LARGE = 0.02  # share of the picture from which on an area in a corner is background
 CORNER = 4  # cells a side of a corner
-NEAR = 0.06  # of 1 a channel; how far the surroundings' color may wander from pixel to pixel
-SOUND = (0.03, 0.97)  # shares of a picture that a figure may have
+NEAR = 0.06  # of 1 a channel; how far the background's color may change from pixel to pixel
+PLAUSIBLE = (0.03, 0.97)  # shares of a picture that a figure may have
 
 
 def of_drawing(line: Tensor) -> Tensor | None:
-    """Return where the figure of line art (1, 1, H, W) is, +1, and its surroundings, -1; None if none is found.
+    """Return where the figure of line art (1, 1, H, W) is, +1, and its background, -1; None if none is found.
 
-    Surroundings are the large areas that reach a corner without crossing a line; a figure that the border
+    The background is the large areas that reach a corner without crossing a line; a figure that the border
     cuts off reaches none.
     """
     size = (line.shape[-2], line.shape[-1])
@@ -109,14 +110,13 @@ def read(picture: Picture) -> Tensor:
 
 
 def _small(size: tuple[int, int]) -> tuple[int, int]:
-    share = min(1.0, SIDE / max(size))
-    height, width = (max(8, round(side * share)) for side in size)
-    return height, width
+    height, width = fit_size(size, SIDE, enlarge=False)
+    return max(8, height), max(8, width)
 
 
 def _mask(figure: Tensor, size: tuple[int, int]) -> Tensor | None:
     """Bring what is found to a size, unless it is nearly nothing or nearly all."""
-    if not SOUND[0] <= float(figure.float().mean()) <= SOUND[1]:
+    if not PLAUSIBLE[0] <= float(figure.float().mean()) <= PLAUSIBLE[1]:
         return None
     wide = F.interpolate(figure.float()[None, None], size, mode="bilinear", antialias=True)
     return 2 * wide - 1

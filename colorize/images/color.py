@@ -1,7 +1,4 @@
-"""Measure and change the colors of pictures: Lab, luminance, color difference, colorfulness, hue.
-
-Knows nothing of lines, files or networks.
-"""
+"""Measure and change the colors of pictures: Lab, luminance, color difference, colorfulness, hue."""
 
 from __future__ import annotations
 
@@ -64,18 +61,13 @@ def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
 def luminance(rgb: Tensor) -> Tensor:
     """Brightness as video defines it: Rec. 709 luma of the sRGB-encoded values, not linearized.
 
-    rgb: (B, 3, H, W) in [-1, 1], or (B, 1, H, W), which is returned as it is. (B, 1, H, W) in
+    rgb: (B, 3, H, W) in [-1, 1], or (B, 1, H, W), returned as it is. Returns (B, 1, H, W) in
     [-1, 1].
     """
     if rgb.shape[1] == 1:
         return rgb
     red, green, blue = rgb.unbind(1)
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
-
-
-def lightness(rgb: Tensor) -> Tensor:
-    """Perceived brightness: L* of CIE Lab scaled from [0, 100] to [-1, 1], (B, 1, H, W)."""
-    return rgb_to_lab(rgb)[:, :1] / 50 - 1
 
 
 def colorfulness(rgb: Tensor) -> Tensor:
@@ -104,13 +96,22 @@ def delta_e(first: Tensor, second: Tensor) -> Tensor:
     gray = _seventh((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2)
     a1, a2 = a1 * (1.5 - 0.5 * gray), a2 * (1.5 - 0.5 * gray)
     chroma1, chroma2 = torch.hypot(a1, b1), torch.hypot(a2, b2)
-    turn, hue = _between(_hue(a1, b1), _hue(a2, b2), (chroma1 * chroma2) == 0)
+    hue1, hue2 = _hue(a1, b1), _hue(a2, b2)
+    turn, total = hue2 - hue1, hue1 + hue2  # the turn by the shorter way, and the hue in the middle of it
+    wide, colorless = turn.abs() > math.pi, (chroma1 * chroma2) == 0
+    turn = torch.where(wide, turn - 2 * math.pi * turn.sign(), turn)
+    turn = torch.where(colorless, 0.0, turn)
+    middle = torch.where(wide, total + torch.where(total < 2 * math.pi, 2 * math.pi, -2 * math.pi), total)
+    hue = torch.where(colorless, total, middle / 2)
     light, chroma = (light1 + light2) / 2, (chroma1 + chroma2) / 2
     bend = (light - 50).square()
     in_light = (light2 - light1) / (1 + 0.015 * bend / (20 + bend).sqrt())
     in_chroma = (chroma2 - chroma1) / (1 + 0.045 * chroma)
     in_hue = 2 * (chroma1 * chroma2).sqrt() * torch.sin(turn / 2)
-    in_hue = in_hue / (1 + 0.015 * chroma * _hue_weight(hue))
+    terms = ((-0.17, 1, -30), (0.24, 2, 0), (0.32, 3, 6), (-0.20, 4, -63))  # how sensitive the eye is at a hue
+    cosines = (share * torch.cos(times * hue + math.radians(by)) for share, times, by in terms)
+    weight = sum(cosines, torch.ones_like(hue))
+    in_hue = in_hue / (1 + 0.015 * chroma * weight)
     degrees = torch.rad2deg(hue)
     swing = math.radians(60) * torch.exp(-(((degrees - 275) / 25).square()))
     mixed = -torch.sin(swing) * 2 * _seventh(chroma) * in_chroma * in_hue
@@ -124,27 +125,6 @@ def _seventh(chroma: Tensor) -> Tensor:
     return (power / (power + 1)).sqrt()
 
 
-def _between(hue1: Tensor, hue2: Tensor, gray: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn from the first hue to the second by the shorter way, and the hue in the middle."""
-    turn = hue2 - hue1
-    wide = turn.abs() > math.pi
-    turn = torch.where(wide, turn - 2 * math.pi * turn.sign(), turn)
-    total = hue1 + hue2
-    middle = torch.where(wide, total + torch.where(total < 2 * math.pi, 2 * math.pi, -2 * math.pi), total)
-    return torch.where(gray, 0.0, turn), torch.where(gray, total, middle / 2)
-
-
-def _hue_weight(hue: Tensor) -> Tensor:
-    """CIEDE2000's T: how sensitive the eye is to a change at this hue."""
-    return (
-        1
-        - 0.17 * torch.cos(hue - math.radians(30))
-        + 0.24 * torch.cos(2 * hue)
-        + 0.32 * torch.cos(3 * hue + math.radians(6))
-        - 0.20 * torch.cos(4 * hue - math.radians(63))
-    )
-
-
 def permute_hues(pictures: Sequence[Tensor], rng: Generator, share: Tensor | None = None) -> list[Tensor]:
     """Give every row a random new assignment of hues, the same in all pictures of the list.
 
@@ -156,28 +136,23 @@ def permute_hues(pictures: Sequence[Tensor], rng: Generator, share: Tensor | Non
     pictures: each (B, 3, H, W) in [-1, 1], of any sizes but one B. share: (B,) bool, rows where it
     is False are returned unchanged; None changes all.
     """
-    matrix = _hue_matrix(pictures[0].shape[0], rng)
-    changed = [_into_gamut(_times(matrix.to(p), p)) for p in pictures]
-    if share is None:
-        return changed
-    pairs = zip(changed, pictures, strict=True)
-    return [torch.where(share.to(p.device).view(-1, 1, 1, 1), c, p) for c, p in pairs]
-
-
-def _hue_matrix(batch: int, rng: Generator) -> Tensor:
-    """Random matrices (B, 3, 3) that keep grays: an order of channels, half of them also turned."""
+    batch = len(pictures[0])
     order = torch.tensor(ORDERS)[torch.randint(len(ORDERS), (batch,), generator=rng)]
     angle = 2 * math.pi * torch.rand(batch, generator=rng)
-    angle = angle * (torch.rand(batch, generator=rng) < 0.5)
+    angle = angle * (torch.rand(batch, generator=rng) < 0.5)  # half of the rows only change channels
     turn = torch.eye(3, dtype=torch.float64).repeat(batch, 1, 1)
     turn[:, 1, 1] = turn[:, 2, 2] = torch.cos(angle).double()
     turn[:, 2, 1] = torch.sin(angle).double()
     turn[:, 1, 2] = -turn[:, 2, 1]
     chroma = torch.tensor(CHROMA, dtype=torch.float64)
     chroma[1:] -= chroma[1:].mean(1, keepdim=True)  # grays have no chroma to the last digit
-    swap = torch.eye(3, dtype=torch.float64)[order]
     back: Tensor = torch.linalg.inv(chroma)
-    return back @ turn @ chroma @ swap
+    matrix = back @ turn @ chroma @ torch.eye(3, dtype=torch.float64)[order]
+    changed = [_into_gamut(_times(matrix.to(p), p)) for p in pictures]
+    if share is None:
+        return changed
+    pairs = zip(changed, pictures, strict=True)
+    return [torch.where(share.to(p.device).view(-1, 1, 1, 1), c, p) for c, p in pairs]
 
 
 def _into_gamut(rgb: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
-"""Read a folder of pictures and its `metadata.jsonl`. Knows nothing of tensors or training."""
+"""Read a folder of training pictures and its `metadata.jsonl`."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from colorize.errors import ColorizeError
@@ -18,6 +19,7 @@ SPLITS = {  # folder name in lower case -> what we call the split
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+TEXTS = ("file_name", "line_file_name", "reference_file_name", "hint_file_name", "group", "set", "text")
 AGAIN = "mend that row, or make the folder again with `colorize prepare-data`"
 
 
@@ -51,13 +53,15 @@ def read_folder(root: Path, split: str | None = None) -> list[Row]:
     """
     if not root.is_dir():
         raise ColorizeError(f"there is no folder `{root}`", "make one with `colorize prepare-data SOURCE DATA`")
-    wanted = None if split is None else _split_name(split)
+    if split is not None and split.lower() not in SPLITS:
+        raise ColorizeError(f"there is no split `{split}`", "known: train, validation, test", code=2)
+    wanted = None if split is None else SPLITS[split.lower()]
     found = {} if (root / METADATA).is_file() else splits(root)
     if found and wanted is not None and wanted not in found:
         raise ColorizeError(f"`{root}` has no split `{split}`", "it has: " + ", ".join(f"`{name}`" for name in found))
     folders = {name: path for name, path in found.items() if wanted in (None, name)}
     if not folders:
-        folders = {_name_of(root): root}
+        folders = {SPLITS.get(root.resolve().name.lower(), ""): root}
     rows = [row for name, folder in folders.items() for row in _rows(folder, name)]
     if (root / METADATA).is_file() and wanted is not None and splits(root):
         rows = [row for row in rows if row.split == wanted]
@@ -82,16 +86,6 @@ def splits(root: Path) -> dict[str, Path]:
     return {name: found[name] for name in dict.fromkeys(SPLITS.values()) if name in found}
 
 
-def _split_name(split: str) -> str:
-    if split.lower() not in SPLITS:
-        raise ColorizeError(f"there is no split `{split}`", "known: train, validation, test", code=2)
-    return SPLITS[split.lower()]
-
-
-def _name_of(folder: Path) -> str:
-    return SPLITS.get(folder.resolve().name.lower(), "")
-
-
 def _rows(folder: Path, split: str) -> Iterator[Row]:
     metadata = folder / METADATA
     if not metadata.is_file():
@@ -101,36 +95,31 @@ def _rows(folder: Path, split: str) -> Iterator[Row]:
             assert found.path is not None
             yield Row(found.path, group=found.relative.as_posix(), split=split)
         return
-    inside = _Inside(folder)
+    is_inside = _inside(folder)
     with metadata.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield _Parser(metadata, number, inside).row(line, split)
+                yield _Parser(metadata, number, is_inside).row(line, split)
 
 
-class _Inside:
-    """Tells whether a file lies in a folder, links followed; resolves each parent only once."""
+def _inside(folder: Path) -> Callable[[Path], bool]:
+    """Return what tells whether a file lies in a folder, links followed; it resolves each parent only once."""
+    real = Path(os.path.realpath(folder))
+    parent_inside = cache(lambda parent: parent.resolve().is_relative_to(real))
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.real = Path(os.path.realpath(folder))
-        self.parents: dict[Path, bool] = {}
+    def is_inside(path: Path) -> bool:
+        return parent_inside(path.parent) and not (path.is_symlink() and not path.resolve().is_relative_to(real))
 
-    def __contains__(self, path: Path) -> bool:
-        if path.is_symlink() and not path.resolve().is_relative_to(self.real):
-            return False
-        if path.parent not in self.parents:
-            self.parents[path.parent] = path.parent.resolve().is_relative_to(self.real)
-        return self.parents[path.parent]
+    return is_inside
 
 
 @dataclass(frozen=True)
 class _Parser:
-    """One line of `metadata.jsonl`: knows its file and number, so that every error can say them."""
+    """One line of `metadata.jsonl`, with its number for error messages."""
 
     metadata: Path
     number: int
-    inside: _Inside
+    is_inside: Callable[[Path], bool]
 
     def row(self, line: bytes, split: str) -> Row:
         try:
@@ -139,19 +128,24 @@ class _Parser:
             raise self.error(f"is not valid JSON: {error}") from None
         if not isinstance(values, dict):
             raise self.error("is not a JSON object like {" + '"file_name": "a.png"}')
-        name = self.text(values, "file_name")
+        text = {name: self.text(values, name) for name in TEXTS}
+        name = text["file_name"]
         if not name:
             raise self.error("has no `file_name`")
-        first = SPLITS.get(PurePosixPath(name).parts[0].lower(), "")
+        references = values.get("reference_file_names") or []
+        if not isinstance(references, list) or not all(isinstance(each, str) for each in references):
+            raise self.error("has `reference_file_names` that are no list of file names")
+        if text["reference_file_name"]:
+            references = [text["reference_file_name"], *references]
         return Row(
             file=self.path(name),
-            line=self.optional(values, "line_file_name"),
-            references=tuple(self.path(other) for other in self.references(values)),
-            hint=self.optional(values, "hint_file_name"),
-            group=self.text(values, "group") or name,
-            set=self.text(values, "set"),
-            text=self.text(values, "text"),
-            split=split or first,
+            line=self.path(text["line_file_name"]) if text["line_file_name"] else None,
+            references=tuple(self.path(each) for each in references),
+            hint=self.path(text["hint_file_name"]) if text["hint_file_name"] else None,
+            group=text["group"] or name,
+            set=text["set"],
+            text=text["text"],
+            split=split or SPLITS.get(PurePosixPath(name).parts[0].lower(), ""),
         )
 
     def error(self, what: str) -> ColorizeError:
@@ -166,17 +160,6 @@ class _Parser:
             raise self.error(f"has a `{column}` that is no text: {json.dumps(value)[:60]}")
         return value or ""
 
-    def references(self, values: dict[str, object]) -> list[str]:
-        names = values.get("reference_file_names") or []
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise self.error("has `reference_file_names` that are no list of file names")
-        one = self.text(values, "reference_file_name")
-        return [one, *names] if one else names
-
-    def optional(self, values: dict[str, object], column: str) -> Path | None:
-        name = self.text(values, column)
-        return self.path(name) if name else None
-
     def path(self, name: str) -> Path:
         """Return the file of a name written with `/`; refused unless it exists in the folder."""
         parts = PurePosixPath(name).parts
@@ -185,9 +168,9 @@ class _Parser:
             raise self.error(f"names the impossible file {json.dumps(name)}")
         if rooted or ".." in parts or ".." in PureWindowsPath(name).parts:
             raise self.error(f"names `{name}`, which lies outside of its folder")
-        path = self.inside.folder.joinpath(*parts)
+        path = self.metadata.parent.joinpath(*parts)
         if not path.is_file():
             raise self.error(f"names `{name}`, which does not exist")
-        if path not in self.inside:
+        if not self.is_inside(path):
             raise self.error(f"names `{name}`, a link to something outside of its folder")
         return path

@@ -1,27 +1,34 @@
-"""Bytes of a picture file become a Picture, without loss. Knows nothing of paths or writing."""
+"""Decode the bytes of picture files without loss of bits, transparency, colors or metadata."""
 
 from __future__ import annotations
 
 import re
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from colorize.errors import ColorizeError
-from colorize.images import exif as blocks
-from colorize.images import exif_text, planes, png
+from colorize.images import metadata
 from colorize.images.image import Picture, Pixels
+from colorize.images.metadata import Exif
 
 LIMIT = 200_000_000  # pixels: a page of A2 at 1000 dpi fits; as a tensor each takes 12 bytes
 # No EPS, which runs Ghostscript; no ICO, whose inner pictures escape the limit; HEIF if a plugin
 # brought it; TGA last, since it has no signature.
 _COMMON = ["PNG", "JPEG", "GIF", "BMP", "DIB", "PPM"]
 _RARE = ["WEBP", "TIFF", "JPEG2000", "AVIF", "HEIF", "PSD", "QOI", "PCX", "SGI", "TGA"]
-_STARTS = (png.SIGNATURE[:4], b"\xff\xd8\xff", b"GIF8", b"RIFF")  # of PNG, JPEG, GIF, WebP
+_STARTS = (metadata.PNG_SIGNATURE[:4], b"\xff\xd8\xff", b"GIF8", b"RIFF")  # of PNG, JPEG, GIF, WebP
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+_INVERTED = 0  # TIFF PhotometricInterpretation: 0 is white
+_PREMULTIPLIED = 1  # TIFF ExtraSamples: colors were multiplied by alpha
 _ALIENS = {
     b"%PDF": "it is a PDF; export its pages as PNG first",
     b"PK\x03\x04": "it is an archive; unpack it first",
@@ -38,7 +45,7 @@ def decode(data: bytes, name: str) -> Picture:
     """Return the picture in the bytes of a file; of an animated one, the first frame.
 
     name: what error messages call it. Raises ColorizeError if the bytes are empty, cut off, no
-    picture, floating-point, or of more than LIMIT pixels; that is seen before anything is decoded.
+    picture, floating-point, or of more than LIMIT pixels, which it checks before decoding anything.
     """
     if not data:
         raise ColorizeError(f"`{name}` is empty: it has 0 bytes", "copy or download it again")
@@ -48,7 +55,7 @@ def decode(data: bytes, name: str) -> Picture:
     except ColorizeError:
         raise
     except UnidentifiedImageError as error:
-        raise ColorizeError(f"`{name}` {_guess(data)}", _hint(data)) from error
+        raise _unknown(data, name) from error
     except MemoryError as error:
         raise ColorizeError(f"`{name}` does not fit into the memory", "scale it down, or cut it into pieces") from error
     except Exception as error:  # decoders raise nearly everything on damaged files
@@ -58,15 +65,13 @@ def decode(data: bytes, name: str) -> Picture:
         ) from error
 
 
-def labels(data: bytes) -> dict[str, str]:
+def read_texts(data: bytes) -> dict[str, str]:
     """Return the named texts of a picture file, without decoding its pixels; none of a file that is damaged."""
     try:
         with _our_limit():
             image = _identified(data)
-            items = image.info.items()
-            found = {str(name): text for name, text in items if isinstance(text, str)}
-            block = blocks.extract(data) if image.format == "TIFF" else _exif(image)
-            return found | (exif_text.take(block)[1] if block else {})
+            found = {str(name): text for name, text in image.info.items() if isinstance(text, str)}
+            return found | Exif.parse(data if image.format == "TIFF" else _exif(image)).take_texts()
     except Exception:  # decoders raise nearly everything on damaged files
         return {}
 
@@ -74,27 +79,30 @@ def labels(data: bytes) -> dict[str, str]:
 def _decoded(data: bytes, name: str) -> Picture:
     notes: list[str] = []
     image, data = _opened(data, name, notes)
-    mode = image.mode
-    _look_for_frames(image, name, notes)
-    found = planes.read(image, data, name, notes)
+    form = image.format
+    frames = int(getattr(image, "n_frames", 1))
+    if frames > 1 and form not in ("MPO", "PSD"):  # their further frames are no pictures
+        what = f"has {frames} pages; the first" if form == "TIFF" else f"is animated; the first of {frames} frames"
+        notes.append(f"`{name}` {what} is used")
+    deep = _has_deep_colors(image, data)
+    pixels, alpha, icc = _pixels(image, data, deep, name, notes)
     block, turn, text = _tags(image, data, name, notes)
-    if image.format == "TIFF" and not found.raw:
-        turn = 1  # Pillow turns TIFF files by itself
-    alpha = None if found.alpha is None else _turned(found.alpha, turn)
-    pixels = _turned(found.pixels, turn)
-    return Picture(pixels, alpha, found.icc, block, text, image.format or "", mode, tuple(notes))
+    if form != "TIFF" or deep:  # Pillow turns TIFF files by itself
+        pixels = _turned(pixels, turn)
+        alpha = None if alpha is None else _turned(alpha, turn)
+    return Picture(pixels, alpha, icc, block, text, tuple(notes))
 
 
 def _opened(data: bytes, name: str, notes: list[str]) -> tuple[Image.Image, bytes]:
-    """The picture, and its file, without texts if they are too long to be meant well."""
+    """The picture, and its file, without its texts if they are suspiciously long."""
     try:
         image = _identified(data)
-        if png.is_png(data) and image.size[0] * image.size[1] <= LIMIT:
+        if image.format == "PNG" and image.size[0] * image.size[1] <= LIMIT:
             image.load()  # texts may follow the pixels
     except ValueError:
-        if not png.is_png(data):
+        if not data.startswith(metadata.PNG_SIGNATURE):
             raise
-        data = png.without_texts(data)
+        data = metadata.join_png(part for part in metadata.png_chunks(data) if part[0] not in _PNG_TEXTS)
         notes.append(f"the texts in `{name}` are damaged or too long and were left out")
         image = _identified(data)
     width, height = image.size
@@ -116,39 +124,23 @@ def _identified(data: bytes) -> Image.Image:
         return Image.open(BytesIO(data), formats=[each for each in _RARE if each in Image.OPEN])
 
 
-def _look_for_frames(image: Image.Image, name: str, notes: list[str]) -> None:
-    frames = int(getattr(image, "n_frames", 1))
-    if frames > 1 and image.format not in ("MPO", "PSD"):  # their further frames are no pictures
-        what = f"has {frames} pages" if image.format == "TIFF" else "is animated"
-        rest = "the first" if image.format == "TIFF" else f"the first of {frames} frames"
-        notes.append(f"`{name}` {what}; {rest} is used")
-
-
 def _tags(image: Image.Image, data: bytes, name: str, notes: list[str]) -> tuple[bytes | None, int, dict[str, str]]:
     """EXIF block without orientation and comment, the orientation, and all texts."""
-    turn, text = 1, _texts(image)
-    block = blocks.extract(data) if image.format == "TIFF" else _exif(image)
+    text = _texts(image)
     try:
-        if block:
-            block, turn = blocks.orientation(block)
-            block, comments = exif_text.take(block)
-            text = comments | text
-        block = _with_dpi(block, image)
+        if image.format == "TIFF":
+            exif = Exif.parse(data).descriptive() if data[:4] in (b"II*\0", b"MM\0*") else Exif()  # else BigTIFF
+        else:
+            exif = Exif.parse(_exif(image))
     except ValueError:
-        block = None
         notes.append(f"the EXIF data of `{name}` is damaged and was left out")
-    return block or None, turn, exif_text.clean(text)
-
-
-def _with_dpi(block: bytes | None, image: Image.Image) -> bytes | None:
-    """The EXIF block with the resolution that PNG, BMP and plain JPEG files tell elsewhere."""
-    found = image.info.get("dpi")
-    if not found or blocks.dpi(block):
-        return block
-    x, y = (float(value) for value in found)
-    if x == y == 72:  # what Pillow says if the EXIF data says nothing
-        return block
-    return blocks.with_dpi(block, x, y) if 1 <= x <= 1e6 and 1 <= y <= 1e6 else block
+        return None, 1, metadata.clean(text)
+    turn, text = exif.orientation(), exif.take_texts() | text
+    x, y = (float(value) for value in image.info.get("dpi") or (0, 0))  # of PNG, BMP and plain JPEG files
+    stated = 1 <= x <= 1e6 and 1 <= y <= 1e6 and not x == y == 72  # what Pillow says if the EXIF data says nothing
+    if stated and not exif.dpi():
+        exif.set_dpi(x, y)
+    return exif.block() if any(exif.tags.values()) else None, turn, metadata.clean(text)
 
 
 def _texts(image: Image.Image) -> dict[str, str]:
@@ -156,9 +148,9 @@ def _texts(image: Image.Image) -> dict[str, str]:
     found.pop("Raw profile type exif", None)
     xmp = image.info.get("xmp")
     if isinstance(xmp, bytes):
-        found[exif_text.XMP] = xmp.decode("utf-8", "replace").strip("\0")
-    if exif_text.XMP in found:  # the pixels are turned upright, so nothing may turn them again
-        found[exif_text.XMP] = re.sub(r'(tiff:Orientation(="|>))[2-8]', r"\g<1>1", found[exif_text.XMP])
+        found[metadata.XMP] = xmp.decode("utf-8", "replace").strip("\0")
+    if metadata.XMP in found:  # the pixels are turned upright, so nothing may turn them again
+        found[metadata.XMP] = re.sub(r'(tiff:Orientation(="|>))[2-8]', r"\g<1>1", found[metadata.XMP])
     comment = image.info.get("comment")
     if isinstance(comment, bytes) and comment.strip(b"\0 "):
         found.setdefault("Comment", comment.decode("utf-8", "replace").strip("\0 "))
@@ -181,24 +173,17 @@ def _turned(values: Pixels, turn: int) -> Pixels:
     return np.ascontiguousarray(np.rot90(flipped, quarters))
 
 
-def _guess(data: bytes) -> str:
-    """What is wrong with a file that no decoder took."""
+def _unknown(data: bytes, name: str) -> ColorizeError:
+    """The error for a file that no decoder took."""
+    what, hint = "is not a picture that can be read", "PNG, JPEG, WebP, TIFF, BMP, GIF and PSD can be read"
     if data[:4] in (b"II*\0", b"MM\0*"):
-        return "is a TIFF of a kind that cannot be read, or damaged; 8 and 16 bits per channel can"
-    if data.startswith(_STARTS):
-        return "is cut off or damaged: its first bytes are those of a picture"
-    return "is not a picture that can be read"
-
-
-def _hint(data: bytes) -> str:
-    for start, hint in _ALIENS.items():
-        if data.lstrip().startswith(start):
-            return hint
-    if data[4:8] == b"ftyp":
-        return "it is a video or a HEIC photo; save it as JPEG or PNG first"
-    if data.startswith(_STARTS):
-        return "copy or download it again"
-    return "PNG, JPEG, WebP, TIFF, BMP, GIF and PSD can be read"
+        what = "is a TIFF of a kind that cannot be read, or damaged; 8 and 16 bits per channel can"
+    elif data.startswith(_STARTS):
+        what, hint = "is cut off or damaged: its first bytes are those of a picture", "copy or download it again"
+    elif data[4:8] == b"ftyp":
+        hint = "it is a video or a HEIC photo; save it as JPEG or PNG first"
+    hints = (hint for start, hint in _ALIENS.items() if data.lstrip().startswith(start))
+    return ColorizeError(f"`{name}` {what}", next(hints, hint))
 
 
 class _Limit:
@@ -227,3 +212,140 @@ def _our_limit() -> Iterator[None]:
             _Limit.readers -= 1
             if not _Limit.readers:
                 Image.MAX_IMAGE_PIXELS = _Limit.before
+
+
+def _pixels(
+    image: Image.Image, data: bytes, deep: bool, name: str, notes: list[str]
+) -> tuple[Pixels, Pixels | None, bytes | None]:
+    """Pixels (H, W, 1|3) with all their bits, alpha (H, W) and profile; in sRGB if they have 8 bits.
+
+    16-bit pixels keep their profile. Raises ColorizeError for floating-point and 32-bit values, and
+    whatever Pillow raises for a cut-off file.
+    """
+    tags: dict[int, Any] = dict(getattr(image, "tag_v2", {}))  # a copy: loading changes it
+    image.load()  # even if OpenCV decodes: Pillow notices a cut-off file, OpenCV does not
+    icc = image.info.get("icc_profile") or None
+    if image.mode == "F" and not deep:
+        raise _too_fine(name, "floating-point values")
+    if not deep and not image.mode.startswith("I"):
+        return _eight_bit(image, data, icc, name, notes)
+    if deep:
+        pixels, alpha = _deep_colors(image, data, tags)
+    else:
+        pixels = _deep_gray(image, tags, name)
+        alpha = _keyed(pixels, image, 1)
+    try:
+        if icc and not metadata.is_srgb(icc, pixels.shape[2] == 1):  # ImageCms knows 8 bits only
+            notes.append(f"the 16-bit colors of `{name}` are taken as sRGB; its profile is kept")
+    except ValueError as error:
+        notes.append(f"the color profile of `{name}` is ignored: {error}")
+        icc = None
+    return pixels, alpha, icc
+
+
+def _png_depth(data: bytes) -> tuple[int, int]:
+    """The bits per value and the color type of a PNG file; 0, 0 if it is none."""
+    return (data[24], data[25]) if data.startswith(metadata.PNG_SIGNATURE) and len(data) > 25 else (0, 0)
+
+
+def _has_deep_colors(image: Image.Image, data: bytes) -> bool:
+    """Whether Pillow would cut 16-bit colors down to 8 bits."""
+    if image.format == "PNG":
+        depth, kind = _png_depth(data)
+        return depth == 16 and kind != 0
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(258, (1,))
+        return image.mode in ("RGB", "RGBA", "RGBX") and max(bits) == 16
+    if image.format != "PPM" or data[:2] != b"P6":
+        return False
+    numbers = b" ".join(line.split(b"#")[0] for line in data[:4096].split(b"\n")).split()[1:4]
+    return len(numbers) == 3 and numbers[2].isdigit() and int(numbers[2]) == 65535
+
+
+def _deep_colors(image: Image.Image, data: bytes, tags: dict[int, Any]) -> tuple[Pixels, Pixels | None]:
+    decoded = cv2.imdecode(np.frombuffer(_bare(image, data), np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.dtype != np.uint16:
+        raise ValueError("OpenCV cannot decode its 16-bit values")
+    values = decoded.astype(np.uint16, copy=False).reshape(*decoded.shape[:2], -1)
+    colors: Pixels = np.ascontiguousarray(values[..., 2::-1])  # BGR(A) -> RGB
+    alpha: Pixels | None = np.ascontiguousarray(values[..., 3]) if values.shape[2] == 4 else None
+    if _png_depth(data)[1] == 4:  # gray with alpha
+        colors = np.ascontiguousarray(colors[..., :1])
+    if alpha is None:
+        alpha = _keyed(colors, image, 1)
+    elif _PREMULTIPLIED in tags.get(338, ()):
+        cover = np.maximum(alpha, 1)[..., None].astype(np.uint64)
+        whole = (colors * np.uint64(65535) + cover // 2) // cover
+        colors = np.minimum(whole, 65535).astype(np.uint16)
+    elif 0 in tags.get(338, ()):
+        alpha = None  # a fourth channel without a meaning
+    return colors, alpha
+
+
+def _bare(image: Image.Image, data: bytes) -> bytes:
+    """The file without what OpenCV applies to pixels in one version and not in another."""
+    if image.format == "PNG":
+        kept = [part for part in metadata.png_chunks(data) if part[0] in (b"IHDR", b"tRNS", b"IDAT")]
+        return metadata.join_png([*kept, (b"IEND", b"")])
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        order = "<" if data[:2] == b"II" else ">"
+        (place,) = struct.unpack_from(order + "I", data, 4)
+        for at in range(place + 2, place + 2 + 12 * struct.unpack_from(order + "H", data, place)[0], 12):
+            if struct.unpack_from(order + "H", data, at)[0] == metadata.ORIENTATION:
+                return data[: at + 8] + struct.pack(order + "HH", 1, 0) + data[at + 12 :]
+    return data
+
+
+def _deep_gray(image: Image.Image, tags: dict[int, Any], name: str) -> npt.NDArray[np.uint16]:
+    values = np.array(image)
+    if values.dtype.kind != "u" or values.dtype.itemsize != 2:
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 65535:
+            raise _too_fine(name, f"values from {low} to {high}")
+    native = values.astype(np.uint16)[..., None]
+    return 65535 - native if tags.get(262) == _INVERTED else native
+
+
+def _too_fine(name: str, what: str) -> ColorizeError:
+    return ColorizeError(
+        f"`{name}` holds {what}; 8 or 16 bits per channel can be read", "save it with 8 or 16 bits per channel first"
+    )
+
+
+def _keyed(pixels: Pixels, image: Image.Image, scale: int) -> Pixels | None:
+    """Alpha of a PNG that names one transparent color; scale: from its bit depth to ours."""
+    key = image.info.get("transparency")
+    if key is None or isinstance(key, bytes):
+        return None
+    wanted = np.asarray(key, np.int64).reshape(-1) * scale
+    peak = np.iinfo(pixels.dtype).max
+    hidden: npt.NDArray[np.bool_] = (pixels == wanted).all(-1)
+    return np.where(hidden, 0, peak).astype(pixels.dtype)
+
+
+def _eight_bit(
+    image: Image.Image, data: bytes, icc: bytes | None, name: str, notes: list[str]
+) -> tuple[Pixels, Pixels | None, bytes | None]:
+    alpha: Pixels | None = None
+    palette = image.mode in ("P", "PA")
+    ways = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
+    ways |= dict.fromkeys(("P", "PA"), "RGBA" if image.has_transparency_data else "RGB")
+    colors = image.convert(ways[image.mode]) if image.mode in ways else image
+    if colors.mode in ("LA", "RGBA"):
+        alpha = _array(colors.getchannel("A"))[..., 0]
+        colors = colors.convert(colors.mode[:-1])
+    elif colors.mode in ("L", "RGB") and not palette:
+        scale = {2: 85, 4: 17}.get(_png_depth(data)[0], 1)  # Pillow widens gray of few bits, but not the key
+        alpha = _keyed(_array(colors), image, scale)
+    try:
+        if icc or colors.mode == "LAB":
+            colors, icc = metadata.to_srgb(colors, icc)
+    except ValueError as error:
+        notes.append(f"the color profile of `{name}` is ignored: {error}")
+        icc = None
+    return _array(colors if colors.mode == "L" else colors.convert("RGB")), alpha, icc
+
+
+def _array(image: Image.Image) -> npt.NDArray[np.uint8]:
+    values = np.array(image, dtype=np.uint8)
+    return values.reshape(*values.shape[:2], -1)

@@ -1,18 +1,16 @@
-"""Enlarge small color fields along the lines and edges of a large picture.
-
-Knows nothing of files, bit depths or color spaces.
-"""
+"""Enlarge small color fields along the lines and edges of a large picture."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
+# Shares of color that pass from a pixel to the next, down, up, right and left: (n - 1, m), first axis swept along
+_Gates = tuple[Array, Array, Array, Array]
 
 PASSES = 2  # sweeps in both directions; Gastal and Oliveira use 3, no better here
 REACH = 1.0  # cells of the field that a clean color spreads, and that a thin line makes doubtful
@@ -25,16 +23,6 @@ EDGE = 0.03  # difference in lightness, of [0, 1], that leaves 1/e of the color
 HALF, FULL = 0.5, 1.0  # of a correction: models place the sides of a line less surely than chroma
 CALM = 4.0  # cells over which chroma evens out; takes the model's blotches off even surfaces
 CHROMA_REACH = 0.7  # cells; lightness has no doubtful zone beside its edges
-
-
-@dataclass(frozen=True)
-class _Gates:
-    """Shares of color that pass from a pixel to the next: (n - 1, m), first axis swept along."""
-
-    down: Array
-    up: Array
-    right: Array
-    left: Array
 
 
 def under_ink(field: Array, paper: Array) -> Array:
@@ -101,7 +89,7 @@ def _steps(light: Array) -> _Gates:
     """Gates that close where lightness changes, one way or the other."""
     down = np.exp(-np.abs(np.diff(light, axis=0)) / EDGE)
     right = np.ascontiguousarray(np.exp(-np.abs(np.diff(light, axis=1)) / EDGE).T)
-    return _Gates(down, down, right, right)
+    return down, down, right, right
 
 
 def _walls(ink: Array) -> _Gates:
@@ -111,7 +99,7 @@ def _walls(ink: Array) -> _Gates:
         return np.asarray(np.exp(-WALL * np.maximum(drop - NOISE, 0)), np.float32)
 
     rows, columns = np.diff(ink, axis=0), np.ascontiguousarray(np.diff(ink, axis=1).T)
-    return _Gates(gate(-rows), gate(rows), gate(-columns), gate(columns))
+    return gate(-rows), gate(rows), gate(-columns), gate(columns)
 
 
 def _enlarged(field: Array, trust: Array, gates: _Gates, sigma: float, gain: float) -> Array:
@@ -136,13 +124,14 @@ def _enlarged(field: Array, trust: Array, gates: _Gates, sigma: float, gain: flo
 
 def _spread(picture: Array, gates: _Gates, sigma: float) -> Array:
     """Smooth by recursion along columns and rows, but not through closed gates: (H, W, C)."""
+    down, up, right, left = gates
     lines = np.ascontiguousarray(picture.transpose(1, 2, 0))  # (W, C, H)
     for turn in range(PASSES):
         width = sigma * math.sqrt(3) * 2 ** (PASSES - 1 - turn) / math.sqrt(4**PASSES - 1)
         keep = np.float32(math.exp(-math.sqrt(2) / width))
-        _sweep(lines, gates.right * keep, gates.left * keep)
+        _sweep(lines, right * keep, left * keep)
         lines = np.ascontiguousarray(lines.transpose(2, 1, 0))  # (H, C, W)
-        _sweep(lines, gates.down * keep, gates.up * keep)
+        _sweep(lines, down * keep, up * keep)
         if turn < PASSES - 1:
             lines = np.ascontiguousarray(lines.transpose(2, 1, 0))
     return np.ascontiguousarray(lines.transpose(0, 2, 1))

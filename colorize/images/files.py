@@ -1,4 +1,4 @@
-"""Read picture files and write them all or not at all. Knows nothing of what is in them."""
+"""Read picture files, and write files whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,12 +42,12 @@ def read(source: Path | str | BinaryIO | bytes, name: str = "") -> Picture:
     """
     if isinstance(source, bytes):
         return decode(source, name or "the picture")
-    is_path = isinstance(source, (str, Path))
-    name = name or (shown(str(source)) if is_path else "standard input")
+    name = name or (shown(source) if isinstance(source, (str, Path)) else "standard input")
     try:
-        data = _content(source)
+        with Path(source).open("rb") if isinstance(source, (str, Path)) else nullcontext(source) as stream:
+            data = stream.read(_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise ColorizeError(f"`{name}` cannot be read: {_reason(error)}", _way_out(error)) from error
+        raise _failure(f"`{name}` cannot be read", error) from error
     if len(data) > _BYTES:
         raise ColorizeError(f"`{name}` has more than {_BYTES >> 30} GiB", "scale it down first")
     return decode(data, name)
@@ -111,14 +111,18 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary = target.with_name(f".{secrets.token_hex(8)}{suffix}")
         try:
             yield temporary
-            _settle(temporary, target)
+            with temporary.open("rb+") as stream:  # bytes before the name, or a power cut could leave an empty file
+                os.fsync(stream.fileno())
+            if target.exists():
+                with suppress(PermissionError):  # disks without permissions, such as memory cards
+                    temporary.chmod(target.stat().st_mode & 0o777)
+            temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) and "\0" not in str(path):
             raise
-        reason = _reason(error)
-        raise ColorizeError(f"`{shown(path)}` cannot be written: {reason}", _way_out(error)) from error
+        raise _failure(f"`{shown(path)}` cannot be written", error) from error
 
 
 def shown(path: Path | str) -> str:
@@ -126,30 +130,11 @@ def shown(path: Path | str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in str(path))
 
 
-def _content(source: Path | str | BinaryIO) -> bytes:
-    if not isinstance(source, (str, Path)):
-        return source.read(_BYTES + 1)
-    with Path(source).open("rb") as stream:
-        return stream.read(_BYTES + 1)
-
-
-def _settle(temporary: Path, target: Path) -> None:
-    """Bring the bytes to the disk before the name, or a power cut could leave an empty file."""
-    with temporary.open("rb+") as stream:
-        os.fsync(stream.fileno())
-    if target.exists():
-        with suppress(PermissionError):  # disks without permissions, such as memory cards
-            temporary.chmod(target.stat().st_mode & 0o777)
-    temporary.replace(target)
-
-
-def _reason(error: OSError | ValueError) -> str:
+def _failure(what: str, error: OSError | ValueError) -> ColorizeError:
+    """The error for what could not be done with a file."""
+    way_out = "check the path and who may read and write it"
     if isinstance(error, ValueError):
-        return "its name holds a NUL"
-    return _REASONS.get(error.errno or 0) or error.strerror or str(error)
-
-
-def _way_out(error: OSError | ValueError) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "free some space, or write to another disk"
-    return "check the path and who may read and write it"
+        return ColorizeError(f"{what}: its name holds a NUL", way_out)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        way_out = "free some space, or write to another disk"
+    return ColorizeError(f"{what}: {_REASONS.get(error.errno or 0) or error.strerror or error}", way_out)

@@ -1,7 +1,4 @@
-"""Put a small picture's colors on the full-size original, keeping its ink or its lightness.
-
-Knows nothing of networks, or of where the colors come from.
-"""
+"""Put a small picture's colors on the full-size original, keeping its ink or its lightness."""
 
 from __future__ import annotations
 
@@ -24,13 +21,13 @@ from colorize.images.under_ink import WALL, fill, paper_white, spread
 WORKED = 2_000_000  # pixels that lines are followed at; beyond, a smooth enlargement is enough
 STRIP = 60_000  # pixels finished at a time, which bounds memory and stays in the cache
 DENSE = 0.25  # a cell with less paper is filled from its neighbors; others are divided by it
-HALVINGS = 7  # of chroma on the way into the gamut: to 1 % of it
+BISECTIONS = 7  # of chroma on the way into the gamut: to 1 % of it
 COARSE = 0.18  # of L*; half an 8-bit level is 0.2 on average
-SHOWN = 0.01  # share of a sheet that is visible and light where alpha is not just the ink
+SHOWN = 0.01  # share of a drawing that is visible and light where alpha is not just the ink
 
 
 def onto(
-    original: Picture, color: Tensor, kind: Literal["line", "gray"], inked: bool, touch: Touch | None = None
+    original: Picture, color: Tensor, kind: Literal["line", "gray"], inked: bool, exact: HintPixels | None = None
 ) -> Picture:
     """Return the original in color: same size, bit depth, alpha, EXIF and texts; always RGB.
 
@@ -41,12 +38,13 @@ def onto(
     with no paper of its own, becomes opaque, or its colors would be invisible.
     """
     if kind == "line":
-        sheet = on_paper(original)
-        pixels = painted(sheet, colored_strips(under(sheet, color, inked), sheet.size, touch))
+        original = on_paper(original)
+        colors = colored_strips(under(original, color, inked), original.size, exact)
+        pixels = painted(original, colors)
     else:
-        sheet, pixels = original, _tinted(original, color, touch)
-    icc = None if sheet.gray else sheet.icc  # a gray profile does not fit RGB pixels
-    return replace(sheet, pixels=pixels, icc=icc)
+        pixels = _tinted(original, color, exact)
+    icc = None if original.gray else original.icc  # a gray profile does not fit RGB pixels
+    return replace(original, pixels=pixels, icc=icc)
 
 
 def on_paper(drawing: Picture) -> Picture:
@@ -59,28 +57,19 @@ def on_paper(drawing: Picture) -> Picture:
 
 
 def under(drawing: Picture, color: Tensor, inked: bool) -> Array:
-    """The color under the ink at working size: (H, W, 3) in [0, 1]."""
-    height, width = _working(drawing.size, color)
-    paper = paper_share(drawing, (height, width))
-    field = _without_ink(color, paper) if inked else _planar(color)
-    return under_ink(field, paper)
+    """The color under the ink at working size: (H, W, 3) in [0, 1].
 
-
-def _without_ink(color: Tensor, paper: Array) -> Array:
-    """The color under the ink that a model has painted too: (h, w, 3) in [0, 1].
-
-    Ink lies on color as a factor, the share of paper in a cell; dividing by it keeps the color of
-    small areas between lines, which filling all inked cells from their neighbors would lose.
+    Ink that a model has painted too lies on color as a factor, the share of paper in a cell; dividing by it keeps
+    the color of small areas between lines, which filling all inked cells from their neighbors would lose.
     """
-    share = _shrunk(paper, color)
-    divided = ((color.detach().cpu().float() + 1) / share.clamp(min=DENSE) - 1).clamp(-1, 1)
-    return _planar(paper_white(fill(divided, share * 2 - 1, DENSE * 2 - 1)))
-
-
-def _shrunk(paper: Array, color: Tensor) -> Tensor:
-    """Mean share of paper in every cell of the color: (1, 1, h, w) in [0, 1]."""
-    sheet = torch.from_numpy(paper)[None, None]
-    return F.interpolate(sheet, color.shape[-2:], mode="area")
+    paper = paper_share(drawing, _working(drawing.size, color))
+    color = color.detach().cpu().float()
+    if inked:
+        share = F.interpolate(torch.from_numpy(paper)[None, None], color.shape[-2:], mode="area")
+        divided = ((color + 1) / share.clamp(min=DENSE) - 1).clamp(-1, 1)
+        color = paper_white(fill(divided, share * 2 - 1, DENSE * 2 - 1))
+    field = color[0].permute(1, 2, 0).add(1).div(2).clamp(0, 1)
+    return under_ink(np.ascontiguousarray(field.numpy()), paper)
 
 
 def _working(size: tuple[int, int], color: Tensor) -> tuple[int, int]:
@@ -91,7 +80,7 @@ def _working(size: tuple[int, int], color: Tensor) -> tuple[int, int]:
 
 
 def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
-    """How little ink a drawing on white has, beside its own paper: (H, W) in [0, 1]."""
+    """Brightness of a drawing on white relative to its own paper: (H, W) in [0, 1]."""
     light = drawing.pixels.min(2)
     if drawing.alpha is not None:
         cover = drawing.alpha.astype(np.uint32)
@@ -101,12 +90,6 @@ def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
     share = np.asarray(small, np.float32) / np.float32(drawing.peak)
     tint = max(float(np.quantile(share, 0.95)), 0.5)  # of yellow or gray paper
     return np.asarray(np.minimum(share / np.float32(tint), 1), np.float32)
-
-
-def _planar(color: Tensor) -> Array:
-    """(1, 3, h, w) in [-1, 1] as (h, w, 3) in [0, 1]."""
-    values = color.detach().cpu().float()[0].permute(1, 2, 0).add(1).div(2).clamp(0, 1)
-    return np.ascontiguousarray(values.numpy())
 
 
 def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]:
@@ -124,10 +107,10 @@ def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]
         yield at, resized(mixed, (at.stop - at.start, width))
 
 
-def colored_strips(field: Array, size: tuple[int, int], touch: Touch | None) -> Iterator[tuple[slice, Array]]:
-    """Enlarge colors in [0, 1] as `strips` does, and set the touched pixels."""
-    share = touch and replace(touch, color=np.asarray(touch.color / 2 + 0.5, np.float32))
-    return touched(strips(field, size), share)
+def colored_strips(field: Array, size: tuple[int, int], exact: HintPixels | None) -> Iterator[tuple[slice, Array]]:
+    """Enlarge colors in [0, 1] as `strips` does, and set the hinted pixels."""
+    share = exact and replace(exact, color=np.asarray(exact.color / 2 + 0.5, np.float32))
+    return _set_exact(strips(field, size), share)
 
 
 def painted(drawing: Picture, colors: Iterable[tuple[slice, Array]]) -> Pixels:
@@ -144,29 +127,21 @@ def painted(drawing: Picture, colors: Iterable[tuple[slice, Array]]) -> Pixels:
     return result
 
 
-def _tinted(original: Picture, color: Tensor, touch: Touch | None) -> Pixels:
+def _tinted(original: Picture, color: Tensor, exact: HintPixels | None) -> Pixels:
     """The original's L* with the color's a and b, reduced where sRGB has no such color."""
     small = _working(original.size, color)
     chroma = rgb_to_lab(color.detach().cpu().float())[0, 1:].permute(1, 2, 0)
-    light = resized(_lightness(original), small, cv2.INTER_AREA)[..., 0]
+    table = _light_of(_linear(original.peak)) / 100
+    mean = original.pixels.mean(2, keepdims=True, dtype=np.float32)
+    light = resized(np.asarray(table[np.rint(mean).astype(np.intp)], np.float32), small, cv2.INTER_AREA)[..., 0]
     field = along_edges(np.ascontiguousarray(chroma.numpy()), light)
+    if exact is not None:
+        lab = rgb_to_lab(torch.from_numpy(exact.color.T.copy())[None, :, :, None])
+        exact = replace(exact, color=np.ascontiguousarray(lab[0, 1:, :, 0].numpy().T))
     result = np.empty((*original.size, 3), original.pixels.dtype)
-    for at, ab in touched(strips(field, original.size), touch and _chroma(touch)):
+    for at, ab in _set_exact(strips(field, original.size), exact):
         result[at] = _colored(original.pixels[at], ab)
     return result
-
-
-def _chroma(touch: Touch) -> Touch:
-    """The touch whose colors are a and b of Lab."""
-    lab = rgb_to_lab(torch.from_numpy(touch.color.T.copy())[None, :, :, None])
-    return replace(touch, color=np.ascontiguousarray(lab[0, 1:, :, 0].numpy().T))
-
-
-def _lightness(original: Picture) -> Array:
-    """L* in [0, 1], (H, W, 1), to follow edges with: that of the mean gray of a pixel."""
-    table = _light_of(_linear(original.peak)) / 100
-    gray = original.pixels.mean(2, keepdims=True, dtype=np.float32)
-    return np.asarray(table[np.rint(gray).astype(np.intp)], np.float32)
 
 
 def _linear(peak: int) -> Array:
@@ -219,25 +194,24 @@ def _in_gamut(lab: Tensor) -> Tensor:
     outside = (rgb.abs() > 1).any(1)[0]
     wrong = lab[:, :, outside][..., None]  # (1, 3, N, 1)
     low, high = torch.zeros_like(wrong[:, :1]), torch.ones_like(wrong[:, :1])
-    for _ in range(HALVINGS if wrong.numel() else 0):
+
+    def unclipped(share: Tensor) -> Tensor:
+        return lab_to_rgb(torch.cat((wrong[:, :1], wrong[:, 1:] * share), 1), clip=False)
+
+    for _ in range(BISECTIONS if wrong.numel() else 0):
         middle = (low + high) / 2
-        fits = (_faded(wrong, middle).abs() <= 1).all(1, keepdim=True)
+        fits = (unclipped(middle).abs() <= 1).all(1, keepdim=True)
         low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
-    rgb[:, :, outside] = _faded(wrong, low)[..., 0]
+    rgb[:, :, outside] = unclipped(low)[..., 0]
     return rgb.clamp(-1, 1)
 
 
-def _faded(lab: Tensor, share: Tensor) -> Tensor:
-    """Unclipped RGB of a share of the chroma."""
-    return lab_to_rgb(torch.cat((lab[:, :1], lab[:, 1:] * share), 1), clip=False)
-
-
 @dataclass(frozen=True)
-class Touch:
-    """The hinted pixels of a picture.
+class HintPixels:
+    """The hinted pixels of a picture, which get exactly their hints' colors.
 
-    place: (N,) pixel numbers in reading order, ascending. color: (N, C), what they are to have.
-    strength: how far they go from their color to that, 0 to 1.
+    place: (N,) pixel numbers in reading order, ascending. color: (N, C), the hints' colors.
+    strength: how far pixels go from their own color to that, 0 to 1.
     """
 
     place: npt.NDArray[np.intp]
@@ -245,21 +219,21 @@ class Touch:
     strength: float = 1.0
 
 
-def of(hints: Tensor, strength: float = 1.0) -> Touch:
-    """The touch of a hint map (1, 4, H, W) as large as the picture; colors (N, 3) in [-1, 1]."""
+def hint_pixels(hints: Tensor, strength: float = 1.0) -> HintPixels:
+    """The hinted pixels of a hint map (1, 4, H, W) as large as the picture; colors (N, 3) in [-1, 1]."""
     values = hints[0].flatten(1).cpu().numpy()
     place = np.flatnonzero(values[3] > 0)
-    return Touch(place, np.ascontiguousarray(values[:3, place].T, np.float32), strength)
+    return HintPixels(place, np.ascontiguousarray(values[:3, place].T, np.float32), strength)
 
 
-def touched(colors: Iterable[tuple[slice, Array]], touch: Touch | None) -> Iterator[tuple[slice, Array]]:
-    """Set the touched pixels of a picture that comes in strips: rows and their colors (n, W, C)."""
+def _set_exact(colors: Iterable[tuple[slice, Array]], exact: HintPixels | None) -> Iterator[tuple[slice, Array]]:
+    """Set the hinted pixels of a picture that comes in strips: rows and their colors (n, W, C)."""
     for at, color in colors:
-        if touch is not None and touch.strength > 0:
+        if exact is not None and exact.strength > 0:
             begin, end = at.start * color.shape[1], at.stop * color.shape[1]
-            some = slice(*np.searchsorted(touch.place, (begin, end)))
-            flat, where = color.reshape(-1, color.shape[2]), touch.place[some] - begin
-            flat[where] += touch.strength * (touch.color[some] - flat[where])
+            some = slice(*np.searchsorted(exact.place, (begin, end)))
+            flat, where = color.reshape(-1, color.shape[2]), exact.place[some] - begin
+            flat[where] += exact.strength * (exact.color[some] - flat[where])
             color = flat.reshape(color.shape)
         yield at, color
 
@@ -273,27 +247,33 @@ ROWS = 4096  # cells handled at once, which bounds memory
 
 
 def along_lines(color: Tensor, hints: Tensor, paper: Tensor, share: float = 0.5) -> Tensor:
-    """Draw a field towards the hints, each of which speaks for the area that lines leave it.
+    """Pull a field to the hints, each of which speaks for the area that lines leave it.
 
     paper: (B, 1, H, W) in [-1, 1], see `spread`. The error at the hints is spread up to the lines,
     smoothed and taken away; then `share` of the flat hint color itself is mixed in, all of it at
     the hint. What no hint reaches stays as it is.
     """
     held = (hints[:, 3:] > 0).to(color)
-    steps = sum(color.shape[-2:])  # from corner to corner of an empty sheet
+    steps = sum(color.shape[-2:])  # from corner to corner of empty paper
     wrong = torch.cat([(hints[:, :3] - color) * held, hints[:, 3:]], dim=1)
     error = spread(wrong, paper, steps=steps)
     flat = spread(hints, paper, steps=steps)
     reached = (flat[:, 3:] > 0).to(color)
     radius = max(1, round(SMOOTH * max(color.shape[-2:])))
-    smoothed, weight = (_mean(part, radius) for part in (error[:, :3] * reached, reached))
+    means = (F.avg_pool2d(part, 2 * radius + 1, 1, radius) for part in (error[:, :3] * reached, reached))
+    smoothed, weight = means  # zeros beyond the border
     mended = color + reached * smoothed / weight.clamp(min=1e-3)
-    mixed = share + (1 - share) * _nearness(held, (paper > WALL).to(color))
+    free = torch.maximum((paper > WALL).to(color), held)
+    front, total = held, held  # 1 at hints, falling over NEAR cells of the free way from them
+    for _ in range(NEAR):
+        front = F.max_pool2d(front, 3, 1, 1) * free
+        total = total + front
+    mixed = share + (1 - share) * total / (NEAR + 1)
     return mended + mixed * reached * (flat[:, :3] - mended)
 
 
 def along_shades(color: Tensor, hints: Tensor, gray: Tensor) -> Tensor:
-    """Draw the chroma of a field towards that of the hints, near in place and alike in gray; keep its luma.
+    """Pull the chroma of a field to that of the hints, near in place and alike in gray; keep its luma.
 
     gray: (B, 1, H, W) in [-1, 1], the picture to be colored. As in Levin et al. 2004, neighbors of
     like gray are of like color; here by weights of inverse distance in place and gray together
@@ -312,8 +292,8 @@ def _shaded(color: Tensor, hints: Tensor, gray: Tensor) -> Tensor:
     held = held[:: -(-len(held) // MOST)]
     luma = luminance(color[None])[0]
     chroma = (color - luma).flatten(1).T
-    told = (hints[:3] - luminance(hints[None, :3])[0]).flatten(1).T[held]
-    wrong = told - chroma[held]
+    wanted = (hints[:3] - luminance(hints[None, :3])[0]).flatten(1).T[held]
+    wrong = wanted - chroma[held]
     rows = []
     for start in range(0, len(place), ROWS):
         near, own = place[start : start + ROWS], chroma[start : start + ROWS]
@@ -322,19 +302,5 @@ def _shaded(color: Tensor, hints: Tensor, gray: Tensor) -> Tensor:
         weight = weight / weight.sum(1, keepdim=True)
         mended = own + weight @ wrong
         trust = (-square.amin(1, keepdim=True).sqrt() / REACH).exp()
-        rows.append(torch.lerp(mended, weight @ told, trust))
+        rows.append(torch.lerp(mended, weight @ wanted, trust))
     return torch.cat(rows).T.view_as(color) + luma
-
-
-def _nearness(held: Tensor, free: Tensor) -> Tensor:
-    """1 at hints, falling to 0 over NEAR cells of the free way from them: (B, 1, H, W)."""
-    front, total = held, held
-    for _ in range(NEAR):
-        front = F.max_pool2d(front, 3, 1, 1) * torch.maximum(free, held)
-        total = total + front
-    return total / (NEAR + 1)
-
-
-def _mean(values: Tensor, radius: int) -> Tensor:
-    """Mean over a square of 2 radius + 1 pixels, zeros beyond the border."""
-    return F.avg_pool2d(values, 2 * radius + 1, 1, radius)

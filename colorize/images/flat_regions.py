@@ -1,4 +1,4 @@
-"""Choose one flat color for every region of a drawing. Knows nothing of files, or of full-size pictures."""
+"""Choose one flat color for every region of a drawing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int32]
 Array = npt.NDArray[np.float32]
-Pull = Callable[["Graph", Numbers, Numbers, Array], Array]
+Pull = Callable[[Array, Array, Array], np.ndarray]
 
 BALLS = (24 / 1024, 12 / 1024, 6 / 1024, 3 / 1024, 1.5 / 1024)  # radii, of the longer side
 ROUNDS = 12  # of merging; each joins regions with the best of their neighbors
@@ -37,7 +37,8 @@ def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
     free, labels = paper.copy(), np.zeros(paper.shape, np.int32)
     for share in balls:
         radius = share * max(paper.shape)
-        inside = _room(free) > radius
+        walled = np.pad(free, 1).astype(np.uint8)  # the border is a wall, too
+        inside = np.asarray(cv2.distanceTransform(walled, cv2.DIST_L2, 5)[1:-1, 1:-1]) > radius
         if not inside.any():
             continue
         cores = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)[1]
@@ -55,77 +56,47 @@ def grown(labels: Labels) -> Labels:
     return labels.ravel()[nearest_region(labels > 0)] if labels.any() else labels
 
 
-@dataclass(frozen=True)
-class Graph:
-    """Regions 0 to N - 1 and which of them touch; 0 is ink.
+def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
+    """Join regions with the larger neighbor that pulls them most, until none pulls at all.
 
-    area: pixels of each, (N,). color: mean of each, (N, C). pairs: (P, 2), each pair both ways.
-    touch: pixels along which each pair touches, (P,). rim: pixels of each region's outline, (N,).
+    labels: (H, W), 0 is ink. color: (H, W, C), say Lab. pull(far, share, area) says how much each pair of neighbors
+    attracts, not at all at 0 or below. far: distance of their mean colors, (P,). share: how much of the outline of
+    the smaller one they have in common. area: pixels of the smaller one. Returns labels with the numbers of the
+    larger ones.
     """
+    for _ in range(ROUNDS):
+        count, flat = int(labels.max()) + 1, labels.ravel()
+        area = np.bincount(flat, minlength=count).astype(np.float32)
+        sums = [np.bincount(flat, plane.ravel(), count) for plane in np.moveaxis(color, 2, 0)]
+        mean = (np.stack(sums, 1) / np.maximum(area, 1)[:, None]).astype(np.float32)
+        small, large, contact = _contacts(labels, count)
+        rim = np.bincount(small, contact, count).astype(np.float32)
+        far = np.asarray(np.linalg.norm(mean[small] - mean[large], axis=1), np.float32)
+        share = np.asarray(contact.astype(np.float32) / np.maximum(rim[small], 1), np.float32)
+        strength = np.asarray(pull(far, share, area[small]), np.float32)
+        rank = np.lexsort((np.arange(count), area)).argsort()
+        fits = (small > 0) & (large > 0) & (rank[small] < rank[large]) & (strength > 0)
+        if not fits.any():
+            break
+        order = np.flatnonzero(fits)[strength[fits].argsort(kind="stable")]  # the last written is the strongest
+        target = np.arange(count, dtype=np.int32)
+        target[small[order]] = large[order]
+        while (target[target] != target).any():  # to the end of each chain of larger neighbors
+            target = target[target]
+        labels = target[labels]
+    return labels
 
-    area: Array
-    color: Array
-    pairs: Numbers
-    touch: Array
-    rim: Array
 
-
-def graph(labels: Labels, color: Array) -> Graph:
-    """Measure regions and their contacts. labels: (H, W). color: (H, W, C), say Lab."""
-    count, flat = int(labels.max()) + 1, labels.ravel()
-    area = np.bincount(flat, minlength=count).astype(np.float32)
-    sums = [np.bincount(flat, plane.ravel(), count) for plane in np.moveaxis(color, 2, 0)]
+def _contacts(labels: Labels, count: int) -> tuple[Numbers, Numbers, Numbers]:
+    """Pairs of touching numbers below `count`, each both ways, and along how many pixels they touch: (P,) each."""
     first, second = (
         np.concatenate([one.ravel(), other.ravel()]).astype(np.int64)
         for one, other in ((labels[1:], labels[:, 1:]), (labels[:-1], labels[:, :-1]))
     )
     differ = first != second
     codes = np.concatenate([first * count + second, second * count + first])[np.tile(differ, 2)]
-    codes, touch = np.unique(codes, return_counts=True)
-    pairs = np.stack([codes // count, codes % count], 1)
-    rim = np.bincount(pairs[:, 0], touch, count)
-    mean = np.stack(sums, 1) / np.maximum(area, 1)[:, None]
-    return Graph(area, mean.astype(np.float32), pairs, touch.astype(np.float32), rim.astype(np.float32))
-
-
-def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
-    """Join regions with the larger neighbor that pulls them most, until none pulls at all.
-
-    pull(graph, small, large, share) tells how much each region of `large` (P,) pulls its neighbor
-    in `small` (P,); not at all at 0 or below. share: how much of the outline of the small one the
-    two have in common. Returns labels (H, W) with the numbers of the larger ones.
-    """
-    for _ in range(ROUNDS):
-        known = graph(labels, color)
-        small, large = known.pairs.T
-        rank = np.lexsort((np.arange(len(known.area)), known.area)).argsort()
-        strength = pull(known, small, large, known.touch / np.maximum(known.rim[small], 1))
-        fits = (small > 0) & (large > 0) & (rank[small] < rank[large]) & (strength > 0)
-        if not fits.any():
-            break
-        labels = _ends(len(known.area), small[fits], large[fits], strength[fits])[labels]
-    return labels
-
-
-def apart(known: Graph, one: Numbers, other: Numbers) -> Array:
-    """Distance of the mean colors of regions, (P,)."""
-    return np.asarray(np.linalg.norm(known.color[one] - known.color[other], axis=1), np.float32)
-
-
-def _ends(count: int, small: Numbers, large: Numbers, strength: Array) -> Labels:
-    """What number each region gets: of the end of its chain of strongest larger neighbors."""
-    target = np.arange(count, dtype=np.int32)
-    order = strength.argsort(kind="stable")  # the last written is the strongest
-    target[small[order]] = large[order]
-    while (target[target] != target).any():
-        target = target[target]
-    return target
-
-
-def _room(free: Mask) -> Array:
-    """Distance of every pixel to the nearest that is not free, or to the border."""
-    walled = np.pad(free, 1).astype(np.uint8)
-    return np.asarray(cv2.distanceTransform(walled, cv2.DIST_L2, 5)[1:-1, 1:-1], np.float32)
+    codes, contact = np.unique(codes, return_counts=True)
+    return codes // count, codes % count, contact
 
 
 def _nearest(mask: Mask) -> tuple[Numbers, Array]:
@@ -175,10 +146,12 @@ def flats(field: Array, paper: Array, hints: Array | None = None) -> Flats:
     """
     clear = paper >= PAPER
     lab = _lab(field)
-    labels = merged(trapped(clear), lab, _belongs)
-    labels = merged(labels, lab, _tiny(SMALL * clear.size))
-    labels, groups = _posterized(labels, lab, _told(labels, hints))
-    labels = _without_islands(labels, lab)
+    tiny = _tiny(SMALL * clear.size)
+    labels = merged(trapped(clear), lab, lambda far, share, _: ALIKE + OPEN * share - far)
+    labels = merged(labels, lab, tiny)
+    labels, groups = _posterized(labels, lab, hints)
+    if labels.any():  # regions that are too small join a neighbor even through ink
+        labels = np.where(labels > 0, merged(grown(labels), lab, tiny), 0).astype(np.int32)
     table = _medians(groups[labels], field, len(groups))[groups]
     table[table.min(1) >= WHITE] = 1
     if hints is not None:
@@ -186,53 +159,38 @@ def flats(field: Array, paper: Array, hints: Array | None = None) -> Flats:
     return Flats(labels, table)
 
 
-def _belongs(known: Graph, small: Numbers, large: Numbers, share: Array) -> Array:
-    """How much regions without ink between them are one: alike, or the small one a mere corner."""
-    return ALIKE + OPEN * share - apart(known, small, large)
-
-
 def _tiny(least: float) -> Pull:
-    """Regions of fewer pixels are pulled by all neighbors, most by the most similar one."""
-
-    def pull(known: Graph, small: Numbers, large: Numbers, _: Array) -> Array:
-        far = apart(known, small, large)
-        return np.asarray((known.area[small] < least) / (1 + far), np.float32)
-
-    return pull
+    """All neighbors pull regions of fewer pixels, the most similar one most."""
+    return lambda far, _, area: (area < least) / (1 + far)
 
 
-def _patch(least: float) -> Pull:
-    """Patches are pulled by those like them, small ones by all: no outlines of pale halos."""
-    tiny = _tiny(least)
-
-    def pull(known: Graph, small: Numbers, large: Numbers, share: Array) -> Array:
-        alike = ALIKE - apart(known, small, large)
-        return np.asarray(np.maximum(alike, tiny(known, small, large, share)), np.float32)
-
-    return pull
-
-
-def _without_islands(labels: Labels, lab: Array) -> Labels:
-    """Regions that are too small join a neighbor even through ink."""
-    area = np.bincount(labels.ravel())
-    joined = merged(grown(labels), lab, _tiny(SMALL * labels.size))
-    return np.where(labels > 0, joined, 0).astype(np.int32) if len(area) > 1 else labels
-
-
-def _posterized(labels: Labels, lab: Array, told: Numbers) -> tuple[Labels, Numbers]:
+def _posterized(labels: Labels, lab: Array, hints: Array | None) -> tuple[Labels, Numbers]:
     """Divide scenes into patches; return labels and the group, of one color, of each number.
 
-    told: regions whose color the user tells, which stay whole.
+    Regions that hints are meant for stay whole.
     """
+    hinted: Numbers = np.zeros(0, np.int64)
+    if hints is not None:
+        whole = grown(labels)
+        hinted = np.unique(whole[_meant(hints[..., 3] > 0, whole)]).astype(np.int64)
+    tiny = _tiny(PATCH * labels.size)
     count = int(labels.max()) + 1
     groups = list(range(count))
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    for number in np.setdiff1d(border[border > 0], told):
+    for number in np.setdiff1d(border[border > 0], hinted):
         inside = labels == number
-        if inside.mean() < SCENE or not _varied(lab[inside]):
+        if inside.mean() < SCENE:
+            continue
+        far = np.linalg.norm(lab[inside] - np.median(lab[inside], 0), axis=1)
+        if not any(np.quantile(far, share) > limit for share, limit in VARIED):  # many a little, or a few a lot
             continue
         shades = _shades(inside, lab)
-        patches = merged(_pieces(shades), lab, _patch(PATCH * labels.size))
+        pieces = np.zeros_like(shades)  # connected ones of every shade
+        for shade in range(1, int(shades.max()) + 1):
+            part = cv2.connectedComponents((shades == shade).astype(np.uint8), connectivity=4)[1]
+            pieces[part > 0] = part[part > 0] + pieces.max()
+        # Patches join those like them, small ones any: no outlines of pale halos.
+        patches = merged(pieces, lab, lambda far, share, area: np.maximum(ALIKE - far, tiny(far, share, area)))
         found: dict[int, int] = {}
         for at in np.unique(patches[inside]):
             where = patches == at
@@ -242,25 +200,10 @@ def _posterized(labels: Labels, lab: Array, told: Numbers) -> tuple[Labels, Numb
     return labels, np.array(groups)
 
 
-def _pieces(shades: Labels) -> Labels:
-    """Number the connected pieces of every shade; 0 stays 0."""
-    pieces = np.zeros_like(shades)
-    for shade in range(1, int(shades.max()) + 1):
-        part = cv2.connectedComponents((shades == shade).astype(np.uint8), connectivity=4)[1]
-        pieces[part > 0] = part[part > 0] + pieces.max()
-    return pieces
-
-
 def _lab(rgb: Array) -> Array:
     """(h, w, 3) in [0, 1] as CIE L*a*b*, L* from 0 to 100."""
     lab = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2LAB)
     return np.asarray(lab, np.float32)
-
-
-def _varied(lab: Array) -> bool:
-    """Whether colors (n, 3) vary too much for one flat: many a little, or a few a lot."""
-    far = np.linalg.norm(lab - np.median(lab, 0), axis=1)
-    return any(np.quantile(far, share) > limit for share, limit in VARIED)
 
 
 def _shades(inside: Mask, lab: Array) -> Labels:
@@ -302,14 +245,6 @@ def _medians(labels: npt.NDArray[np.integer], field: Array, count: int) -> Array
     return table
 
 
-def _told(labels: Labels, hints: Array | None) -> Numbers:
-    """The numbers of the regions that hints are meant for."""
-    if hints is None:
-        return np.zeros(0, np.int64)
-    whole = grown(labels)
-    return np.unique(whole[_meant(hints[..., 3] > 0, whole)]).astype(np.int64)
-
-
 def _hinted(labels: Labels, table: Array, hints: Array) -> tuple[Labels, Array]:
     """Give regions the colors of their hints; one with hints of several colors is divided.
 
@@ -319,10 +254,15 @@ def _hinted(labels: Labels, table: Array, hints: Array) -> tuple[Labels, Array]:
     rows = list(table)
     for number in np.unique(whole[mask]):
         inside, held = whole == number, mask & (whole == number)
-        which, colors = _colors(hints[held][:, :3])
+        rgb = hints[held][:, :3]
+        lab = _lab(rgb[None])[0]
+        centers = lab[:1]
+        while (far := _distance(lab, centers).min(1)).max() > NEAR:  # colors that are alike are one
+            centers = np.vstack([centers, lab[far.argmax()][None]])
+        which = _distance(lab, centers).argmin(1)
         marks = np.zeros(labels.shape, np.int32)
         marks[held] = which + len(rows)
-        rows.extend(colors)
+        rows.extend(np.median(rgb[which == at], 0) for at in range(len(centers)))
         take = inside & (labels > 0)
         labels = np.where(take, grown(marks), labels).astype(np.int32)
     return labels, np.array(rows, np.float32)
@@ -338,13 +278,3 @@ def _meant(mask: Mask, labels: Labels) -> Mask:
         meant = numbers[(pixels >= HELD * pixels.sum()) | (pixels == pixels.max())]
         kept |= inside & np.isin(labels, meant)
     return kept
-
-
-def _colors(rgb: Array) -> tuple[Numbers, list[Array]]:
-    """Group colors (n, 3) that are alike: the group of each, and the median of every group."""
-    lab = _lab(rgb[None])[0]
-    centers = lab[:1]
-    while (far := _distance(lab, centers).min(1)).max() > NEAR:
-        centers = np.vstack([centers, lab[far.argmax()][None]])
-    which = _distance(lab, centers).argmin(1)
-    return which, [np.median(rgb[which == at], 0) for at in range(len(centers))]

@@ -1,7 +1,4 @@
-"""Read the color hints that a user made, a transparent picture or JSON, and fit them to a size.
-
-Knows nothing of files: it is given pixels or text. Hint maps are described in `strokes`.
-"""
+"""Read color hints from a transparent picture, JSON, or a painted copy of the drawing, and resize hint maps."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from torch import Tensor
 
 from colorize.errors import ColorizeError, nearest
 from colorize.images import color_hints, palettes
-from colorize.images.color_hints import Mark
+from colorize.images.color_hints import ColorHint
 from colorize.images.enlarge import Array, resized
 from colorize.images.image import Picture
 
@@ -41,7 +38,16 @@ def parse(source: np.ndarray | str, size: tuple[int, int]) -> Tensor:
     """
     if isinstance(source, str):
         return _from_json(source, size)
-    return resize(_from_pixels(source, size), size)
+    if source.ndim != 3 or source.shape[2] != 4:
+        raise ColorizeError("the hints have no transparency", SAVE)
+    check_size(source.shape[:2], size)
+    share = torch.from_numpy(source.astype(np.float32) / np.iinfo(source.dtype).max)
+    held = share[..., 3] > 0.5
+    if not bool(held.any()):
+        raise ColorizeError("the hints are transparent everywhere: there is no hint", SAVE)
+    if bool(held.all()):
+        raise ColorizeError("the hints are opaque everywhere: they would hide the drawing", SAVE)
+    return resize(color_hints.hint_map(share[..., :3] * 2 - 1, held), size)
 
 
 def resize(hints: Tensor, size: tuple[int, int]) -> Tensor:
@@ -77,20 +83,6 @@ def blank(color: Tensor) -> Tensor:
     return F.pad(torch.zeros_like(color[:, :3]), (0, 0, 0, 0, 0, 1), value=-1.0)
 
 
-def _from_pixels(rgba: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """Hint map of RGBA pixels at their own size."""
-    if rgba.ndim != 3 or rgba.shape[2] != 4:
-        raise ColorizeError("the hints have no transparency", SAVE)
-    check_size(rgba.shape[:2], size)
-    share = torch.from_numpy(rgba.astype(np.float32) / np.iinfo(rgba.dtype).max)
-    held = share[..., 3] > 0.5
-    if not bool(held.any()):
-        raise ColorizeError("the hints are transparent everywhere: there is no hint", SAVE)
-    if bool(held.all()):
-        raise ColorizeError("the hints are opaque everywhere: they would hide the drawing", SAVE)
-    return color_hints.hint_map(share[..., :3] * 2 - 1, held)
-
-
 def _from_json(text: str, size: tuple[int, int]) -> Tensor:
     """Hint map of JSON text."""
     try:
@@ -99,35 +91,47 @@ def _from_json(text: str, size: tuple[int, int]) -> Tensor:
         raise ColorizeError(
             f"the hints are not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}", EXAMPLE
         ) from error
-    points, strokes = _lists(given)
-    found = [_mark(f"point {number}", one, POINT) for number, one in enumerate(points, 1)]
-    found += [_mark(f"stroke {number}", one, STROKE) for number, one in enumerate(strokes, 1)]
-    return color_hints.draw(found, size)
-
-
-def _mark(name: str, value: object, keys: Sequence[str]) -> Mark:
-    """The mark of one point or stroke."""
-    given = _known(name, value, keys)
-    places = _places(name, given) if keys == STROKE else [_place(name, (given.get("x"), given.get("y")))]
-    width, radius = _number(name, given, "width"), _number(name, given, "radius")
-    half = width / 2 if radius is None and width is not None else radius
-    return Mark(name, tuple(places), _color(name, given), half)
-
-
-def _lists(given: object) -> tuple[Sequence[object], Sequence[object]]:
-    """Return the points and the strokes of the JSON value."""
     if not isinstance(given, dict):
         raise ColorizeError(f"the hints are a JSON {type(given).__name__}, not an object", EXAMPLE)
-    _known("the hints", given, ("points", "strokes"))
+    _check_keys("the hints", given, ("points", "strokes"))
     points, strokes = given.get("points", []), given.get("strokes", [])
     if not isinstance(points, list) or not isinstance(strokes, list):
         raise ColorizeError("`points` and `strokes` of the hints must be lists", EXAMPLE)
     if not points and not strokes:
         raise ColorizeError("the hints hold no point and no stroke", EXAMPLE)
-    return points, strokes
+    found = [_hint(f"point {number}", one, POINT) for number, one in enumerate(points, 1)]
+    found += [_hint(f"stroke {number}", one, STROKE) for number, one in enumerate(strokes, 1)]
+    return color_hints.draw(found, size)
 
 
-def _known(name: str, given: object, keys: Sequence[str]) -> Mapping[str, object]:
+def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
+    """The hint of one point or stroke."""
+    given = _check_keys(name, value, keys)
+    pairs = given.get("points") if keys == STROKE else [(given.get("x"), given.get("y"))]
+    if not isinstance(pairs, list) or not pairs:
+        raise ColorizeError(f"{name} has no points", EXAMPLE)
+    for pair in pairs:
+        if not isinstance(pair, list | tuple) or [type(one) in (int, float) for one in pair] != [True, True]:
+            raise ColorizeError(f"{name} has no place x, y but `{pair}`", EXAMPLE)
+    half = {}
+    for key, share in (("width", 0.5), ("radius", 1.0)):
+        number = given.get(key, 1)
+        if not isinstance(number, int | float) or not 0 < number < math.inf:
+            raise ColorizeError(f"the {key} of {name} is `{number}`, not a positive number of pixels", EXAMPLE)
+        half[key] = share * number if key in given else None
+    radius = half["width"] if half["radius"] is None else half["radius"]
+    value = given.get("color")
+    try:
+        color = palettes.parse_color(value if isinstance(value, str) else "", name)
+    except ColorizeError:
+        raise ColorizeError(
+            f"the color of {name} is `{value}`", "write #rrggbb, such as #d02030, or a name: orange"
+        ) from None
+    places = tuple((float(x), float(y)) for x, y in pairs)
+    return ColorHint(name, places, tuple(level / 127.5 - 1 for level in color), radius)
+
+
+def _check_keys(name: str, given: object, keys: Sequence[str]) -> Mapping[str, object]:
     """Return the JSON object if it has none but known keys."""
     if not isinstance(given, dict):
         raise ColorizeError(f"{name} is `{given}`, not an object with {', '.join(keys)}", EXAMPLE)
@@ -137,58 +141,17 @@ def _known(name: str, given: object, keys: Sequence[str]) -> Mapping[str, object
     return given
 
 
-def _places(name: str, stroke: Mapping[str, object]) -> list[tuple[float, float]]:
-    """Corners of a stroke's line."""
-    pairs = stroke.get("points")
-    if not isinstance(pairs, list) or not pairs:
-        raise ColorizeError(f"{name} has no points", EXAMPLE)
-    return [_place(name, pair) for pair in pairs]
-
-
-def _place(name: str, pair: object) -> tuple[float, float]:
-    """Return x, y of a place."""
-    if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_number, pair)):
-        raise ColorizeError(f"{name} has no place x, y but `{pair}`", EXAMPLE)
-    return float(pair[0]), float(pair[1])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number(name: str, given: Mapping[str, object], key: str) -> float | None:
-    """Return a positive number of pixels, or None if the key is missing."""
-    if key not in given:
-        return None
-    value = given[key]
-    if not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ColorizeError(f"the {key} of {name} is `{value}`, not a positive number of pixels", EXAMPLE)
-    return float(value)
-
-
-def _color(name: str, given: Mapping[str, object]) -> tuple[float, float, float]:
-    """Return R, G, B in [-1, 1] of a hex color or a CSS color name."""
-    value = given.get("color")
-    try:
-        red, green, blue = palettes.color(value if isinstance(value, str) else "", name)
-    except ColorizeError:
-        raise ColorizeError(
-            f"the color of {name} is `{value}`", "write #rrggbb, such as #d02030, or a name: orange"
-        ) from None
-    return red / 127.5 - 1, green / 127.5 - 1, blue / 127.5 - 1
-
-
 MERGED_SURE = 0.3  # of 2.0: JPEG of quality 75 changes no pixel of a drawing by so much
 PERHAPS = 0.15  # of 2.0: changes so large belong to a hint where they touch a sure one
 MERGED_SPECK = 4  # pixels; fewer together are noise
 
 
-def hints(merged: Tensor, drawing: Tensor) -> Tensor:
+def from_painted(merged: Tensor, drawing: Tensor) -> Tensor:
     """Return the hint map (1, 4, H, W) of a drawing with hints painted over it.
 
     merged, drawing: (1, 3, H, W) in [-1, 1]. Pixels that differ from the drawing are hints of the
     color they have; where a hint has the drawing's own color it cannot be seen. Noise of JPEG is
-    no hint. See `strokes` for hint maps.
+    no hint.
     """
     apart = (merged - drawing).abs().amax(1)[0].cpu().numpy()  # (H, W)
     perhaps = (apart > PERHAPS).astype(np.uint8)
@@ -221,23 +184,24 @@ def parse_copy(copy: Picture, drawing: Picture) -> Tensor:
     the picture is no copy of the drawing.
     """
     check_size(copy.size, drawing.size)
-    own, painted = _rgb(drawing), _sized(_rgb(copy), drawing.size)
+    own, painted = (
+        np.ascontiguousarray(np.broadcast_to(flat.pixels, (*flat.size, 3)) / np.float32(flat.peak), np.float32)
+        for flat in (drawing.on_white(), copy.on_white())
+    )
+    painted = _sized(painted, drawing.size)
     near = NEAR + round(max(drawing.size[0] / copy.size[0], copy.size[0] / drawing.size[0]) - 1)
     _check_copy(painted, _sized(_sized(own, copy.size), drawing.size), near)
-    held = _cores(_difference(painted, own, near))
+    square = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
+    low, high = cv2.erode(own, square), cv2.dilate(own, square)
+    tinted = np.ptp(painted, axis=2) - cv2.dilate(np.ptp(own, axis=2), square)  # color that gray lines do not hide
+    apart = np.maximum(np.maximum(low - painted, painted - high).max(2), tinted)  # from all colors around in own
+    held = _cores(np.asarray(np.where(apart > NOISE, apart, 0), np.float32))
     if not held.any():
         raise ColorizeError(
             "the hints do not differ from the drawing: nothing was painted over it",
             "paint on a copy of the drawing in strong colors, or on a transparent layer above it",
         )
     return color_hints.hint_map(torch.from_numpy(painted * 2 - 1), torch.from_numpy(held))
-
-
-def _rgb(picture: Picture) -> Array:
-    """Colors (H, W, 3) in [0, 1] on white."""
-    flat = picture.on_white()
-    values = np.broadcast_to(flat.pixels, (*flat.size, 3)).astype(np.float32) / flat.peak
-    return np.ascontiguousarray(values)
 
 
 def _sized(picture: Array, size: tuple[int, int]) -> Array:
@@ -263,20 +227,8 @@ def _check_copy(painted: Array, own: Array, near: int) -> None:
 
 def _range(picture: Array, near: int) -> Array:
     """How far brightness changes around each pixel: (H, W) in [0, 1]."""
-    light = picture.mean(2)
-    square = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
+    light, square = picture.mean(2), np.ones((2 * near + 1, 2 * near + 1), np.uint8)
     return np.asarray(cv2.dilate(light, square) - cv2.erode(light, square), np.float32)
-
-
-def _difference(painted: Array, own: Array, near: int) -> Array:
-    """How far each pixel is from all colors around it in the drawing: (H, W) in [0, 1], 0 for noise."""
-    square = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
-    low, high = cv2.erode(own, square), cv2.dilate(own, square)
-    apart = np.maximum(low - painted, painted - high).max(2)
-    gray = np.ptp(own, axis=2)
-    tinted = np.ptp(painted, axis=2) - cv2.dilate(gray, square)  # color that gray lines do not hide
-    most = np.maximum(apart, tinted)
-    return np.asarray(np.where(most > NOISE, most, 0), np.float32)
 
 
 def _cores(apart: Array) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""A picture and all that travels with its pixels. Knows nothing of file formats."""
+"""A picture and all that travels with its pixels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,7 @@ class Picture:
     pixels: (H, W, 1) gray or (H, W, 3) RGB, uint8 or uint16, sRGB-encoded unless 16-bit with `icc`.
     alpha: (H, W), same dtype, straight (not premultiplied); 0 is transparent.
     icc: the color profile of the pixels. exif: TIFF-structured, without orientation and thumbnail.
-    text: named texts, such as PNG chunks. format, mode: as found in the file, "JPEG" and "CMYK".
-    notes: sentences worth telling the user.
+    text: named texts, such as PNG chunks. notes: sentences worth telling the user.
     """
 
     pixels: Pixels
@@ -30,8 +29,6 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
     text: dict[str, str] = field(default_factory=dict)
-    format: str = ""
-    mode: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -68,17 +65,15 @@ class Picture:
         peak = np.uint32(self.peak)
         cover = self.alpha[..., None].astype(np.uint32)
         mixed = (self.pixels * cover + peak * (peak - cover) + peak // 2) // peak  # below 2**32
-        return self.replaced(mixed.astype(self.pixels.dtype), None)
+        return replace(self, pixels=mixed.astype(self.pixels.dtype), alpha=None)
 
     def eight_bit(self) -> Picture:
         """Return the picture with 8 bits per value, rounded, or itself if it has them."""
         if self.pixels.dtype == np.uint8:
             return self
-        return self.replaced(_rounded(self.pixels), None if self.alpha is None else _rounded(self.alpha))
-
-    def replaced(self, pixels: Pixels, alpha: Pixels | None) -> Picture:
-        """Return the picture with other pixels and alpha; everything else stays."""
-        return Picture(pixels, alpha, self.icc, self.exif, self.text, self.format, self.mode, self.notes)
+        pixels = ((self.pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        alpha = None if self.alpha is None else ((self.alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        return replace(self, pixels=pixels, alpha=alpha)
 
 
 def from_tensor(values: Tensor) -> Picture:
@@ -99,7 +94,3 @@ def from_tensor(values: Tensor) -> Picture:
         )
     levels = planes.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
     return Picture(levels.permute(1, 2, 0).contiguous().numpy())
-
-
-def _rounded(values: Pixels) -> npt.NDArray[np.uint8]:
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -1,10 +1,8 @@
-"""Tell line art, gray pictures, color pictures and blank sheets apart, from pixels alone.
-
-Knows nothing of files, or of what is done with a picture of each kind.
-"""
+"""Tell line art, gray pictures, color pictures and blank pages apart, and find tints and screentone."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -14,15 +12,16 @@ from torch import Tensor
 
 from colorize.images.color import luminance, rgb_to_lab
 from colorize.images.image import Picture
+from colorize.images.resize import fit_size
 
 Kind = Literal["line", "gray", "color", "blank"]
 
-SIDE = 512  # longest side looked at: fine screentone has become gray there, fine lines are left
-FLAT = 0.06  # a sheet whose luminance and chroma vary less than this is blank; JPEG noise is less
+SIDE = 512  # longest side looked at: there fine screentone is gray and fine lines still show
+FLAT = 0.06  # a picture whose luminance and chroma vary less than this is blank; JPEG noise is less
 SMOOTH = 1 / 512  # blur against noise and screentone, as a share of the longest side
 STROKE = 7 / 256  # strokes of pencils and pens are narrower than this share of the longest side
-INK, PAPER = 0.12, 0.93  # tones lie between these shares of the paper's brightness
-TONED = 0.011  # share of the picture that wide tones cover: 99 % of line art has less
+INK, PAPER = 0.12, 0.93  # shades lie between these shares of the paper's brightness
+SHADED = 0.011  # share of the picture that wide shades cover: 99 % of line art has less
 FADED = 0.75  # paper in shadow keeps at least this share of its brightness
 
 TINT = 8.0  # Lab units off the tint that all pixels of one lightness share
@@ -30,7 +29,7 @@ COLORED = 0.01  # share of pixels with a color of their own in a color picture
 VIVID = 35.0  # chroma that neither old paper nor sepia reaches
 PENCIL = 0.12  # distance in [0, 1] RGB from the straight line between paper and one pigment
 FILLED = 0.1  # share of the picture that wide areas of a pencil's color may cover
-ONE_HUE = 0.97  # mean direction of the chroma of toned pictures; 1 if all hues are equal
+ONE_HUE = 0.97  # mean direction of the chroma of tinted pictures; 1 if all hues are equal
 
 
 def kind(picture: Tensor) -> Kind:
@@ -38,30 +37,22 @@ def kind(picture: Tensor) -> Kind:
 
     picture: (1, 3, H, W) in [-1, 1], alpha composed on white. "line": dark strokes and areas on
     paper, which may be yellow, shaded or noisy, and strokes of one colored pencil. "gray":
-    wide areas of tone or fine screentone, also toned such as sepia. "color": chroma beyond a tint. "blank":
+    wide gray areas or fine screentone, also tinted such as sepia. "color": chroma beyond a tint. "blank":
     nearly one color.
     """
-    small = _shrunk(picture)
+    size = fit_size(picture.shape[-2:], SIDE, enlarge=False)
+    small = picture if size == picture.shape[-2:] else F.interpolate(picture, size, mode="area")
+    sigma = max(SMOOTH * max(size), 0.3)  # noise and JPEG blocks vanish
+    blurred = cv2.GaussianBlur(small[0].permute(1, 2, 0).cpu().numpy(), (0, 0), sigma)
+    small = Tensor(blurred.transpose(2, 0, 1)[None].copy())
     gray = ((luminance(small) + 1) / 2)[0, 0].numpy()
     lab = rgb_to_lab(small)[0].numpy()
     if np.ptp(gray) < FLAT and max(np.ptp(lab[1]), np.ptp(lab[2])) < 100 * FLAT:
         return "blank"
-    if _colored(lab) and not _colored_pencil(small, lab) and not toned(picture):
+    if _colored(lab) and not _colored_pencil(small, lab) and not has_tint(picture):
         return "color"
-    tone = gray / _paper(gray)
-    return "gray" if _widest((tone > INK) & (tone < PAPER)) > TONED else "line"
-
-
-def _shrunk(picture: Tensor) -> Tensor:
-    """The picture at most SIDE pixels long, noise and JPEG blocks smoothed away."""
-    height, width = picture.shape[-2:]
-    scale = SIDE / max(height, width)
-    if scale < 1:
-        size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        picture = F.interpolate(picture, size, mode="area")
-    sigma = SMOOTH * max(picture.shape[-2:])
-    blurred = cv2.GaussianBlur(picture[0].permute(1, 2, 0).cpu().numpy(), (0, 0), max(sigma, 0.3))
-    return Tensor(blurred.transpose(2, 0, 1)[None].copy())
+    share = gray / _paper(gray)
+    return "gray" if _widest((share > INK) & (share < PAPER)) > SHADED else "line"
 
 
 def _widest(mask: np.ndarray) -> float:
@@ -73,7 +64,7 @@ def _widest(mask: np.ndarray) -> float:
 
 
 def _paper(gray: np.ndarray) -> np.ndarray:
-    """Brightness of the empty sheet everywhere: a smooth surface on top of the brightest pixels.
+    """Brightness of the empty paper everywhere: a smooth surface on top of the brightest pixels.
 
     gray: (H, W) in [0, 1]. Returns (H, W): a square polynomial, which can follow a shadow across a
     scan but not the outline of a light gray area.
@@ -96,12 +87,11 @@ def _colored(lab: np.ndarray) -> bool:
     lab: (3, H, W). A tint depends on lightness alone; pixels of one lightness and two colors are
     color. The brightest pixels are left out: their tint is cut off at white.
     """
-    vivid = np.hypot(lab[1], lab[2]) > VIVID
-    if vivid.mean() > COLORED:
+    if (np.hypot(lab[1], lab[2]) > VIVID).mean() > COLORED:
         return True
     off = (_off_tint(lab) > TINT) & (lab[0] < 96)
-    toned_sheet = np.hypot(*np.median(lab[1:, lab[0] >= np.quantile(lab[0], 0.95)], 1)) > 5
-    return bool(off.mean() > COLORED) and not (toned_sheet and _one_hue(lab))
+    tinted_paper = np.hypot(*np.median(lab[1:, lab[0] >= np.quantile(lab[0], 0.95)], 1)) > 5
+    return bool(off.mean() > COLORED) and not (tinted_paper and _mean_direction(lab[1] + 1j * lab[2], TINT) >= ONE_HUE)
 
 
 def _off_tint(lab: np.ndarray) -> np.ndarray:
@@ -123,11 +113,11 @@ def _off_tint(lab: np.ndarray) -> np.ndarray:
     return np.asarray(off).reshape(lab.shape[1:])
 
 
-def _one_hue(lab: np.ndarray) -> bool:
-    """Whether all chroma points the same way, weighted by its strength."""
-    chroma = lab[1] + 1j * lab[2]
-    strong = chroma[np.abs(chroma) > TINT]
-    return bool(np.abs(strong.sum()) >= ONE_HUE * np.abs(strong).sum())
+def _mean_direction(chroma: np.ndarray, least: float) -> float:
+    """Mean direction of complex chroma stronger than `least`, by its strength: 1 if all hues are equal, 1 for none."""
+    strong = chroma[np.abs(chroma) > least]
+    total = float(np.abs(strong).sum())
+    return float(np.abs(strong.sum())) / total if total else 1.0
 
 
 def _colored_pencil(small: Tensor, lab: np.ndarray) -> bool:
@@ -144,9 +134,9 @@ TINT_SIDE = 80  # longest side looked at: most of what JPEG does to colors is go
 STEEP = 4.0  # Lab units of lightness between neighbors; along steeper edges colors are mixed
 CALM = 0.25  # share of the picture that counts as calm in any case, the least steep
 BLACK, TINT_WHITE = 4.0, 95.0  # tints are cut off beyond these lightnesses
-FEWEST = 64  # calm pixels from which anything can be told
+FEWEST = 64  # calm pixels from which a tint can be found
 KNOTS = 5  # of f, which is linear between them
-STIFF = 0.05  # weight of the bends of f, so that it is told where it is seen nowhere
+STIFF = 0.05  # weight of the bends of f, which fill lightnesses that no pixel has
 FAINT, DEEP = 1.5, 45.0  # mean chroma of a tint at least; chroma of 99 % of the pixels at most
 NEAR, FAR = 4.5, 6.5  # Lab units that 95 and 99 % of the calm pixels are off f at most
 ANYWHERE = 0.7  # of the chroma of a tint, by which 98 % of all pixels are off f at most
@@ -155,16 +145,14 @@ TINT_HUE, GRAY = 0.6, 8.0  # mean direction of chroma, 1 if all hues are equal; 
 LOW_KEY, BLUE = (42.0, -8.0)  # lightness that a tenth of a dark picture is above; mean b of a blue one
 
 
-def toned(color: Tensor) -> bool:
+def has_tint(color: Tensor) -> bool:
     """Whether a picture is gray but for a tint that depends on lightness alone.
 
     color: (1, 3, H, W) in [-1, 1]. False for pictures without any tint, for those of a few flat
     areas, which have one color per lightness whatever they show, and for dark blue ones, which are
     rather taken at night or under water than cyanotypes.
     """
-    height, width = color.shape[-2:]
-    scale = min(1.0, TINT_SIDE / max(height, width))
-    size = max(1, round(height * scale)), max(1, round(width * scale))
+    size = fit_size(color.shape[-2:], TINT_SIDE, enlarge=False)
     lab = rgb_to_lab(F.interpolate(color, size, mode="area"))[0].cpu().double().numpy()
     light = lab[0]
     steep = cv2.dilate(light, np.ones((3, 3))) - cv2.erode(light, np.ones((3, 3)))
@@ -174,9 +162,14 @@ def toned(color: Tensor) -> bool:
         return False
     if np.quantile(light, 0.9) < LOW_KEY and calm[2].mean() < BLUE:
         return False
-    tints = _curve(calm)
-    near, far = np.quantile(_off(calm, tints), (0.95, 0.99))
-    anywhere = np.quantile(_off(lab[:, inside], tints), 0.98)
+    # f, chroma by lightness at its knots (KNOTS, 2), that fits the calm pixels best: least squares
+    bends = np.diff(np.eye(KNOTS), 2, axis=0) * STIFF * np.sqrt(calm.shape[1])
+    equations = np.vstack([_basis(calm[0]), bends])
+    wanted = np.vstack([calm[1:].T, np.zeros((len(bends), 2))])
+    tints = np.linalg.lstsq(equations, wanted, rcond=None)[0]
+    some, all_ = (np.hypot(*(one[1:] - (_basis(one[0]) @ tints).T)) for one in (calm, lab[:, inside]))
+    near, far = np.quantile(some, (0.95, 0.99))
+    anywhere = np.quantile(all_, 0.98)
     depth = np.quantile(np.hypot(calm[1], calm[2]), 0.99)
     return bool(near <= NEAR and far <= FAR and anywhere <= max(FAR, ANYWHERE * depth))
 
@@ -185,27 +178,13 @@ def _tinted(calm: np.ndarray) -> bool:
     """Whether pixels (3, N) have the chroma of a tint, about one hue, and many lightnesses."""
     chroma = calm[1] + 1j * calm[2]
     strength = np.abs(chroma)
-    strong = chroma[strength > GRAY]
     counts = np.bincount((calm[0] * (BINS / 100)).astype(int), minlength=BINS)
     return bool(
         strength.mean() >= FAINT
         and np.quantile(strength, 0.99) <= DEEP
-        and np.abs(strong.sum()) >= TINT_HUE * np.abs(strong).sum()
+        and _mean_direction(chroma, GRAY) >= TINT_HUE
         and (counts > TINT_SEEN * calm.shape[1]).sum() >= LEVELS
     )
-
-
-def _curve(calm: np.ndarray) -> np.ndarray:
-    """The f that fits pixels (3, N) best, least squares: a and b at its knots, (KNOTS, 2)."""
-    bends = np.diff(np.eye(KNOTS), 2, axis=0) * STIFF * np.sqrt(calm.shape[1])
-    equations = np.vstack([_basis(calm[0]), bends])
-    wanted = np.vstack([calm[1:].T, np.zeros((len(bends), 2))])
-    return np.asarray(np.linalg.lstsq(equations, wanted, rcond=None)[0])
-
-
-def _off(pixels: np.ndarray, tints: np.ndarray) -> np.ndarray:
-    """Distance in Lab units of pixels (3, N) from the tint of their lightness, (N,)."""
-    return np.asarray(np.hypot(*(pixels[1:] - (_basis(pixels[0]) @ tints).T)))
 
 
 def _basis(light: np.ndarray) -> np.ndarray:
@@ -215,29 +194,29 @@ def _basis(light: np.ndarray) -> np.ndarray:
 
 
 PRINT_PAPER, PRINT_INK = 0.93, 0.12  # shades lie between these shares of the paper's brightness
-PRINT_WHITE = 0.3  # of a printed sheet is paper, at least, counted between dots, too
+PRINT_WHITE = 0.3  # of a printed page is paper, at least, counted between dots, too
 PATCH = 7  # pixels a side in which a shade is even, where dots and strokes are not
 EVEN = 0.05  # standard deviation of brightness there; grain of scans is less
 PRINT_SEEN = 2048  # pixels a side that are looked at
-SHADED = 0.011  # of a sheet that even shades cover; a printed one has less
+PRINT_SHADED = 0.011  # of a page that even shades cover; a printed one has less
 
 
-def printed(picture: Picture) -> bool:
+def is_printed(picture: Picture) -> bool:
     """Tell whether a picture, at its full size, is lines, black areas and screentone on paper.
 
-    Its brightness then has nothing to say about colors: paper between the dots of a tone is as white as any.
+    Its brightness then has nothing to say about colors: paper between the dots of screentone is as white as any.
     Of a large picture the middle is looked at.
     """
     high, wide = (slice(max(0, (side - PRINT_SEEN) // 2), (side + PRINT_SEEN) // 2) for side in picture.size)
     alpha = None if picture.alpha is None else picture.alpha[high, wide]
-    middle = picture.replaced(picture.pixels[high, wide], alpha).on_white()
+    middle = replace(picture, pixels=picture.pixels[high, wide], alpha=alpha).on_white()
     gray = middle.pixels.mean(2, dtype=np.float32) / middle.peak
     level = max(float(np.quantile(gray[::4, ::4], 0.95)), 1e-3)
-    tone = np.asarray(gray / level, np.float32)
-    if float((tone > PRINT_PAPER).mean()) < PRINT_WHITE:
+    share = np.asarray(gray / level, np.float32)
+    if float((share > PRINT_PAPER).mean()) < PRINT_WHITE:
         return False
     size = (PATCH, PATCH)
-    mean = cv2.blur(tone, size)
-    spread = cv2.blur(tone * tone, size) - mean * mean
+    mean = cv2.blur(share, size)
+    spread = cv2.blur(share * share, size) - mean * mean
     even = (mean > PRINT_INK) & (mean < PRINT_PAPER) & (spread < EVEN**2)
-    return float(even.mean()) < SHADED
+    return float(even.mean()) < PRINT_SHADED

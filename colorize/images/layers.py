@@ -13,7 +13,7 @@ from torch import Tensor
 
 from colorize.images import finish
 from colorize.images.enlarge import Array, resized
-from colorize.images.finish import Touch
+from colorize.images.finish import HintPixels
 from colorize.images.flat_regions import Labels, Mask, flats, grown
 from colorize.images.image import Picture, Pixels
 
@@ -28,18 +28,18 @@ class Sheet:
 
     drawing: on paper, see `finish.onto`. field: (h, w, 3) in [0, 1], the model's colors. labels:
     (H, W), the region of each pixel of the drawing. table: (N, 3) in [0, 1], the flat color of each
-    region, in steps of 1/255. touch: pixels of the drawing that have a color of their own.
+    region, in steps of 1/255. exact: pixels of the drawing that have a color of their own.
     """
 
     drawing: Picture
     field: Array
     labels: Labels
     table: Array
-    touch: Touch | None = None
+    exact: HintPixels | None = None
 
     def shaded(self) -> Iterator[tuple[slice, Array]]:
         """The model's colors, some rows at a time, see `finish.strips`."""
-        return finish.colored_strips(self.field, self.drawing.size, self.touch)
+        return finish.colored_strips(self.field, self.drawing.size, self.exact)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Layer:
         values = self.values
         if self.index is not None:
             values = np.where((self.index == self.color)[..., None], values, np.uint8(0))
-        return Picture(values[..., :3], values[..., 3], self.icc, format="PNG", mode="RGBA")
+        return Picture(values[..., :3], values[..., 3], self.icc)
 
 
 def divide(
@@ -70,13 +70,13 @@ def divide(
     color: Tensor,
     inked: bool,
     hints: Tensor | None = None,
-    touch: Touch | None = None,
+    exact: HintPixels | None = None,
     flat: Tensor | None = None,
 ) -> Sheet:
     """Find the regions of line art and a flat color for each.
 
     color, inked: as `finish.onto` takes them. hints: (1, 4, h, w), RGB and a mask in [-1, 1], the
-    user's, whose colors win in their regions. touch: as `finish.onto` takes it. flat: the colors without shade,
+    user's, whose colors win in their regions. exact: as `finish.onto` takes it. flat: the colors without shade,
     where they are known, of which each region takes one. Regions are found at
     a longer side of at most 1024 pixels and brought up along the lines.
     """
@@ -90,7 +90,7 @@ def divide(
     found = flats(small, finish.paper_share(drawing, (height, width)), marks)
     labels = raised(found.labels, finish.paper_share(drawing, drawing.size))
     table = np.asarray(np.rint(found.table * 255) / 255, np.float32)
-    return Sheet(drawing, field, labels, table, touch)
+    return Sheet(drawing, field, labels, table, exact)
 
 
 def merged(sheet: Sheet, flat: bool) -> Picture:

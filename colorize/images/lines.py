@@ -1,12 +1,13 @@
-"""Turn color pictures into line art of many hands, and wear line art out as paper does.
+"""Turn color pictures into line art of many styles, and degrade line art as pens, scanners and paper do.
 
-Line art is (B, 1, H, W), paper +1, ink -1. Knows nothing of color beyond its luminance.
+Line art is (B, 1, H, W), paper +1, ink -1.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,10 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from colorize.errors import ColorizeError, nearest
 from colorize.images.color import luminance
 
-STYLES = ("xdog", "dog", "pencil", "canny")
 CONTRAST = 0.03  # usual difference (root mean square) of two blurs of widths 1 : 2, in cartoons
 MIXED = 3  # styles that `mix` blends: all but canny, which leaves the device
 
@@ -25,6 +24,11 @@ MIXED = 3  # styles that `mix` blends: all but canny, which leaves the device
 def _gray(color: Tensor) -> Tensor:
     """Luminance in [0, 1]."""
     return (luminance(color) + 1) / 2
+
+
+def _per_row(values: Tensor, like: Tensor) -> Tensor:
+    """One value for each picture of a batch: (B,) to (B, 1, 1, 1)."""
+    return values.view(-1, 1, 1, 1).to(like)
 
 
 def _blur(gray: Tensor, sigma: Tensor | float, radius: int) -> Tensor:
@@ -76,7 +80,7 @@ def dog(color: Tensor, sigma: float = 0.6, k: float = 1.8, gain: float = 16.0) -
     """
     gray = _gray(color)
     narrow, wide = (_blur(gray, s, _radius(s)) for s in (sigma, k * sigma))
-    return _from_ink(_dog_ink(narrow, wide, gain))
+    return 1 - 2 * _dog_ink(narrow, wide, gain)
 
 
 def pencil(color: Tensor, sigma: float = 2.0, strength: float = 1.5) -> Tensor:
@@ -85,7 +89,7 @@ def pencil(color: Tensor, sigma: float = 2.0, strength: float = 1.5) -> Tensor:
     color: (B, 3 or 1, H, W). sigma: width of the surroundings in pixels.
     """
     gray = _gray(color)
-    return _from_ink(_pencil_ink(gray, _blur(gray, sigma, _radius(sigma)), strength))
+    return 1 - 2 * _pencil_ink(gray, _blur(gray, sigma, _radius(sigma)), strength)
 
 
 def _dog_ink(narrow: Tensor, wide: Tensor, gain: Tensor | float) -> Tensor:
@@ -96,11 +100,6 @@ def _dog_ink(narrow: Tensor, wide: Tensor, gain: Tensor | float) -> Tensor:
 def _pencil_ink(gray: Tensor, around: Tensor, strength: Tensor | float) -> Tensor:
     """Ink in [0, 1]: one minus the dodge gray / around; 0.05 keeps noise in black areas down."""
     return (strength * (around - gray) / (around + 0.05) - 0.03).clamp(0, 1)
-
-
-def _from_ink(ink: Tensor) -> Tensor:
-    """Line art from ink in [0, 1]."""
-    return 1 - 2 * ink
 
 
 def canny(color: Tensor, low: float = 50, high: float = 120, sigma: float = 1.0) -> Tensor:
@@ -128,8 +127,7 @@ def mix(color: Tensor, rng: Generator) -> Tensor:
     narrow = _blur(gray, sigma, round(3 * 0.9 * max(1.0, size / 192)))
     wide = _blur(gray, spread, round(2.5 * 2.7 * max(1.0, size / 192)))
 
-    def per_row(values: Tensor) -> Tensor:
-        return values.view(-1, 1, 1, 1).to(color)
+    per_row = partial(_per_row, like=color)
 
     apart = narrow - wide
     rough = apart.square().mean((1, 2, 3), keepdim=True).sqrt()
@@ -141,33 +139,16 @@ def mix(color: Tensor, rng: Generator) -> Tensor:
         _dog_ink(narrow, wide, boost * per_row(10 + 15 * gain)),
         _pencil_ink(narrow, wide, boost * per_row(2 + 3 * dodge)),
     )
-    share = per_row(_shares(batch, rng).flatten()).view(batch, MIXED, 1, 1)
-    ink = sum(share[:, i : i + 1] * one for i, one in enumerate(inks))
-    return _from_ink(torch.as_tensor(ink))
-
-
-def _shares(batch: int, rng: Generator) -> Tensor:
-    """Shares of the styles (B, MIXED), each row of sum 1; half of the rows have one style."""
     luck = -torch.rand(batch, MIXED, generator=rng).clamp(min=1e-6).log()
-    blend = luck / luck.sum(1, keepdim=True)
-    one = F.one_hot(luck.argmax(1), MIXED).to(blend)
-    return torch.where(torch.rand(batch, 1, generator=rng) < 0.5, one, blend)
-
-
-def extract(color: Tensor, style: str) -> Tensor:
-    """Line art (B, 1, H, W) of a color picture in one of the STYLES, at its default settings.
-
-    Raises ColorizeError for an unknown style.
-    """
-    makers: dict[str, Callable[[Tensor], Tensor]]
-    makers = {"xdog": xdog, "dog": dog, "pencil": pencil, "canny": canny}
-    if style not in makers:
-        raise ColorizeError(f"there is no line style `{style}`", nearest(style, STYLES), code=2)
-    return makers[style](color)
+    one = F.one_hot(luck.argmax(1), MIXED).to(luck)
+    share = torch.where(torch.rand(batch, 1, generator=rng) < 0.5, one, luck / luck.sum(1, keepdim=True))
+    share = share.view(batch, MIXED, 1, 1).to(color)
+    ink = sum(share[:, i : i + 1] * one for i, one in enumerate(inks))
+    return 1 - 2 * torch.as_tensor(ink)
 
 
 def degrade(line: Tensor, rng: Generator, chance: float = 0.3) -> Tensor:
-    """Wear line art out as pens, scanners and paper do, each row in its own way.
+    """Degrade line art as pens, scanners and paper do, each row in its own way.
 
     line: (B, 1, H, W), paper +1, ink -1. chance: that a row gets thicker or thinner lines, a soft
     blur, gaps, gray ink, grainy paper; each is drawn apart, so that many rows stay clean at 0.
@@ -176,12 +157,11 @@ def degrade(line: Tensor, rng: Generator, chance: float = 0.3) -> Tensor:
     luck = torch.rand(5, batch, generator=rng) < chance
     amount = torch.rand(5, batch, generator=rng) * luck
 
-    def per_row(values: Tensor) -> Tensor:
-        return values.view(-1, 1, 1, 1).to(line)
+    per_row = partial(_per_row, like=line)
 
     thick = torch.where(torch.rand(batch, generator=rng) < 0.6, amount[0], -0.6 * amount[0])
     line = _thicken(line, per_row(thick))
-    line = torch.lerp(line, _box(line), per_row(amount[1]))
+    line = torch.lerp(line, _of_nine(line, torch.add) / 9, per_row(amount[1]))
     line = _gaps(line, per_row(amount[2]), rng)
     line = 1 - (1 - line) * per_row(1 - 0.65 * amount[3])
     return _paper(line, per_row(amount[4]), rng)
@@ -198,11 +178,6 @@ def _of_nine(line: Tensor, most: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     grown = F.pad(line, (1, 1, 1, 1), mode="replicate")
     rows = most(most(grown[..., :-2], grown[..., 1:-1]), grown[..., 2:])
     return most(most(rows[..., :-2, :], rows[..., 1:-1, :]), rows[..., 2:, :])
-
-
-def _box(line: Tensor) -> Tensor:
-    """Mean of 3 x 3 pixels, with the border repeated."""
-    return _of_nine(line, torch.add) / 9
 
 
 def _noise(line: Tensor, cell: int, rng: Generator) -> Tensor:
@@ -224,44 +199,38 @@ def _paper(line: Tensor, amount: Tensor, rng: Generator) -> Tensor:
     return (line - amount * shade).clamp(-1, 1)
 
 
-MOST = 0.2  # of a side that a border loses; ColorizeDiffusion takes up to 100 of 512 pixels
+WHITENED = 0.2  # of a side that a border loses; ColorizeDiffusion takes up to 100 of 512 pixels
 
 
-def whiten(line: Tensor, chosen: Tensor, rng: Generator) -> Tensor:
+def whiten_borders(line: Tensor, chosen: Tensor, rng: Generator) -> Tensor:
     """Turn the borders of some rows into paper: as much on the left as on the right, on top as below.
 
     line: (B, 1, H, W), paper 1. chosen: (B,) bool. Each row loses shares of its height and width of
     its own, from 0 to a fifth on either side.
     """
-    lost = MOST * torch.rand(2, len(line), generator=rng)
-    height, width = (_depth(side) for side in line.shape[-2:])
+    lost = WHITENED * torch.rand(2, len(line), generator=rng)
+    places = ((torch.arange(side) + 0.5) / side for side in line.shape[-2:])
+    height, width = (torch.minimum(place, 1 - place) for place in places)  # from the nearer end, as a share
     outside = (height < lost[0, :, None])[:, :, None] | (width < lost[1, :, None])[:, None]
     blank = outside & chosen[:, None, None]
     return torch.where(blank[:, None].to(line.device), 1.0, line)
 
 
-def _depth(pixels: int) -> Tensor:
-    """How far each pixel is from the nearer end of a side, as a share of the side: (pixels,)."""
-    place = (torch.arange(pixels) + 0.5) / pixels
-    return torch.minimum(place, 1 - place)
-
-
-SHADES = 4  # tones of a page, paper included
-DARKEST = 0.75  # share of ink in the darkest tone
+SHADES = 4  # screentones of a page, paper included
+DARKEST = 0.75  # share of ink in the darkest screentone
 
 
 def screen(line: Tensor, color: Tensor, rng: Generator) -> Tensor:
-    """Print tones over line art where the color picture is dark, each row in its own way.
+    """Print screentone over line art where the color picture is dark, each row in its own way.
 
     line: (B, 1, H, W). color: (B, 3, H, W) in [-1, 1]. A third of the rows get dots, a third
-    parallel strokes, 2.5 to 6 pixels apart at any angle; a third flat gray, which is what a page
-    looks like once it is shrunk. Bright areas stay paper.
+    parallel strokes, 2.5 to 6 pixels apart at any angle; a third flat gray, as on a
+    page that was shrunk. Bright areas stay paper.
     """
     batch, _, height, width = line.shape
     kind, angle, pitch, bright, dark = torch.rand(5, batch, generator=rng)
 
-    def per_row(values: Tensor) -> Tensor:
-        return values.view(-1, 1, 1, 1).to(line)
+    per_row = partial(_per_row, like=line)
 
     light = (luminance(color) + 1) / 2
     shade = (per_row(0.6 + 0.35 * bright) - light).clamp(min=0) * SHADES

@@ -1,11 +1,11 @@
-"""Find the pictures that paths, folders and patterns mean. Knows nothing of what is in them."""
+"""Find the pictures that paths, folders and patterns mean."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -28,12 +28,7 @@ class Source:
     relative: Path
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A file, and the folder below which its path is to be mirrored."""
-
-    path: Path
-    root: Path
+_Found = tuple[Path, Path]  # a file, and the folder below which its path is to be mirrored
 
 
 def find(inputs: Sequence[str], *, volumes: bool = False) -> list[Source]:
@@ -53,10 +48,10 @@ def find(inputs: Sequence[str], *, volumes: bool = False) -> list[Source]:
     for each in inputs:
         if each == "-":
             found["-"] = None
-        for one in _expanded(each, suffixes) if each != "-" else ():
-            found.setdefault(os.path.abspath(one.path), one)  # noqa: PTH100 - links stay links
+        for path, root in _expanded(each, suffixes) if each != "-" else ():
+            found.setdefault(os.path.abspath(path), (path, root))  # noqa: PTH100 - links stay links
     relatives = iter(_mirrored([one for one in found.values() if one]))
-    return [Source(one.path, next(relatives)) if one else Source(None, Path("stdin")) for one in found.values()]
+    return [Source(one[0], next(relatives)) if one else Source(None, Path("stdin")) for one in found.values()]
 
 
 def natural(path: Path) -> tuple[list[list[str | int]], str]:
@@ -76,9 +71,13 @@ def _expanded(text: str, suffixes: tuple[str, ...]) -> list[_Found]:
     path = Path(text)
     try:
         if path.is_dir():
-            return _in_folder(path, suffixes)
+            files = sorted((file for file in _walk(path) if file.suffix.lower() in suffixes), key=natural)
+            if not files:
+                advice = f"looked for {' '.join(suffixes)}, hidden files aside"
+                raise ColorizeError(f"the folder `{path}` holds no pictures", advice)
+            return [(file, path) for file in files]
         if path.exists():
-            return [_Found(path, path.parent)]
+            return [(path, path.parent)]
         if _MAGIC.search(text):
             return _matching(text, suffixes)
     except OSError as error:
@@ -91,13 +90,13 @@ def _expanded(text: str, suffixes: tuple[str, ...]) -> list[_Found]:
     raise ColorizeError(f"`{text}` does not exist", _advice(path))
 
 
-def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[_Found]:
-    files = sorted((path for path in _walk(folder) if _has(path, suffixes)), key=natural)
-    if not files:
-        raise ColorizeError(
-            f"the folder `{folder}` holds no pictures", "looked for " + " ".join(suffixes) + ", hidden files aside"
-        )
-    return [_Found(path, folder) for path in files]
+def _advice(path: Path) -> str:
+    """The nearest name in the same folder, if one is near."""
+    try:
+        advice = nearest(path.name, (each.name for each in path.parent.iterdir()))
+    except (OSError, ValueError):
+        return f"check the path; the folder `{path.parent}` cannot be read"
+    return advice if advice.startswith("did you mean") else "check the spelling of the path"
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -125,59 +124,36 @@ def _matching(pattern: str, suffixes: tuple[str, ...]) -> list[_Found]:
     parts = Path(pattern).parts
     fixed = next(at for at, part in enumerate(parts) if _MAGIC.search(part))
     root = Path(*parts[:fixed])
-    below = "/".join(parts[fixed:])
-    matches = [path for path in root.glob(below) if not _out_of_sight(path.relative_to(root))]
+    matches = [
+        path
+        for path in root.glob("/".join(parts[fixed:]))
+        if not any(_hidden(part) for part in path.relative_to(root).parts if part != "..")
+    ]
     files = {path for path in matches if path.is_file()}
     folders = {path for path in matches if path.is_dir()}
     for folder in (path for path in folders if folders.isdisjoint(path.parents)):
-        files |= {path for path in _walk(folder) if _has(path, suffixes)}
-    chosen = [path for path in files if _has(path, suffixes)] or files  # `*.dat` names its suffix
+        files |= {path for path in _walk(folder) if path.suffix.lower() in suffixes}
+    chosen = [path for path in files if path.suffix.lower() in suffixes] or files  # `*.dat` names its suffix
     if not chosen:
         raise ColorizeError(f"no picture matches `{pattern}`", "check the pattern")
-    return [_Found(path, root) for path in sorted(chosen, key=natural)]
-
-
-def _has(path: Path, suffixes: tuple[str, ...]) -> bool:
-    return path.suffix.lower() in suffixes
+    return [(path, root) for path in sorted(chosen, key=natural)]
 
 
 def _hidden(name: str) -> bool:
     return name.startswith(".") or name in _SKIPPED
 
 
-def _out_of_sight(path: Path) -> bool:
-    return any(_hidden(part) for part in path.parts if part != "..")
-
-
 def _mirrored(found: Sequence[_Found]) -> list[Path]:
     """Relative paths; roots whose files would collide give them more of their own names."""
-    names = {one.root: _names(one.root) for one in found}
+    # names of each root and all above it, without the drive or `/`; links keep the name that the user gave
+    names = {root: Path(os.path.abspath(root)).parts[1:] for _, root in found}  # noqa: PTH100
     prefixes = dict.fromkeys(names, Path())
     while True:
-        relatives = [prefixes[one.root] / one.path.relative_to(one.root) for one in found]
-        clashing = _shared(relatives)
-        roots = {one.root for one, path in zip(found, relatives, strict=True) if path in clashing}
+        relatives = [prefixes[root] / path.relative_to(root) for path, root in found]
+        times = Counter(relatives)
+        roots = {root for (_, root), path in zip(found, relatives, strict=True) if times[path] > 1}
         longer = {root: names[root][-len(prefixes[root].parts) - 1 :] for root in roots}
         changed = {root: Path(*parts) for root, parts in longer.items() if parts}
         if all(prefixes[root] == prefix for root, prefix in changed.items()):
             return relatives
         prefixes |= changed
-
-
-def _names(root: Path) -> tuple[str, ...]:
-    """The names of a folder and all above it, without the drive or `/`."""
-    absolute = Path(os.path.abspath(root))  # noqa: PTH100 - links keep the name that the user gave
-    return absolute.parts[1:]
-
-
-def _shared(paths: Iterable[Path]) -> set[Path]:
-    return {path for path, times in Counter(paths).items() if times > 1}
-
-
-def _advice(path: Path) -> str:
-    """The nearest name in the same folder, if one is near."""
-    try:
-        guess = nearest(path.name, (each.name for each in path.parent.iterdir()))
-    except (OSError, ValueError):
-        return f"check the path; the folder `{path.parent}` cannot be read"
-    return guess if guess.startswith("did you mean") else "check the spelling of the path"

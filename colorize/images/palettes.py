@@ -1,7 +1,7 @@
 """Palettes: a few colors out of a picture, and a picture made of a few colors.
 
-To a network a palette is a reference without shapes: small squares of its colors in random order, so
-that no layout can be read out of it. Knows nothing of networks.
+A network sees a palette as a reference without shapes: small squares of its colors in random order, so
+that it cannot read a layout out of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SWATCH = 128  # pixels a side of a palette shown as a picture
 PAPER = 0.94  # in [-1, 1]; a pixel whose darkest channel is lighter is paper and no color
 APART = 4.0  # Lab units; colors nearer to each other are one
 THUMB = 64  # pixels a side in which colors are counted
-GRAINS = 16  # cells a side in which the colors of two pictures are compared
+COMPARED = 16  # cells a side in which the colors of two pictures are compared
 ALIKE = 14.0  # Lab units; two cells nearer to each other show the same color
 INK = 20.0  # L of Lab; darker cells are ink
 FLAT = 0.03  # of 2; how much the middle of a square of a palette may vary, as JPEG makes it
@@ -69,19 +69,14 @@ def shared(first: Tensor, second: Tensor) -> Tensor:
     first, second: (B, 3, H, W) in [-1, 1], of any sizes. White paper and ink count for nothing;
     a picture of nothing else shares nothing.
     """
-    lab, weight = zip(*(_grains(picture) for picture in (first, second)), strict=True)
+    small = [F.adaptive_avg_pool2d(picture, (COMPARED, COMPARED)).clamp(-1, 1) for picture in (first, second)]
+    lab = [rgb_to_lab(one).flatten(2).mT.float() for one in small]  # (B, N, 3)
+    weight = [(one.amin(1) < PAPER).flatten(1) & (of[..., 0] > INK) for one, of in zip(small, lab, strict=True)]
     apart = torch.cdist(lab[0], lab[1])  # (B, N, N)
     apart = apart.masked_fill(~weight[1][:, None], torch.inf).amin(2)
     found = ((apart < ALIKE) & weight[0]).float().sum(1)
     share: Tensor = found / weight[0].float().sum(1).clamp(min=1)
     return share
-
-
-def _grains(picture: Tensor) -> tuple[Tensor, Tensor]:
-    """Lab colors of a coarse copy, (B, N, 3), and which of them are neither paper nor ink (B, N)."""
-    small = F.adaptive_avg_pool2d(picture, (GRAINS, GRAINS)).clamp(-1, 1)
-    lab = rgb_to_lab(small).flatten(2).mT.float()
-    return lab, (small.amin(1) < PAPER).flatten(1) & (lab[..., 0] > INK)
 
 
 def parse(text: str) -> Tensor:
@@ -94,20 +89,20 @@ def parse(text: str) -> Tensor:
     if not 1 <= len(words) <= LONGEST:
         message = f"the palette `{text}` has {len(words)} colors"
         raise ColorizeError(message, f"give 1 to {LONGEST}: {EXAMPLE}", code=2)
-    return torch.tensor([color(word, "the palette", EXAMPLE) for word in words]) / 127.5 - 1
+    return torch.tensor([parse_color(word, "the palette", EXAMPLE) for word in words]) / 127.5 - 1
 
 
-def color(word: str, whose: str, hint: str = NAMES) -> Sequence[int]:
+def parse_color(word: str, whose: str, hint: str = NAMES) -> Sequence[int]:
     """Return R, G, B, 0 to 255, of a hex color or a CSS color name.
 
-    Raises ColorizeError (wrong usage) for anything else, which tells `whose` color it is and gives the `hint`.
+    Raises ColorizeError (wrong usage) for anything else, saying `whose` color it is and how to write it, `hint`.
     """
     try:
         if "(" in word:  # the functions of CSS hold commas
             raise ValueError
         return ImageColor.getrgb(word)[:3]
     except ValueError:
-        raise ColorizeError(f"`{word}` of {whose} is no color", hint, code=2) from None
+        raise ColorizeError(f"unknown color `{word}` in {whose}", hint, code=2) from None
 
 
 def swatches(colors: Tensor) -> Tensor:
@@ -136,24 +131,20 @@ def dominant(picture: Tensor, count: int = 6) -> Tensor:
     colored = pixels[:, pixels.amin(0) < PAPER]
     pixels = colored if colored.shape[1] >= count else pixels
     points = rgb_to_lab(pixels[None, :, :, None])[0, :, :, 0].T.contiguous().float()  # (P, 3)
-    labels = _farthest(points, count).numpy().astype(np.int32)[:, None]
+    # Group points around at most `count` of them that lie far apart.
+    first = points.mean(0, keepdim=True).sub(points).square().sum(1).argmin()
+    distance = (points - points[first]).square().sum(1)
+    nearest = torch.zeros(len(points), dtype=torch.int32)
+    for label in range(1, count):
+        if float(distance.max()) < APART**2:
+            break
+        away = (points - points[distance.argmax()]).square().sum(1)
+        nearest = torch.where(away < distance, label, nearest)
+        distance = torch.minimum(distance, away)
+    labels = nearest.numpy().astype(np.int32)[:, None]
     groups = int(labels.max()) + 1
     stop = (cv2.TERM_CRITERIA_MAX_ITER | cv2.TERM_CRITERIA_EPS, 20, 0.5)
     _, found, centers = cv2.kmeans(points.numpy(), groups, labels, stop, 1, cv2.KMEANS_USE_INITIAL_LABELS)
     order = np.bincount(found.ravel(), minlength=groups).argsort()[::-1].copy()
     lab = torch.from_numpy(np.asarray(centers, np.float32)[order]).T[None, :, :, None]
     return lab_to_rgb(lab)[0, :, :, 0].T.clamp(-1, 1).contiguous()
-
-
-def _farthest(points: Tensor, count: int) -> Tensor:
-    """Group points (P, 3) around at most `count` of them that lie far apart: labels (P,)."""
-    first = points.mean(0, keepdim=True).sub(points).square().sum(1).argmin()
-    distance = (points - points[first]).square().sum(1)
-    labels = torch.zeros(len(points), dtype=torch.long)
-    for label in range(1, count):
-        if float(distance.max()) < APART**2:
-            break
-        away = (points - points[distance.argmax()]).square().sum(1)
-        labels = torch.where(away < distance, label, labels)
-        distance = torch.minimum(distance, away)
-    return labels

@@ -1,4 +1,4 @@
-"""Put pictures on canvases of a given size or margin, and choose sizes that a network's stride divides."""
+"""Choose sizes, and fit pictures onto canvases."""
 
 from __future__ import annotations
 
@@ -20,33 +20,47 @@ class Box(NamedTuple):
     height: int
 
 
-def placed(given: tuple[int, int], size: tuple[int, int]) -> Box:
-    """Return the box of a picture that is enlarged or shrunk to fit a canvas, in its middle.
+def fit_size(size: tuple[int, ...], side: int, enlarge: bool = True) -> tuple[int, int]:
+    """Return the height and width whose longer side is `side`, at least 1 each, in the proportions of a size.
 
-    given, size: height and width of the picture and of the canvas.
+    enlarge: if False, what is smaller keeps its size.
     """
-    share = min(side / own for side, own in zip(size, given, strict=True))
-    height, width = (max(1, int(own * share)) for own in given)
-    return Box((size[1] - width) // 2, (size[0] - height) // 2, width, height)
+    height, width = size
+    scale = side / max(height, width)
+    if scale >= 1 and not enlarge:
+        return height, width
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def framed(picture: Tensor, size: tuple[int, int], paper: float = -1.0) -> tuple[Tensor, Box]:
-    """Fit a picture (B, C, h, w) onto a canvas (B, C, H, W) of one value, and return where it lies."""
-    box = placed((picture.shape[-2], picture.shape[-1]), size)
-    fitted = F.interpolate(picture, (box.height, box.width), mode="bicubic", antialias=True)
-    canvas = picture.new_full((*picture.shape[:2], *size), paper)
-    cropped(canvas, box).copy_(fitted)
-    return canvas, box
+def centered(size: tuple[int, int], canvas: tuple[int, int]) -> Box:
+    """Return the box of a picture in the middle of a canvas; both (height, width)."""
+    return Box((canvas[1] - size[1]) // 2, (canvas[0] - size[0]) // 2, size[1], size[0])
 
 
-def cropped(picture: Tensor, box: Box) -> Tensor:
+def letterbox(picture: Tensor, side: int, mode: str) -> Tensor:
+    """Fit a picture (B, C, H, W) in [-1, 1] into a white square (B, C, side, side), its longer side filling it.
+
+    mode: "bilinear" or "bicubic", without aliasing.
+    """
+    size = fit_size(picture.shape[-2:], side)
+    if size != tuple(picture.shape[-2:]):
+        picture = F.interpolate(picture, size, mode=mode, antialias=True).clamp(-1, 1)
+    return pad(picture, centered(size, (side, side)), (side, side))
+
+
+def pad(picture: Tensor, box: Box, size: tuple[int, int], paper: float = 1.0) -> Tensor:
+    """Lay a picture (B, C, h, w) at a box of a canvas (B, C, H, W) of one value."""
+    right, below = size[1] - box.left - box.width, size[0] - box.top - box.height
+    return F.pad(picture, (box.left, right, box.top, below), value=paper)
+
+
+def crop(picture: Tensor, box: Box) -> Tensor:
     """Return the part of a canvas (B, C, H, W) where a picture lies, without a copy."""
-    rows, columns = (slice(box.top, box.top + box.height), slice(box.left, box.left + box.width))
-    return picture[..., rows, columns]
+    return picture[..., box.top : box.top + box.height, box.left : box.left + box.width]
 
 
-def widened(picture: Tensor, margin: float, paper: float = 1.0) -> Tensor:
-    """Put a picture (B, C, H, W) in the middle of a canvas `margin` times as wide and as high as itself.
+def widen(picture: Tensor, margin: float, paper: float = 1.0) -> Tensor:
+    """Put a picture (B, C, H, W) in the middle of a canvas `margin` times as wide as itself.
 
     ColorizeDiffusion widens references by 1 to 2, so that their layout does not show in the result.
     Raises ColorizeError for a margin below 1.
@@ -58,27 +72,14 @@ def widened(picture: Tensor, margin: float, paper: float = 1.0) -> Tensor:
     return F.pad(picture, (room // 2, room - room // 2, 0, 0), value=paper)
 
 
-def sized(given: tuple[int, int], side: int, multiple: int = 64) -> tuple[int, int]:
-    """Return the height and width nearest to a picture's proportions at about side x side pixels.
-
-    Both are multiples, and at least one of them. given: height and width of the picture.
-    """
-    share = side / sqrt(given[0] * given[1])
-    height, width = (max(1, round(own * share / multiple)) * multiple for own in given)
-    return height, width
+def multiple_size(size: tuple[int, int], multiple: int = 64) -> tuple[tuple[int, int], Box]:
+    """Return the smallest canvas (H, W) of sides that are multiples, and the place of a picture in its middle."""
+    height, width = (-(-own // multiple) * multiple for own in size)
+    return (height, width), centered(size, (height, width))
 
 
-def boarded(given: tuple[int, int], multiple: int = 64) -> tuple[tuple[int, int], Box]:
-    """Return the smallest canvas of sides that are multiples, and the place of a picture in its middle.
-
-    given: height and width of the picture, which keeps them.
-    """
-    height, width = (-(-own // multiple) * multiple for own in given)
-    return (height, width), Box((width - given[1]) // 2, (height - given[0]) // 2, given[1], given[0])
-
-
-def spread(given: tuple[int, int], side: int) -> tuple[int, int]:
+def area_size(size: tuple[int, int], side: int) -> tuple[int, int]:
     """Return the even height and width of a picture's proportions that cover about side x side pixels."""
-    share = side / sqrt(given[0] * given[1])
-    height, width = (max(8, 2 * round(own * share / 2)) for own in given)
+    share = side / sqrt(size[0] * size[1])
+    height, width = (max(8, 2 * round(own * share / 2)) for own in size)
     return height, width

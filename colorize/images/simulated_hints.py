@@ -1,8 +1,4 @@
-"""Color hints on a drawing: invented from a color picture, for training and for evaluation.
-
-A hint map is (B, 4, H, W): R, G, B in [-1, 1] and a mask, +1 where a hint lies and -1 elsewhere
-(there R, G and B are 0). Knows nothing of networks; users' hints are read in `scribbles`.
-"""
+"""Invent color hints from a color picture, for training and for evaluation."""
 
 from __future__ import annotations
 
@@ -15,14 +11,14 @@ from torch import Generator, Tensor
 
 from colorize.images.hint_files import blank
 
-USUAL = 6.0  # hints on a picture, on average
+COUNT = 6.0  # hints on a picture, on average
 MOST = 5  # times as many as on average are the most
-TASTE = 9  # pixels compared to find the prevailing color under a hint
+SAMPLES = 9  # pixels compared to find the prevailing color under a hint
 ALIKE = 0.25  # colors this near to the prevailing one (largest channel, of 2) are averaged
 
 
 @dataclass(frozen=True)
-class _Marks:
+class _Hints:
     """N hints to be laid on B pictures; lengths in pixels, all tensors (N,) unless said."""
 
     row: Tensor  # picture in the batch
@@ -32,10 +28,10 @@ class _Marks:
     radius: Tensor
     angle: Tensor  # radians
     box: Tensor  # bool: square ends instead of round ones
-    taste: Tensor  # (N, TASTE, 2) places on the stroke, along and across it, in [-1, 1]
+    samples: Tensor  # (N, SAMPLES, 2) places on the stroke, along and across it, in [-1, 1]
 
 
-def simulate(color: Tensor, rng: Generator, count: float = USUAL) -> Tensor:
+def simulate(color: Tensor, rng: Generator, count: float = COUNT) -> Tensor:
     """Hints as a user might give them: a few flat dots, short strokes and boxes at random places.
 
     color: (B, 3, H, W) in [-1, 1]. Returns (B, 4, H, W). count: hints on a picture on average; their
@@ -44,25 +40,28 @@ def simulate(color: Tensor, rng: Generator, count: float = USUAL) -> Tensor:
     copied. Colorful places are hinted more often.
     """
     height, width = color.shape[-2:]
-    marks = _draw(color, rng, count)
-    if len(marks.row) == 0:
+    drawn = _draw(color, rng, count)
+    if len(drawn.row) == 0:
         return blank(color)
     window = math.ceil(min(height, width) / 128 * 13) + 1  # a stroke of 10 + 2.5 px reaches no farther
     steps = torch.arange(-window, window + 1, device=color.device)
     down, right = (part.flatten() for part in torch.meshgrid(steps, steps, indexing="ij"))
-    inside = _inside(marks, right, down)  # (N, window^2)
-    x, y = marks.x.long()[:, None] + right, marks.y.long()[:, None] + down
+    cos, sin, radius = torch.cos(drawn.angle)[:, None], torch.sin(drawn.angle)[:, None], drawn.radius[:, None]
+    along = (cos * right + sin * down).abs() - drawn.reach[:, None]
+    across = (cos * down - sin * right).abs()
+    round_end = along.clamp(min=0).square() + across * across <= radius * radius
+    inside = torch.where(drawn.box[:, None], torch.maximum(along, across) <= radius, round_end)  # (N, window^2)
+    x, y = drawn.x.long()[:, None] + right, drawn.y.long()[:, None] + down
     inside &= (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    along = marks.taste[..., 0] * marks.reach[:, None]
-    across = marks.taste[..., 1] * marks.radius[:, None] * 0.7
-    cos, sin = torch.cos(marks.angle)[:, None], torch.sin(marks.angle)[:, None]
-    tasted = _place(
-        marks, marks.x[:, None] + cos * along - sin * across, marks.y[:, None] + sin * along + cos * across, color
+    along = drawn.samples[..., 0] * drawn.reach[:, None]
+    across = drawn.samples[..., 1] * drawn.radius[:, None] * 0.7
+    sampled = _place(
+        drawn, drawn.x[:, None] + cos * along - sin * across, drawn.y[:, None] + sin * along + cos * across, color
     )
-    return _lay(color, _place(marks, x, y, color), inside, tasted)
+    return _lay(color, _place(drawn, x, y, color), inside, sampled)
 
 
-def _draw(color: Tensor, rng: Generator, count: float) -> _Marks:
+def _draw(color: Tensor, rng: Generator, count: float) -> _Hints:
     """Random hints for every picture; their number per picture is geometric."""
     batch, _, height, width = color.shape
     unit = min(height, width) / 128
@@ -71,53 +70,39 @@ def _draw(color: Tensor, rng: Generator, count: float) -> _Marks:
     counts = (luck.clamp(min=1e-9).log() / another).long().clamp(max=round(MOST * count))
     row = torch.arange(batch).repeat_interleave(counts)
     x, y, x2, y2, length, thick, angle, kind, ends = torch.rand(9, len(row), generator=rng)
-    taste = 2 * torch.rand(len(row), TASTE, 2, generator=rng) - 1
+    samples = 2 * torch.rand(len(row), SAMPLES, 2, generator=rng) - 1
     stroke = kind < 0.4
     reach = torch.where(stroke, 2 + 8 * length, 0.0) * unit
     radius = torch.where(stroke, 0.7 + 1.8 * thick, 1 + 3 * thick.square()) * unit
-    first = _Marks(row, x * width, y * height, reach, radius.clamp(min=0.7), math.pi * angle, ends < 0.3, taste)
-    return _prefer_color(color, first, x2 * width, y2 * height)
-
-
-def _prefer_color(color: Tensor, marks: _Marks, x: Tensor, y: Tensor) -> _Marks:
-    """Move hints to a second place (N,) if it is more colorful: few people mark white paper."""
-    marks = _Marks(**{name: value.to(color.device) for name, value in vars(marks).items()})
-    x, y = x.to(color.device), y.to(color.device)
+    drawn = _Hints(row, x * width, y * height, reach, radius.clamp(min=0.7), math.pi * angle, ends < 0.3, samples)
+    # Move hints to a second place if it is more colorful: few people mark white paper.
+    drawn = _Hints(**{name: value.to(color.device) for name, value in vars(drawn).items()})
+    x, y = (x2 * width).to(color.device), (y2 * height).to(color.device)
     pixels = color.movedim(1, 3).reshape(-1, 3)
     here, there = (
-        pixels[_place(marks, across[:, None], down[:, None], color)[:, 0]]
-        for across, down in ((marks.x, marks.y), (x, y))
+        pixels[_place(drawn, across[:, None], down[:, None], color)[:, 0]]
+        for across, down in ((drawn.x, drawn.y), (x, y))
     )
     better = there.amax(1) - there.amin(1) > here.amax(1) - here.amin(1)
-    return replace(marks, x=torch.where(better, x, marks.x), y=torch.where(better, y, marks.y))
+    return replace(drawn, x=torch.where(better, x, drawn.x), y=torch.where(better, y, drawn.y))
 
 
-def _place(marks: _Marks, x: Tensor, y: Tensor, color: Tensor) -> Tensor:
-    """Pixel numbers in the whole batch of places (N, P) of the marks, moved inside the picture."""
+def _place(drawn: _Hints, x: Tensor, y: Tensor, color: Tensor) -> Tensor:
+    """Pixel numbers in the whole batch of places (N, P) of the drawn, moved inside the picture."""
     height, width = color.shape[-2:]
     x, y = x.floor().long().clamp(0, width - 1), y.floor().long().clamp(0, height - 1)
-    return (marks.row[:, None] * height + y) * width + x
+    return (drawn.row[:, None] * height + y) * width + x
 
 
-def _inside(marks: _Marks, right: Tensor, down: Tensor) -> Tensor:
-    """Which pixels of its window each hint covers: (N, P) bool; the middle one always is."""
-    cos, sin = torch.cos(marks.angle)[:, None], torch.sin(marks.angle)[:, None]
-    along = (cos * right + sin * down).abs() - marks.reach[:, None]
-    across = (cos * down - sin * right).abs()
-    past, radius = along.clamp(min=0), marks.radius[:, None]
-    square = torch.maximum(along, across) <= radius
-    return torch.where(marks.box[:, None], square, past * past + across * across <= radius * radius)
-
-
-def _lay(color: Tensor, place: Tensor, inside: Tensor, tasted: Tensor) -> Tensor:
+def _lay(color: Tensor, place: Tensor, inside: Tensor, sampled: Tensor) -> Tensor:
     """Paint N hints, later ones on top, each in the prevailing color of the pixels it covers.
 
-    place: (N, P) pixel numbers in the whole batch. inside: (N, P). tasted: (N, T) pixels that are
+    place: (N, P) pixel numbers in the whole batch. inside: (N, P). sampled: (N, T) pixels that are
     compared; the one most like the others is taken, so that ink and edges do not count.
     """
     batch, _, height, width = color.shape
     pixels = color.movedim(1, 3).reshape(-1, 3)
-    some = pixels[tasted]  # (N, T, 3)
+    some = pixels[sampled]  # (N, T, 3)
     apart = (some[:, :, None] - some[:, None]).abs().sum((2, 3))
     typical = some[torch.arange(len(some), device=some.device), apart.argmin(1)][:, None]
     under = pixels[place]  # (N, P, 3)

@@ -1,7 +1,4 @@
-"""Find the color under the ink: ink pixels take the color of their clean neighbors.
-
-Knows nothing of how the ink was found or of what the color is used for.
-"""
+"""Find the color under the ink, and let colors flow over paper up to the lines."""
 
 from __future__ import annotations
 
@@ -27,7 +24,11 @@ def fill(color: Tensor, ink: Tensor, threshold: float = 0.5) -> Tensor:
     to `color` bit by bit where no ink is near. Lines are closed from both sides, so that two areas
     meet sharply under their middle, wide ink by pull-push (Gortler et al. 1996).
     """
-    return _pull_push(*_peel(color, _trust(color, ink, threshold)))
+    inked = (ink < threshold).to(color)
+    bright = ((luminance(color) + 1) / 2).clamp(0, 1)
+    rim = torch.where(inked > 0, NOTHING, RIM * bright.square() + NOTHING)
+    weight = torch.where(_around(inked) > 0, rim, 1.0)  # how much each pixel tells about the color under the ink
+    return _pull_push(*_peel(color, weight))
 
 
 def spread(hints: Tensor, paper: Tensor, wall: float = WALL, steps: int | None = None) -> Tensor:
@@ -71,18 +72,9 @@ def even(color: Tensor, paper: Tensor, steps: int = 60, edge: float = 0.3) -> Te
 
 
 def paper_white(color: Tensor) -> Tensor:
-    """Ease nearly white cells into white, without a step: (B, 3, H, W) in [-1, 1], in and out."""
-    share = ease((color.amin(1, keepdim=True) + 1) / 2, *WHITE)
+    """Bring nearly white cells to white, without a step: (B, 3, H, W) in [-1, 1], in and out."""
+    share = smoothstep((color.amin(1, keepdim=True) + 1) / 2, *WHITE)
     return color + share * (1 - color)
-
-
-def _trust(color: Tensor, ink: Tensor, threshold: float) -> Tensor:
-    """How much each pixel tells about the color under the ink: (B, 1, H, W), 1 far from ink."""
-    inked = (ink < threshold).to(color)
-    near = _around(inked)
-    bright = ((luminance(color) + 1) / 2).clamp(0, 1)
-    rim = torch.where(inked > 0, NOTHING, RIM * bright.square() + NOTHING)
-    return torch.where(near > 0, rim, 1.0)
 
 
 def _around(values: Tensor) -> Tensor:
@@ -125,7 +117,7 @@ def _halve(values: Tensor) -> Tensor:
     return columns[..., :-1] + columns[..., 1:]
 
 
-def ease(value: Tensor, low: float, high: float) -> Tensor:
-    """0 up to `low`, 1 from `high` on, between them Hermite's cubic without a kink: shape of `value`."""
+def smoothstep(value: Tensor, low: float, high: float) -> Tensor:
+    """0 up to `low`, 1 from `high` on, Hermite's cubic between them."""
     share = ((value - low) / (high - low)).clamp(0, 1)
     return share * share * (3 - 2 * share)

@@ -256,10 +256,10 @@ class Pictures:
         if mix.tone > 0:
             line = torch.where(self._draw(count, mix.tone, rng), lines.screen(line, color, rng), line)
         if mix.margins > 0:
-            line = lines.whiten(line, torch.rand(count, generator=rng) < mix.margins, rng)
+            line = lines.whiten_borders(line, torch.rand(count, generator=rng) < mix.margins, rng)
         if mix.jpeg > 0:
             stored, quality = self._draw(count, mix.jpeg, rng), 15 + 80 * torch.rand(count, generator=rng)
-            line = torch.where(stored, augment.wear(line, quality), line)
+            line = torch.where(stored, augment.compress(line, quality), line)
         return line, clean
 
     def _hints(self, color: Tensor, line: Tensor, source: Tensor, drop: dict[str, Tensor], rng: Generator) -> Hints:
@@ -284,7 +284,7 @@ class Pictures:
         if share <= 0:
             return gray
         printed = self._draw(len(gray), share, rng)
-        return torch.where(printed, lines.screen(lines.extract(gray, "xdog"), color, rng), gray)
+        return torch.where(printed, lines.screen(lines.xdog(gray), color, rng), gray)
 
     def _references(self, source: Tensor, rng: Generator) -> Tensor:
         """Bend the sources; loosen and shuffle some of them, and reduce some to a palette."""

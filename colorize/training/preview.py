@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from torchvision.utils import make_grid
 
 from colorize.checkpoints.model_files import Loaded
-from colorize.coloring.options import Job, Named, Options
+from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.coloring.paint import paint_all
 from colorize.errors import ColorizeError
 from colorize.images import augment, files, lines, simulated_hints
@@ -59,7 +59,7 @@ class Preview:
         begun = time.monotonic()
         cells: list[Tensor] = []
         for row in self.rows:
-            options = Options(kind=row.kind, size=self.size, force=True, precision="fp32")
+            options = SampleOptions(kind=row.kind, size=self.size, force=True, precision="fp32")
             (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [row.job], options)
             result = outcome.painted[0].picture.tensor() if outcome.painted else torch.ones_like(row.truth)
             cells += [*row.before, result, row.truth]

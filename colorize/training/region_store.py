@@ -156,7 +156,7 @@ def _picture(row: Row, seed: int) -> dict[str, np.ndarray | bool]:
         clean = torch.from_numpy(square(row.line, PIXELS, True))[None].float() / 127.5 - 1
         styles = [clean, drawn[0], clean]
     else:
-        styles = [drawn[0], drawn[1], lines.extract(color, "xdog")]
+        styles = [drawn[0], drawn[1], lines.xdog(color)]
         clean = torch.minimum(*drawn)
     found = main_colors(color)
     labels, owner = parts(found)

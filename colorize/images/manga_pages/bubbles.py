@@ -1,18 +1,16 @@
-"""Find speech bubbles: closed areas of paper with lettering inside. Knows nothing of panels.
+"""Find speech bubbles: closed areas of paper with lettering inside.
 
 Letters are many small spots of ink in the middle of such an area; a face has few, a room large ones.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 from colorize.images.manga_pages.paper import PAPER, Gray, Mask, brightness, reduced
 
-SIDE = 1200  # pixels of a page's longer side while bubbles are looked for
+SIDE = 1200  # pixels of a page's longer side while bubbles are sought
 GAPS = 3  # pixels; openings of an outline up to this are taken for closed
 AREA = (0.0015, 0.15)  # share of the page that a bubble covers
 INKED = (0.02, 0.4)  # share of a bubble that letters cover
@@ -31,17 +29,6 @@ SMALL = 0.75  # of the ink inside that belongs to spots of a letter's size
 MIDDLE = 0.6  # of half the width and height, how far the ink's center may be off a bubble's middle
 
 
-@dataclass(frozen=True)
-class _Spots:
-    """The spots in an area: middles and sizes (N, 2), pixels and which are empty boxes (N,); the middle of the ink."""
-
-    places: np.ndarray
-    sizes: np.ndarray
-    pixels: np.ndarray
-    boxes: np.ndarray
-    middle: tuple[float, float]
-
-
 def find_bubbles(gray: Gray) -> np.ndarray:
     """Return where a page's bubbles are, with the lettering in them and without their outlines: (H, W).
 
@@ -55,21 +42,16 @@ def find_bubbles(gray: Gray) -> np.ndarray:
     found = np.zeros(paper.shape, np.uint8)
     for label in range(1, count):
         left, top, width, height = stats[label, :4].tolist()
-        if not _fits((left, top, width, height), paper.shape):
+        large = AREA[0] * paper.size <= width * height <= 2 * AREA[1] * paper.size
+        free = left > 0 and top > 0 and left + width < paper.shape[1] and top + height < paper.shape[0]
+        if not (large and free and max(width, height) < 6 * min(width, height)):
             continue
         frame = (slice(max(0, top - GAPS), top + height + GAPS), slice(max(0, left - GAPS), left + width + GAPS))
         area = _filled(labels[frame] == label)
         if _bubble(area, paper[frame], max(paper.shape), paper.size):
-            found[frame] |= cv2.dilate(area, np.ones((GAPS, GAPS), np.uint8)) & _closed(paper[frame], area)
+            around, inside = (one(area, np.ones((GAPS, GAPS), np.uint8)) for one in (cv2.dilate, cv2.erode))
+            found[frame] |= around & np.maximum(paper[frame], inside)
     return _enlarged(found, gray)
-
-
-def _fits(box: tuple[int, int, int, int], size: tuple[int, ...]) -> bool:
-    """Whether a box of paper may hold a bubble: neither tiny, nor huge, nor at the page's border."""
-    left, top, width, height = box
-    large = AREA[0] * size[0] * size[1] <= width * height <= 2 * AREA[1] * size[0] * size[1]
-    inside = left > 0 and top > 0 and left + width < size[1] and top + height < size[0]
-    return large and inside and max(width, height) < 6 * min(width, height)
 
 
 def _filled(area: np.ndarray) -> Mask:
@@ -78,11 +60,6 @@ def _filled(area: np.ndarray) -> Mask:
     filled = np.zeros(area.shape, np.uint8)
     cv2.drawContours(filled, outlines, -1, 1, cv2.FILLED)
     return filled
-
-
-def _closed(paper: Mask, area: Mask) -> Mask:
-    """Paper, and all that is inside of the area."""
-    return np.asarray(np.maximum(paper, cv2.erode(area, np.ones((GAPS, GAPS), np.uint8))))
 
 
 def _bubble(area: Mask, paper: Mask, side: int, page: int) -> bool:
@@ -94,57 +71,42 @@ def _bubble(area: Mask, paper: Mask, side: int, page: int) -> bool:
         return False
     ink = area & (1 - paper)
     amount = int(ink.sum())
-    if not INKED[0] * pixels <= amount <= INKED[1] * pixels or _inked(ink, area) > FREE:
+    if not INKED[0] * pixels <= amount <= INKED[1] * pixels:
         return False
-    return _lettered(_spots(ink), area, side)
+    margin = max(3, 2 * round(MARGIN * min(area.shape)) + 1)
+    square = np.ones((margin, margin), np.uint8)
+    inner = cv2.erode(area, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    if ink[(area > 0) & (inner == 0)].mean() / ink[area > 0].mean() > FREE:  # about 1 for textures
+        return False
+    return _lettered(ink, area, side)
 
 
-def _inked(ink: Mask, area: Mask) -> float:
-    """How much ink is at an area's margin, by its pixels, as a share of the area's: about 1 for textures."""
-    side = max(3, 2 * round(MARGIN * min(area.shape)) + 1)
-    inner = cv2.erode(area, np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return float(ink[(area > 0) & (inner == 0)].mean() / ink[area > 0].mean())
-
-
-def _spots(ink: Mask) -> _Spots:
-    """The spots of ink in an area, filled, so that an eye is one."""
-    solid = _filled(ink > 0)
+def _lettered(ink: Mask, area: Mask, side: int) -> bool:
+    """Whether most of the ink in an area are spots of a letter's size, and many, around its middle."""
+    solid = _filled(ink > 0)  # so that an eye is one spot
     count, labels, stats, places = cv2.connectedComponentsWithStats(solid, connectivity=8)
     amounts = np.bincount(labels[ink > 0], minlength=count)
-    middle = np.argwhere(ink > 0).mean(0)
-    hollow = (stats[:, 4] >= BOXED * stats[:, 2] * stats[:, 3]) & (amounts < HOLLOW * stats[:, 4])
-    sizes = stats[1:, 2:4], stats[1:, 4], hollow[1:]
-    return _Spots(places[1:], *sizes, (float(middle[0]), float(middle[1])))
-
-
-def _lettered(spots: _Spots, area: Mask, side: int) -> bool:
-    """Whether most of the ink in an area are spots of a letter's size, and many, around its middle."""
-    larger = spots.sizes.max(1)
+    hollow = (stats[:, 4] >= BOXED * stats[:, 2] * stats[:, 3]) & (amounts < HOLLOW * stats[:, 4])  # empty boxes
+    larger, pixels = stats[1:, 2:4].max(1, initial=0), stats[1:, 4]
     letters = (larger >= LETTER[0] * side) & (larger <= LETTER[1] * side)
-    if not LETTERS <= letters.sum() <= MOST or spots.boxes[letters].mean() > WINDOWS:
+    if not LETTERS <= letters.sum() <= MOST or hollow[1:][letters].mean() > WINDOWS:
         return False
-    if _together(spots.places[letters], larger[letters]) < BESIDE:
+    spots = places[1:][letters]
+    apart = np.linalg.norm(spots[:, None] - spots[None], axis=2) + np.diag(np.full(len(spots), np.inf))
+    if (apart.min(1) <= NEAR * np.median(larger[letters])).mean() < BESIDE:  # the eyes of a face lie apart
         return False
-    small = int(spots.pixels[larger <= LETTER[1] * side].sum())
+    small = int(pixels[larger <= LETTER[1] * side].sum())
     where = np.argwhere(area > 0)
-    off = np.abs(np.array(spots.middle) - where.mean(0)) / (np.ptp(where, axis=0) / 2 + 1)
-    return small >= SMALL * int(spots.pixels.sum()) and bool(off.max() <= MIDDLE)
-
-
-def _together(places: np.ndarray, sizes: np.ndarray) -> float:
-    """Share of letters with another one beside them, unlike the eyes of a face."""
-    apart = np.linalg.norm(places[:, None] - places[None], axis=2) + np.diag(np.full(len(places), np.inf))
-    return float((apart.min(1) <= NEAR * np.median(sizes)).mean())
+    off = np.abs(np.argwhere(ink > 0).mean(0) - where.mean(0)) / (np.ptp(where, axis=0) / 2 + 1)
+    return small >= SMALL * int(pixels.sum()) and bool(off.max() <= MIDDLE)
 
 
 def _enlarged(found: Mask, gray: Gray) -> np.ndarray:
     """The bubbles at the page's own size: their border follows the page's own paper, into spikes and tails."""
     height, width = gray.shape
-    sure = cv2.erode(found, np.ones((3, 3), np.uint8))
-    maybe = cv2.dilate(found, np.ones((3, 3), np.uint8))
-    if found.shape == gray.shape:
-        sure = maybe = found
-    inside, around = (cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST) > 0 for one in (sure, maybe))
+    square = np.ones((1, 1) if found.shape == gray.shape else (3, 3), np.uint8)
+    sure_maybe = cv2.erode(found, square), cv2.dilate(found, square)
+    inside, around = (cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST) > 0 for one in sure_maybe)
     if not inside.any():
         return np.asarray(inside)
     paper = gray > PAPER * float(np.quantile(gray[inside], 0.9))

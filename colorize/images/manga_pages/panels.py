@@ -1,30 +1,31 @@
-"""Cut a manga page into its panels along its gutters. Knows nothing of colors or of files.
+"""Cut a manga page into its panels along its gutters.
 
-A page is cut along its surest gutter, and so is each part, until none is left (recursive X-Y cut,
-Nagy and Seth 1984, with gutters that may lean).
+A page is cut along its surest gutter, and so is each part, until none is left (recursive X-Y cut, Nagy and Seth
+1984, with gutters that may lean). A part is a quadrilateral; drawn as a rectangle, its straight gutters stay
+straight, and become rows after shearing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
 import numpy as np
 
-from colorize.images.manga_pages import cuts
 from colorize.images.manga_pages.bubbles import find_bubbles
-from colorize.images.manga_pages.cuts import Cut, Points, fitted, support
-from colorize.images.manga_pages.paper import BLACK, INK, PAPER, Gray, Mask, Sheet, sheet
+from colorize.images.manga_pages.paper import Gray, PageMasks, page_masks, shares
 
-SIDE = 900  # pixels of a page's longer side while its panels are looked for
+Points = np.ndarray  # float32 (4, 2): x, y, from the upper left corner with the clock
+
+SIDE = 900  # pixels of a page's longer side while its panels are sought
 SMALLEST = 64  # pixels of a page's shorter side; below there is nothing to cut
 MOST = 24  # panels; more are rows of something else
 STROKE = 0.007  # of the longer side; what is black and narrower is a pen's line and no gutter
 CROSSED = 0.62  # of a black gutter's length that is black at least; white bubbles cross it
 WIDENED = 1.5  # pixels by which panels on black are made larger
-EDGE = 0.015  # of the longer side: the rim by which black gutters are told
+EDGE = 0.015  # of the longer side: the rim by which black gutters are recognized
 DARK, PALE = (0.9, 0.8)  # of a rim that is black, or of what follows that is paper, if it is called so
 SOFT = 2  # pixels where such a rim turns into paper
 BAND = 0.08  # of a side, how far a scanner's black edge reaches at most
@@ -33,6 +34,36 @@ WIDER = 1.3  # an upright gutter so much wider than a level one is cut first: co
 SUPPORT = 0.56  # of the panels' outlines that are frames, or at least edges
 FULL = 0.55  # of the page that all panels cover together
 EXTENT = 0.6  # of the page's height and width that they span
+
+LEAN = 0.3  # a gutter rises or falls by at most this share of its area's width
+LEANS = 41  # so many slopes are tried; odd, so that level is one of them
+NEARBY = (-0.5, -0.25, 0.25, 0.5)  # of the way to the next slope; tried around the best ones
+TRIED = 3  # so many of them
+COLUMNS = 160  # that an area's width is shrunk to; sums along rows need no more
+FRAMED = 0.58  # of its length that runs along a frame or another sharp edge, on either side
+LOOSE = 0.3  # the same on one side, if both sides together have BOTH and the gutter is CLEAN; frames may be missing
+BOTH, CLEAN = 1.0, 0.97
+ALONE = 0.85  # of its length where something lies beside it, if that is on one side only, as beside white
+SPOTLESS = 0.99  # of its length that is paper then
+TEXTURE = 8  # rows beside a gutter in which a texture shows itself
+SPECK = 0.2  # of a place that is no paper, if there is something
+FAINT = 0.6  # what such a gutter's length counts
+SURE = 0.8  # a score that needs no comparison
+RELAXED = 0.6  # of FRAMED, for slopes that are only nearly right
+OPEN = 0.015  # of its length at each end, where a gutter goes on and an area's frame would stop it
+OPENED = 0.5  # of both ends that is open
+HIDDEN = 0.6  # what a bubble there counts
+WIDEST, LEAST = (0.065, 0.07)  # share of the page that gutters are wide, and areas are high, at most and at least
+FAINTER = 0.9  # worth of an edge that is no line of ink
+LINE = 3  # rows beside a gutter in which its frame's line lies
+
+FRAME = 0.5  # of a side's length that is ink, or at least no paper, where its panel begins
+BEFORE = 0.97  # of the area before it that is paper
+WHOLE, CROWDED = 0.8, 0.72  # the same for a frame that no figure hides: more may lie before it
+DEEP = 0.08  # of the page's longer side, how far inside a frame is sought
+SPOTTED = 0.02  # of a side's length that is not paper where a panel without a frame begins
+RIM = 4  # pixels inside of an outline in which its frame lies
+SLIVER = 0.05  # of the page's longer side that a panel measures
 
 
 @dataclass(frozen=True)
@@ -65,7 +96,7 @@ def find_panels(
     whole = _panel(_corners(0, 0, width, height), (height, width))
     if min(height, width) < SMALLEST:
         return (whole,)
-    page = sheet(gray, SIDE, find_bubbles(gray) if bubbles is None else bubbles)
+    page = page_masks(gray, SIDE, find_bubbles(gray) if bubbles is None else bubbles)
     inside = _trimmed(page)
     black = inside is None
     if inside is None:
@@ -75,12 +106,14 @@ def find_panels(
     if not 2 <= len(areas) <= MOST or not _fills(areas, page):
         return (whole,)
     if black:  # no frame hides a rim that is left white
-        areas = [_widened(area) for area in areas]
+        for area in areas:
+            legs = (area - np.roll(area, step, 0) for step in (1, -1))
+            area += WIDENED * sum(leg / np.maximum(np.linalg.norm(leg, axis=1, keepdims=True), 1) for leg in legs)
     zoom = np.array(page.scale[::-1], np.float32)
     return tuple(_panel(area * zoom, (height, width)) for area in areas)
 
 
-def _trimmed(page: Sheet) -> Points | None:
+def _trimmed(page: PageMasks) -> Points | None:
     """The page without black edges that a scanner left around its paper, or None if it is black between its panels.
 
     A page is black between its panels if its rim is black, unless paper lies inside of it on all four sides.
@@ -107,14 +140,18 @@ def _corners(left: float, top: float, right: float, bottom: float) -> Points:
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
 
 
-def _parts(given: Points, page: Sheet, from_right: bool) -> Iterator[Points]:
+def _parts(given: Points, page: PageMasks, from_right: bool) -> Iterator[Points]:
     """The panels of an area in reading order."""
-    area = fitted(given, page)
+    area = _fitted(given, page)
     if area is None:
         return
     turned = np.roll(area, -1, 0)  # its right side is up: rows become columns, from the right
-    level, upright = cuts.best(page, area), cuts.best(page, turned)
-    if level is not None and (upright is None or _before(level, upright)):
+    level, upright = _best_cut(page, area), _best_cut(page, turned)
+    by_row = upright is None  # where both cuts are possible, the surer one counts, else the wider one
+    if level is not None and upright is not None:
+        surer = level.score - upright.score
+        by_row = surer > 0 if abs(surer) > SURER else upright.width <= WIDER * level.width
+    if level is not None and by_row:
         halves = _halves(area, level)
     elif upright is not None:
         right, left = (np.roll(half, 1, 0) for half in _halves(turned, upright))
@@ -126,17 +163,10 @@ def _parts(given: Points, page: Sheet, from_right: bool) -> Iterator[Points]:
         yield from _parts(half, page, from_right)
 
 
-def _before(level: Cut, upright: Cut) -> bool:
-    """Whether a page is read row by row where both cuts are possible: the surer one, else the wider one counts."""
-    if abs(level.score - upright.score) > SURER:
-        return level.score > upright.score
-    return upright.width <= WIDER * level.width
-
-
 def _halves(area: Points, cut: Cut) -> tuple[Points, Points]:
     """What is above and below a gutter."""
-    height, width = cuts.extent(area)
-    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    height, width = _extent(area)
+    corners = _corners(0, 0, width, height)
     back = cv2.getPerspectiveTransform(corners, area)
     ends = [(x, y * height) for edge in (cut.above, cut.below) for x, y in zip((0, width), edge, strict=True)]
     a, b, c, d = cv2.perspectiveTransform(np.array([ends], np.float32), back)[0]
@@ -144,20 +174,13 @@ def _halves(area: Points, cut: Cut) -> tuple[Points, Points]:
     return np.array(above, np.float32), np.array(below, np.float32)
 
 
-def _widened(area: Points) -> Points:
-    """The area with each side WIDENED pixels further outside."""
-    before, after = (area - np.roll(area, step, 0) for step in (1, -1))
-    outward = [leg / np.maximum(np.linalg.norm(leg, axis=1, keepdims=True), 1) for leg in (before, after)]
-    return np.asarray(area + WIDENED * (outward[0] + outward[1]), np.float32)
-
-
-def _fills(areas: list[Points], page: Sheet) -> bool:
+def _fills(areas: list[Points], page: PageMasks) -> bool:
     """Whether panels cover most of a page, and most of them have frames, as those of pages do."""
     size = page.paper.shape
     sizes = np.array([cv2.contourArea(area) for area in areas])
     corners = np.concatenate(areas)
     extent = (corners.max(0) - corners.min(0)) / size[::-1]
-    frames = np.array([support(area, page) for area in areas])
+    frames = np.array([_support(area, page) for area in areas])
     framed = (frames * sizes).sum() >= SUPPORT * sizes.sum()
     return bool(framed and sizes.sum() >= FULL * size[0] * size[1] and extent.min() >= EXTENT)
 
@@ -170,74 +193,167 @@ def _panel(polygon: Points, size: tuple[int, int]) -> Panel:
     return Panel(polygon, (int(low[0]), int(low[1]), int(high[0]), int(high[1])))
 
 
-REACH = 0.005  # of the page's longer side: so much gutter or bubble may lie inside of what was found
-SOFT_EDGE = 2  # pixels where paper turns into ink, lighter than it, and darker; they are half of both
-ISLAND = 64  # pixels; what is no larger and lies in the ink beside what was found belongs to it
-EMPTY = 0.996  # of a panel that is paper if there is nothing in it to color
-INSET = 0.9  # of a panel's width and height that is looked at for this, without its frame
+@dataclass(frozen=True)
+class Cut:
+    """A gutter from the left to the right of a rectangle.
 
-Bools = np.ndarray
-
-
-def kept(gray: Gray, panels: Sequence[Panel], bubbles: Bools) -> Bools:
-    """Return where a page (H, W) stays as it is, (H, W): outside of its panels, and in its bubbles.
-
-    Both are followed a little further, over paper and the ink around it, so that no color is left
-    between a gutter and its frame, or between a bubble and its outline.
+    above, below: (y at the left, y at the right) of its edges, as shares of the height. width: its
+    height in pixels. score: how sure it is.
     """
-    gutters = np.ones(gray.shape, np.uint8)
-    for panel in panels:
-        cv2.fillPoly(gutters, [corners(panel)], 0)
-    share, side = gray / white(gray), max(gray.shape)
-    light = (share > INK).astype(np.uint8)
-    reach = max(2, round(REACH * side))
-    paper, black = (one.astype(np.uint8) for one in (share > PAPER, share < BLACK))
-    ways = (paper, reach), (light, SOFT_EDGE), (1 - light, SOFT_EDGE), (black, reach)
-    if 2 * int((gutters & light).sum()) < int(gutters.sum()):  # the gutters are black
-        sure = cv2.erode(gutters, np.ones((reach + 1,) * 2, np.uint8), borderValue=1)
-        gutters = np.maximum(sure, gutters & (1 - light)).astype(np.uint8)
-    else:
-        gutters = _grown(gutters, ways)
-    return np.asarray(_grown(bubbles.astype(np.uint8), ways) | gutters) > 0
+
+    above: tuple[float, float]
+    below: tuple[float, float]
+    width: float
+    score: float
 
 
-def _grown(free: Mask, ways: Sequence[tuple[Mask, int]]) -> Mask:
-    """What is free, and what is joined to it over each of the ways in turn, so many pixels far."""
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    for way, far in ways:
-        for _ in range(far):
-            free = np.maximum(free, cv2.dilate(free, cross) & way).astype(np.uint8)
-    rest = (1 - free) & (1 - ways[-1][0])
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=4)
-    island = np.zeros(count, np.uint8)
-    island[np.unique(labels[cv2.dilate(free, cross) > 0])] = 1
-    island &= stats[:, cv2.CC_STAT_AREA] <= ISLAND
-    return np.asarray(free | island[labels], np.uint8)
+def _best_cut(page: PageMasks, area: Points) -> Cut | None:
+    """The best gutter from the left to the right side of an area of a page, or None."""
+    longer = max(page.paper.shape)
+    height, width = _extent(area)
+    if height < 2 * LEAST * longer or width < LEAST * longer:
+        return None
+    across = min(COLUMNS, width)
+    corners = _corners(0, 0, width, height)
+    turn = cv2.getPerspectiveTransform(area, corners)
+    seen = cv2.warpPerspective(page.layers, turn, (width, height), flags=cv2.INTER_LINEAR)
+    small = np.asarray(cv2.resize(seen, (across, height), interpolation=cv2.INTER_AREA), np.float32) / 255
+    level = _level(small, 0, page, 1.0)
+    if any(one.score > SURE for one in level):
+        return max(level, key=lambda one: one.score)  # most gutters are level
+    coarse = np.asarray(cv2.resize(small, (max(2, across // 3), height), interpolation=cv2.INTER_AREA))
+    step = 2 * LEAN / (LEANS - 1)
+    rough = [
+        (one.score, lean)
+        for lean in np.linspace(-LEAN, LEAN, LEANS)
+        for one in _level(coarse, lean * width, page, RELAXED)
+    ]
+    tried = {lean for _, lean in sorted(rough)[-TRIED:]}
+    near = {lean + step * part for lean in tried for part in (0, *NEARBY)}
+    fine = [one for lean in sorted(near) for one in _level(small, lean * width, page, 1.0)]
+    return max((*level, *fine), key=lambda one: one.score, default=None)
 
 
-def corners(panel: Panel) -> np.ndarray:
-    """The corners of a panel as OpenCV draws them."""
-    return np.asarray(np.floor(panel.polygon), np.int32)
+def _extent(area: Points) -> tuple[int, int]:
+    """Height and width of an area in pixels, each the mean of two sides."""
+    sides = np.linalg.norm(area - np.roll(area, -1, 0), axis=1)
+    return max(2, round(float(sides[1] + sides[3]) / 2)), max(2, round(float(sides[0] + sides[2]) / 2))
 
 
-def inside(panel: Panel, share: float = 1.0) -> Bools:
-    """Which pixels of a panel's box are in it, (h, w); share: of its width and height, around its middle."""
-    left, top, right, bottom = panel.box
-    middle = panel.polygon.mean(0)
-    polygon = middle + (panel.polygon - middle) * share - (left, top)
-    mask: Mask = np.zeros((bottom - top, right - left), np.uint8)
-    cv2.fillPoly(mask, [np.floor(polygon).astype(np.int32)], 1)
-    return np.asarray(mask > 0)
+def _level(seen: np.ndarray, rise: float, page: PageMasks, share: float) -> list[Cut]:
+    """The gutters of an area, drawn as a rectangle (h, w, 3), that fall by `rise` pixels from left to right.
+
+    share: of the frames that are asked for.
+    """
+    height, width = seen.shape[:2]
+    longer = max(page.paper.shape)
+    if rise:
+        shear = np.array([[1, 0, 0], [-rise / width, 1, rise / 2]], np.float32)
+        seen = np.asarray(cv2.warpAffine(seen, shear, (width, height), flags=cv2.INTER_LINEAR))
+    rows = shares(cv2.reduce(seen, 1, cv2.REDUCE_AVG)[:, 0])
+    end = max(2, round(OPEN * width))
+    least = LEAST * longer - abs(rise) / 2
+    cuts = []
+    for low, high, spotless in _strips(rows, page):
+        wide = page.narrowest * longer <= high - low <= WIDEST * longer
+        if low < least or high > height - least or not wide:
+            continue
+        columns = seen[low:high, :, 0].mean(0) + HIDDEN * (1 - seen[low:high, :, 2].mean(0))
+        opened = float(columns[:end].min() + columns[-end:].min()) / 2  # the ends are paper, so that no frame stops it
+        score = _score(seen, rows, low, high, None if spotless else share)
+        if score > 0 and opened >= OPENED:
+            lean = np.array((-rise / 2, rise / 2))
+            above, below = ((at + lean) / height for at in (low, high))
+            cuts.append(Cut((above[0], above[1]), (below[0], below[1]), high - low, score))
+    return cuts
 
 
-def empty(gray: Gray, panel: Panel, kept: Bools) -> bool:
-    """Whether nothing but paper and what is kept is in a panel of a page (H, W)."""
-    left, top, right, bottom = panel.box
-    where = slice(top, bottom), slice(left, right)
-    seen = gray[where][inside(panel, INSET) & ~kept[where]]
-    return bool((seen > PAPER * white(gray)).sum() >= EMPTY * len(seen))
+def _strips(rows: np.ndarray, page: PageMasks) -> Iterator[tuple[int, int, bool]]:
+    """Where rows (n, 3) are paper: first and last, excluded, and whether without a speck."""
+    for least in (page.bare, SPOTLESS):
+        steps = np.diff(np.concatenate(([0], rows[:, 0] >= least, [0])).astype(np.int8))
+        for low, high in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True):
+            yield int(low), int(high), least == SPOTLESS
 
 
-def white(gray: Gray) -> float:
-    """The level of a page's paper."""
-    return float(np.quantile(gray[::8, ::8], 0.95))
+def _score(seen: np.ndarray, rows: np.ndarray, low: int, high: int, share: float | None) -> float:
+    """How sure a strip of paper between two rows is a gutter; 0 if it is none.
+
+    share: of the frames that are asked for; None for a strip without a speck, where one side suffices as the end of
+    a panel.
+    """
+    sides = rows[max(0, low - LINE) : low], rows[high : high + LINE]
+    weak, strong = sorted(_edge(side) for side in sides)
+    if share is not None:
+        bare = float(rows[low:high, 0].max())
+        loose = weak >= share * LOOSE and weak + strong >= BOTH and bare >= CLEAN
+        return (weak + strong + bare) / 3 if weak >= share * FRAMED or loose else 0.0
+    if strong >= ALONE:
+        return (weak + strong + 1) / 3
+    textures = seen[max(0, low - TEXTURE) : low], seen[high : high + TEXTURE]
+    covered = [((one[..., 2] - one[..., 0]).max(0, initial=0) > SPECK).mean() for one in textures]
+    return FAINT * float(max(covered)) if max(covered) >= ALONE else 0.0
+
+
+def _edge(rows: np.ndarray) -> float:
+    """How much of a row beside a strip is frame, or at least no paper."""
+    return max(float(rows[:, 1].max(initial=0)), FAINTER * float(rows[:, 2].max(initial=0)))
+
+
+def _fitted(area: Points, page: PageMasks) -> Points | None:
+    """Return the outline of what is in an area, or None for bare paper and slivers.
+
+    A side lies on the first line inside of it that is mostly ink, else where paper ends.
+    """
+    for side in range(4):
+        moved = _moved(np.roll(area, -side, 0), page)
+        if moved is None:
+            return None
+        area = np.roll(moved, side, 0)
+    sides = np.linalg.norm(area - np.roll(area, 1, 0), axis=1)
+    return None if sides.min() < SLIVER * max(page.paper.shape) else area
+
+
+def _support(area: Points, page: PageMasks) -> float:
+    """How much of an outline lies along ink, or at least along no paper, 0 to 1."""
+    found, lengths = 0.0, 0.0
+    for side in range(4):
+        turned = np.roll(area, -side, 0)
+        rows, length = _rows(turned, page)[:RIM], float(np.linalg.norm(turned[1] - turned[0]))
+        found += length * max(float(rows[:, 1].max()), float(rows[:, 2].max()))
+        lengths += length
+    return found / lengths
+
+
+def _moved(area: Points, page: PageMasks) -> Points | None:
+    """The area with its first side, from corner 0 to 1, moved inside."""
+    rows = _rows(area, page)
+    spotted = np.flatnonzero(rows[:, 2] > SPOTTED)
+    if not len(spotted):
+        return None
+    deep = max(2, round(DEEP * max(page.paper.shape)))
+    at = int(spotted[0]) if spotted[0] <= deep else 0
+    before = np.cumsum(rows[:deep, 0])
+    deeps = np.arange(len(before))
+    edges = (rows[:deep, 1] >= FRAME) | (rows[:deep, 2] >= FRAME)
+    bare = np.where(rows[:deep, 1] >= WHOLE, CROWDED, BEFORE) * deeps
+    found = np.flatnonzero(edges & (before >= bare))
+    if len(found):
+        at = int(found[0])
+    along = (area[1] - area[0]) / np.linalg.norm(area[1] - area[0])
+    inward = np.array((-along[1], along[0]), np.float32)
+    legs = (area[0], area[3] - area[0]), (area[1], area[2] - area[1])  # the sides that the first one's ends move along
+    ends = (start + at / max(float(leg @ inward), 1.0) * leg for start, leg in legs)
+    return np.array([*ends, area[2], area[3]], np.float32)
+
+
+def _rows(area: Points, page: PageMasks) -> Points:
+    """Shares of paper and ink along lines parallel to the first side, from it inward: (n, 3) in [0, 1]."""
+    height, width = _extent(area)
+    along = (area[1] - area[0]) / np.linalg.norm(area[1] - area[0])
+    inward = np.array((-along[1], along[0]), np.float32)
+    begin = area[0] + (along + inward - 1) / 2  # the middle of the first pixel
+    turn = np.column_stack((along, inward, begin)).astype(np.float32)
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    both = cv2.warpAffine(page.layers, turn, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
+    return shares(cv2.reduce(both, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0])

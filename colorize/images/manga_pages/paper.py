@@ -1,11 +1,18 @@
-"""See a scanned page as paper, ink and what lies between. Knows nothing of panels."""
+"""Tell paper from ink on a scanned page, and find what stays uncolored."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
+from colorize.images.resize import fit_size
+
+if TYPE_CHECKING:
+    from colorize.images.manga_pages.panels import Panel
 
 Gray = np.ndarray  # (H, W): uint8, uint16, or float in [0, 1]
 Mask = np.ndarray  # (h, w) uint8
@@ -20,7 +27,7 @@ DULLEST = 0.8  # of the brightest paper; what is darker everywhere around is no 
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PageMasks:
     """A page at working size: masks (h, w) of 0 and 255, and how much larger the page is, as (down, across).
 
     seen: what is no bubble. bare: how much of a gutter's length is paper at least; bubbles and figures cross
@@ -48,7 +55,7 @@ def shares(layers: np.ndarray) -> np.ndarray:
     return np.asarray(np.stack((paper, ink, seen - paper), 1) / enough[:, None])
 
 
-def sheet(gray: Gray, side: int, bubbles: np.ndarray) -> Sheet:
+def page_masks(gray: Gray, side: int, bubbles: np.ndarray) -> PageMasks:
     """Return the masks of a page (H, W), whose longer side is at most `side` in them.
 
     gray: uint8, uint16, or float in [0, 1]; brightness is measured beside the paper around a place,
@@ -61,21 +68,15 @@ def sheet(gray: Gray, side: int, bubbles: np.ndarray) -> Sheet:
     paper, ink, black = (np.where(at, 255, 0).astype(np.uint8) for at in levels)
     covered = cv2.resize(bubbles.astype(np.uint8), small.shape[::-1], interpolation=cv2.INTER_NEAREST)
     seen = np.where(cv2.dilate(covered, np.ones((OUTLINE, OUTLINE), np.uint8)) > 0, 0, 255)
-    return Sheet(paper, ink, black, seen.astype(np.uint8), (height / small.shape[0], width / small.shape[1]))
+    return PageMasks(paper, ink, black, seen.astype(np.uint8), (height / small.shape[0], width / small.shape[1]))
 
 
 def reduced(gray: Gray, side: int) -> np.ndarray:
     """A page in [0, 1] whose longer side is at most `side`: (h, w)."""
-    peak = peak_of(gray)
-    scale = min(1.0, side / max(gray.shape))
-    size = [max(1, round(one * scale)) for one in gray.shape]
-    small = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA) if scale < 1 else gray
+    peak = 1.0 if gray.dtype.kind == "f" else float(np.iinfo(gray.dtype).max)
+    size = fit_size(gray.shape, side, enlarge=False)
+    small = gray if size == gray.shape else cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32) / np.float32(peak)
-
-
-def peak_of(gray: Gray) -> float:
-    """The value of white."""
-    return 1.0 if gray.dtype.kind == "f" else float(np.iinfo(gray.dtype).max)
 
 
 def brightness(small: np.ndarray) -> np.ndarray:
@@ -87,3 +88,69 @@ def brightness(small: np.ndarray) -> np.ndarray:
     local = cv2.blur(cv2.dilate(calm, np.ones((reach, reach), np.uint8)), (reach, reach))
     local = np.clip(local, DULLEST * best, best).astype(np.float32)
     return np.asarray(cv2.resize(local, small.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+REACH = 0.005  # of the page's longer side: so much gutter or bubble may lie inside of what was found
+SOFT_EDGE = 2  # pixels where paper turns into ink, lighter than it, and darker; they are half of both
+ISLAND = 64  # pixels; what is no larger and lies in the ink beside what was found belongs to it
+EMPTY = 0.996  # of a panel that is paper if there is nothing in it to color
+INSET = 0.9  # of a panel's width and height that is looked at for this, without its frame
+
+
+def keep_mask(gray: Gray, panels: Sequence[Panel], bubbles: np.ndarray) -> np.ndarray:
+    """Return where a page (H, W) stays as it is, (H, W): outside of its panels, and in its bubbles.
+
+    Both are followed a little further, over paper and the ink around it, so that no color is left
+    between a gutter and its frame, or between a bubble and its outline.
+    """
+    gutters = np.ones(gray.shape, np.uint8)
+    for panel in panels:
+        cv2.fillPoly(gutters, [np.floor(panel.polygon).astype(np.int32)], 0)
+    share, side = gray / paper_level(gray), max(gray.shape)
+    light = (share > INK).astype(np.uint8)
+    reach = max(2, round(REACH * side))
+    paper, black = (one.astype(np.uint8) for one in (share > PAPER, share < BLACK))
+    ways = (paper, reach), (light, SOFT_EDGE), (1 - light, SOFT_EDGE), (black, reach)
+    if 2 * int((gutters & light).sum()) < int(gutters.sum()):  # the gutters are black
+        sure = cv2.erode(gutters, np.ones((reach + 1,) * 2, np.uint8), borderValue=1)
+        gutters = np.maximum(sure, gutters & (1 - light)).astype(np.uint8)
+    else:
+        gutters = _grown(gutters, ways)
+    return np.asarray(_grown(bubbles.astype(np.uint8), ways) | gutters) > 0
+
+
+def _grown(free: Mask, ways: Sequence[tuple[Mask, int]]) -> Mask:
+    """What is free, and what is joined to it over each of the ways in turn, so many pixels far."""
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    for way, far in ways:
+        for _ in range(far):
+            free = np.maximum(free, cv2.dilate(free, cross) & way).astype(np.uint8)
+    rest = (1 - free) & (1 - ways[-1][0])
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=4)
+    island = np.zeros(count, np.uint8)
+    island[np.unique(labels[cv2.dilate(free, cross) > 0])] = 1
+    island &= stats[:, cv2.CC_STAT_AREA] <= ISLAND
+    return np.asarray(free | island[labels], np.uint8)
+
+
+def panel_mask(panel: Panel, share: float = 1.0) -> np.ndarray:
+    """Which pixels of a panel's box are in it, (h, w); share: of its width and height, around its middle."""
+    left, top, right, bottom = panel.box
+    middle = panel.polygon.mean(0)
+    polygon = middle + (panel.polygon - middle) * share - (left, top)
+    mask: Mask = np.zeros((bottom - top, right - left), np.uint8)
+    cv2.fillPoly(mask, [np.floor(polygon).astype(np.int32)], 1)
+    return np.asarray(mask > 0)
+
+
+def is_empty(gray: Gray, panel: Panel, kept: np.ndarray) -> bool:
+    """Whether nothing but paper and what is kept is in a panel of a page (H, W)."""
+    left, top, right, bottom = panel.box
+    where = slice(top, bottom), slice(left, right)
+    seen = gray[where][panel_mask(panel, INSET) & ~kept[where]]
+    return bool((seen > PAPER * paper_level(gray)).sum() >= EMPTY * len(seen))
+
+
+def paper_level(gray: Gray) -> float:
+    """The level of a page's paper."""
+    return float(np.quantile(gray[::8, ::8], 0.95))

@@ -17,7 +17,7 @@ from torch import Tensor
 from colorize.coloring.options import Job
 from colorize.images import files
 from colorize.images.image import from_tensor
-from colorize.images.kinds import kind, toned
+from colorize.images.kinds import has_tint, kind
 
 TONES = {  # colors from black to white
     "sepia": [(0, 0, 0), (173, 154, 120), (255, 240, 208)],
@@ -59,17 +59,17 @@ def stored(pixels: np.ndarray, quality: int = 75) -> Tensor:
 @pytest.mark.parametrize("tone", TONES)
 def test_a_toned_photograph_is_gray(name, tone):
     picture = stored(tinted(photo(name), tone))
-    assert toned(picture)
+    assert has_tint(picture)
     assert kind(picture) == "gray"
 
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_a_color_photograph_is_not_toned(name):
-    assert not toned(stored(photo(name)))
+    assert not has_tint(stored(photo(name)))
 
 
 def test_a_gray_photograph_has_no_tone():
-    assert not toned(stored(photo("coffee").mean(2, keepdims=True).repeat(3, 2).astype(np.uint8)))
+    assert not has_tint(stored(photo("coffee").mean(2, keepdims=True).repeat(3, 2).astype(np.uint8)))
 
 
 @pytest.mark.parametrize("tone", ["", "sepia"])
@@ -81,7 +81,7 @@ def test_one_red_bow_is_color(tone):
     light = pixels.mean(2, keepdims=True) / 255
     red = (np.array([200, 30, 40]) * (0.6 + 0.4 * light)).astype(np.uint8)
     picture = stored(np.where(bow[..., None] > 0, red, pixels))
-    assert not toned(picture)
+    assert not has_tint(picture)
     assert kind(picture) == "color"
 
 
@@ -89,7 +89,7 @@ def test_tints_uneven_over_the_print_are_of_one_tone_still():
     """Old prints are more yellow towards one side."""
     left, right = tinted(photo("coffee"), "sepia"), tinted(photo("coffee"), "faded")
     share = np.linspace(0, 1, left.shape[1])[None, :, None]
-    assert toned(stored((left * (1 - share) + right * share).astype(np.uint8)))
+    assert has_tint(stored((left * (1 - share) + right * share).astype(np.uint8)))
 
 
 def test_a_few_flat_colors_are_a_drawing():
@@ -97,12 +97,12 @@ def test_a_few_flat_colors_are_a_drawing():
     pixels = np.full((120, 120, 3), 255, np.uint8)
     for at, color in enumerate([(120, 80, 60), (150, 110, 80), (190, 150, 110)]):
         pixels[10 + 30 * at : 40 + 30 * at, 20:100] = color
-    assert not toned(stored(pixels, 95))
+    assert not has_tint(stored(pixels, 95))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (32, 32)])
 def test_the_smallest_pictures_have_no_tone(size):
-    assert not toned(torch.full((1, 3, *size), 0.2))
+    assert not has_tint(torch.full((1, 3, *size), 0.2))
 
 
 def test_toned_photographs_are_left_out_of_training_data(tmp_path):
