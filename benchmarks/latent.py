@@ -74,7 +74,7 @@ def filled(build: Callable[[], nn.Module], kind: str = "fp32") -> nn.Module:
     with weights_io.meta_device():
         module = build()
     if kind == "bf16" and isinstance(module, LatentUNet):
-        module.lighten(torch.bfloat16)
+        module.cast(torch.bfloat16)
     weights_io.fill("random", module, made({n: tuple(v.shape) for n, v in module.state_dict().items()}))
     return module.eval()
 
@@ -84,14 +84,14 @@ def make(folder: Path) -> dict[str, object]:
     from colorize import recipes
     from colorize.checkpoints import weights_io
     from colorize.colorize_diffusion import published
-    from colorize.colorize_diffusion.clip import CLIPSpec
+    from colorize.colorize_diffusion.clip import CLIPSpec, Vision
     from colorize.recipes import overrides
 
-    weights_io.write(folder / "model.safetensors", made(published.layout("v1")), {})
     recipe, clip = recipes.find("colorize-diffusion"), folder / "clip.safetensors"
+    weights_io.write(folder / "model.safetensors", made(published.layout(recipe)), {})
 
     with weights_io.meta_device():
-        shapes = {f"visual.{n}": tuple(v.shape) for n, v in CLIPSpec().pictures().state_dict().items()}
+        shapes = {f"visual.{n}": tuple(v.shape) for n, v in Vision(CLIPSpec()).state_dict().items()}
     weights_io.write(clip, made(shapes), {})
     own = replace(recipe, condition=replace(recipe.condition, encoder=str(clip)))
     (folder / "config.json").write_text(json.dumps(overrides.to_dict(own)), "utf-8")
@@ -102,11 +102,18 @@ def load(folder: Path, kind: str) -> dict[str, object]:
     """The published file, without CLIP."""
     import torch
 
+    from colorize import recipes
+    from colorize.checkpoints import weights_io
     from colorize.colorize_diffusion import published
 
     dtype, kept = (torch.bfloat16 if kind == "bf16" else None), []
     path = folder / "model.safetensors"
-    told = timed(lambda: kept.append(published.load(path, dtype=dtype)), 1)
+
+    def loaded() -> nn.Module:
+        model, found = published.hollow(recipes.find("colorize-diffusion")), weights_io.read(path)[1]
+        return published.fill_networks(path.name, model, found, dtype)
+
+    told = timed(lambda: kept.append(loaded()), 1)
     return {**told, "anonymous_GB": round(memory("Anonymous"), 2)}
 
 
@@ -126,8 +133,8 @@ def part(name: str) -> dict[str, object]:
     """One call of a network around the U-Net."""
     import torch
 
-    from colorize.colorize_diffusion.clip import CLIPSpec
-    from colorize.colorize_diffusion.latent_space import SketchSpec
+    from colorize.colorize_diffusion.clip import CLIPSpec, Vision
+    from colorize.colorize_diffusion.encoders import SketchSpec
     from colorize.colorize_diffusion.vae import VAESpec
 
     picture = torch.rand(1, 3, SIDE, SIDE) * 2 - 1
@@ -135,7 +142,7 @@ def part(name: str) -> dict[str, object]:
         module = filled(SketchSpec().build)
         return timed(lambda: module(picture))
     if name == "clip":
-        module = filled(CLIPSpec().pictures)
+        module = filled(lambda: Vision(CLIPSpec()))
         return timed(lambda: module(picture))
     vae = filled(VAESpec().build)
     if name == "encode":
@@ -148,12 +155,12 @@ def picture(folder: Path, kind: str) -> dict[str, object]:
     import torch
 
     from colorize.checkpoints import model_files
-    from colorize.colorize_diffusion.published import Wants
     from colorize.hints import Hints
+    from colorize.system import LoadOptions
 
-    wants = Wants(predicts="eps", dtype=torch.bfloat16 if kind == "bf16" else None)
+    options = LoadOptions(predicts="eps", dtype=torch.bfloat16 if kind == "bf16" else None)
     begin = time.perf_counter()
-    loaded = model_files.load(folder, wants=wants)
+    loaded = model_files.load(folder, options=options)
     told: dict[str, object] = {"load_seconds": round(time.perf_counter() - begin, 1)}
     hints = Hints(line=torch.ones(1, 1, SIDE, SIDE), reference=torch.zeros(1, 3, SIDE, SIDE))
     sampling, on = replace(loaded.recipe.sampling, steps=2), kind == "bf16"

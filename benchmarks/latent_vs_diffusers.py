@@ -48,7 +48,7 @@ def filled(build: Callable[[], nn.Module], dtype: torch.dtype) -> nn.Module:
     """Either network with random weights."""
     with weights_io.meta_device():
         module = build()
-        module = module.lighten(dtype) if isinstance(module, LatentUNet) else module.to(dtype)
+        module = module.cast(dtype) if isinstance(module, LatentUNet) else module.to(dtype)
     shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     weights_io.fill("random", module, made(shapes))
     return module.eval()

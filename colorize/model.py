@@ -1,16 +1,14 @@
-"""One trained system, and its walk from noise to color. Knows no recipe and no file."""
+"""One trained system, and its walk from noise to color."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from colorize.colorize_diffusion.condition import Manner
-from colorize.colorize_diffusion.latent_space import LatentSpace
 from colorize.diffusion import denoiser as denoising
 from colorize.diffusion import names, samplers
 from colorize.diffusion.denoiser import Denoiser, Dynamic, Static
@@ -19,21 +17,49 @@ from colorize.diffusion.schedules import Schedule, times
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.networks.conditions import Drop, Strength, single
-from colorize.networks.spaces import RGB, Field, Lab, Regions
 
-Space = RGB | Field | Lab | Regions | LatentSpace
+
+class Space(Protocol):
+    """What x is, and the way of pictures to x and back; see `networks.spaces`."""
+
+    @property
+    def channels(self) -> int:
+        """The channels of x."""
+
+    @property
+    def inked(self) -> bool:
+        """Whether the ink of line art is in the color that `decode` gives."""
+
+    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
+        """The shape of x for these hints."""
+
+    def encode(self, color: Tensor, hints: Hints) -> Tensor:
+        """A color picture (B, 3, H, W) in [-1, 1] to x."""
+
+    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
+        """From x to color (B, 3, h, w) in [-1, 1], drawn towards color hints by `strength` from 0 to 1."""
+
+    def weight(self, hints: Hints) -> Tensor | None:
+        """How much each place of x counts in the loss; None counts all alike."""
+
+
+class Settings:
+    """Settings that one system alone has."""
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether they hold text, for which the system must load an encoder."""
+        return False
 
 
 @dataclass(frozen=True)
 class Sampling:
     """How a trained system walks from noise to picture.
 
-    steps: states of the walk. Most samplers make one network call for each; `samplers.walk` tells
-    which make more. eta: fresh noise, from 0 (DDIM) to 1 (DDPM), for the samplers that take any.
-    spacing: how times are chosen. start: pure noise, or the reference noised to time `begin` (1 is the
-    end of the schedule). threshold: what keeps predicted pictures in range. guidance: how much each
-    hint that is given is exaggerated, unless the user says otherwise; each costs another call wherever
-    there is one.
+    steps: states of the walk, each of one network call or more, see `samplers.walk`. eta: fresh noise, from 0 (DDIM)
+    to 1 (DDPM), for the samplers that take any. spacing: how times are chosen. start: pure noise, or the reference
+    noised to time `begin` (1 is the end of the schedule). threshold: what keeps predicted pictures in range.
+    guidance: how much each hint is exaggerated by default; each costs another call wherever there is one.
     """
 
     steps: int = 10
@@ -60,9 +86,8 @@ class Sampling:
     def stops(self, schedule: Schedule) -> Tensor:
         """Return the times of the walk: (steps + 1,), see `schedule.times`.
 
-        With `karras` and `exponential`, which end next to clean pictures, the samplers of DPM2's kind
-        leave out the last noisy stop, as is usual for them: it is worth no second call, and the third
-        order overshoots there. Other spacings end early enough; there it would cost accuracy.
+        With `karras` and `exponential`, which end next to clean pictures, the samplers of DPM2's kind skip the last
+        noisy stop: it is worth no second call, and the third order overshoots there.
         """
         short = names.SAMPLERS[self.sampler].short and self.spacing in names.RATIO_SPACINGS
         return times(schedule, self.steps, begin=self.begin, rule=self.spacing, skip=short)
@@ -86,10 +111,13 @@ class Colorizer(nn.Module):
     """Colors pictures: hints in, a walk of ever cleaner x out.
 
     Conditions are encoded once per call of `walk`, and once more per guided hint, never once per step.
-    critic: what judges pictures while it is trained, if its objective wants that; no part of its file.
+    critic: judges pictures during adversarial training; no part of the model's file. full_precision: never run under
+    autocast. likeliest: seed 0 stands for the likeliest picture, whatever the drawing.
     """
 
     critic: nn.Module | None
+    full_precision: bool = False
+    likeliest: bool = False
 
     def __init__(self, space: Space, condition: nn.Module, denoiser: Denoiser) -> None:
         super().__init__()
@@ -97,9 +125,6 @@ class Colorizer(nn.Module):
         self.condition = condition
         self.denoiser = denoiser
         self.critic = None
-
-    full_precision: bool = False  # whether it must not run under autocast
-    likeliest: bool = False  # whether seed 0 stands for the likeliest picture, whatever the drawing
 
     @property
     def network(self) -> nn.Module:
@@ -122,46 +147,35 @@ class Colorizer(nn.Module):
         if sampling.start == "noise":
             return noise
         reference = single(hints["reference"], "a start from the reference")
-        size = hints.size
-        reference = nn.functional.interpolate(reference, size, mode="bilinear", antialias=True)
+        reference = nn.functional.interpolate(reference, hints.size, mode="bilinear", antialias=True)
         plain = Hints(line=torch.ones_like(reference[:, :1]))
         return alpha * self.space.encode(reference, plain) + sigma * noise
 
-    def told(self, hints: Hints, drop: Drop, strength: Strength, manner: Manner | None = None) -> object:
-        """Encode the hints into a condition. manner: how a latent system is to take them.
-
-        Raises ColorizeError (wrong usage) for a manner where the system is not latent.
-        """
-        if isinstance(self.space, LatentSpace):
-            return self.condition(hints, drop, strength, manner, self.space.latent)
-        if manner is not None:
-            raise ColorizeError(
-                "this model has none of the knobs of `colorize-diffusion`",
-                "leave them out, or choose such a model",
-                code=2,
-            )
+    def encode(self, hints: Hints, drop: Drop, strength: Strength, settings: Settings | None = None) -> object:
+        """Encode the hints into a condition. Raises ColorizeError (wrong usage) for settings, which this has not."""
+        if settings is not None:
+            raise ColorizeError("this model takes none of these settings", "leave them out, or choose another", code=2)
         return self.condition(hints, drop, strength)
 
     def guided(
-        self, hints: Hints, guidance: Mapping[str, float], strength: Mapping[str, float], manner: Manner | None = None
+        self,
+        hints: Hints,
+        guidance: Mapping[str, float],
+        strength: Mapping[str, float],
+        settings: Settings | None = None,
     ) -> denoising.Denoise:
         """Encode the hints and return x, t -> x0.
 
-        Every hint with guidance != 1 costs one more call a step, or as many more rows of one call where
-        conditions can be joined.
+        Every hint with guidance != 1 costs one more call a step, or more rows where conditions can be joined.
         """
         unknown = [name for name in [*guidance, *strength] if name not in hints]
         if unknown:
             raise ColorizeError(f"`{unknown[0]}` is not among the given hints", nearest(unknown[0], hints), code=2)
         everyone = torch.ones(hints.batch, dtype=torch.bool, device=hints.drawing.device)
-        cond = self.told(hints, {}, strength, manner)
-        without = {
-            name: self.told(hints, {name: everyone}, strength, manner)
-            for name, weight in guidance.items()
-            if weight != 1
-        }
-        join = getattr(self.condition, "join", None)
-        return denoising.guide(self.denoiser, cond, without, guidance, join)
+        cond = self.encode(hints, {}, strength, settings)
+        guided = [name for name, weight in guidance.items() if weight != 1]
+        without = {name: self.encode(hints, {name: everyone}, strength, settings) for name in guided}
+        return denoising.guide(self.denoiser, cond, without, guidance, getattr(self.condition, "join", None))
 
     def walk(
         self,
@@ -170,17 +184,17 @@ class Colorizer(nn.Module):
         seeds: Sequence[int],
         guidance: Mapping[str, float] | None = None,
         strength: Mapping[str, float] | None = None,
-        manner: Manner | None = None,
+        settings: Settings | None = None,
     ) -> Iterator[State]:
         """Yield the state after every step; the last one's x is the answer in the space of the system.
 
-        hints: B pictures on the device of the weights. seeds: one per picture. manner: see `told`.
+        hints: B pictures on the device of the weights. seeds: one per picture. settings: of this system, see `encode`.
         """
         noise = Noise(seeds)
         blank = hints.drawing.new_empty(self.space.shape(hints))
         x = self.start(hints, sampling, noise(blank))
         yield from samplers.walk(
-            self.guided(hints, guidance or {}, strength or {}, manner),
+            self.guided(hints, guidance or {}, strength or {}, settings),
             x,
             sampling.stops(self.denoiser.schedule).to(x.device),
             self.denoiser.schedule,
@@ -211,9 +225,9 @@ class Colorizer(nn.Module):
         seeds: Sequence[int],
         guidance: Mapping[str, float] | None = None,
         strength: Mapping[str, float] | None = None,
-        manner: Manner | None = None,
+        settings: Settings | None = None,
     ) -> Tensor:
         """Walk to the end and decode: color (B, 3, h, w) in [-1, 1], under or with ink as `space.inked` says."""
-        for state in self.walk(hints, sampling, seeds, guidance, strength, manner):
+        for state in self.walk(hints, sampling, seeds, guidance, strength, settings):
             x = state.x
         return self.decode(x, hints, strength)

@@ -18,8 +18,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from colorize import recipes
+from colorize.checkpoints import weights_io
 from colorize.colorize_diffusion import published
 
+RECIPE = "colorize-diffusion"
 HALF = "first_stage_model."
 PERIOD = 65_537  # random numbers, of which every tensor is a piece; a prime, so that no shape repeats itself
 
@@ -34,7 +37,7 @@ def values(name: str, shape: tuple[int, ...]) -> Tensor:
 
 def write(path: Path) -> None:
     """Write version 1's file as the library does: float32 first, by name, no words, a header of eights."""
-    shapes, header, end = published.layout("v1"), {}, 0
+    shapes, header, end = published.layout(recipes.find(RECIPE)), {}, 0
     order = sorted(shapes, key=lambda name: (name.startswith(HALF), name))
     for name in order:
         begin, half = end, name.startswith(HALF)
@@ -59,8 +62,9 @@ def main(file: str, kind: str = "") -> None:
     """Load, then compare every tensor with what was written; print one JSON object."""
     before, begin = memory("Rss"), time.perf_counter()
     dtype = getattr(torch, kind) if kind else None
-    version, system = published.load(Path(file), dtype=dtype)
-    told = {"version": version, "seconds": round(time.perf_counter() - begin, 1)}
+    model, found = published.hollow(recipes.find(RECIPE)), weights_io.read(Path(file))[1]
+    system = published.fill_networks(file, model, found, dtype)
+    told = {"version": published.recognize(found), "seconds": round(time.perf_counter() - begin, 1)}
     most = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     told |= {"before": before, "peak": most, "anonymous": memory("Anonymous")}
     state = system.state_dict()

@@ -12,9 +12,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from colorize.colorize_diffusion import published
-from colorize.colorize_diffusion.controls import SketchAndReference
-from colorize.colorize_diffusion.system import ClusterSpec, SystemSpec, ThresholdSpec
-from colorize.colorize_diffusion.unet_blocks import SideSpec
+from colorize.colorize_diffusion.conditioner import SketchAndReference
+from colorize.colorize_diffusion.encoders import ClusterSpec, SideSpec, ThresholdSpec
 from colorize.recipes import overrides
 from colorize.recipes.recipe import Recipe
 
@@ -70,4 +69,4 @@ def published_folder(folder: Path, version: str = "v1", told: bool = True) -> Pa
 
 def latent_system(of: Recipe) -> nn.Module:
     """The networks of a recipe under their published names, with fresh weights."""
-    return SystemSpec.build(published.spec(of))
+    return published.networks(of.build())

@@ -111,7 +111,7 @@ def test_the_published_sizes_come_out_at_steps_of_64():
 
 @pytest.mark.parametrize(("name", "step"), [("diffusart", 16), ("anime-diffusion", 8)])
 def test_sides_are_multiples_of_what_the_coarsest_level_sees_as_one_pixel(name, step):
-    assert batches.multiple(recipes.find(name)) == step
+    assert recipes.find(name).system.multiple(recipes.find(name)) == step
 
 
 @pytest.mark.parametrize("wrong", ["", "1", "3x4", "0:1", "1:0", "-3:4", "9:1", "1:99999", "²:4"])

@@ -12,7 +12,7 @@ from latents import published_folder
 from PIL import Image
 
 from colorize.checkpoints import model_files
-from colorize.colorize_diffusion import controls
+from colorize.colorize_diffusion import conditioner
 from colorize.images import files
 
 
@@ -135,7 +135,7 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> None:
             row[: len(text) + 2] = torch.tensor([49406, *map(ord, text), 49407])
         return words
 
-    monkeypatch.setattr(controls, "tokenized", letters)
+    monkeypatch.setattr(conditioner, "tokenized", letters)
 
 
 @pytest.mark.usefixtures("spoken")

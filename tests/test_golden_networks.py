@@ -8,8 +8,7 @@ from golden import R, agree, fill, filled
 from torch import Tensor
 
 from colorize.colorize_diffusion.condition import Injection, LatentCond, Split
-from colorize.colorize_diffusion.latent_space import SketchSpec
-from colorize.colorize_diffusion.system import ClusterSpec, ThresholdSpec
+from colorize.colorize_diffusion.encoders import ClusterSpec, SketchSpec, ThresholdSpec
 from colorize.colorize_diffusion.unet import LatentUNet, LatentUNetSpec
 from colorize.colorize_diffusion.vae import VAESpec
 from colorize.diffusion.schedules import ScaledLinear, expand

@@ -8,9 +8,8 @@ from golden import R, agree, fill, filled
 from torch import Tensor
 
 from colorize.colorize_diffusion.condition import LatentCond, Split
-from colorize.colorize_diffusion.latent_space import SketchSpec
+from colorize.colorize_diffusion.encoders import SideSpec, SketchSpec, proportions
 from colorize.colorize_diffusion.unet import LatentUNet, LatentUNetSpec
-from colorize.colorize_diffusion.unet_blocks import SideSpec, proportions
 
 WIDTHS = (64, 128, 256, 256)
 X, T = fill(1000, (2, 4, 16, 16), R), (torch.tensor([10, 500.5]) + 1) / 1000

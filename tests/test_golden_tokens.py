@@ -5,8 +5,8 @@ import torch
 from golden import agree, fill
 from torch.nn.functional import normalize
 
-from colorize.colorize_diffusion.text_edits import Edit, edited, edited_whole, encode, likeness, push, regions
-from colorize.colorize_diffusion.tokenizer import Prompt, parse
+from colorize.colorize_diffusion.text_edits import Prompt, parse
+from colorize.colorize_diffusion.token_edits import Edit, edited, edited_whole, encode, likeness, push, regions
 from colorize.errors import ColorizeError
 
 TOKENS = fill(3100, (1, 17, 24), 3)

@@ -8,7 +8,7 @@ from golden import R, agree, fill, filled
 from torch import Tensor
 
 from colorize.colorize_diffusion.condition import LatentCond, joined
-from colorize.colorize_diffusion.latent_space import SketchSpec
+from colorize.colorize_diffusion.encoders import SketchSpec
 from colorize.colorize_diffusion.unet import LatentUNet, LatentUNetSpec
 from colorize.diffusion.denoiser import Denoiser, guide
 from colorize.diffusion.samplers import walk

@@ -7,9 +7,8 @@ import pytest
 import torch
 from golden import R, fill, filled
 
-from colorize.colorize_diffusion.condition import Injection, LatentCond, Split, Window, joined, weights
-from colorize.colorize_diffusion.unet import LatentUNet, LatentUNetSpec, spread, table_index
-from colorize.colorize_diffusion.unet_blocks import Sizes
+from colorize.colorize_diffusion.condition import Injection, LatentCond, ReferenceWeights, Split, Window, joined
+from colorize.colorize_diffusion.unet import LatentUNet, LatentUNetSpec, Sizes, place_maps, table_index
 from colorize.errors import ColorizeError
 from colorize.networks.unet import Cond
 
@@ -45,7 +44,7 @@ def test_a_whole_network_rounds_the_time_it_is_asked_at():
 
 def test_maps_enter_after_the_rungs_0_3_6_9_and_11():
     maps = tuple(torch.full((1,), float(i)) for i in range(5))
-    placed = spread(maps, Sizes())
+    placed = place_maps(maps, Sizes())
     assert [k for k, value in enumerate(placed) if value is not None] == [0, 3, 6, 9, 11]
     assert [value.item() for value in placed if value is not None] == [0, 1, 2, 3, 4]
 
@@ -63,12 +62,12 @@ def test_a_map_changes_what_its_rung_passes_on():
 
 
 def test_weights_cover_all_places():
-    told = weights(0.5, encoder=2.0, middle=4.0, low=6.0)
-    assert told == (1, 1, 2, 2, 3, 3, 0.5, 3, 3, 3, 2, 2, 2, 0.5, 0.5, 0.5)
+    told = ReferenceWeights(0.5, encoder=2.0, middle=1.5, low=0.5).of_places()
+    assert told == (1, 1, 0.75, 0.75, 0.25, 0.25, 0.5, 0.25, 0.25, 0.25, 0.75, 0.75, 0.75, 0.5, 0.5, 0.5)
 
 
 def test_as_published_four_places_keep_their_weight():
-    told = weights(0.5, encoder=2.0, compat=True)
+    told = ReferenceWeights(0.5, encoder=2.0).of_places(compat=True)
     assert [told[place] for place in (6, 13, 14, 15)] == [1] * 4
     assert told[0] == 1.0
     assert told[7] == 0.5
@@ -142,7 +141,7 @@ def test_another_picture_is_noised_for_whole_entries_of_the_table():
 def test_a_lightened_network_answers_nearly_the_same_in_full_numbers():
     spec = LatentUNetSpec((32, 64, 128, 128), head=16, lora=(4, 4), sides=True)
     full, light = (filled(spec.build(tokens=24)) for _ in range(2))
-    assert light.lighten(torch.bfloat16).dtype == torch.bfloat16
+    assert light.cast(torch.bfloat16).dtype == torch.bfloat16
     assert light.time_embed[0].weight.dtype == light.out[2].weight.dtype == torch.float32
     cond = LatentCond(
         tokens=C,

@@ -10,12 +10,12 @@ import torch
 from latents import clip_file, latent_system, published_folder, random, recipe
 from safetensors.torch import load_file, save_file
 
+from colorize import recipes
 from colorize.checkpoints import weights_io
 from colorize.checkpoints.model_files import load, save
-from colorize.colorize_diffusion import published
-from colorize.colorize_diffusion.published import Wants
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
+from colorize.system import LoadOptions
 
 VERSIONS = ("v1", "v1.5", "v2")
 
@@ -72,7 +72,7 @@ def test_frozen_parts_stay_frozen_after_loading(tmp_path: Path) -> None:
 def test_the_words_are_loaded_only_when_they_are_wanted(tmp_path: Path) -> None:
     folder = published_folder(tmp_path)
     assert load(folder).colorizer.condition.words is None
-    words = load(folder, wants=Wants(words=True)).colorizer.condition.words
+    words = load(folder, options=LoadOptions(words=True)).colorizer.condition.words
     text = load_file(folder / "clip.safetensors")["text_projection"]
     assert torch.equal(words.text_projection, text)
 
@@ -82,15 +82,15 @@ def test_clip_stays_in_its_file_and_reads_a_reference_once_for_all_drawings(
 ) -> None:
     folder = published_folder(tmp_path)
     loaded, calls = load(folder), []
-    doors = loaded.colorizer.condition
-    doors.vision.register_forward_hook(lambda *_: calls.append(1))
-    lent = {value.data_ptr() for value in doors.vision.parameters()}
+    conditioner = loaded.colorizer.condition
+    conditioner.vision.register_forward_hook(lambda *_: calls.append(1))
+    lent = {value.data_ptr() for value in conditioner.vision.parameters()}
     monkeypatch.setattr(weights_io, "WINDOW", 0)  # each tensor from a mapping of its own
     guidance = {"reference": 2.0, "line": 1.5}
     with torch.inference_mode():
         first = loaded.colorizer.sample(given(), loaded.recipe.sampling, [0], guidance)
         assert len(calls) == 1
-        assert len(lent & {value.data_ptr() for value in doors.vision.parameters()}) < len(lent) / 2
+        assert len(lent & {value.data_ptr() for value in conditioner.vision.parameters()}) < len(lent) / 2
         (folder / "clip.safetensors").unlink()
         again = loaded.colorizer.sample(given(), loaded.recipe.sampling, [0], guidance)
         assert torch.equal(first, again)
@@ -99,16 +99,16 @@ def test_clip_stays_in_its_file_and_reads_a_reference_once_for_all_drawings(
         other = loaded.colorizer.sample(turned, loaded.recipe.sampling, [0], guidance)
     assert len(calls) == 2
     assert not torch.equal(first, other)
-    assert doors.let_go is None  # there is no file any more to leave the weights in
+    assert conditioner.release is None  # there is no file any more to leave the weights in
 
 
 def test_tokens_are_not_kept_where_gradients_are(tmp_path: Path) -> None:
-    doors = load(published_folder(tmp_path)).colorizer.condition
+    conditioner = load(published_folder(tmp_path)).colorizer.condition
     with torch.inference_mode():
-        doors(given())
-    kept = len(doors.known)
-    doors(given())
-    assert len(doors.known) == kept == 1
+        conditioner(given())
+    kept = len(conditioner.cache)
+    conditioner(given())
+    assert len(conditioner.cache) == kept == 1
 
 
 def test_a_clip_with_weights_that_are_no_numbers_is_refused(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_another_encoder_may_be_named(tmp_path: Path) -> None:
     folder = published_folder(tmp_path / "a")
     other = clip_file(tmp_path / "other.safetensors", recipe())
     (folder / "clip.safetensors").unlink()
-    load(folder, wants=Wants(encoder=str(other)))
+    load(folder, options=LoadOptions(encoder=str(other)))
     with pytest.raises(ColorizeError, match="weights of CLIP"):
         load(folder)
 
@@ -134,7 +134,7 @@ def test_another_encoder_may_be_named(tmp_path: Path) -> None:
 def test_a_lighter_ladder_colors_nearly_alike_under_autocast_or_not(version: str, cast: bool, tmp_path: Path) -> None:
     folder, results = published_folder(tmp_path, version), []
     for dtype in (None, torch.bfloat16):
-        loaded = load(folder, wants=Wants(dtype=dtype))
+        loaded = load(folder, options=LoadOptions(dtype=dtype))
         on = cast and dtype is not None
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=on):
             results.append(loaded.colorizer.sample(given(), loaded.recipe.sampling, [0]))
@@ -144,20 +144,19 @@ def test_a_lighter_ladder_colors_nearly_alike_under_autocast_or_not(version: str
 
 @pytest.mark.parametrize("predicts", ["eps", "v"])
 def test_a_user_may_say_what_a_file_predicts(predicts: str, tmp_path: Path) -> None:
-    wants = Wants(predicts=predicts)  # type: ignore[arg-type]
-    assert load(published_folder(tmp_path), wants=wants).recipe.denoiser.predicts == predicts
+    options = LoadOptions(predicts=predicts)  # type: ignore[arg-type]
+    assert load(published_folder(tmp_path), options=options).recipe.denoiser.predicts == predicts
 
 
 def test_nothing_else_can_be_predicted() -> None:
     with pytest.raises(ColorizeError, match="cannot predict `x0`"):
-        Wants(predicts="x0")  # type: ignore[arg-type]
+        LoadOptions(predicts="x0")  # type: ignore[arg-type]
 
 
 def test_a_file_that_says_nothing_is_asked_what_it_predicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = published_folder(tmp_path, told=False)
     small = recipe("v1", str(folder / "clip.safetensors"))
-    monkeypatch.setattr(published, "VERSIONS", dict.fromkeys(VERSIONS, published.spec(small)))
-    monkeypatch.setattr(published.recipes, "find", lambda name: small)
+    monkeypatch.setattr(recipes, "every", lambda: (small,))
     assert load(folder).recipe.denoiser.predicts == "v"  # random weights do not return their input
 
 
@@ -177,9 +176,9 @@ def spoiled(folder: Path, **changes: torch.Tensor | None) -> Path:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"zero_layer__0__bias": None}, r"lacks `control_encoder\.zero_layer\.0\.bias`"),
-        ({"stranger": torch.zeros(1)}, "has `stranger`, which does not belong there"),
-        ({"zero_layer__0__bias": torch.zeros(3)}, r"zero_layer\.0\.bias` as 3 and not 32"),
+        ({"zero_layer__0__bias": None}, r"lacks the tensor `control_encoder\.zero_layer\.0\.bias`"),
+        ({"stranger": torch.zeros(1)}, "holds `stranger`, which the recipe does not have"),
+        ({"zero_layer__0__bias": torch.zeros(3)}, r"zero_layer\.0\.bias` as 3; the recipe needs 32"),
         ({"zero_layer__0__bias": torch.full((32,), torch.nan)}, "finite"),
     ],
 )
@@ -200,17 +199,8 @@ def test_a_clip_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_a_description_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     folder = published_folder(tmp_path)
     (folder / "config.json").write_text('{"model_type": "something"}', "utf-8")
-    with pytest.raises(ColorizeError, match="ColorizeDiffusion v1"):  # the published sizes count
+    with pytest.raises(ColorizeError, match="the recipe needs"):  # the published sizes count
         load(folder)
-
-
-def test_the_layout_of_the_recipes_is_the_published_one() -> None:
-    from colorize import recipes
-
-    for version, name in zip(VERSIONS, ("", ":v1.5", ":v2"), strict=True):
-        found = published.spec(recipes.find(f"colorize-diffusion{name}"))
-        shapes = {k: tuple(v.shape) for k, v in published.hollow(found).state_dict().items()}
-        assert shapes == published.layout(version)  # type: ignore[arg-type]
 
 
 def test_random_weights_have_a_value_everywhere() -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "colorize"
-ORDER = (
+ORDER = (  # a dotted name is a module that stands lower than the rest of its part
     ("errors", "interrupts"),
     ("images",),
     ("hints",),
+    ("checkpoints.weights_io",),
+    ("checkpoints.pickles",),
     ("diffusion",),
     ("networks",),
     ("model",),
+    ("system",),
     ("region_diffusion", "colorize_diffusion", "manga"),
     ("recipes",),
     ("checkpoints",),
@@ -23,21 +28,19 @@ ORDER = (
     ("cli", "web"),
 )
 PLACE = {name: place for place, names in enumerate(ORDER) for name in names}
-# Modules that stand higher up than the rest of their folder, or that import what is to move.
-EXCEPT = {
-    "colorize_diffusion/job_inputs.py",
-    "colorize_diffusion/published.py",
-    "manga/checkpoint.py",
-    "model.py",
-    "networks/lora.py",
-}
+SYSTEMS = ("colorize.colorize_diffusion", "colorize.manga")
 FREE = ("__init__", "__main__")
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def part(path: Path) -> str:
-    """The part of the house a file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def part(name: str) -> str:
+    """The part of the package that a module without its first word belongs to: `checkpoints.hub` to `checkpoints`."""
+    return name if name in PLACE else name.partition(".")[0]
+
+
+def own_part(path: Path) -> str:
+    """The part of the package that a file belongs to."""
+    return part(".".join(path.relative_to(PACKAGE).with_suffix("").parts[:2]))
 
 
 def imported(path: Path) -> set[str]:
@@ -48,20 +51,19 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             node.body = []
     for node in ast.walk(tree):
-        names = []
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("colorize"):
-            tails = [node.module.split(".")[1]] if "." in node.module else [a.name for a in node.names]
-            names = tails
+            below = node.module.removeprefix("colorize").removeprefix(".")
+            deeper = below.count(".") > 0
+            found |= {below} if deeper else {f"{below}.{a.name}".removeprefix(".") for a in node.names}
         elif isinstance(node, ast.Import):
-            names = [a.name.split(".")[1] for a in node.names if a.name.startswith("colorize.")]
-        found |= set(names)
-    return found
+            found |= {a.name.removeprefix("colorize.") for a in node.names if a.name.startswith("colorize.")}
+    return {part(name) for name in found}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_part_imports_only_what_stands_left_of_it(path: Path) -> None:
-    own = part(path)
-    if own in FREE or str(path.relative_to(PACKAGE)) in EXCEPT:
+    own = own_part(path)
+    if own in FREE:
         return
     seen = {name for name in imported(path) if name in PLACE and name != own}
     wrong = {name for name in seen if PLACE[name] >= PLACE[own]}
@@ -87,5 +89,20 @@ def test_every_file_says_what_it_does(path: Path) -> None:
 
 
 def test_no_part_is_missing_from_the_picture() -> None:
-    parts = {part(path) for path in FILES} - set(FREE)
+    parts = {own_part(path) for path in FILES} - set(FREE)
     assert parts - {"weights"} <= set(PLACE)
+
+
+def test_coloring_loads_no_system_by_itself() -> None:
+    code = "import sys, colorize.coloring.paint; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert not [name for name in found.stdout.split() if name.startswith(SYSTEMS)]
+
+
+def test_a_class_of_a_system_is_found_by_name_though_nothing_has_imported_it() -> None:
+    code = (
+        "from colorize import recipes; from colorize.recipes.overrides import override;"
+        "print(override(recipes.find('lab-diffusion'), 'denoiser.net=GeneratorSpec').system.once)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert found.stdout == "True\n"

@@ -13,7 +13,7 @@ from golden import R, fill, filled
 from saved import NET
 from torch import Generator, Tensor, nn
 
-from colorize.colorize_diffusion.attention import Changed
+from colorize.colorize_diffusion.attention import LowRankLinear
 from colorize.colorize_diffusion.condition import LatentCond, Split
 from colorize.colorize_diffusion.unet import LatentUNetSpec
 from colorize.errors import ColorizeError
@@ -127,12 +127,12 @@ def test_a_weight_of_nothing_is_nothing():
 
 
 def test_halves_keep_the_changes_that_were_published():
-    # Guards against layers that are replaced by others without `side`, which attention then leaves out.
+    # Guards against layers that are replaced by others without `changed`, which attention then leaves out.
     net, call = latent(), CASES["halves"][1]
     lora.stack(net, learnt(net), 1.0)
     with_sides = call(net)
     for layer in net.modules():
-        if isinstance(layer, Changed):
+        if isinstance(layer, LowRankLinear):
             layer.lora_up_fg.weight.data.zero_()
     assert (call(net) - with_sides).abs().max() > 1e-3
 
@@ -197,7 +197,7 @@ def test_a_network_of_halves_takes_an_adapter_and_merges_it():
     lora.stack(net, learnt(net), 0.5)
     exact = call(net)
     lora.remove(net)
-    net.lighten(torch.bfloat16)
+    net.cast(torch.bfloat16)
     lora.stack(net, learnt(net), 0.5)
     light = call(net)
     assert (light - exact).abs().mean() < 0.05 * exact.abs().mean()

@@ -21,6 +21,7 @@ from colorize.errors import ColorizeError
 from colorize.images import files
 from colorize.images.image import Picture
 from colorize.recipes.overrides import override
+from colorize.system import System
 
 
 @pytest.mark.parametrize("size", [(96, 64), (33, 131), (300, 100)])
@@ -169,7 +170,7 @@ def test_a_grid_shows_all_pictures() -> None:
 def test_the_inner_size_is_even_and_keeps_proportions(
     size: tuple[int, int], wanted: int, inner: tuple[int, int]
 ) -> None:
-    assert inputs.inner_size(size, wanted) == inner
+    assert System().inner_size(size, wanted) == inner
 
 
 def test_thin_lines_stay_dark_when_a_drawing_is_shrunk() -> None:

@@ -10,7 +10,7 @@ import torch
 from conftest import figure, tiny
 
 from colorize import recipes
-from colorize.colorize_diffusion.latent_space import Latent
+from colorize.colorize_diffusion.vae import Latent
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.model import Colorizer

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from colorize.cli.app import app
 from colorize.colorize_diffusion.condition import LatentCond
-from colorize.colorize_diffusion.latent_space import SketchSpec
+from colorize.colorize_diffusion.encoders import SketchSpec
 from colorize.colorize_diffusion.unet import LatentUNetSpec
 from colorize.networks.unet import Cond, UNetSpec
 from colorize.training import run

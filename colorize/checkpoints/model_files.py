@@ -10,22 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from colorize import __version__, recipes
 from colorize.checkpoints import adapters, cards, hub, weights_io
 from colorize.checkpoints.adapters import AdapterPaths, AppliedAdapter
 from colorize.checkpoints.find import EMBEDDED, Found, find
 from colorize.checkpoints.weights_io import AGAIN, refused
-from colorize.colorize_diffusion import published
-from colorize.colorize_diffusion.latent_space import LatentSpace
-from colorize.colorize_diffusion.published import Wants
 from colorize.errors import ColorizeError, within
 from colorize.images.files import atomic, shown
-from colorize.manga import checkpoint
 from colorize.model import Colorizer
 from colorize.recipes import overrides
 from colorize.recipes.recipe import Recipe
+from colorize.system import LoadOptions, ModelFile
 
 RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
 CRITIC = "critic."  # before the names of weights that only training needs
@@ -65,9 +61,7 @@ def save(
     assert not set(facts) & set(RESERVED), f"facts may not be named {RESERVED}"
     adapters.refuse_applied(colorizer)
     weights = {}
-    own_names = not isinstance(colorizer.space, LatentSpace)
-    found = colorizer.state_dict() if own_names else published.state(colorizer, recipe)
-    for name, value in found.items():
+    for name, value in recipe.system.tensors(colorizer, recipe).items():
         if name.startswith(CRITIC):
             continue
         stored = value.half() if half and value.is_floating_point() else value
@@ -98,7 +92,7 @@ def load(
     *,
     offline: bool = False,
     device: torch.device | None = None,
-    wants: Wants | None = None,
+    options: LoadOptions | None = None,
     lora: AdapterPaths = (),
 ) -> Loaded:
     """Find a model, build the system it describes and fill it.
@@ -106,7 +100,7 @@ def load(
     model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors
     file, the `generator.zip` of manga-colorization-v2, a folder with a model.safetensors, or
     OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a Path is always local. offline: use no network.
-    device: where to put it; None is the CPU. wants: what to know of a latent system. lora: the path of an
+    device: where to put it; None is the CPU. options: for published files. lora: the path of an
     adapter, or pairs of path and weight, see `adapters.apply`.
 
     Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit
@@ -114,7 +108,7 @@ def load(
     """
     found = find(model, offline)
     with resources.as_file(found.file) as path:
-        header, usual, recipe, colorizer = _opened(path, found, wants or Wants(), offline)
+        recipe, colorizer, usual, header = _opened(path, found, options or LoadOptions(), offline)
     own = {name: text for name, text in header.items() if name not in RESERVED}
     placed = colorizer.to(device) if device else colorizer
     loaded = Loaded(recipe, placed, found.source, {**usual, **found.facts, **own}, notice=found.notice)
@@ -122,20 +116,33 @@ def load(
 
 
 def _opened(
-    path: Path, found: Found, wants: Wants, offline: bool
-) -> tuple[Mapping[str, str], dict[str, str], Recipe, Colorizer]:
-    """The words of a file, what is usual of its kind, its recipe, and its system filled."""
-    if foreigner := checkpoint.published(path):
-        return {}, {}, *checkpoint.opened(path, foreigner)
-    header, weights = weights_io.read(path)
-    if not published.is_published(weights):
-        recipe = _recipe(path, header)
-        return header, {}, recipe, _filled(path.name, recipe, weights)
-    told = _recipe(path, header) if _describes(path, header) else None
-    if not wants.predicts and told is None:
-        wants = replace(wants, predicts=hub.predicts(found.sha256))
-    usual = {} if told else {"license": published.LICENSE}  # of all who publish such files
-    return header, usual, *published.opened(path, told, weights, wants, offline)
+    path: Path, found: Found, options: LoadOptions, offline: bool
+) -> tuple[Recipe, Colorizer, dict[str, str], Mapping[str, str]]:
+    """The recipe of a file, its model filled, what is usual of its kind, and the words of its header."""
+
+    def fetch(address: str, file: str) -> Path:
+        return hub.fetch_file(address, file, offline)
+
+    try:
+        foreign = weights_io.sniff(path) != "safetensors"
+    except OSError:
+        foreign = False  # `read` says why
+    header, weights = ({}, {}) if foreign else weights_io.read(path)
+    if foreign or not _describes(path, header):
+        known = options if options.predicts else replace(options, predicts=hub.predicts(found.sha256))
+        for plain in recipes.every():
+            variants = {"": plain, **recipes.variants(plain.name)}
+            if adopted := plain.system.adopt(ModelFile(path, weights, known, fetch), variants):
+                return *adopted, header
+    if foreign:
+        weights_io.read(path)  # raises the error that says what the file is
+    recipe = _recipe(path, header)
+    try:
+        colorizer = build_on_meta(recipe, len(weights))
+    except ColorizeError as error:
+        raise refused(path.name, "describes a network that cannot be", AGAIN) from error
+    recipe = recipe.system.fill(ModelFile(path, weights, options, fetch), recipe, colorizer)
+    return recipe, colorizer.eval(), {}, header
 
 
 def build_on_meta(recipe: Recipe, most: int = MAX_BLOCKS) -> Colorizer:
@@ -198,13 +205,3 @@ def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
     except (OSError, *INVALID) as error:
         raise refused(path.name, "has a damaged description", AGAIN) from error
     return dict(data) if isinstance(data, dict) else {}
-
-
-def _filled(file: str, recipe: Recipe, found: Mapping[str, Tensor]) -> Colorizer:
-    """Build a system without memory and give it the tensors, which must be exactly its own."""
-    try:
-        colorizer = build_on_meta(recipe, len(found))
-    except ColorizeError as error:
-        raise refused(file, "describes a network that cannot be", AGAIN) from error
-    weights_io.fill(file, colorizer, found)
-    return colorizer.eval()

@@ -240,7 +240,7 @@ def _check_extras(options: SampleOptions, drawings: int) -> None:
 
 def check_region_map(options: SampleOptions, job: Job) -> None:
     """Refuse a map of edits without edits, or on other than one reference (ColorizeError, wrong usage)."""
-    if not options.settings or not options.settings.prompts:
+    if not options.settings or not options.settings.reads_text:
         hint = 'add --text, such as --text "hair: blonde", or leave --visualize out'
         raise ColorizeError("--visualize has no edits by words to show", hint, code=2)
     if len(job.references) != 1:
@@ -250,12 +250,11 @@ def check_region_map(options: SampleOptions, job: Job) -> None:
 
 def write_region_map(loaded: Loaded, options: SampleOptions, job: Job, report: Reporter) -> None:
     """Write the map of what edits by words change on the reference."""
-    from colorize.colorize_diffusion import job_inputs
     from colorize.images import files
 
     assert options.settings is not None
     assert options.visualize is not None
-    picture = job_inputs.region_map(loaded, job.references[0], options.settings)
+    picture = loaded.recipe.system.region_map(loaded.colorizer, job.references[0].picture, options.settings)
     for note in (*picture.notes, *files.write(picture, options.visualize)):
         report.note(note)
 

@@ -17,7 +17,6 @@ from colorize.checkpoints.model_files import Loaded
 from colorize.coloring.inputs import Kind, ModelInput, shrink
 from colorize.coloring.options import Job, SampleOptions, sampling
 from colorize.coloring.provenance import provenance
-from colorize.colorize_diffusion import job_inputs
 from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
@@ -217,7 +216,8 @@ class BatchRunner:
         self, task: Task, at: int, color: tuple[Tensor, Tensor], seconds: float, calls: int, film: tuple[Picture, ...]
     ) -> None:
         begin, item, options = time.perf_counter(), task.input, self.options
-        shaded, flat = (job_inputs.cleared(one, item.hints, options.settings) for one in color)
+        finish = self.model.recipe.system.finish
+        shaded, flat = (finish(one, item.hints, options.settings) for one in color)
         picture, parts, regions = finished(item, shaded, flat, self.colorizer.inked, options)
         meta = provenance(self.model, options, self.sampling, task.job, item, task.guidance, at)
         picture = replace(picture, text={**picture.text, MARK: json.dumps(meta, ensure_ascii=False)})

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.coloring.options import Job, Named, SampleOptions, check_kind
-from colorize.colorize_diffusion import job_inputs
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import color_hints, files, finish, hint_files, kinds, lines, listing, palettes
@@ -31,7 +30,6 @@ File = Path | str
 HintSource = Picture | str | Tensor  # a layer or a painted copy, JSON text, or a hint map
 
 SMALLEST = 32  # pixels a side of a drawing; below that there is nothing to see in it
-UPWARD = 128  # drawings smaller than this are enlarged, since no model was trained on less
 SIDE = 256  # of references; the encoders shrink them further
 COLORLESS = 3.0  # colorfulness (Hasler and Suesstrunk) of gray scans with a slight tint is below
 DARK = 0.85  # ink that the darkest lines have after shrinking, as in training
@@ -192,7 +190,7 @@ def model_input(
         small = hint_files.resize(held, inner)
         tensors["hints"] = color_hints.off_ink(small, gray) if hint == "line" else small
     if job is not None and hint == "line":
-        found, extra = job_inputs.extras(job, gray)
+        found, extra = recipe.system.extras(job, gray)
         tensors, notes = {**tensors, **found}, notes + extra
     fitted = Hints(**tensors, reference=reference)
     if not any(need in fitted for need in recipe.needs):
@@ -205,20 +203,8 @@ def model_input(
 
 def inner_view(picture: Picture, recipe: Recipe, options: SampleOptions) -> tuple[tuple[int, int], Tensor]:
     """Return a drawing's (H, W) inside a model, and a small copy (1, 3, h, w) that tells its kind."""
-    sized = job_inputs.inner_size if job_inputs.is_latent(recipe) else inner_size
-    inner = sized(picture.size, options.size or recipe.size)
+    inner = recipe.system.inner_size(picture.size, options.size or recipe.size)
     return inner, shrink(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
-
-
-def inner_size(size: tuple[int, int], wanted: int) -> tuple[int, int]:
-    """Return the (H, W) at which a model works: the longer side is `wanted`, less for small drawings.
-
-    Both are even, so that a color field of half their size covers exactly the original.
-    """
-    longer = max(size)
-    scale = min(wanted, max(UPWARD, longer)) / longer
-    height, width = (max(8, 2 * round(side * scale / 2)) for side in size)
-    return height, width
 
 
 def shrink(picture: Picture, side: int) -> Picture:
@@ -295,7 +281,7 @@ def resolve_kind(
 def references(given: tuple[Named, ...], recipe: Recipe | None = None, side: int = SIDE) -> Tensor | None:
     """Return all references on white squares of one size, joined on channels: (1, 3 R, S, S), or None.
 
-    S is `side`, or the longest side of all if that is less; latent recipes have `job_inputs.references`.
+    S is `side`, or the longest side of all if that is less; some systems have `System.references`.
     Raises ColorizeError for one without color.
     """
     if not given:
@@ -304,8 +290,9 @@ def references(given: tuple[Named, ...], recipe: Recipe | None = None, side: int
     for one, picture in zip(given, small, strict=True):
         if not one.palette and float(colorfulness(picture)) < COLORLESS:
             raise ColorizeError(f"the reference `{one.name}` has no color", "give a color picture with --ref")
-    if recipe is not None and job_inputs.is_latent(recipe):
-        return job_inputs.references(given)
+    joined = recipe.system.references([one.picture for one in given]) if recipe else None
+    if joined is not None:
+        return joined
     side = min(side, max(SMALLEST, *(max(one.picture.size) for one in given)))
     return torch.cat([_square(picture, side) for picture in small], dim=1)
 

@@ -14,11 +14,10 @@ if TYPE_CHECKING:  # the command line reads the options before anything heavy is
 
     from colorize.checkpoints.adapters import AdapterPaths
     from colorize.checkpoints.model_files import Loaded
-    from colorize.colorize_diffusion.condition import Manner
     from colorize.hints import Hints
     from colorize.images.color_hints import ColorHint
     from colorize.images.image import Picture
-    from colorize.model import Sampling
+    from colorize.model import Sampling, Settings
     from colorize.recipes.recipe import Recipe
 
 SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills any memory
@@ -150,7 +149,7 @@ class SampleOptions:
     offline: bool = option(False, "", "Use no network", affects=False)
     as_json: bool = option(False, "", "Print one JSON object per result to stdout", "--json", affects=False)
     quiet: bool = option(False, "", "Print only results and errors", "--quiet", "-q", affects=False)
-    settings: "Manner | None" = None  # of colorize-diffusion, made of knob, text and edits
+    settings: "Settings | None" = None  # of colorize-diffusion, made of knob, text and edits
 
     @property
     def divides(self) -> bool:
@@ -268,6 +267,7 @@ def check(recipe: "Recipe", options: SampleOptions) -> None:
                 f"with `{recipe.name}` it goes from 0 (without it) to {most.get(name, 1.0):g}",
                 code=2,
             )
+    recipe.system.check(recipe.name, options)
 
 
 def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, ...]:
@@ -291,6 +291,7 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
         if name in OPTIONAL and name not in job.given:
             hint = f"give it with {HINTS[name].option}"
             raise ColorizeError(f"`{name}` has a weight, but was not given", hint, code=2)
+    recipe.system.check_job(recipe.name, options, job)
     if [name for name in COLORED if name in recipe.hints] == ["reference"] and not job.references:
         return (f"no reference was given; the colors are the guess of `{recipe.name}`",)
     return ()

@@ -17,8 +17,6 @@ from colorize.coloring.batch import BatchRunner, Painted, Step, Task
 from colorize.coloring.inputs import AlreadyColored, File, ModelInput
 from colorize.coloring.options import Job, Named, SampleOptions, check, check_job, check_kind, guidance
 from colorize.coloring.pages import Page
-from colorize.colorize_diffusion import job_inputs
-from colorize.colorize_diffusion.published import Wants
 from colorize.errors import ColorizeError
 from colorize.hints import COLORED, Hints
 from colorize.images import files
@@ -26,6 +24,7 @@ from colorize.images.image import Picture
 from colorize.networks import devices
 from colorize.recipes.recipe import Recipe
 from colorize.region_diffusion.system import RegionColorizer
+from colorize.system import LoadOptions
 
 RECALLED = (
     "no colors were given, so they follow a picture that the model remembers; "
@@ -69,9 +68,9 @@ def load_model(options: SampleOptions) -> Loaded:
         return options.model
     device = devices.device(options.device)
     dtype = devices.precision(options.precision, device)
-    words = bool(options.settings and options.settings.prompts)
-    wants = Wants(options.predicts, options.encoder, words, dtype)  # type: ignore[arg-type]
-    return model_files.load(options.model, offline=options.offline, device=device, wants=wants, lora=options.lora)
+    words = bool(options.settings and options.settings.reads_text)
+    wanted = LoadOptions(options.predicts, options.encoder, words, dtype)  # type: ignore[arg-type]
+    return model_files.load(options.model, offline=options.offline, device=device, options=wanted, lora=options.lora)
 
 
 def paint_all(loaded: Loaded, jobs: Iterable[Job], options: SampleOptions) -> Iterator[Outcome]:
@@ -86,7 +85,6 @@ def paint_all(loaded: Loaded, jobs: Iterable[Job], options: SampleOptions) -> It
 def work(loaded: Loaded, jobs: Iterable[Job], options: SampleOptions) -> Iterator[Step | Outcome]:
     """Do as `paint_all` does, and yield every step on the way, for a progress bar."""
     check(loaded.recipe, options)
-    job_inputs.check(loaded.recipe, options)
     return _Batcher(BatchRunner(loaded, options)).work(jobs)
 
 
@@ -99,7 +97,6 @@ def refusal(job: Job, recipe: Recipe, options: SampleOptions) -> ColorizeError |
     """
     try:
         check_job(recipe, options, job)
-        job_inputs.check_job(recipe, options, job)
         drawing = _read(job)
         inputs.check_drawing(drawing, options)
         _, seen = inputs.inner_view(drawing.picture, recipe, options)
@@ -188,7 +185,6 @@ class _Batcher:
         """Read a job's drawing and fit it, or its panels, to the model; raises ColorizeError."""
         start, recipe, options = time.perf_counter(), self.recipe, self.options
         notes = check_job(recipe, options, job)
-        job_inputs.check_job(recipe, options, job)
         drawing = _read(job)
         hints = inputs.read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
         page = pages.divide(drawing, job, hints, recipe, options)

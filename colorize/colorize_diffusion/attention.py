@@ -1,6 +1,8 @@
-"""The transformers of the latent U-Net: attention with token weights, halves by a mask, and low-rank changes."""
+"""The transformers of the latent U-Net: attention with weighted tokens, split by a mask, and low-rank changes."""
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,6 @@ from torch import Tensor, nn
 from colorize.colorize_diffusion.condition import LatentCond, Memory, Split
 from colorize.networks.layers import zero
 
-FOREGROUND, BACKGROUND = "fg", "bg"
 Ranks = tuple[float, float]  # of the foreground's and the background's change
 
 
@@ -18,8 +19,8 @@ def rank(wanted: float, inputs: int, outputs: int) -> int:
     return int(wanted * min(inputs, outputs)) if wanted < 1 else int(wanted)
 
 
-class Changed(nn.Linear):
-    """A linear layer without bias, and two low-rank changes of it for halves of the tokens (LoRA)."""
+class LowRankLinear(nn.Linear):
+    """A linear layer without bias, and low-rank changes of it for foreground and background (LoRA)."""
 
     def __init__(self, inputs: int, outputs: int, ranks: Ranks) -> None:
         super().__init__(inputs, outputs, bias=False)
@@ -29,23 +30,14 @@ class Changed(nn.Linear):
         self.lora_down_bg = nn.Linear(inputs, sizes[1], bias=False)
         self.lora_up_bg = zero(nn.Linear(sizes[1], outputs, bias=False))
 
-    def side(self, x: Tensor, side: str) -> Tensor:
-        """(B, N, inputs) -> (B, N, outputs); side: `fg`, `bg`, or empty for the layer as it is."""
+    def changed(self, x: Tensor, ground: str) -> Tensor:
+        """(B, N, inputs) -> (B, N, outputs); ground: `fg` or `bg`, or empty for the layer as it is."""
         out: Tensor = self(x)
-        if side == FOREGROUND:
+        if ground == "fg":
             out = out + self.lora_up_fg(self.lora_down_fg(x))
-        elif side == BACKGROUND:
+        elif ground == "bg":
             out = out + self.lora_up_bg(self.lora_down_bg(x))
         return out
-
-
-def _layer(inputs: int, outputs: int, ranks: Ranks | None) -> nn.Linear:
-    return Changed(inputs, outputs, ranks) if ranks else nn.Linear(inputs, outputs, bias=False)
-
-
-def _through(layer: nn.Linear, x: Tensor, side: str) -> Tensor:
-    out: Tensor = layer.side(x, side) if isinstance(layer, Changed) else layer(x)
-    return out
 
 
 class Attention(nn.Module):
@@ -54,9 +46,10 @@ class Attention(nn.Module):
     def __init__(self, width: int, context: int, head: int, ranks: Ranks | None = None) -> None:
         super().__init__()
         self.heads = width // head
-        self.to_q = _layer(width, width, ranks)
-        self.to_k = _layer(context, width, ranks)
-        self.to_v = _layer(context, width, ranks)
+        self.to_q, self.to_k, self.to_v = (
+            LowRankLinear(inputs, width, ranks) if ranks else nn.Linear(inputs, width, bias=False)
+            for inputs in (width, context, context)
+        )
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
 
     def forward(
@@ -77,20 +70,19 @@ class Attention(nn.Module):
                 mixed = scale * mixed
         else:
             first, second = context.chunk(2, dim=1)
-            tuned = split.tuned
-            front = self.attend(x, first, FOREGROUND if tuned[0] else "")
-            back = self.attend(x, second, BACKGROUND if tuned[1] else "")
+            front = self.attend(x, first, "fg" if split.tuned[0] else "")
+            back = self.attend(x, second, "bg" if split.tuned[1] else "")
             front, back = scale * split.foreground * front, scale * split.background * back
             mixed = torch.where(inside, torch.lerp(front, back, split.merge), back)
         out: Tensor = self.to_out[0](mixed)
         return out
 
-    def attend(self, x: Tensor, context: Tensor, side: str = "") -> Tensor:
-        """Return what the heads read, side by side: (B, N, C), before the output layer."""
-        q = _through(self.to_q, x, side)
-        k, v = _through(self.to_k, context, side), _through(self.to_v, context, side)
-        rows, split = len(x), (self.heads, x.shape[2] // self.heads)
-        q, k, v = (y.reshape(rows, -1, *split).transpose(1, 2) for y in (q, k, v))
+    def attend(self, x: Tensor, context: Tensor, ground: str = "") -> Tensor:
+        """Return what the heads read, joined: (B, N, C), before the output layer; ground: see `LowRankLinear`."""
+        rows, shape = len(x), (self.heads, x.shape[2] // self.heads)
+        layers = (self.to_q, x), (self.to_k, context), (self.to_v, context)
+        read = (f.changed(y, ground) if isinstance(f, LowRankLinear) else f(y) for f, y in layers)
+        q, k, v = (y.reshape(rows, -1, *shape).transpose(1, 2) for y in read)
         return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
@@ -108,46 +100,35 @@ class Gate(nn.Module):
         return out
 
 
-class FeedForward(nn.Module):
-    """A gated perceptron on every token, four times as wide inside; keeps the shape (B, N, C)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.net = nn.Sequential(Gate(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pass tokens."""
-        out: Tensor = self.net(x)
-        return out
-
-
 class Block(nn.Module):
     """Self-attention, attention to the tokens, and a perceptron, each added to what comes in."""
 
     def __init__(self, width: int, context: int, head: int, ranks: Ranks | None = None) -> None:
         super().__init__()
         self.attn1 = Attention(width, width, head)
-        self.ff = FeedForward(width)
+        # a gated perceptron, four times as wide inside; the second layer is the published dropout of 0
+        perceptron = Gate(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)
+        self.ff = nn.Sequential(OrderedDict(net=nn.Sequential(*perceptron)))
         self.attn2 = Attention(width, context, head, ranks)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
 
     def forward(self, x: Tensor, cond: LatentCond, place: int, inside: Tensor | None) -> Tensor:
         """Pass tokens (B, N, C); inside: (B, N, 1) or None, which of them are foreground."""
-        x = x + self.look(self.norm1(x), cond.memory, place)
+        x = x + self.self_attention(self.norm1(x), cond.memory, place)
         if cond.tokens is not None:
             read = self.attn2(self.norm2(x), cond.tokens, cond.scale(place), cond.split, inside)
             x = x + read
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
-    def look(self, x: Tensor, memory: Memory | None, place: int) -> Tensor:
-        """Self-attention of x, of what another picture left here too if there is a memory to read."""
+    def self_attention(self, x: Tensor, memory: Memory | None, place: int) -> Tensor:
+        """Let x attend to itself, and to what another picture left in the memory, if there is one to read."""
         if memory is None:
             out: Tensor = self.attn1(x, x)
             return out
         if memory.writing:
             memory.states.append(x)
-            return self.look(x, None, place)
+            return self.self_attention(x, None, place)
         state = memory.states[place].expand(len(x), -1, -1)
         wide: Tensor = self.attn1(x, torch.cat([x, state], dim=1))
         if memory.own is None:
@@ -157,6 +138,8 @@ class Block(nn.Module):
 
 class Transformer(nn.Module):
     """One block on every position of a map, between two 1x1 convolutions; `place` is its number in the network."""
+
+    adaptable = True
 
     def __init__(self, width: int, context: int, head: int, place: int, ranks: Ranks | None = None) -> None:
         super().__init__()

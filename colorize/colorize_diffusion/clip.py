@@ -1,8 +1,10 @@
-"""Pictures and words as CLIP sees them (Radford et al. 2021), with the names of OpenCLIP's tensors."""
+"""CLIP, the encoders of pictures and texts (Radford et al. 2021), under the names of OpenCLIP's tensors."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -44,76 +46,48 @@ class CLIPSpec:
         """Make both towers."""
         return CLIP(self)
 
-    def pictures(self) -> Vision:
-        """Make the tower of pictures alone."""
-        return Vision(self)
-
-    def texts(self) -> Words:
-        """Make the tower of words alone."""
-        return Words(self)
-
 
 class Attention(nn.Module):
-    """Multi-head self-attention with one layer for queries, keys and values."""
+    """Multi-head self-attention with one layer for queries, keys and values; causal: no token sees those behind it."""
 
-    def __init__(self, width: int, head: int) -> None:
+    def __init__(self, width: int, head: int, causal: bool) -> None:
         super().__init__()
-        self.heads = width // head
+        self.heads, self.causal = width // head, causal
         self.in_proj_weight = nn.Parameter(_normal(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, causal: bool) -> Tensor:
-        """(B, N, C) -> the same; causal: no token sees those behind it."""
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, C) -> the same."""
         rows, count, width = x.shape
         three = F.linear(x, self.in_proj_weight, self.in_proj_bias)
         split = three.reshape(rows, count, 3, self.heads, width // self.heads)
         q, k, v = split.permute(2, 0, 3, 1, 4)  # (3, B, heads, N, c)
-        h = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        h = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         out: Tensor = self.out_proj(h.transpose(1, 2).reshape(rows, count, width))
         return out
 
 
-class Perceptron(nn.Module):
-    """Two layers, four times as wide inside; (B, N, C) -> the same."""
+class Block(nn.Module):
+    """Attention and a perceptron, each added to its input."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, spec: TowerSpec, causal: bool) -> None:
         super().__init__()
-        self.c_fc, self.c_proj = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        width = spec.width
+        self.ln_1, self.attn = nn.LayerNorm(width), Attention(width, spec.head, causal)
+        enter, leave = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.ln_2, self.mlp = nn.LayerNorm(width), _named(c_fc=enter, gelu=nn.GELU(), c_proj=leave)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pass tokens."""
-        out: Tensor = self.c_proj(F.gelu(self.c_fc(x)))
-        return out
-
-
-class Block(nn.Module):
-    """Attention and a perceptron, each added to what comes in."""
-
-    def __init__(self, spec: TowerSpec) -> None:
-        super().__init__()
-        self.ln_1, self.attn = nn.LayerNorm(spec.width), Attention(spec.width, spec.head)
-        self.ln_2, self.mlp = nn.LayerNorm(spec.width), Perceptron(spec.width)
-
-    def forward(self, x: Tensor, causal: bool) -> Tensor:
         """Pass tokens (B, N, C)."""
-        x = x + self.attn(self.ln_1(x), causal)
+        x = x + self.attn(self.ln_1(x))
         out: Tensor = x + self.mlp(self.ln_2(x))
         return out
 
 
-class Blocks(nn.Module):
-    """A tower's blocks."""
-
-    def __init__(self, spec: TowerSpec) -> None:
-        super().__init__()
-        self.resblocks = nn.ModuleList([Block(spec) for _ in range(spec.layers)])
-
-    def forward(self, x: Tensor, causal: bool = False, skip: int = 0) -> Tensor:
-        """Pass tokens (B, N, C); skip: how many of the last blocks to leave out."""
-        for block in self.resblocks[: len(self.resblocks) - skip]:
-            x = block(x, causal)
-        return x
+def blocks(spec: TowerSpec, causal: bool = False) -> nn.Sequential:
+    """Make a tower's blocks."""
+    return _named(resblocks=nn.Sequential(*(Block(spec, causal) for _ in range(spec.layers))))
 
 
 class Vision(nn.Module):
@@ -128,7 +102,7 @@ class Vision(nn.Module):
         self.proj = nn.Parameter(_normal(width, spec.embed))
         self.conv1 = nn.Conv2d(3, width, spec.patch, spec.patch, bias=False)
         self.ln_pre, self.ln_post = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.transformer = Blocks(spec.vision)
+        self.transformer = blocks(spec.vision)
 
     def forward(self, picture: Tensor) -> Tensor:
         """Return tokens (B, 1 + N, embed), the whole picture's first and none of unit length.
@@ -158,7 +132,7 @@ class Words(nn.Module):
         self.positional_embedding = nn.Parameter(_normal(spec.length, width))
         self.text_projection = nn.Parameter(_normal(width, spec.embed))
         self.logit_scale = nn.Parameter(torch.zeros(()))  # of its training; nothing here reads it
-        self.transformer = Blocks(spec.text)
+        self.transformer = blocks(spec.text, causal=True)
         self.token_embedding = nn.Embedding(spec.words, width)
         self.ln_final = nn.LayerNorm(width)
 
@@ -168,7 +142,8 @@ class Words(nn.Module):
         skip: how many of the last blocks to leave out; 1 is what later versions of ColorizeDiffusion do.
         """
         x = self.token_embedding(words) + self.positional_embedding[: words.shape[1]]
-        x = self.ln_final(self.transformer(x, causal=True, skip=skip)) @ self.text_projection
+        layers = cast(nn.Sequential, self.transformer[0])
+        x = self.ln_final(layers[: len(layers) - skip](x)) @ self.text_projection
         last = words.argmax(1)  # the end of a text has the largest number
         return F.normalize(x[torch.arange(len(x), device=x.device), last], dim=-1)[:, None]
 
@@ -198,6 +173,10 @@ def tokenized(texts: list[str]) -> Tensor:
             message = f"`{text[:30]}...` is longer than the {LENGTH - 2} word pieces that CLIP reads"
             raise ColorizeError(message, "say it in fewer words", code=2)
     return words[:, :LENGTH]
+
+
+def _named(**layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(layers))
 
 
 def _normal(*shape: int) -> Tensor:

@@ -1,20 +1,23 @@
-"""What the latent U-Net is told beside x and t: the house's Cond and what ColorizeDiffusion adds to it."""
+"""What ColorizeDiffusion's U-Net takes beside x and t, and the settings that users have of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from colorize.colorize_diffusion.tokenizer import Prompt
+from colorize.colorize_diffusion.text_edits import Prompt
 from colorize.errors import ColorizeError, within
+from colorize.model import Settings
 from colorize.networks.unet import Cond
 
 PLACES = 16  # transformers of the published U-Net: encoder 0-5, middle 6, decoder 7-15
 MIDDLE = (2, 3, 10, 11, 12)  # at half the latent's size: color, say the authors
 LOW = (4, 5, 7, 8, 9)  # at a quarter: semantics
+COMPAT = (6, 13, 14, 15)  # whose weight the published program ignores
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Injection:
 
 @dataclass
 class Memory:
-    """What every place's self-attention looked at, (B, N, C) each: being written, or read again."""
+    """The inputs of every place's self-attention, (B, N, C) each: being written, or read again."""
 
     states: list[Tensor] = field(default_factory=list)
     writing: bool = True
@@ -79,8 +82,8 @@ class LatentCond(Cond):
     """A Cond for the latent U-Net: tokens (B, N, T) and the sketch's five maps; there is no stack.
 
     places: one weight of the tokens per transformer: encoder, middle, decoder; empty is 1 each.
-    split: read two halves of the tokens by a mask. background, style: what version 2's encoders say, one
-    per output block, the coarsest first; background needs split. window: when tokens count.
+    split: read two halves of the tokens by a mask. background, style: features of version 2's encoders, one
+    per stage of the decoder, the coarsest first; background needs split. window: when tokens count.
     """
 
     places: tuple[float, ...] = ()
@@ -102,9 +105,7 @@ class LatentCond(Cond):
     @staticmethod
     def of(cond: Cond) -> LatentCond:
         """Return any Cond as one of these."""
-        if isinstance(cond, LatentCond):
-            return cond
-        return LatentCond(**{entry.name: getattr(cond, entry.name) for entry in fields(cond)})
+        return cond if isinstance(cond, LatentCond) else LatentCond(**vars(cond))
 
     def at(self, way: Tensor) -> LatentCond:
         """Return what holds at a share (B,) of the way from noise to picture."""
@@ -115,46 +116,21 @@ class LatentCond(Cond):
 
     def to(self, dtype: torch.dtype) -> LatentCond:
         """Return the same in another kind of numbers; masks stay as they are."""
-        scale, other = self.token_scale, self.injection
+
+        def cast(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(cast, value))
+            return value.to(dtype) if isinstance(value, Tensor) else value
+
+        changed = {name: cast(getattr(self, name)) for name in ("tokens", "maps", "token_scale", "background", "style")}
+        other = self.injection
         if other is not None:
-            own = None if other.own is None else other.own.to(dtype)
-            other = replace(other, maps=_cast(other.maps, dtype), own=own)
-        return replace(
-            self,
-            tokens=None if self.tokens is None else self.tokens.to(dtype),
-            maps=_cast(self.maps, dtype),
-            token_scale=scale.to(dtype) if isinstance(scale, Tensor) else scale,
-            background=_cast(self.background, dtype),
-            style=_cast(self.style, dtype),
-            injection=other,
-        )
+            other = replace(other, maps=cast(other.maps), own=cast(other.own))
+        return replace(self, **changed, injection=other)
 
     def scale(self, place: int) -> Tensor | float:
         """Return how much the tokens count at a place: a number or (B, 1, 1)."""
         return self.token_scale * self.places[place] if self.places else self.token_scale
-
-
-def _cast(values: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
-    return tuple(value.to(dtype) for value in values)
-
-
-def weights(
-    overall: float = 1.0, encoder: float = 1.0, middle: float = 1.0, low: float = 1.0, compat: bool = False
-) -> tuple[float, ...]:
-    """Return the weight of the tokens at each of the 16 places.
-
-    Places at half the latent's size follow `middle`, those at a quarter `low`, the two first `encoder`,
-    and all of them `overall`. compat: as published, where the coarsest place and the last three of the
-    decoder stay at 1 whatever is asked.
-    """
-    chosen = [overall] * PLACES
-    for places, weight in (((0, 1), encoder), (MIDDLE, middle), (LOW, low)):
-        for place in places:
-            chosen[place] = overall * weight
-    if compat:
-        for place in (6, 13, 14, 15):
-            chosen[place] = 1.0
-    return tuple(chosen)
 
 
 def joined(conds: Sequence[LatentCond], rows: int) -> LatentCond:
@@ -164,21 +140,24 @@ def joined(conds: Sequence[LatentCond], rows: int) -> LatentCond:
     their rows. Raises ValueError for others.
     """
     first = conds[0]
-    scales = [torch.as_tensor(cond.token_scale).reshape(-1, 1, 1) for cond in conds]
-    like = next((cond.tokens for cond in conds if cond.tokens is not None), None)
-    full = [scale.to(like).expand(rows, 1, 1) if like is not None else scale for scale in scales]
-    return replace(
-        first,
-        tokens=_stacked([() if c.tokens is None else (c.tokens,) for c in conds], rows)[0]
-        if like is not None
-        else None,
-        maps=_stacked([cond.maps for cond in conds], rows),
-        token_scale=torch.cat(full) if like is not None else first.token_scale,
-        background=_stacked([cond.background for cond in conds], rows),
-        style=_stacked([cond.style for cond in conds], rows),
-        split=_split(conds, rows),
-        injection=_injection(conds, rows),
-    )
+    tokens = _stacked([() if cond.tokens is None else (cond.tokens,) for cond in conds], rows)
+    splits = [cond.split for cond in conds if cond.split is not None]
+    others = [cond.injection for cond in conds if cond.injection is not None]
+    changed: dict[str, Any] = {}
+    if tokens:
+        scales = [torch.as_tensor(cond.token_scale).reshape(-1, 1, 1).to(tokens[0]) for cond in conds]
+        changed = {"tokens": tokens[0], "token_scale": torch.cat([scale.expand(rows, 1, 1) for scale in scales])}
+    if splits:
+        changed["split"] = replace(splits[0], mask=_stacked([(split.mask,) for split in splits], rows)[0])
+    if others:
+        maps = _stacked([other.maps for other in others], rows)
+        like = maps[0] if maps else torch.zeros(())
+        own = [torch.as_tensor(0.0 if one.own is None else one.own).to(like).reshape(-1, 1, 1) for one in others]
+        shares = torch.cat([share.expand(rows, 1, 1) for share in own])
+        changed["injection"] = replace(others[0], maps=maps, own=shares)
+    for name in ("maps", "background", "style"):
+        changed[name] = _stacked([getattr(cond, name) for cond in conds], rows)
+    return replace(first, **changed)
 
 
 def _stacked(parts: Sequence[tuple[Tensor, ...]], rows: int) -> tuple[Tensor, ...]:
@@ -188,34 +167,12 @@ def _stacked(parts: Sequence[tuple[Tensor, ...]], rows: int) -> tuple[Tensor, ..
     )
 
 
-def _split(conds: Sequence[LatentCond], rows: int) -> Split | None:
-    splits = [cond.split for cond in conds if cond.split is not None]
-    if not splits:
-        return None
-    (masks,) = _stacked([(split.mask,) for split in splits], rows)
-    return replace(splits[0], mask=masks)
-
-
-def _injection(conds: Sequence[LatentCond], rows: int) -> Injection | None:
-    given = [cond.injection for cond in conds if cond.injection is not None]
-    if not given:
-        return None
-    own = [0.0 if one.own is None else one.own for one in given]
-    like = given[0].maps[0] if given[0].maps else torch.zeros(())
-    full = [torch.as_tensor(share).to(like).reshape(-1, 1, 1).expand(rows, 1, 1) for share in own]
-    maps = _stacked([one.maps for one in given], rows)
-    return replace(given[0], maps=maps, own=torch.cat(full))
-
-
-def _number(name: str, value: float, low: float, high: float) -> None:
-    within(name, value, low, high, f"it goes from {low:g} to {high:g}")
-
-
 @dataclass(frozen=True)
-class Levels:
-    """How much the tokens count: overall, and in the places of the encoder, the middle sizes and the low ones.
+class ReferenceWeights:
+    """How much the tokens of references count: overall, and in the encoder, the middle and the coarse places.
 
-    places: all 16 at once, which replaces the others; see `cond.weights`.
+    Places at half the latent's size follow `middle`, those at a quarter `low`, the two first `encoder`, and all of
+    them `overall`. places: all 16 at once, in place of the others.
     """
 
     overall: float = 1.0
@@ -226,7 +183,7 @@ class Levels:
 
     def __post_init__(self) -> None:
         for name in ("overall", "encoder", "middle", "low"):
-            _number(f"the weight of the reference ({name})", getattr(self, name), 0, 2)
+            within(f"the weight of the reference ({name})", getattr(self, name), 0, 2)
         if self.places and len(self.places) != PLACES:
             raise ColorizeError(
                 f"{len(self.places)} weights were given for {PLACES} places",
@@ -234,12 +191,27 @@ class Levels:
                 code=2,
             )
         for place, weight in enumerate(self.places):
-            _number(f"the weight of the reference at place {place}", weight, 0, 2)
+            within(f"the weight of the reference at place {place}", weight, 0, 2)
+
+    def of_places(self, compat: bool = False) -> tuple[float, ...]:
+        """Return the weight of the tokens at each of the 16 places, or nothing if all are 1.
+
+        compat: as published, where the coarsest place and the last three of the decoder stay at 1.
+        """
+        if self.places or (self == ReferenceWeights() and not compat):
+            return self.places
+        chosen = [self.overall] * PLACES
+        for places, weight in (((0, 1), self.encoder), (MIDDLE, self.middle), (LOW, self.low)):
+            for place in places:
+                chosen[place] = self.overall * weight
+        for place in COMPAT if compat else ():
+            chosen[place] = 1.0
+        return tuple(chosen)
 
 
 @dataclass(frozen=True)
-class Echo:
-    """Let self-attention look at the noised reference, too (reference-only attention).
+class InjectionSettings:
+    """Let self-attention read the noised reference, too (reference-only attention).
 
     start: from which share of the way on. lines, own: fidelity to the sketch and to the picture itself,
     0 to 1, see section "Attention injection" of the guide.
@@ -251,17 +223,17 @@ class Echo:
 
     def __post_init__(self) -> None:
         for name in ("start", "lines", "own"):
-            _number(f"injection.{name}", getattr(self, name), 0, 1)
+            within(f"echo.{name}", getattr(self, name), 0, 1)
 
 
 @dataclass(frozen=True)
-class Halves:
+class BackgroundSettings:
     """How figure and background are told apart, where masks or a background are given.
 
-    drawing, reference: what counts as figure, the threshold of each mask, 0 to 1. figure, background:
-    weights of the two. merge: share of the background's colors in the figure. factor: how strongly version
-    2's background encoder speaks. tuned: whether the figure's low-rank change is on, too. style: let
-    version 2's style encoder see the reference. clear: make what surrounds the figure white in the end.
+    drawing, reference: the threshold of each mask above which there is the figure, 0 to 1. figure, background:
+    weights of the two. merge: share of the background's colors in the figure. factor: weight of version 2's
+    background encoder. tuned: whether the figure's low-rank change is on, too. style: let version 2's style
+    encoder see the reference. clear: whiten what surrounds the figure in the end.
     """
 
     drawing: float = 0.05
@@ -276,34 +248,40 @@ class Halves:
 
     def __post_init__(self) -> None:
         for name in ("drawing", "reference", "merge"):
-            _number(f"halves.{name}", getattr(self, name), 0, 1)
+            within(f"halves.{name}", getattr(self, name), 0, 1)
         for name in ("figure", "background", "factor"):
-            _number(f"halves.{name}", getattr(self, name), 0, 3)
+            within(f"halves.{name}", getattr(self, name), 0, 3)
 
 
 @dataclass(frozen=True)
-class Manner:
-    """Every knob of a latent system; the defaults are what it was trained with.
+class LatentSettings(Settings):
+    """All settings of ColorizeDiffusion; the defaults are what it was trained with.
 
-    margin: width of the white canvas that references lie on, in their own widths, 1 to 2. window: when
-    the reference counts. prompts: edits of the reference by words, in their order. skip: blocks of the text
-    tower to leave out. compat: keep the published program's own ways where they change results: four
-    places ignore their weight, thresholds are told to the figure's tokens, too, and texts skip a block.
+    levels: weights of the reference. margin: width of the white canvas that references lie on, in their own widths,
+    1 to 2. window: when the reference counts. echo: attention injection. halves: figure and background. prompts:
+    edits of the reference by text, in their order. skip: blocks of the text tower to leave out. compat: keep the
+    published program's ways where they change results: four places ignore their weight, thresholds are added to the
+    figure's tokens, too, and texts skip a block.
     """
 
-    levels: Levels = Levels()
+    levels: ReferenceWeights = ReferenceWeights()
     margin: float = 1.0
     window: Window | None = None
-    echo: Echo | None = None
-    halves: Halves = Halves()
+    echo: InjectionSettings | None = None
+    halves: BackgroundSettings = BackgroundSettings()
     prompts: tuple[Prompt, ...] = ()
     skip: int = 0
     compat: bool = False
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether there are edits by text."""
+        return bool(self.prompts)
+
     def __post_init__(self) -> None:
-        _number("the margin of references", self.margin, 1, 2)
+        within("the margin of references", self.margin, 1, 2)
         if self.skip not in (0, 1):
-            raise ColorizeError(f"{self.skip} text blocks cannot be left out", "0 or 1", code=2)
+            raise ColorizeError(f"{self.skip} text blocks cannot be left out", "choose 0 or 1", code=2)
         if self.window is not None:
-            _number("the start of the reference's window", self.window.start, 0, 1)
-            _number("the end of the reference's window", self.window.end, 0, 1)
+            within("the start of the reference's window", self.window.start, 0, 1)
+            within("the end of the reference's window", self.window.end, 0, 1)

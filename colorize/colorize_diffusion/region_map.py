@@ -1,9 +1,9 @@
-"""Draw which places of a reference an edit in words moves, and which way. Knows nothing of CLIP or of files."""
+"""A picture of the places of a reference that edits by text move, and which way."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,8 +11,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from colorize.colorize_diffusion.text_edits import Edit, edited, regions
-from colorize.colorize_diffusion.tokenizer import Prompt
+from colorize.colorize_diffusion.text_edits import Prompt
+from colorize.colorize_diffusion.token_edits import Edit, edited, regions
 from colorize.errors import ColorizeError
 from colorize.images.image import Picture
 
@@ -33,24 +33,16 @@ TITLE = 54  # pixels above a panel
 NARROWEST = 260  # pixels of a panel's column: room for its title
 
 Pixels = npt.NDArray[np.uint8]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-@dataclass(frozen=True)
-class _Panel:
-    """A drawn map (h, w, 3) and the two lines above it."""
-
-    pixels: Pixels
-    title: str
-    below: str
-
-
-def heat(reference: Picture, tokens: Tensor, edits: Sequence[Edit], prompts: Sequence[Prompt]) -> Picture:
+def draw(reference: Picture, tokens: Tensor, edits: Sequence[Edit], prompts: Sequence[Prompt]) -> Picture:
     """Return a picture of the five regions that each control finds in a reference, after all edits, with a legend.
 
     tokens: (1, 1 + N, T) of the reference before the edits, N a square number. edits: made of the prompts, in
     their order. Controls stand side by side under their words: equal ones with equal thresholds once, and none of
     an edit that is everywhere alike. Raises ColorizeError (wrong usage) if there is no other. A note of the
-    picture tells of controls left out after the 16th.
+    picture counts controls left out after the 16th.
     """
     places = {(p.where, p.thresholds): e for p, e in zip(prompts, edits, strict=True) if p.where}
     if not places:
@@ -60,14 +52,13 @@ def heat(reference: Picture, tokens: Tensor, edits: Sequence[Edit], prompts: Seq
             code=2,
         )
     changed = edited(tokens, edits).detach().cpu()
-    ground = _sized(reference)
+    picture = _sized(reference)
     panels = []
     for (words, thresholds), edit in list(places.items())[:MOST]:
         assert edit.control is not None, "an edit of words that say where has a control"
-        found = regions(changed, edit.control.detach().cpu(), ground.shape[:2], thresholds)
-        pixels = _mapped(ground, found[0].numpy(), round((tokens.shape[1] - 1) ** 0.5))
-        below = "thresholds " + ", ".join(f"{value:g}" for value in thresholds)
-        panels.append(_Panel(pixels, words, below))
+        found = regions(changed, edit.control.detach().cpu(), picture.shape[:2], thresholds)
+        pixels = _colored(picture, found[0].numpy(), round((tokens.shape[1] - 1) ** 0.5))
+        panels.append((pixels, words, "thresholds " + ", ".join(f"{value:g}" for value in thresholds)))
     left_out = len(places) - len(panels)
     notes = (f"the map shows {MOST} controls and leaves out {left_out}",) if left_out else ()
     return replace(Picture(_laid_out(panels)), notes=notes)
@@ -84,43 +75,40 @@ def _sized(reference: Picture) -> Pixels:
     return np.broadcast_to(sized, (high, wide, 3)).astype(np.uint8)
 
 
-def _mapped(ground: Pixels, found: npt.NDArray[np.int64], side: int) -> Pixels:
+def _colored(picture: Pixels, found: npt.NDArray[np.int64], side: int) -> Pixels:
     """Color the regions (h, w) over a picture (h, w, 3), and rule a line between the tokens, `side` in a row."""
     colors = np.array(list(REGIONS.values()), np.float32)[found]  # (h, w, 3)
-    mixed = np.rint(COVER * colors + (1 - COVER) * ground).astype(np.uint8)
+    mixed = np.rint(COVER * colors + (1 - COVER) * picture).astype(np.uint8)
     high, wide = mixed.shape[:2]
-    steps = range(1, side)
     if high >= FINEST * side:
-        mixed[[at * high // side for at in steps]] = 0
+        mixed[[at * high // side for at in range(1, side)]] = 0
     if wide >= FINEST * side:
-        mixed[:, [at * wide // side for at in steps]] = 0
+        mixed[:, [at * wide // side for at in range(1, side)]] = 0
     return mixed
 
 
-def _laid_out(panels: Sequence[_Panel]) -> Pixels:
-    """Panels of one size in rows with their titles, and the legend below."""
-    high, wide = panels[0].pixels.shape[:2]
+def _laid_out(panels: Sequence[tuple[Pixels, str, str]]) -> Pixels:
+    """Panels of one size in rows with the two lines above each, and the legend below."""
+    high, wide = panels[0][0].shape[:2]
     column, row = max(wide, NARROWEST) + GAP, high + TITLE + GAP
     abreast = min(len(panels), ABREAST)
-    width = GAP + abreast * column
-    top = -(-len(panels) // abreast) * row
+    width, top = GAP + abreast * column, GAP - (-len(panels) // abreast) * row
     large, small = (ImageFont.load_default(size) for size in (LARGE, SMALL))
     legend = list(_legend(width, small))
-    height = top + GAP + legend[-1][1] + BOX + GAP
-    sheet = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(sheet)
-    for at, panel in enumerate(panels):
+    sheet = Image.new("RGB", (width, top + legend[-1][1] + BOX + GAP), "white")
+    canvas = ImageDraw.Draw(sheet)
+    for at, (pixels, title, below) in enumerate(panels):
         x, y = GAP + at % abreast * column, at // abreast * row
-        draw.text((x, y + 8), _fitted(panel.title, large, column - GAP), "black", large)
-        draw.text((x, y + 32), _fitted(panel.below, small, column - GAP), "#666666", small)
-        sheet.paste(Image.fromarray(panel.pixels), (x, y + TITLE))
+        canvas.text((x, y + 8), _fitted(title, large, column - GAP), "black", large)
+        canvas.text((x, y + 32), _fitted(below, small, column - GAP), "#666666", small)
+        sheet.paste(Image.fromarray(pixels), (x, y + TITLE))
     for x, y, words in legend:
-        draw.rectangle((x, top + GAP + y, x + BOX - 1, top + GAP + y + BOX - 1), REGIONS[words], "black")
-        draw.text((x + BOX + 6, top + GAP + y), words, "black", small)
+        canvas.rectangle((x, top + y, x + BOX - 1, top + y + BOX - 1), REGIONS[words], "black")
+        canvas.text((x + BOX + 6, top + y), words, "black", small)
     return np.array(sheet)
 
 
-def _legend(width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Iterator[tuple[int, int, str]]:
+def _legend(width: int, font: Font) -> Iterator[tuple[int, int, str]]:
     """Places x, y and words of the regions, in as many rows as the width in pixels needs."""
     x, y = GAP, 0
     for words in REGIONS:
@@ -131,7 +119,7 @@ def _legend(width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> I
         x += needs + 24
 
 
-def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def _fitted(text: str, font: Font, width: int) -> str:
     """A text that is cut off, with dots, where it would be wider than so many pixels."""
     if font.getlength(text) <= width:
         return text

@@ -1,190 +1,155 @@
-"""All networks of one version of ColorizeDiffusion in one module, whose tensors are named as in its file."""
+"""ColorizeDiffusion as the core asks for it: how it is built, loaded, and given references, masks and a background."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
-from colorize.colorize_diffusion.attention import Attention
-from colorize.colorize_diffusion.condition import LatentCond
-from colorize.colorize_diffusion.latent_space import SketchSpec
-from colorize.colorize_diffusion.unet import ENTRIES, LatentUNet, LatentUNetSpec
-from colorize.colorize_diffusion.unet_blocks import SideSpec
-from colorize.colorize_diffusion.vae import VAESpec
-from colorize.diffusion.schedules import ScaledLinear
-from colorize.networks.layers import waves
+from colorize.colorize_diffusion import published
+from colorize.colorize_diffusion.condition import LatentSettings
+from colorize.colorize_diffusion.conditioner import SketchAndReference
+from colorize.colorize_diffusion.region_map import draw
+from colorize.colorize_diffusion.vae import Latent
+from colorize.errors import ColorizeError
+from colorize.hints import Hints
+from colorize.images import background, resize
+from colorize.images.image import Picture, from_tensor
+from colorize.model import Colorizer, Settings
+from colorize.networks.conditions import Drop, Strength
+from colorize.system import ModelFile, System
 
+if TYPE_CHECKING:
+    from colorize.coloring.options import Job, SampleOptions
+    from colorize.recipes.recipe import Recipe
 
-@dataclass(frozen=True)
-class ClusterSpec:
-    """The numbers of the token transformer: width of a token, learnt queries, layers, channels of a head."""
-
-    width: int = 1024
-    queries: int = 256
-    layers: int = 6
-    head: int = 64
-
-    def build(self) -> ClusterTransformer:
-        """Make the transformer."""
-        return ClusterTransformer(self)
+LARGEST = 1024  # pixels of a reference's longer side; CLIP sees 224, version 2's encoders the inner size
 
 
-class ClusterTransformer(nn.Module):
-    """Learnt queries gather tokens (B, N, C) into (B, queries, C)."""
+class LatentColorizer(Colorizer):
+    """A model whose condition takes settings, and may have to encode pictures as x."""
 
-    def __init__(self, spec: ClusterSpec) -> None:
-        super().__init__()
-        width = spec.width
-        self.embedding = nn.Parameter(nn.init.normal_(torch.empty(spec.queries, width), std=0.02))
-        self.layers = nn.ModuleList()
-        for _ in range(spec.layers):
-            wide = nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width)
-            norms = nn.LayerNorm(width), nn.LayerNorm(width)
-            gather = Attention(width, width, spec.head)
-            self.layers.append(nn.ModuleList([*norms, gather, nn.Sequential(*wide)]))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Gather the tokens."""
-        x = self.embedding.expand(len(tokens), -1, -1)
-        for layer in self.layers:
-            assert isinstance(layer, nn.ModuleList)
-            first, second, gather, wide = layer
-            x = x + gather(first(x), tokens)
-            x = x + wide(second(x))
-        return x
+    def encode(self, hints: Hints, drop: Drop, strength: Strength, settings: Settings | None = None) -> object:
+        """Encode the hints into a condition."""
+        space, condition, _ = published.parts(self)
+        assert settings is None or isinstance(settings, LatentSettings)
+        return condition(hints, drop, strength, settings, space.latent)
 
 
-@dataclass(frozen=True)
-class ThresholdSpec:
-    """The numbers of the threshold embedder: of its waves, and of a token."""
+class LatentSystem(System):
+    """Latent diffusion with a sketch, references, masks and edits by text."""
 
-    waves: int = 256
-    width: int = 1024
+    def build(self, recipe: Recipe) -> Colorizer:
+        """Make a model with fresh weights."""
+        plain = super().build(recipe)
+        return LatentColorizer(plain.space, plain.condition, plain.denoiser)
 
-    def build(self) -> ThresholdEmbedder:
-        """Make the embedder."""
-        return ThresholdEmbedder(self)
+    def tensors(self, colorizer: Colorizer, recipe: Recipe) -> Mapping[str, Tensor]:
+        """Return the weights under their published names."""
+        return published.tensors(colorizer)
 
+    def fill(self, file: ModelFile, recipe: Recipe, colorizer: Colorizer) -> Recipe:
+        """Fill a model from a file of the published layout, see `published.fill`."""
+        return published.fill(file, recipe, colorizer)
 
-class ThresholdEmbedder(nn.Module):
-    """Thresholds (B,) in [0, 1] into what is added to tokens: (B, 1, width)."""
+    def adopt(self, file: ModelFile, variants: Mapping[str, Recipe]) -> tuple[Recipe, Colorizer, dict[str, str]] | None:
+        """Load a file of the authors', see `published.adopt`."""
+        if not any(name.startswith(published.UNET) for name in file.tensors):
+            return None
+        return *published.adopt(file, variants), {"license": published.LICENSE}
 
-    def __init__(self, spec: ThresholdSpec) -> None:
-        super().__init__()
-        self.waves = spec.waves
-        self.embed_layer = nn.Sequential(
-            nn.Linear(spec.waves, spec.width), nn.SiLU(), nn.Linear(spec.width, spec.width)
-        )
+    def check_start(self, recipe: Recipe) -> None:
+        """Refuse fresh weights where CLIP's are expected in a file of their own."""
+        assert isinstance(recipe.condition, SketchAndReference)
+        if recipe.condition.encoder:
+            raise ColorizeError(
+                f"`{recipe.name}` trains on top of an autoencoder and of CLIP, which have no weights yet",
+                "begin with a model that has them: add --from, such as --from tellurion/ColorizeDiffusion",
+                code=2,
+            )
 
-    def forward(self, thresholds: Tensor) -> Tensor:
-        """Embed thresholds."""
-        out: Tensor = self.embed_layer(waves(thresholds, self.waves))
-        return out[:, None]
+    def multiple(self, recipe: Recipe) -> int:
+        """Return what the autoencoder and the U-Net need."""
+        assert isinstance(recipe.space, Latent)
+        return recipe.space.multiple
 
+    def check(self, name: str, options: SampleOptions) -> None:
+        """Take all settings."""
 
-Version = Literal["v1", "v1.5", "v2"]
-SURE = 0.8  # correlation with the noise from which on a network must predict it
+    def check_job(self, name: str, options: SampleOptions, job: Job) -> None:
+        """Refuse settings of a reference that is not given (ColorizeError, wrong usage)."""
+        settings = options.settings
+        if isinstance(settings, LatentSettings) and (settings.prompts or settings.echo) and not job.references:
+            what = "edits by text" if settings.prompts else "the settings `echo`"
+            raise ColorizeError(f"{what} need a reference to act on", "add --ref PICTURE", code=2)
 
+    def inner_size(self, size: tuple[int, int], wanted: int) -> tuple[int, int]:
+        """Return the (H, W) of a drawing's proportions with as much area as a square of `wanted` pixels."""
+        return resize.area_size(size, wanted)
 
-@dataclass(frozen=True)
-class SystemSpec:
-    """The numbers of a version. tokens: width of a token. predicts: what the published weights do."""
+    def references(self, pictures: Sequence[Picture]) -> Tensor | None:
+        """Return all references joined on channels, (1, 3 R, h, w), squashed to the shape of the first."""
+        first, *others = [flat(one) for one in pictures]
+        like = [F.interpolate(one, first.shape[-2:], mode="bicubic", antialias=True) for one in others]
+        return torch.cat([first, *(one.clamp(-1, 1) for one in like)], dim=1)
 
-    net: LatentUNetSpec = LatentUNetSpec()
-    sketch: SketchSpec = SketchSpec()
-    vae: VAESpec = VAESpec()
-    tokens: int = 1024
-    threshold: ThresholdSpec | None = None
-    clusters: ClusterSpec | None = None
-    sides: SideSpec | None = None
-    predicts: Literal["eps", "v"] = "eps"
+    def extras(self, job: Job, line: Tensor) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+        """Return what masks and a background become, by hint, and notes.
 
-    def build(self) -> System:
-        """Make the networks with fresh weights."""
-        return System(self)
+        With any of them given the others are found, as well as can be without anything learned. Raises
+        ColorizeError where neither background nor reference is there.
+        """
+        if job.mask is None and job.reference_mask is None and job.background is None:
+            return {}, ()
+        size, notes = (line.shape[-2], line.shape[-1]), []
+        mask = background.read(job.mask) if isinstance(job.mask, Picture) else background.of_drawing(line)
+        if mask is None:
+            notes.append(f"no figure was found in `{job.name}`, so all of it counts as figure")
+            mask = torch.ones_like(line)
+        found = {"mask": F.interpolate(mask, size, mode="bilinear", antialias=True)}
+        if job.background is not None:
+            return {**found, "background": flat(job.background.picture)}, tuple(notes)
+        if not job.references:
+            raise ColorizeError(
+                "a mask tells figure and background apart, but neither a background nor a reference is given",
+                "add --background or --ref, or leave --mask out",
+                code=2,
+            )
+        first, own = job.references[0], job.reference_mask
+        mask = background.of_picture(first.picture) if own is None else background.read(own)
+        if mask is None:
+            notes.append(f"no figure was found in `{first.name}`, so all of it counts as figure")
+            mask = torch.ones(1, 1, *first.picture.size)
+        shape = flat(first.picture).shape[-2:]
+        found["reference_mask"] = F.interpolate(mask, shape, mode="bilinear", antialias=True)
+        return found, tuple(notes)
 
+    def finish(self, color: Tensor, hints: Hints, settings: Settings | None) -> Tensor:
+        """Whiten what surrounds the figure, if that is wanted and there is a mask."""
+        mask = hints.get("mask")
+        if not isinstance(settings, LatentSettings) or not settings.halves.clear or mask is None:
+            return color
+        figure = (F.interpolate(mask, color.shape[-2:], mode="bilinear") + 1) / 2
+        return torch.where(figure > settings.halves.drawing, color, torch.ones_like(color))
 
-_V1 = SystemSpec()
-_V2 = LatentUNetSpec(lora=(4, 4), tuned=(False, True), sides=True)
-VERSIONS: dict[Version, SystemSpec] = {
-    "v1": _V1,
-    "v1.5": replace(_V1, net=LatentUNetSpec(lora=(4, 0.5)), threshold=ThresholdSpec(), clusters=ClusterSpec()),
-    "v2": replace(_V1, net=_V2, sides=SideSpec(), predicts="v"),
-}
-
-
-class Inner(nn.Module):
-    """Gives the U-Net the prefix it has in the files."""
-
-    def __init__(self, net: LatentUNet) -> None:
-        super().__init__()
-        self.diffusion_model = net
-
-
-class System(nn.Module):
-    """The networks of a version, and its noise schedule as twelve buffers.
-
-    net, control_encoder and first_stage_model are in every version; thresh_embedder and transformer in 1.5,
-    bg_encoder and style_encoder in 2.
-    """
-
-    def __init__(self, spec: SystemSpec) -> None:
-        super().__init__()
-        self.spec, channels = spec, spec.vae.channels
-        for name, values in buffers(ScaledLinear(steps=ENTRIES)).items():
-            self.register_buffer(name, values)
-        self.model = Inner(spec.net.build(channels, channels, spec.tokens))
-        self.first_stage_model = spec.vae.build()
-        self.control_encoder = spec.sketch.build()
-        if spec.threshold is not None:
-            self.thresh_embedder = spec.threshold.build()
-        if spec.clusters is not None:
-            self.transformer = spec.clusters.build()
-        if spec.sides is not None:
-            self.bg_encoder = spec.sides.build(channels, spec.tokens)
-            self.style_encoder = spec.sides.build(channels, spec.tokens, pooled=True)
-
-    @property
-    def net(self) -> LatentUNet:
-        """The denoising network."""
-        return self.model.diffusion_model
-
-
-def buffers(schedule: ScaledLinear) -> dict[str, Tensor]:
-    """Return what the files say of their schedule, (T,) float32 each (Ho et al. 2020, equations 4 and 7)."""
-    abar = schedule.abar()
-    before = torch.cat([torch.ones(1, dtype=torch.float64), abar[:-1]])
-    beta = 1 - abar / before
-    spread = beta * (1 - before) / (1 - abar)
-    double = {
-        "betas": beta,
-        "alphas_cumprod": abar,
-        "alphas_cumprod_prev": before,
-        "sqrt_alphas_cumprod": abar.sqrt(),
-        "sqrt_one_minus_alphas_cumprod": (1 - abar).sqrt(),
-        "log_one_minus_alphas_cumprod": (1 - abar).log(),
-        "sqrt_recip_alphas_cumprod": abar.rsqrt(),
-        "sqrt_recipm1_alphas_cumprod": (1 / abar - 1).sqrt(),
-        "posterior_variance": spread,
-        "posterior_log_variance_clipped": spread.clamp(min=1e-20).log(),
-        "posterior_mean_coef1": beta * before.sqrt() / (1 - abar),
-        "posterior_mean_coef2": (1 - before) * (1 - beta).sqrt() / (1 - abar),
-    }
-    return {name: values.float() for name, values in double.items()}
+    def region_map(self, colorizer: Colorizer, reference: Picture, settings: Settings) -> Picture:
+        """Draw which places of a reference the edits by text move, see `region_map.draw`."""
+        assert isinstance(settings, LatentSettings)
+        _, condition, _ = published.parts(colorizer)
+        whole = flat(reference)
+        with torch.inference_mode():
+            tokens = condition.read(whole.to(colorizer.device), settings)
+            shown = from_tensor(resize.widen(whole, settings.margin))
+            return draw(shown, tokens, condition.edits(settings), settings.prompts)
 
 
-def probed(net: Callable[[Tensor, Tensor, LatentCond], Tensor], noise: Tensor, tokens: Tensor) -> Literal["eps", "v"]:
-    """Return what a trained network predicts, by its answer to pure noise (B, C, H, W) at the last time.
-
-    There, one that predicts noise returns its input, and one that predicts v the picture it sees, negated.
-    tokens: (B, N, T), zeros will do.
-    """
-    cond = LatentCond(tokens=tokens)
-    with torch.no_grad():
-        answer = net(noise, torch.ones(len(noise), device=noise.device), cond)
-    both = torch.stack([answer.float().flatten(), noise.float().flatten()])
-    return "eps" if torch.corrcoef(both)[0, 1] > SURE else "v"
+def flat(picture: Picture, side: int = LARGEST) -> Tensor:
+    """A picture on white in its own proportions, (1, 3, h, w), its longer side at most `side`."""
+    full, longer = picture.on_white().tensor(), max(picture.size)
+    if longer <= side:
+        return full
+    size = [max(1, round(one * side / longer)) for one in picture.size]
+    return F.interpolate(full, size, mode="bilinear", antialias=True).clamp(-1, 1)

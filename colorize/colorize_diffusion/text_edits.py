@@ -1,139 +1,269 @@
-"""Change what a reference's tokens say by text, before the network sees them (ColorizeDiffusion, local and global)."""
+"""Edits of colors by text, as users write them on the command line and in files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import re
+import tomllib
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from colorize.errors import ColorizeError, nearest, within
 
-from colorize.colorize_diffusion.tokenizer import THRESHOLDS, Prompt
-from colorize.errors import ColorizeError
+Thresholds = tuple[float, float, float, float]
+
+THRESHOLDS: Thresholds = (0.5, 0.55, 0.65, 0.95)
+EVERYTHING = "everything"  # the control of an edit that moves all places alike
+NONE = "none"  # ColorizeDiffusion's word for a text that is not given
+TEXTS = ("target", "anchor", "control")
+KEYS = (*TEXTS, "scale", "enhance", "thresholds")
+EXAMPLE = 'write "hair: blonde", "brown hair -> blonde hair" or "target=blonde hair; control=hair"'
+MOST = 2**20  # bytes of a file
+TABLE = "edit"  # the name of an edit in TOML
+FORMS = {
+    ".toml": 'begin every edit with [[edit]], then target = "blonde hair"',
+    ".json": 'write a list of edits, such as [{"target": "blonde hair", "anchor": "brown hair"}]',
+}
+
+_LEVELS = ("ts0", "ts1", "ts2", "ts3")  # the thresholds in ColorizeDiffusion's list
+_BRACKETS = (*TEXTS, "scale", "enhanced", *_LEVELS)
+_BRACKET = re.compile(r"\[([^\]]*)\](.*)", re.S)
+_EQUAL = re.compile(r"([^=]*)=(.*)", re.S)
+_FULL = re.compile(r"\s*[a-z]+\s*=", re.I)
+_OWNER = re.compile(r"(?:.*(?:['\u2019]s|s['\u2019]) |(?:the|a|an|my|your|his|her|its|our|their) )?", re.I)
+_TRUTH = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
 
 @dataclass(frozen=True)
-class Edit:
-    """One change, in vectors of length 1, (T,) each, that the text encoder made.
+class Prompt:
+    """One change of colors by text.
 
-    target: what there is to be. control: what says where, by its likeness to each token; None is
-    everywhere alike. anchor: what it is now, or None. scale: how strongly the target is to show, 0 to 15.
-    enhance: take away what the anchor says, too. thresholds: four rising shares of the likeness, which part
-    the tokens into the most related, related, neighboring, unrelated and most unrelated.
+    target: what there is to be. anchor: what it is now, or "". control: the words that say where, or "",
+    which is the anchor's place, or without an anchor everywhere; also "everything". scale: how strongly the target
+    is to show, 0 to 15. enhance: take away what the anchor says, too. thresholds: four rising shares of
+    the likeness, see `token_edits.Edit`. In the texts, spaces count once, and "none" is no text.
+
+    Raises ColorizeError (wrong usage) for a missing target, numbers out of range, and a text with a `;`.
     """
 
-    target: Tensor
-    control: Tensor | None = None
-    anchor: Tensor | None = None
+    target: str
+    anchor: str = ""
+    control: str = ""
     scale: float = 8.0
     enhance: bool = False
-    thresholds: tuple[float, float, float, float] = THRESHOLDS
+    thresholds: Thresholds = THRESHOLDS
 
     def __post_init__(self) -> None:
+        for key in TEXTS:
+            object.__setattr__(self, key, _words(key, getattr(self, key)))
+        if not self.target:
+            raise ColorizeError("it has no target", EXAMPLE, code=2)
+        within("the scale", self.scale, 0, 15)
+        if len(self.thresholds) != 4:
+            raise ColorizeError(f"there are {len(self.thresholds)} thresholds", "give four", code=2)
+        for value in self.thresholds:
+            within("a threshold", value, 0, 1)
         if list(self.thresholds) != sorted(self.thresholds):
-            told = ", ".join(f"{value:g}" for value in self.thresholds)
-            raise ColorizeError(f"the thresholds {told} do not rise", "order them", code=2)
+            listed = ", ".join(f"{value:g}" for value in self.thresholds)
+            raise ColorizeError(f"the thresholds {listed} do not rise", "order them", code=2)
+
+    @property
+    def where(self) -> str:
+        """The words that say where, or "" for everywhere alike."""
+        words = self.control or self.anchor
+        return "" if words.lower() == EVERYTHING else words
 
 
-def encode(prompts: Sequence[Prompt], say: Callable[[list[str]], Tensor]) -> list[Edit]:
-    """Return edits in words as vectors, in their order.
+def parse(text: str, name: str = "") -> Prompt:
+    """Read an edit in any of four forms.
 
-    say: gives the vectors of texts, (n, 1, T) of length 1, as `CLIP.say` does of their tokens; it is asked
-    once, for every text once, and not at all without prompts.
+    `hair: blonde` is the target "blonde hair" with anchor and control "hair". The color goes behind an
+    article or owner: `the girl's hair: blonde` is "the girl's blonde hair"; if it names the thing itself, it is the
+    target. `brown hair -> blonde hair` is that target with anchor and control "brown hair".
+    `everything: night` is the target "night" everywhere, without an anchor. All of these may end in a scale, `@ 12`.
+    `target=blonde hair; anchor=brown hair; control=hair; scale=8; enhance=yes; thresholds=0.5,0.55,0.65,0.95`
+    is the full form; only the target must be given. `[target] blonde hair; [anchor] none; [scale] 8.0;
+    [enhanced] False; [ts0] 0.5` is a line of ColorizeDiffusion's list.
+
+    name: what messages call it. Raises ColorizeError (wrong usage), which names it.
     """
-    texts = [words for one in prompts for words in (one.target, one.anchor, one.where) if words]
-    if not texts:
-        return []
-    texts = list(dict.fromkeys(texts))
-    said = dict(zip(texts, say(texts)[:, 0], strict=True))
-    return [
-        Edit(said[one.target], said.get(one.where), said.get(one.anchor), one.scale, one.enhance, one.thresholds)
-        for one in prompts
-    ]
+    name = name or f"the edit `{shortened(text)}`"
+    if text.lstrip().startswith("["):
+        return made(name, _pairs(name, text, _BRACKET, _BRACKETS))
+    if _FULL.match(text):
+        return made(name, _pairs(name, text, _EQUAL, KEYS))
+    return made(name, _short(name, " ".join(text.split())))
 
 
-def likeness(tokens: Tensor, control: Tensor) -> Tensor:
-    """Return how like the control each token is, from 0 to 1 within a picture: (B, N, T) -> (B, N).
+def read(path: Path) -> tuple[Prompt, ...]:
+    """Return the edits of a file in their order, at least one.
 
-    Low is what belongs to the control: the tokens of CLIP's patches run against their own object. Where
-    all are alike, all are 1.
+    TOML has a table [[edit]] and JSON has an object in a list for every edit, with the keys of `Prompt`. Any
+    other file has an edit in a line, see `parse`, and may have empty lines and lines that begin with #.
+    Raises ColorizeError, which names the file and the number of the edit, or the line.
     """
-    raw = tokens @ control
-    low, high = raw.amin(1, keepdim=True), raw.amax(1, keepdim=True)
-    span = high - low
-    return torch.where(span > 0, (raw - low) / torch.where(span > 0, span, 1), 1.0)
+    from colorize.images import files  # which waits for torch
 
-
-def push(like: Tensor, strength: Tensor, thresholds: Sequence[float] = THRESHOLDS) -> Tensor:
-    """Return how far each token is pushed to the target: (B, N), of likenesses (B, N) and strengths (B, 1).
-
-    From -2 strengths where it is most related to 1 where it is least.
-    """
-    first, second, third, last = thresholds
-
-    def along(low: float, high: float) -> Tensor:
-        return (like - low) / max(high - low, 1e-12)
-
-    share = torch.where(like <= last, 0.5 + 0.5 * along(third, last), 1.0)
-    share = torch.where(like <= third, 0.5 * along(second, third), share)
-    share = torch.where(like <= second, along(first, second) - 1, share)
-    return strength * torch.where(like <= first, -2.0, share)
-
-
-def edited(tokens: Tensor, edits: Sequence[Edit]) -> Tensor:
-    """Return tokens (B, 1 + N, T), the picture's own first and unchanged, after some edits in their order.
-
-    Nothing happens unless the scale of any is above 0.
-    """
-    if not any(edit.scale > 0 for edit in edits):
-        return tokens
-    whole, local = tokens[:, :1], tokens[:, 1:]
-    for edit in edits:
-        local = _local(whole, local, edit)
-    return torch.cat([whole, local], dim=1)
-
-
-def _local(whole: Tensor, local: Tensor, edit: Edit) -> Tensor:
-    """Edit the tokens (B, N, T) of places, given that of the picture, (B, 1, T)."""
-    anchor = edit.anchor
-    shown = anchor if anchor is not None and edit.enhance else edit.target
-    strength = edit.scale - whole @ shown  # (B, 1)
-    if edit.control is None:
-        pushed = strength.expand(local.shape[:2])
+    name, kind = files.shown(str(path)), path.suffix.lower()
+    text = _text(path, name)
+    found = []
+    if kind in FORMS:
+        for number, values in enumerate(_listed(name, kind, text), 1):
+            place = f"edit {number} of `{name}`"
+            if not isinstance(values, dict):
+                raise ColorizeError(f"{place} is `{shortened(values)}`", FORMS[kind], code=2)
+            found.append(made(place, values))
     else:
-        pushed = push(likeness(local, edit.control), strength, edit.thresholds)
-    if anchor is None:
-        return local + pushed[..., None] * edit.target
-    if edit.enhance:
-        pushed = pushed + local @ anchor
-    return local + pushed[..., None] * (edit.target - anchor)
+        for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+            if line and not line.startswith("#"):
+                found.append(parse(line, f"line {number} of `{name}`"))
+    if not found:
+        raise ColorizeError(f"`{name}` holds no edit", FORMS.get(kind, EXAMPLE), code=2)
+    return tuple(found)
 
 
-def edited_whole(tokens: Tensor, edits: Sequence[Edit]) -> Tensor:
-    """Return tokens (B, 1, T) of whole pictures after some edits, which then know no place and no thresholds."""
-    if not any(edit.scale > 0 for edit in edits):
-        return tokens
-    for edit in edits:
-        target, anchor, scale = edit.target, edit.anchor, edit.scale
-        if anchor is not None and edit.enhance:
-            tokens = tokens - (tokens @ anchor)[..., None] * anchor + scale * target
-        elif anchor is not None:
-            tokens = tokens + scale * (target - anchor)
-        elif edit.enhance:
-            tokens = tokens + scale * target
-        else:
-            tokens = tokens + (scale - tokens @ target)[..., None] * target
-    return tokens
+def made(name: str, given: Mapping[str, object]) -> Prompt:
+    """Return the prompt of values by key, of the types that JSON and TOML know; None is not given.
 
-
-def regions(tokens: Tensor, control: Tensor, size: tuple[int, int], thresholds: Sequence[float] = THRESHOLDS) -> Tensor:
-    """Return which of five regions each pixel is in, 0 most related to 4 least: (B, H, W).
-
-    tokens: (B, 1 + N, T) with N a square number, after the edits. size: height and width.
+    name: what messages call it. Raises ColorizeError (wrong usage) for unknown keys and wrong types, too.
     """
-    raw = tokens[:, 1:] @ control
-    side = round(raw.shape[1] ** 0.5)
-    wide = F.interpolate(raw.reshape(-1, 1, side, side), size, mode="bicubic")
-    like = likeness(wide.flatten(2).mT, wide.new_ones(1)).reshape(-1, *size)
-    return torch.stack([like >= value for value in thresholds]).sum(0)
+    for key in given:
+        if key not in KEYS:
+            raise _wrong(name, f"there is no key `{shortened(key)}`", nearest(key, KEYS))
+    given = {key: value for key, value in given.items() if value is not None}
+    texts = {key: given.get(key, "") for key in TEXTS}
+    for key, words in texts.items():
+        if not isinstance(words, str):
+            raise _wrong(name, f"the {key} is `{shortened(words)}`", "give words in quotes")
+    enhance, several = given.get("enhance", False), given.get("thresholds", THRESHOLDS)
+    if not isinstance(enhance, bool):
+        raise _wrong(name, f"enhance is `{shortened(enhance)}`", "give yes or no, in TOML and JSON true or false")
+    if not isinstance(several, list | tuple) or len(several) != 4:
+        hint = "give four rising numbers, such as 0.5,0.55,0.65,0.95"
+        raise _wrong(name, f"the thresholds are `{shortened(several)}`", hint)
+    first, second, third, last = (_number(name, "a threshold", value) for value in several)
+    scale = _number(name, "the scale", given.get("scale", 8.0))
+    try:
+        words = {key: str(value) for key, value in texts.items()}
+        return Prompt(**words, scale=scale, enhance=enhance, thresholds=(first, second, third, last))
+    except ColorizeError as error:
+        raise _wrong(name, error.message, error.hint) from None
+
+
+def shortened(value: object) -> str:
+    """Return a value fit for a message: its beginning, control signs as `?`."""
+    try:
+        text = "".join(sign if sign.isprintable() else "?" for sign in str(value).strip())
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list in a list ...
+        return "beyond words"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _words(key: str, text: str) -> str:
+    """A text with single spaces, "" for `none`; without `;` and control signs, so that `parse` can read it."""
+    words = " ".join(text.split())
+    if ";" in words or any(unicodedata.category(sign) in ("Cc", "Cs") for sign in words):
+        raise ColorizeError(f"the {key} is `{shortened(words)}`", "write words without `;` and odd signs", code=2)
+    return "" if words.lower() == NONE else words
+
+
+def _pairs(name: str, text: str, form: re.Pattern[str], keys: Iterable[str]) -> dict[str, object]:
+    """The values between semicolons, by key; a text that stands for no value stays a text."""
+    found: dict[str, object] = {}
+    for part in filter(None, map(str.strip, text.split(";"))):
+        pair = form.fullmatch(part)
+        if not pair:
+            raise _wrong(name, f"`{shortened(part)}` has no key", f"texts cannot hold a `;`; {EXAMPLE}")
+        key = pair[1].strip().lower()
+        if key not in keys:
+            raise _wrong(name, f"there is no key `{shortened(key)}`", nearest(key, keys))
+        if key in found:
+            raise _wrong(name, f"`{key}` is given twice", "keep one")
+        value = pair[2].strip()
+        found[key] = _VALUES[key](value) if key in _VALUES else value
+    if "enhanced" in found:
+        found["enhance"] = found.pop("enhanced")
+    if any(level in found for level in _LEVELS):
+        found["thresholds"] = [found.pop(level, usual) for level, usual in zip(_LEVELS, THRESHOLDS, strict=True)]
+    return found
+
+
+def _short(name: str, text: str) -> dict[str, object]:
+    """The values of `hair: blonde`, `brown hair -> blonde hair` and `everything: night`."""
+    words, at, scale = text.rpartition("@")
+    words = words if at else scale
+    arrow = "->" if "->" in words else ":"
+    thing, _, color = (part.strip() for part in words.partition(arrow))
+    if not thing or not color:
+        raise _wrong(name, "it does not say what is to become what", EXAMPLE)
+    anchor = "" if thing.lower() == EVERYTHING else thing
+    if arrow == ":" and anchor:
+        bare = thing.removeprefix(owner := _OWNER.match(thing)[0])  # type: ignore[index]
+        if not f" {color}".lower().endswith(f" {bare}".lower()):
+            color = f"{owner}{color} {bare}"
+    return {"target": color, "anchor": anchor, "control": thing, **({"scale": _float(scale)} if at else {})}
+
+
+def _number(name: str, what: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(name, f"{what} is `{shortened(value)}`", "give a number")
+    with suppress(OverflowError):
+        return float(value)
+    return float("inf")
+
+
+def _float(text: str) -> object:
+    """A number, or the text itself if it is none."""
+    with suppress(ValueError):
+        return float(text)
+    return text.strip()
+
+
+_VALUES: dict[str, Callable[[str], object]] = {
+    "scale": _float,
+    **dict.fromkeys(("enhance", "enhanced"), lambda text: _TRUTH.get(text.lower(), text)),
+    "thresholds": lambda text: [_float(part) for part in text.split(",")],
+    **dict.fromkeys(_LEVELS, _float),
+}
+
+
+def _wrong(name: str, what: str, hint: str) -> ColorizeError:
+    return ColorizeError(f"{name}: {what}", hint, code=2)
+
+
+def _text(path: Path, name: str) -> str:
+    """The text of a file, without a byte order mark."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ColorizeError(f"`{name}` cannot be read: {reason}", "check the path") from None
+    if len(data) > MOST:
+        raise ColorizeError(f"`{name}` has more than 1 MiB", "name a file of edits by text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"`{name}` is no UTF-8 text, from byte {error.start} on"
+        raise ColorizeError(message, "save it as UTF-8", code=2) from None
+
+
+def _listed(name: str, kind: str, text: str) -> list[object]:
+    """The values of every edit in JSON or TOML, not checked yet."""
+    try:
+        given = json.loads(text) if kind == ".json" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = f"`{name}` is no valid {kind[1:].upper()}: {error}"
+        raise ColorizeError(reason, FORMS[kind], code=2) from None
+    if kind == ".toml":
+        for key in given:
+            if key != TABLE:
+                hint = FORMS[kind] if key in KEYS else nearest(key, [TABLE])
+                raise ColorizeError(f"`{name}` has `{shortened(key)}` outside of edits", hint, code=2)
+        given = given.get(TABLE, [])
+    if not isinstance(given, list):
+        raise ColorizeError(f"`{name}` holds no list of edits", FORMS[kind], code=2)
+    return given

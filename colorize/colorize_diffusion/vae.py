@@ -1,16 +1,21 @@
-"""The autoencoder between pictures and latents (Rombach et al. 2022), with the names of its published tensors."""
+"""The autoencoder between pictures and latents (Rombach et al. 2022) under its published names, and its space."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from colorize.hints import Hints
+from colorize.images.resize import crop, multiple_size, pad
 from colorize.networks.layers import Up
+from colorize.networks.spaces import pulled_to_hints
+from colorize.system import SpaceSpec
 
+PAPER = 1.0
 SCALE = 0.18215  # latents are multiplied by it, so that they are about as wide as noise
 
 
@@ -18,7 +23,7 @@ SCALE = 0.18215  # latents are multiplied by it, so that they are about as wide 
 class VAESpec:
     """The numbers of the autoencoder. widths: channels per level, finest first; each level but the last halves.
 
-    blocks: residual blocks a level on the way down; one more on the way up. channels: of a latent.
+    blocks: residual blocks a level of the encoder; one more in the decoder. channels: of a latent.
     """
 
     widths: tuple[int, ...] = (128, 256, 512, 512)
@@ -28,6 +33,10 @@ class VAESpec:
     def build(self) -> VAE:
         """Make the autoencoder."""
         return VAE(self)
+
+
+def _named(**layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(layers))
 
 
 def _norm(width: int) -> nn.GroupNorm:
@@ -41,13 +50,12 @@ class Residual(nn.Module):
         super().__init__()
         self.norm1, self.conv1 = _norm(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
         self.norm2, self.conv2 = _norm(outputs), nn.Conv2d(outputs, outputs, 3, padding=1)
-        if inputs != outputs:
-            self.nin_shortcut = nn.Conv2d(inputs, outputs, 1)
+        self.nin_shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H, W)."""
         h = self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
-        out: Tensor = h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        out: Tensor = h + self.nin_shortcut(x)
         return out
 
 
@@ -69,99 +77,59 @@ class Attention(nn.Module):
         return out
 
 
-class Halve(nn.Module):
-    """A 3x3 convolution of stride 2 over a map with one more row below and column at the right."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H/2, W/2)."""
-        out: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
-        return out
-
-
-class Middle(nn.Module):
+def middle(width: int) -> nn.Sequential:
     """Two residual blocks around self-attention."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.block_1, self.attn_1 = Residual(width, width), Attention(width)
-        self.block_2 = Residual(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same."""
-        out: Tensor = self.block_2(self.attn_1(self.block_1(x)))
-        return out
+    return _named(block_1=Residual(width, width), attn_1=Attention(width), block_2=Residual(width, width))
 
 
-class Level(nn.Module):
+def level(inputs: int, outputs: int, blocks: int, **change: nn.Module) -> nn.Sequential:
     """Residual blocks at one size, and the change to the next size under its published name, if there is one."""
+    first = Residual(inputs, outputs)
+    return _named(block=nn.Sequential(first, *(Residual(outputs, outputs) for _ in range(blocks - 1))), **change)
 
-    def __init__(self, inputs: int, outputs: int, blocks: int, change: str = "") -> None:
-        super().__init__()
-        widths = [inputs, *[outputs] * blocks]
-        self.block = nn.ModuleList([Residual(a, b) for a, b in pairwise(widths)])
-        self.change = change
-        if change:
-            self.add_module(change, (Halve if change == "downsample" else Up)(outputs))
+
+def encoder(spec: VAESpec) -> nn.Sequential:
+    """Pictures (B, 3, H, W) into (B, 2 * channels, h, w): means and log variances."""
+    widths, levels = spec.widths, []
+    for at, width in enumerate(widths):
+        change = {}
+        if at < len(widths) - 1:  # one more row below and column at the right
+            change["downsample"] = _named(pad=nn.ZeroPad2d((0, 1, 0, 1)), conv=nn.Conv2d(width, width, 3, stride=2))
+        levels.append(level(widths[max(at - 1, 0)], width, spec.blocks, **change))
+    return _named(
+        conv_in=nn.Conv2d(3, widths[0], 3, padding=1),
+        down=nn.Sequential(*levels),
+        mid=middle(widths[-1]),
+        norm_out=_norm(widths[-1]),
+        act=nn.SiLU(),
+        conv_out=nn.Conv2d(widths[-1], 2 * spec.channels, 3, padding=1),
+    )
+
+
+class FromLast(nn.Sequential):
+    """Levels that are numbered from the finest, and run from the coarsest."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Pass a map."""
-        for block in self.block:
-            x = block(x)
-        out: Tensor = self.get_submodule(self.change)(x) if self.change else x
-        return out
+        for part in reversed(self):
+            x = part(x)
+        return x
 
 
-class Encoder(nn.Module):
-    """Pictures (B, 3, H, W) into (B, 2 * channels, h, w): means and log variances."""
-
-    def __init__(self, spec: VAESpec) -> None:
-        super().__init__()
-        widths, last = spec.widths, len(spec.widths) - 1
-        self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
-        self.down = nn.ModuleList()
-        for level, width in enumerate(widths):
-            before = widths[max(level - 1, 0)]
-            change = "downsample" if level < last else ""
-            self.down.append(Level(before, width, spec.blocks, change))
-        self.mid = Middle(widths[-1])
-        self.norm_out = _norm(widths[-1])
-        self.conv_out = nn.Conv2d(widths[-1], 2 * spec.channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode."""
-        x = self.conv_in(x)
-        for level in self.down:
-            x = level(x)
-        out: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(x))))
-        return out
-
-
-class Decoder(nn.Module):
+def decoder(spec: VAESpec) -> nn.Sequential:
     """Latents (B, channels, h, w) into pictures (B, 3, H, W), not clamped."""
-
-    def __init__(self, spec: VAESpec) -> None:
-        super().__init__()
-        widths = spec.widths
-        self.conv_in = nn.Conv2d(spec.channels, widths[-1], 3, padding=1)
-        self.mid = Middle(widths[-1])
-        self.up = nn.ModuleList()  # the finest first, though it is walked from the coarsest
-        for level, width in enumerate(widths):
-            below = widths[min(level + 1, len(widths) - 1)]
-            self.up.append(Level(below, width, spec.blocks + 1, "upsample" if level else ""))
-        self.norm_out = _norm(widths[0])
-        self.conv_out = nn.Conv2d(widths[0], 3, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Decode."""
-        x = self.mid(self.conv_in(x))
-        for level in reversed(self.up):
-            x = level(x)
-        out: Tensor = self.conv_out(F.silu(self.norm_out(x)))
-        return out
+    widths, levels = spec.widths, []
+    for at, width in enumerate(widths):
+        change = {"upsample": Up(width)} if at else {}
+        levels.append(level(widths[min(at + 1, len(widths) - 1)], width, spec.blocks + 1, **change))
+    return _named(
+        conv_in=nn.Conv2d(spec.channels, widths[-1], 3, padding=1),
+        mid=middle(widths[-1]),
+        up=FromLast(*levels),
+        norm_out=_norm(widths[0]),
+        act=nn.SiLU(),
+        conv_out=nn.Conv2d(widths[0], 3, 3, padding=1),
+    )
 
 
 class VAE(nn.Module):
@@ -170,7 +138,7 @@ class VAE(nn.Module):
     def __init__(self, spec: VAESpec) -> None:
         super().__init__()
         self.spec = spec
-        self.encoder, self.decoder = Encoder(spec), Decoder(spec)
+        self.encoder, self.decoder = encoder(spec), decoder(spec)
         self.quant_conv = nn.Conv2d(2 * spec.channels, 2 * spec.channels, 1)
         self.post_quant_conv = nn.Conv2d(spec.channels, spec.channels, 1)
 
@@ -190,6 +158,74 @@ class VAE(nn.Module):
         return out
 
 
-def drawn(mean: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
-    """Draw a latent from its distribution: mean, log variance and standard normal noise, all of one shape."""
-    return mean + torch.exp(spread / 2) * noise
+@dataclass(frozen=True)
+class Latent(SpaceSpec):
+    """x is the autoencoder's mean of the finished picture, times `scale`: (B, 4, H/8, W/8).
+
+    vae: the numbers of the autoencoder, which is never trained here. multiple: sides in pixels that the
+    network can take; pictures of other sides lie on a canvas of paper, and are cut out of the answer.
+    """
+
+    vae: VAESpec = VAESpec()
+    scale: float = SCALE
+    multiple: int = 64
+
+    inked = True
+
+    @property
+    def channels(self) -> int:
+        """The channels of x."""
+        return self.vae.channels
+
+    def build(self) -> LatentSpace:
+        """Make the space with its autoencoder."""
+        return LatentSpace(self)
+
+
+class LatentSpace(nn.Module):
+    """The autoencoder, and the way of pictures to it and back."""
+
+    inked = True
+
+    def __init__(self, spec: Latent) -> None:
+        super().__init__()
+        self.spec = spec
+        self.vae = spec.vae.build().requires_grad_(False)
+
+    @property
+    def channels(self) -> int:
+        """The channels of x."""
+        return self.spec.channels
+
+    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
+        """The shape of x for these hints."""
+        (height, width), _ = multiple_size(hints.size, self.spec.multiple)
+        stride = self.vae.stride
+        return hints.batch, self.channels, height // stride, width // stride
+
+    def encode(self, color: Tensor, hints: Hints) -> Tensor:
+        """A color picture (B, 3, H, W) to x."""
+        return self.latent(on_canvas(color, self.spec.multiple))
+
+    def latent(self, picture: Tensor) -> Tensor:
+        """A picture (B, 3, H, W) in [-1, 1], of sides the network takes, to x; in full numbers."""
+        with torch.autocast(picture.device.type, enabled=False):
+            mean, _ = self.vae.encode(picture.float())
+        return mean * self.spec.scale
+
+    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
+        """From x to color (B, 3, H, W) in [-1, 1], ink included, drawn towards hints by `strength` from 0 to 1."""
+        _, box = multiple_size(hints.size, self.spec.multiple)
+        with torch.autocast(x.device.type, enabled=False):
+            whole = self.vae.decode(x.float() / self.spec.scale).clamp(-1, 1)
+        return pulled_to_hints(crop(whole, box), hints, strength, inked=True)
+
+    def weight(self, hints: Hints) -> Tensor | None:
+        """How much each place of x counts in the loss; None counts all alike."""
+        return None
+
+
+def on_canvas(picture: Tensor, multiple: int, paper: float = PAPER) -> Tensor:
+    """Lay a picture (B, C, H, W) into the middle of a canvas of one value whose sides are multiples."""
+    size, box = multiple_size((picture.shape[-2], picture.shape[-1]), multiple)
+    return pad(picture, box, size, paper)

@@ -1,9 +1,10 @@
-"""The generator of manga-colorization-v2, under the names of its published file. Knows nothing of files or losses."""
+"""The generator of manga-colorization-v2 and the denoiser of its pages, under their published names."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from colorize.images.color import luminance
 from colorize.manga.frozen import Frozen
 from colorize.manga.generators import SLOPE
 from colorize.networks.unet import Cond, pad
+from colorize.system import NetSpec
 
 STRIDE = 32  # as published; 8 would do
 GROUPS = 32  # of grouped convolutions, or as many as there are channels
@@ -23,24 +25,23 @@ UNUSED = ("to4", "tunnel1", "deconv_for_decoder")  # never called, or only a hel
 
 
 @dataclass(frozen=True)
-class SecondSpec:
+class SecondSpec(NetSpec):
     """The numbers of manga-colorization-v2 (qweasdd 2022), all widths in proportion to the first.
 
     width: channels behind the encoder's first convolution, 64 as published. stages: blocks of the three
     stages of the encoder. tunnels: blocks of the decoder's four parts, the deepest first; the last is unused.
     """
 
+    home = "colorize.manga.system:MangaSystem"
     width: int = 64
     stages: tuple[int, int, int] = (3, 4, 6)
     tunnels: tuple[int, int, int, int] = (20, 8, 8, 5)
 
-    once: ClassVar = True  # one call gives the picture; noise and time are not looked at
-    widths: ClassVar = ()  # of a U-Net's levels, which this has none of
+    widths = ()  # of a U-Net's levels, which this has none of
 
     def __post_init__(self) -> None:
         if self.width < 16 or self.width % 16:
-            told = f"net.width is {self.width}"
-            raise ColorizeError(told, "give a multiple of 16; 64 is as published", code=2)
+            raise ColorizeError(f"net.width is {self.width}", "give a multiple of 16; 64 is as published", code=2)
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -52,11 +53,11 @@ class SecondSpec:
         """What sides are padded to multiples of."""
         return STRIDE
 
-    def build(self, inputs: int, outputs: int, tokens: int = 0) -> Second:
+    def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> ColorizationV2:
         """Make the network: 5 planes in beside x, page and color hints with their mask, and 3 out."""
         if (inputs, outputs, tokens) != (8, 3, 0):
             raise ValueError("manga-colorization-v2 takes a page and color hints, and gives RGB")
-        return Second(self)
+        return ColorizationV2(self)
 
 
 class Excitation(nn.Module):
@@ -73,7 +74,7 @@ class Excitation(nn.Module):
         return x * torch.sigmoid(share)
 
 
-class StillNorm(nn.BatchNorm2d):
+class FrozenBatchNorm(nn.BatchNorm2d):
     """A batch norm that keeps its published statistics in training, too, so that pictures never mix."""
 
     def train(self, mode: bool = True) -> Self:
@@ -81,22 +82,24 @@ class StillNorm(nn.BatchNorm2d):
         return super().train(False)
 
 
-class Residue(nn.Module):
+class SEResNeXtBlock(nn.Module):
     """A block of the encoder (SE-ResNeXt): (B, inputs, H, W) -> (B, 4 planes, H/stride, W/stride)."""
+
+    recomputed = True
 
     def __init__(self, inputs: int, planes: int, stride: int) -> None:
         super().__init__()
         wide, out = 2 * planes, 4 * planes
         groups = min(GROUPS, wide)
-        self.conv1, self.bn1 = nn.Conv2d(inputs, wide, 1, bias=False), StillNorm(wide)
+        self.conv1, self.bn1 = nn.Conv2d(inputs, wide, 1, bias=False), FrozenBatchNorm(wide)
         self.conv2 = nn.Conv2d(wide, wide, 3, stride, padding=1, groups=groups, bias=False)
-        self.bn2 = StillNorm(wide)
-        self.conv3, self.bn3 = nn.Conv2d(wide, out, 1, bias=False), StillNorm(out)
+        self.bn2 = FrozenBatchNorm(wide)
+        self.conv3, self.bn3 = nn.Conv2d(wide, out, 1, bias=False), FrozenBatchNorm(out)
         self.selayer = Excitation(out)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or inputs != out:
             skip = nn.Conv2d(inputs, out, 1, stride, bias=False)
-            self.downsample = nn.Sequential(skip, StillNorm(out))
+            self.downsample = nn.Sequential(skip, FrozenBatchNorm(out))
 
     def forward(self, x: Tensor) -> Tensor:
         """Pass a map through."""
@@ -112,10 +115,11 @@ class Encoder(nn.Module):
     def __init__(self, width: int, stages: tuple[int, int, int]) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, width, 7, stride=2, padding=3, bias=False)
-        self.bn1 = StillNorm(width)
-        self.layer1 = stage(width, width, stages[0], 1)
-        self.layer2 = stage(4 * width, 2 * width, stages[1], 2)
-        self.layer3 = stage(8 * width, 4 * width, stages[2], 2)
+        self.bn1 = FrozenBatchNorm(width)
+        first, second, third = stages
+        self.layer1 = stage(width, width, first, 1)
+        self.layer2 = stage(4 * width, 2 * width, second, 2)
+        self.layer3 = stage(8 * width, 4 * width, third, 2)
 
     def forward(self, page: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Encode a page (B, 1, H, W) in [0, 1]."""
@@ -127,12 +131,15 @@ class Encoder(nn.Module):
 
 def stage(inputs: int, planes: int, count: int, stride: int) -> nn.Sequential:
     """Blocks of the encoder, of which the first changes the number of channels and the size."""
-    rest = (Residue(4 * planes, planes, 1) for _ in range(count - 1))
-    return nn.Sequential(Residue(inputs, planes, stride), *rest)
+    return nn.Sequential(
+        SEResNeXtBlock(inputs, planes, stride), *(SEResNeXtBlock(4 * planes, planes, 1) for _ in range(count - 1))
+    )
 
 
 class Bottleneck(nn.Module):
     """A block of the decoder, without norms and, but for its excitation, without biases."""
+
+    recomputed = True
 
     def __init__(self, width: int, groups: int, dilation: int) -> None:
         super().__init__()
@@ -165,16 +172,20 @@ def tunnel(inputs: int, width: int, count: int, groups: int, dilated: bool) -> n
 
 
 def branch(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """A step of the way down of page and hints: two convolutions, each with a rectifier."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, padding=1),
-        nn.LeakyReLU(SLOPE),
-        nn.Conv2d(outputs, outputs, 3, padding=1),
-        nn.LeakyReLU(SLOPE),
-    )
+    """A step of the encoder of page and hints: two convolutions, each with a rectifier."""
+    first = nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+    return nn.Sequential(first, nn.LeakyReLU(SLOPE), nn.Conv2d(outputs, outputs, 3, padding=1), nn.LeakyReLU(SLOPE))
 
 
-class Second(nn.Module):
+def guide(w: int) -> nn.Sequential:
+    """The authors' help in training, which paints the picture a second time from the deepest features."""
+    layers: list[nn.Module] = []
+    for inputs, outputs, stride in ((4 * w, 2 * w, 2), (2 * w, w, 2), (w, w // 2, 1), (w // 2, 3, 1)):
+        layers += [nn.ConvTranspose2d(inputs, outputs, 3, stride, 1, stride - 1), nn.LeakyReLU(SLOPE)]
+    return nn.Sequential(*layers)
+
+
+class ColorizationV2(nn.Module):
     """Page and hints to colors. What the published file holds but its authors never run stays frozen."""
 
     def __init__(self, spec: SecondSpec) -> None:
@@ -185,7 +196,7 @@ class Second(nn.Module):
         self.to0, self.to1 = branch(5, w // 2, 1), branch(w // 2, w, 2)
         self.to2, self.to3 = branch(w, third, 2), branch(third, 2 * w, 2)
         self.to4 = branch(2 * w, 4 * w, 2)
-        self.deconv_for_decoder = _guide(w)
+        self.deconv_for_decoder = guide(w)
         self.tunnel4 = tunnel(16 * w + 2 * w, 8 * w, counts[0], GROUPS, dilated=False)
         self.tunnel3 = tunnel(8 * w + 4 * w, 4 * w, counts[1], GROUPS, dilated=True)
         self.tunnel2 = tunnel(4 * w + 2 * w + w, 2 * w, counts[2], GROUPS, dilated=True)
@@ -215,16 +226,6 @@ class Second(nn.Module):
         return out[..., :height, :width]
 
 
-def _guide(w: int) -> nn.Sequential:
-    """The authors' help in training, which paints the picture a second time from the deepest features."""
-    steps = ((4 * w, 2 * w, 2), (2 * w, w, 2), (w, w // 2, 1), (w // 2, 3, 1))
-    layers: list[nn.Module] = []
-    for inputs, outputs, stride in steps:
-        layers.append(nn.ConvTranspose2d(inputs, outputs, 3, stride, 1, stride - 1))
-        layers.append(nn.LeakyReLU(SLOPE))
-    return nn.Sequential(*layers)
-
-
 WIDTH, DEPTH = 96, 12  # channels and convolutions of the RGB version
 PLANES = 12  # of an RGB picture whose cells of 2 x 2 pixels became channels
 
@@ -237,11 +238,15 @@ class FFDNet(Frozen):
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [_conv(3 + PLANES, WIDTH), nn.ReLU()]
+
+        def conv(inputs: int, outputs: int) -> nn.Conv2d:
+            return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+
+        layers: list[nn.Module] = [conv(3 + PLANES, WIDTH), nn.ReLU()]
         for _ in range(DEPTH - 2):
-            layers += [_conv(WIDTH, WIDTH), nn.BatchNorm2d(WIDTH), nn.ReLU()]
-        self.intermediate_dncnn = nn.Module()
-        self.intermediate_dncnn.itermediate_dncnn = nn.Sequential(*layers, _conv(WIDTH, PLANES))
+            layers += [conv(WIDTH, WIDTH), nn.BatchNorm2d(WIDTH), nn.ReLU()]
+        chain = nn.Sequential(*layers, conv(WIDTH, PLANES))
+        self.intermediate_dncnn = nn.Sequential(OrderedDict(itermediate_dncnn=chain))
         self.freeze()
 
     def forward(self, page: Tensor, sigma: float) -> Tensor:
@@ -250,10 +255,6 @@ class FFDNet(Frozen):
         noisy = pad((page.expand(-1, 3, -1, -1) + 1) / 2, 2)
         cells = F.pixel_unshuffle(noisy, 2)
         level = torch.full_like(cells[:, :3], sigma / 255)
-        found = self.intermediate_dncnn.itermediate_dncnn(torch.cat([level, cells], dim=1))  # type: ignore[operator]
+        found = self.intermediate_dncnn(torch.cat([level, cells], dim=1))
         clean = (noisy - F.pixel_shuffle(found, 2)).clamp(0, 1)[..., :height, :width]
         return luminance(2 * clean - 1)
-
-
-def _conv(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)

@@ -1,4 +1,4 @@
-"""Frozen networks that help: a tagger's features and VGG's. Knows nothing of files, or of where weights come from."""
+"""Frozen networks that compare or describe pictures: a tagger of drawings, and VGG16."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FEATURES = 512  # numbers that the tagger tells of a picture
+FEATURES = 512  # numbers that the tagger gives of a picture
 TAPS = (3, 8, 15)  # VGG16's layers relu1_2, relu2_2, relu3_3
-# Channels of VGG16's convolutions up to the last tap; 0 halves the map.
-VGG_STEPS = (64, 64, 0, 128, 128, 0, 256, 256, 256)
 VGG_MEAN, VGG_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for [0, 1]
 TAGGER_MEAN, TAGGER_STD = (0.7137, 0.6628, 0.6519), (0.2970, 0.3017, 0.2979)  # of Danbooru
 
@@ -51,7 +49,7 @@ class TaggerSpec:
         return Tagger(self)
 
 
-class Ends(nn.Module):
+class MaxAndMean(nn.Module):
     """The largest and the mean value of every channel, one behind the other: (B, C, h, w) -> (B, 2C)."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +58,7 @@ class Ends(nn.Module):
 
 
 class Tagger(Frozen):
-    """What a tagger of drawings knows of a picture: the 512 numbers before its last rectifier.
+    """A tagger of drawings, up to the 512 numbers before its last rectifier.
 
     RF5/danbooru-pretrained, a ResNet-50 that names 6000 tags: its body, and its head's first five layers.
     """
@@ -73,7 +71,7 @@ class Tagger(Frozen):
         self.body = nn.Sequential(*list(ResNet(Bottleneck, list(spec.layers)).children())[:-2])
         wide = 2 * 512 * Bottleneck.expansion
         layers = (nn.Flatten(), nn.BatchNorm1d(wide), nn.Dropout(0.25), nn.Linear(wide, FEATURES))
-        self.head = nn.Sequential(Ends(), *layers)
+        self.head = nn.Sequential(MaxAndMean(), *layers)
         self.freeze()
 
     def forward(self, picture: Tensor) -> Tensor:
@@ -94,15 +92,9 @@ class VGG(Frozen):
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        width = 3
-        for step in VGG_STEPS:
-            if step:
-                layers += [nn.Conv2d(width, step, 3, padding=1), nn.ReLU()]
-                width = step
-            else:
-                layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
+        from torchvision.models.vgg import cfgs, make_layers
+
+        self.features = make_layers(cfgs["D"][:9])  # up to relu3_3
         self.freeze()
 
     def forward(self, picture: Tensor) -> list[Tensor]:
@@ -116,14 +108,14 @@ class VGG(Frozen):
 
 
 class Perceptual(Frozen):
-    """How far two pictures differ to frozen eyes: share * tagger + (1 - share) * VGG, or the one there is.
+    """The perceptual distance of two pictures: share * tagger + (1 - share) * VGG, or the one there is.
 
     Both are mean squares; gradients reach the first picture through both.
     """
 
     def __init__(self, vgg: VGG | None, tagger: Tagger | None, share: float = 0.1) -> None:
         super().__init__()
-        assert vgg or tagger, "nothing to look with"
+        assert vgg or tagger
         self.vgg, self.tagger = vgg, tagger
         self.share = share if vgg and tagger else float(tagger is not None)
 

@@ -1,10 +1,10 @@
-"""The pix2pix generators: a page in, colors out, in one call. Knows nothing of noise, files or losses."""
+"""The pix2pix generators, a page in and colors out in one call, and their critic."""
 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from colorize.errors import ColorizeError
 from colorize.networks.unet import Cond, pad
+from colorize.system import NetSpec
 
 SLOPE = 0.2  # of leaky rectifiers, as published
 ATTENTIVE = 4  # halvings before attention: a page of 256 x 256 pixels is 16 x 16 places there
@@ -20,7 +21,7 @@ DROPPED = 3  # deepest levels of the way up that have dropout, as published
 
 
 @dataclass(frozen=True)
-class GeneratorSpec:
+class GeneratorSpec(NetSpec):
     """The numbers of a generator (Isola et al. 2017, "pix2pix").
 
     widths: channels after each halving, the finest first. attention: self-attention behind the fourth
@@ -28,13 +29,12 @@ class GeneratorSpec:
     added: the answer is what color adds to the page, nothing at first, rather than a picture made anew.
     """
 
+    home = "colorize.manga.system:MangaSystem"
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512, 512, 512)
     attention: bool = False
     groups: int = 8
     dropout: float = 0.5
     added: bool = False
-
-    once: ClassVar = True  # one call gives the picture; noise and time are not looked at
 
     def __post_init__(self) -> None:
         if len(self.widths) < ATTENTIVE or min(self.widths, default=0) < 8:
@@ -54,7 +54,7 @@ class GeneratorSpec:
         """What sides are best multiples of; deeper levels repeat the last row where they must."""
         return int(2**ATTENTIVE)
 
-    def build(self, inputs: int, outputs: int, tokens: int = 0) -> Generator:
+    def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> Generator:
         """Make the network for `inputs` channels, those of x included, and tokens of a width for its depth."""
         return Generator(self, inputs - outputs, outputs, tokens)
 
@@ -67,6 +67,8 @@ def norm(groups: int, width: int) -> nn.GroupNorm:
 class Down(nn.Module):
     """Halve a map by a 4x4 convolution, rounding up: (B, inputs, H, W) -> (B, outputs, H/2, W/2)."""
 
+    recomputed = True
+
     def __init__(self, inputs: int, outputs: int, groups: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
@@ -77,19 +79,15 @@ class Down(nn.Module):
         return F.leaky_relu(self.norm(self.conv(pad(x, 2))), SLOPE)
 
 
-class Up(nn.Module):
+class Up(nn.Sequential):
     """Double a map by a transposed 4x4 convolution: (B, inputs, h, w) -> (B, outputs, 2h, 2w)."""
 
-    def __init__(self, inputs: int, outputs: int, groups: int, dropout: float) -> None:
-        super().__init__()
-        self.deconv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
-        self.norm = norm(groups, outputs)
-        self.dropout = nn.Dropout(dropout)
+    recomputed = True
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Pass a map through."""
-        out: Tensor = self.dropout(F.relu(self.norm(self.deconv(x))))
-        return out
+    def __init__(self, inputs: int, outputs: int, groups: int, dropout: float) -> None:
+        deconv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+        parts = {"deconv": deconv, "norm": norm(groups, outputs), "relu": nn.ReLU(), "dropout": nn.Dropout(dropout)}
+        super().__init__(OrderedDict(parts))
 
 
 class SelfAttention(nn.Module):
@@ -131,7 +129,7 @@ class Generator(nn.Module):
                 nn.init.zeros_(value)
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
-        """Color the page in `cond.stack`, (B, S, H, W), with what tokens (B, N, T) say of all of it.
+        """Color the page in `cond.stack`, (B, S, H, W), with tokens (B, N, T) of all of it.
 
         x, t: noise and time, not looked at. Returns colors (B, outputs, H, W), in [-1, 1] unless they are
         added to the page, which can lead beyond.
@@ -146,8 +144,8 @@ class Generator(nn.Module):
             skips.append(h)
             sizes.append(h.shape[-2:])
         if cond.tokens is not None:
-            told = cond.tokens.mean(1)[:, :, None, None].expand(-1, -1, *h.shape[-2:])
-            h = torch.cat([h, told], dim=1)
+            features = cond.tokens.mean(1)[:, :, None, None].expand(-1, -1, *h.shape[-2:])
+            h = torch.cat([h, features], dim=1)
         for up, skip in zip(self.ups, reversed(skips[:-1]), strict=True):
             h = torch.cat([cut(up(h), skip.shape[-2:]), skip], dim=1)
         out: Tensor = cut(self.out(h), sizes[0])
@@ -160,7 +158,7 @@ def cut(x: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 WIDTHS = (64, 128, 256, 512)  # as published
-MULTIPLE = 32  # pixels; less than so many have no patch to judge
+MULTIPLE = 32  # pixels; fewer have no patch to judge
 
 
 class PatchCritic(nn.Module):
@@ -170,7 +168,9 @@ class PatchCritic(nn.Module):
     norms, with as many weights as the published batch norms, which would let the rows of a batch mix.
     """
 
-    def __init__(self, page: int = 1, color: int = 3, widths: tuple[int, ...] = WIDTHS, groups: int = 8) -> None:
+    def __init__(
+        self, page: int = 1, color: int = 3, widths: tuple[int, ...] = (64, 128, 256, 512), groups: int = 8
+    ) -> None:
         super().__init__()
         before = (page + color, *widths[:-1])
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip(before, widths, strict=True))

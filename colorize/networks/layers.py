@@ -28,6 +28,8 @@ def zero(module: nn.Conv2d | nn.Linear) -> nn.Module:
 class Residual(nn.Module):
     """Two 3x3 convolutions around a skip, shifted by the time in between; (B, inputs, H, W) -> (B, outputs, H, W)."""
 
+    recomputed = True  # for its gradient, see `training.gradient_checkpointing`
+
     def __init__(self, inputs: int, outputs: int, time: int, groups: int = 32, dropout: float = 0.0) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(math.gcd(groups, inputs), inputs)
@@ -84,6 +86,8 @@ class FeedForward(nn.Module):
 
 class Transformer(nn.Module):
     """Self-attention, attention to tokens of width `context` (0 leaves it out), and a perceptron, on a whole map."""
+
+    adaptable = True  # by low-rank adapters, see `networks.lora`
 
     def __init__(self, width: int, context: int, heads: int, factor: int, groups: int = 32) -> None:
         super().__init__()

@@ -1,12 +1,11 @@
-"""Low-rank changes of a network's attention (LoRA, Hu et al. 2022): trained, stacked, merged. Knows no file.
+"""Low-rank changes of a network's attention (LoRA, Hu et al. 2022): trained, stacked, merged.
 
-A layer keeps its class, its name and its weight; a hook corrects what it says. So whatever asks for a layer's
-kind, or calls a method of its own such as `Changed.side`, finds what it always found.
+A layer keeps its class, its name and its weight; a hook adds the changes to its output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TypeVar, cast
 
 import torch
@@ -14,19 +13,16 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from colorize.colorize_diffusion import attention
 from colorize.errors import ColorizeError, within
-from colorize.networks import layers
-from colorize.region_diffusion.network import Block
 
 RANKS = (1, 256)
-HELD = "lora"  # the name under which a layer holds its changes
+NAME = "lora"  # of a layer's changes among its submodules
 Layer = nn.Linear | nn.Conv2d
 Value = TypeVar("Value")
 
 
 class Change(nn.Module):
-    """What is added to a layer's answer: scale * up(down(x)).
+    """What is added to a layer's output: scale * up(down(x)).
 
     down: (rank, inputs). up: (outputs, rank). scale: alpha / rank (Hu et al. 2022, section 4.1), times
     the weight that a user gives the adapter. convolved: for maps (B, C, H, W) instead of tokens.
@@ -38,7 +34,7 @@ class Change(nn.Module):
         self.scale, self.convolved = scale, convolved
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the change for what a layer was given, in its kind of numbers."""
+        """Return the change for a layer's input, in its kind of numbers."""
         down, up = self.down.to(x.dtype), self.up.to(x.dtype)
         if self.convolved:
             one = (..., None, None)  # a matrix as a 1x1 convolution
@@ -59,26 +55,25 @@ class Changes(nn.ModuleList):
 
 
 def adaptable_layers(net: nn.Module) -> dict[str, Layer]:
-    """Return the layers that can be changed, by name: every projection in a network's transformers.
+    """Return the layers that can be changed, by name: every projection in modules that are marked `adaptable`.
 
     These are linear layers and 1x1 convolutions: query, key, value and output of the attention, the
     perceptron, and the layers that lead into a transformer and out of it.
     """
     found: dict[str, Layer] = {}
     for place, part in net.named_modules():
-        if isinstance(part, layers.Transformer | attention.Transformer | Block):
+        if getattr(part, "adaptable", False):
             for name, layer in part.named_modules(prefix=place):
-                inside = name.rpartition(".")[0] in found  # as the low-rank parts of `Changed` are
-                if not inside and _projects(layer):
+                inside = name.rpartition(".")[0] in found  # as the low-rank parts of a layer are
+                if not inside and (isinstance(layer, nn.Linear) or _is_projection(layer)):
                     found[name] = cast(Layer, layer)
     return found
 
 
-def _projects(layer: nn.Module) -> bool:
-    if isinstance(layer, nn.Conv2d):
-        plain = (layer.stride, layer.padding, layer.groups) == ((1, 1), (0, 0), 1)
-        return plain and layer.kernel_size == (1, 1)
-    return isinstance(layer, nn.Linear)
+def _is_projection(layer: nn.Module) -> bool:
+    if not isinstance(layer, nn.Conv2d):
+        return False
+    return (layer.kernel_size, layer.stride, layer.padding, layer.groups) == ((1, 1), (1, 1), (0, 0), 1)
 
 
 def shapes(layer: Layer, rank: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -106,7 +101,7 @@ def begin(net: nn.Module, rank: int, rng: Generator) -> None:
     for layer in found.values():
         down, up = shapes(layer, rank)
         start = torch.randn(down, generator=rng) / down[1] ** 0.5
-        _hold(layer, Change(start, torch.zeros(up), 1.0, isinstance(layer, nn.Conv2d)))
+        _add(layer, Change(start, torch.zeros(up), 1.0, isinstance(layer, nn.Conv2d)))
 
 
 def stack(net: nn.Module, tensors: Mapping[str, Tensor], scale: float) -> None:
@@ -119,14 +114,14 @@ def stack(net: nn.Module, tensors: Mapping[str, Tensor], scale: float) -> None:
         layer = known[name]
         down, up = (tensors[f"{name}.{part}"].to(layer.weight.device) for part in ("down", "up"))
         change = Change(down, up, scale, isinstance(layer, nn.Conv2d))
-        _hold(layer, change.requires_grad_(False))
+        _add(layer, change.requires_grad_(False))
 
 
 def tensors_of(net: nn.Module) -> dict[str, Tensor]:
     """Return the adapter added last: `down` and `up` of every changed layer, by the layer's name."""
-    found = {name: held for name, layer in adaptable_layers(net).items() if (held := _held(layer))}
+    last = {name: changes[-1] for name, layer in adaptable_layers(net).items() if (changes := _changes(layer))}
     return {
-        f"{name}.{part}": getattr(held[-1], part).detach() for name, held in found.items() for part in ("down", "up")
+        f"{name}.{part}": getattr(change, part).detach() for name, change in last.items() for part in ("down", "up")
     }
 
 
@@ -134,8 +129,8 @@ def tensors_of(net: nn.Module) -> dict[str, Tensor]:
 def merge(net: nn.Module) -> None:
     """Put all changes into the weights of their layers, and leave the layers as if there had been none."""
     for layer in adaptable_layers(net).values():
-        for change in _changes(layer):
-            exact = layer.weight.float() + change.matrix().reshape(layer.weight.shape)
+        for change in _changes(layer) or ():
+            exact = layer.weight.float() + cast(Change, change).matrix().reshape(layer.weight.shape)
             layer.weight.copy_(exact)  # rounded once, if the weights are halves
     remove(net)
 
@@ -143,34 +138,30 @@ def merge(net: nn.Module) -> None:
 def remove(net: nn.Module) -> None:
     """Take all changes away."""
     for layer in adaptable_layers(net).values():
-        if held := _held(layer):
-            held.handle.remove()
-            delattr(layer, HELD)
+        if (changes := _changes(layer)) is not None:
+            changes.handle.remove()
+            delattr(layer, NAME)
 
 
 def plain(named: Mapping[str, Value]) -> dict[str, Value]:
     """Leave out what belongs to changes: the rest are the names of the network alone."""
-    return {name: value for name, value in named.items() if f".{HELD}." not in name}
+    return {name: value for name, value in named.items() if f".{NAME}." not in name}
 
 
-def _hold(layer: Layer, change: Change) -> None:
-    held = _held(layer)
-    if held is None:
-        held = Changes(layer.register_forward_hook(_corrected))
-        setattr(layer, HELD, held)
-    held.append(change)
+def _changes(layer: nn.Module) -> Changes | None:
+    found: Changes | None = getattr(layer, NAME, None)
+    return found
 
 
-def _held(layer: nn.Module) -> Changes | None:
-    held: Changes | None = getattr(layer, HELD, None)
-    return held
+def _add(layer: Layer, change: Change) -> None:
+    changes = _changes(layer)
+    if changes is None:
+        changes = Changes(layer.register_forward_hook(_changed))
+        setattr(layer, NAME, changes)
+    changes.append(change)
 
 
-def _changes(layer: nn.Module) -> Iterator[Change]:
-    return (cast(Change, change) for change in _held(layer) or ())
-
-
-def _corrected(layer: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> Tensor:
-    for change in _changes(layer):
-        out = out + change(given[0])
+def _changed(layer: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> Tensor:
+    for change in _changes(layer) or ():
+        out = out + change(inputs[0])
     return out

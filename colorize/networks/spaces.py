@@ -137,6 +137,10 @@ class Regions(Space):
     channels = 6
     patch = 2
 
+    def weight(self, hints: Hints) -> Tensor | None:
+        """How much each place of x counts in the loss; None counts all alike."""
+        return None
+
 
 def pulled_to_hints(color: Tensor, hints: Hints, strength: float = 1.0, patch: int = 1, inked: bool = False) -> Tensor:
     """Pull color to the user's hints: up to the lines of line art, or along the shades of a gray picture.

@@ -70,6 +70,8 @@ class UNetSpec:
 class Level(nn.Module):
     """A residual block and, at levels with attention, a transformer."""
 
+    recomputed = True
+
     def __init__(self, spec: UNetSpec, inputs: int, level: int, tokens: int) -> None:
         super().__init__()
         width, time = spec.widths[level], 4 * spec.widths[0]

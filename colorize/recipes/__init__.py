@@ -9,7 +9,7 @@ from typing import Any
 from colorize.errors import ColorizeError, nearest
 from colorize.recipes.recipe import Recipe
 
-__all__ = ["Recipe", "find", "names", "variants"]
+__all__ = ["Recipe", "every", "find", "names", "variants"]
 
 
 def names() -> tuple[str, ...]:
@@ -37,6 +37,11 @@ def variants(name: str) -> dict[str, Recipe]:
     """Return the named variants of a system."""
     found: dict[str, Recipe] = getattr(_module(name), "VARIANTS", {})
     return found
+
+
+def every() -> tuple[Recipe, ...]:
+    """Return the plain recipe of every system."""
+    return tuple(find(name) for name in names())
 
 
 def _module(name: str) -> Any:

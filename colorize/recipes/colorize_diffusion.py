@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from colorize.colorize_diffusion.controls import SketchAndReference
-from colorize.colorize_diffusion.latent_space import Latent
-from colorize.colorize_diffusion.system import VERSIONS, Version
+from colorize.colorize_diffusion.conditioner import SketchAndReference
+from colorize.colorize_diffusion.encoders import ClusterSpec, SideSpec, ThresholdSpec
 from colorize.colorize_diffusion.unet import LatentUNetSpec
+from colorize.colorize_diffusion.vae import Latent
 from colorize.diffusion.schedules import ScaledLinear
 from colorize.model import Sampling
 from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
@@ -48,17 +48,18 @@ RECIPE = Recipe(
     finetune=replace(STAGE, objective=Denoising(offset=0.05), mix=replace(MIX, reference=0.5), steps=60_000),
 )
 
-
-def _version(number: Version) -> Recipe:
-    spec = VERSIONS[number]
-    return replace(
-        RECIPE,
-        condition=SketchAndReference(threshold=spec.threshold, clusters=spec.clusters, sides=spec.sides),
-        denoiser=DenoiserSpec(net=spec.net, predicts=spec.predicts),
-    )
-
-
 VARIANTS = {
-    "v1.5": replace(_version("v1.5"), help="Figure and background told apart by masks"),
-    "v2": replace(_version("v2"), help="With encoders of background and style; 768 px", size=768),
+    "v1.5": replace(
+        RECIPE,
+        help="Figure and background told apart by masks",
+        condition=SketchAndReference(threshold=ThresholdSpec(), clusters=ClusterSpec()),
+        denoiser=DenoiserSpec(net=LatentUNetSpec(lora=(4, 0.5)), predicts="eps"),
+    ),
+    "v2": replace(
+        RECIPE,
+        help="With encoders of background and style; 768 px",
+        size=768,
+        condition=SketchAndReference(sides=SideSpec()),
+        denoiser=DenoiserSpec(net=LatentUNetSpec(lora=(4, 4), tuned=(False, True), sides=True), predicts="v"),
+    ),
 }

@@ -19,8 +19,8 @@ from dataclasses import replace
 
 from colorize.diffusion.schedules import Cosine
 from colorize.manga.colorization_v2 import SecondSpec
-from colorize.manga.condition import Page
 from colorize.manga.generators import GeneratorSpec
+from colorize.manga.system import Page
 from colorize.model import Sampling
 from colorize.networks.spaces import RGB
 from colorize.recipes.recipe import Adversarial, DenoiserSpec, Mix, Recipe, Stage

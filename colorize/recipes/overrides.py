@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import sys
 import types
@@ -10,6 +11,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
+from colorize import recipes
 from colorize.errors import ColorizeError, nearest
 
 Value = TypeVar("Value")
@@ -96,13 +98,27 @@ def _choices(wanted: Any) -> tuple[Any, ...]:
     return typing.get_args(wanted) if is_union else (wanted,)
 
 
-def _classes(wanted: Any) -> dict[str, Any]:
-    return {c.__name__: c for c in _choices(wanted) if isinstance(c, type) and dataclasses.is_dataclass(c)}
+def _classes(wanted: Any, name: str = "") -> dict[str, Any]:
+    """The dataclasses that a value may be of; an abstract class stands for its subclasses, which systems define.
+
+    name: of the class that is looked for; where no class is called so, all systems are imported first.
+    """
+    kinds: list[Any] = [choice for choice in _choices(wanted) if isinstance(choice, type)]
+    bases = [kind for kind in kinds if inspect.isabstract(kind)]
+
+    def known() -> dict[str, Any]:
+        systems = [kind for base in bases for kind in base.__subclasses__()]
+        both: list[Any] = [*kinds, *systems]
+        return {kind.__name__: kind for kind in both if isinstance(kind, type) and dataclasses.is_dataclass(kind)}
+
+    if bases and name and name not in known():
+        recipes.every()
+    return known()
 
 
 def _parse(wanted: Any, item: Any, given: str, name: str) -> Any:
     """Read one value given as text."""
-    classes = _classes(wanted)
+    classes = _classes(wanted, given)
     if given in classes:
         return classes[given]()
     if classes and not (given in ("none", "null") and type(None) in _choices(wanted)):
@@ -135,8 +151,8 @@ def _read(wanted: Any, default: Any, data: Any, name: str) -> Any:
 
 def _read_class(wanted: Any, default: Any, data: dict[str, Any], name: str) -> Any:
     """Build a dataclass from its dict, which names the class when several are possible."""
-    classes = _classes(wanted)
     kind = data.get("is", type(default).__name__)
+    classes = _classes(wanted, kind)
     if kind not in classes:
         raise ColorizeError(f"`{name or 'config'}` is of the unknown kind `{kind}`", nearest(kind, classes))
     cls: Any = classes[kind]

@@ -7,21 +7,13 @@ import sys
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from colorize.colorize_diffusion.controls import SketchAndReference
-from colorize.colorize_diffusion.latent_space import Latent
-from colorize.colorize_diffusion.unet import LatentUNetSpec
-from colorize.diffusion.denoiser import Denoiser
 from colorize.diffusion.schedules import Cosine, Linear, ScaledLinear
 from colorize.errors import ColorizeError, within
-from colorize.manga.colorization_v2 import SecondSpec
-from colorize.manga.condition import Page
-from colorize.manga.generators import GeneratorSpec
 from colorize.model import Colorizer, Sampling
 from colorize.networks.conditions import Stack, Together
 from colorize.networks.spaces import RGB, Field, Lab, Regions
 from colorize.networks.unet import UNetSpec
-from colorize.region_diffusion.network import RegionNetSpec
-from colorize.region_diffusion.system import RegionColorizer
+from colorize.system import ConditionSpec, NetSpec, SpaceSpec, System
 
 LONGEST = 4  # a training picture is at most so many times as long as wide
 ASPECT = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
@@ -224,7 +216,7 @@ def _ratio(aspect: str) -> float:
 class DenoiserSpec:
     """The network and what it predicts."""
 
-    net: UNetSpec | LatentUNetSpec | GeneratorSpec | SecondSpec | RegionNetSpec = UNetSpec()
+    net: UNetSpec | NetSpec = UNetSpec()
     predicts: Literal["eps", "v", "x0"] = "v"
 
 
@@ -242,33 +234,32 @@ class Recipe:
     needs: tuple[str, ...] = ("line",)
     strongest: tuple[tuple[str, float], ...] = ()
     size: int = 256
-    space: RGB | Field | Lab | Latent | Regions = RGB()
-    condition: Stack | Together | SketchAndReference | Page = Stack()
+    space: RGB | Field | Lab | Regions | SpaceSpec = RGB()
+    condition: Stack | Together | ConditionSpec = Stack()
     denoiser: DenoiserSpec = DenoiserSpec()
     schedule: Linear | Cosine | ScaledLinear = Cosine(zero_snr=True)
     sampling: Sampling = Sampling()
     pretrain: Stage = Stage()
     finetune: Stage = field(default_factory=lambda: Stage(objective=Trajectory(), lr=1e-5))
 
-    def build(self) -> Colorizer:
-        """Make the system with fresh weights."""
-        if isinstance(self.denoiser.net, RegionNetSpec):
-            assert isinstance(self.space, Regions), "a network of regions needs the space Regions"
-            return RegionColorizer(self.denoiser.net, self.space.remembered)
-        channels = self.space.channels
-        net = self.denoiser.net.build(channels + self.condition.stacked, channels, self.condition.tokens)
-        denoiser = Denoiser(net, self.schedule, self.denoiser.predicts)
-        return Colorizer(self.space.build(), self.condition.build(self.denoiser.net.widths), denoiser)
+    @property
+    def system(self) -> System:
+        """The system that the network belongs to."""
+        return self.denoiser.net.system if isinstance(self.denoiser.net, NetSpec) else System()
 
     @property
     def chooses(self) -> bool:
-        """Whether regions choose among given colors, so that there is neither noise nor guidance."""
-        return isinstance(self.denoiser.net, RegionNetSpec)
+        """Whether regions choose among given colors, see `System.chooses`."""
+        return self.system.chooses
 
     @property
     def once(self) -> bool:
-        """Whether one call of the network gives the picture, without sampling steps (a GAN)."""
-        return isinstance(self.denoiser.net, GeneratorSpec | SecondSpec)
+        """Whether one call of the network gives the picture, see `System.once`."""
+        return self.system.once
+
+    def build(self) -> Colorizer:
+        """Make the system with fresh weights."""
+        return self.system.build(self)
 
     def stage(self, phase: str) -> Stage:
         """Return the stage of a phase, `pretrain` or `finetune`."""

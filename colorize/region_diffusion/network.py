@@ -1,7 +1,6 @@
 """The network that lets regions of a drawing choose among given colors.
 
-Absorbing-state diffusion (Austin et al. 2021, D3PM; Chang et al. 2022, MaskGIT; Sahoo et al. 2024, MDLM): a region's
-color is known or not yet; a call gives every region, and every pixel, a distribution over the available colors.
+Absorbing-state diffusion (Austin et al. 2021, D3PM; Chang et al. 2022, MaskGIT; Sahoo et al. 2024, MDLM).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from colorize.images.color import luminance
 from colorize.networks.layers import Down, Residual, Transformer, Up
 from colorize.networks.unet import pad
 from colorize.region_diffusion.pieces import GEOMETRY, contacts, geometry, lab_of, membership, pooled
+from colorize.system import NetSpec
 
 BOOK = 48  # colors of the code book, which stand in where nothing is given
 REFERENCE, CODEBOOK, PALETTE = range(3)  # where a color comes from
@@ -101,7 +101,7 @@ def joined(choices: Sequence[Choices]) -> Choices:
 
 
 @dataclass(frozen=True)
-class RegionNetSpec:
+class RegionNetSpec(NetSpec):
     """The numbers of the network.
 
     widths: channels per level of the line encoder, finest first; the finest has a quarter of the drawing's
@@ -110,6 +110,7 @@ class RegionNetSpec:
     regions, pixels and colors are compared. features: width of what the encoder tells of every cell.
     """
 
+    home = "colorize.region_diffusion.system:RegionSystem"
     widths: tuple[int, ...] = (48, 96, 144)
     blocks: tuple[int, ...] = (2, 2, 2)
     heads: int = 4
@@ -133,13 +134,15 @@ class RegionNetSpec:
         """How many pixels of a drawing share one cell of the coarsest level."""
         return int(PATCH * 2 ** (len(self.widths) - 1))
 
-    def build(self) -> RegionNet:
+    def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> RegionNet:
         """Make the network with fresh weights."""
         return RegionNet(self)
 
 
 class Block(nn.Module):
     """Self-attention among all tokens, in which regions that touch attend to each other more or less."""
+
+    adaptable = True
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

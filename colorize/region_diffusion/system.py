@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -15,13 +15,17 @@ from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import lines, palettes, region_cutting
 from colorize.images.under_ink import paper_white
-from colorize.model import Colorizer, Sampling
+from colorize.model import Colorizer, Sampling, Space
 from colorize.networks.spaces import Regions, pulled_to_hints
 from colorize.region_diffusion.choosing import Drawing, Offer, choose
 from colorize.region_diffusion.hint_regions import HintCells, hint_cells
 from colorize.region_diffusion.memory import Memory
 from colorize.region_diffusion.network import Choices, RegionNet, RegionNetSpec, joined
 from colorize.region_diffusion.pieces import main_colors, parts
+from colorize.system import System
+
+if TYPE_CHECKING:
+    from colorize.recipes.recipe import Recipe
 
 MOST = 400  # regions of a drawing; smaller ones belong to their neighbors
 SCALE = 160 / 256  # of a drawing's inner size: what the encoder sees, near to what it was trained on
@@ -47,7 +51,7 @@ class RegionColorizer(Colorizer):
 
     def __init__(self, spec: RegionNetSpec, remembered: int) -> None:
         nn.Module.__init__(self)  # of the parts of a `Colorizer` it has but the space
-        self.space = Regions(remembered)
+        self.space: Space = Regions(remembered)
         self.net = RegionNet(spec)
         self.memory = Memory(remembered, spec.features)
         self.critic = None
@@ -72,15 +76,15 @@ class RegionColorizer(Colorizer):
         seeds: Sequence[int],
         guidance: Mapping[str, float] | None = None,
         strength: Mapping[str, float] | None = None,
-        manner: object = None,
+        settings: object = None,
     ) -> Iterator[State]:
         """Yield the state after every step, in each of which the surest of the regions left get their colors.
 
         The last one's x is the answer, for `decode`. seeds: one per picture; 0 gives the likeliest colors, others
         draw among the likely ones, or with nothing given among the remembered pictures that are most alike.
-        Raises ColorizeError (wrong usage) for a manner, and for guidance: a choice cannot be exaggerated.
+        Raises ColorizeError (wrong usage) for settings, and for guidance: a choice cannot be exaggerated.
         """
-        _refuse(manner, {**(guidance or {}), **(strength or {})})
+        _refuse(settings, {**(guidance or {}), **(strength or {})})
         offers = [self._offer(hints.rows(slice(at, at + 1)), seed) for at, seed in enumerate(seeds)]
         steps = sampling.steps
         for index in range(steps):
@@ -233,10 +237,21 @@ class RegionColorizer(Colorizer):
         return near[seed % len(near)][None]
 
 
-def _refuse(manner: object, weights: Mapping[str, float]) -> None:
-    if manner is not None:
-        message = "this model has none of the knobs of `colorize-diffusion`"
-        raise ColorizeError(message, "leave them out, or choose such a model", code=2)
+class RegionSystem(System):
+    """Regions of a drawing choose among given colors."""
+
+    chooses = True
+
+    def build(self, recipe: Recipe) -> Colorizer:
+        """Make a model with fresh weights."""
+        assert isinstance(recipe.denoiser.net, RegionNetSpec)
+        assert isinstance(recipe.space, Regions), "regions choose colors, and x is what they chose"
+        return RegionColorizer(recipe.denoiser.net, recipe.space.remembered)
+
+
+def _refuse(settings: object, weights: Mapping[str, float]) -> None:
+    if settings is not None:
+        raise ColorizeError("this model takes none of these settings", "leave them out, or choose another", code=2)
     for name, weight in weights.items():
         if weight != 1:
             message = f"the weight of `{name}` is {weight:g}, and this model chooses among the colors that are given"

@@ -21,7 +21,6 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from colorize.colorize_diffusion.latent_space import Latent
 from colorize.errors import ColorizeError
 from colorize.hints import COLORED, OPTIONAL, Batch, Hints
 from colorize.images import augment, files, lines, palettes, simulated_hints
@@ -32,7 +31,6 @@ from colorize.recipes.recipe import Recipe, Stage
 
 MEMORY = 6 * 2**30  # bytes of pictures kept in memory; 23,000 of 256 px with their lines
 PATCHES = 4  # a shuffled reference is cut into 4 x 4 pieces
-PROBE = 512  # pixels a side of a picture that a space is asked for the size of its x
 MARGIN = 1.5  # a square out of a picture of 2:3 is not enlarged
 
 Bytes = npt.NDArray[np.uint8]
@@ -142,7 +140,7 @@ class Pictures:
     """Training batches by number: the same seed and number give the same batch, whoever asks and when."""
 
     def __init__(self, root: Path, recipe: Recipe, stage: Stage, seed: int, device: torch.device) -> None:
-        self.sizes = sizes(stage, multiple(recipe)) if stage.aspects else []
+        self.sizes = sizes(stage, recipe.system.multiple(recipe)) if stage.aspects else []
         side = stage.size if stage.mix.crop >= 1 else max(stage.size, min(2 * stage.size, 256))
         if self.sizes:
             side = round(MARGIN * max(max(size) for size in self.sizes))
@@ -299,15 +297,6 @@ class Pictures:
         if mix.palette > 0:
             bent = torch.where(self._draw(count, mix.palette, rng), palettes.simulate(source, rng), bent)
         return bent
-
-
-def multiple(recipe: Recipe) -> int:
-    """Return what sides must be multiples of, so that no level of the network has to be padded."""
-    if isinstance(recipe.space, Latent):
-        return recipe.space.multiple
-    line = torch.empty(1, 1, PROBE, PROBE, device="meta")
-    patch = round(PROBE / recipe.space.shape(Hints(line=line))[-1])
-    return patch * recipe.denoiser.net.stride
 
 
 def sizes(stage: Stage, step: int) -> list[Size]:

@@ -12,8 +12,8 @@ from torch import Tensor
 from colorize.checkpoints import hub, pickles, weights_io
 from colorize.checkpoints.weights_io import refused
 from colorize.errors import ColorizeError
-from colorize.manga.condition import PageDoor
 from colorize.manga.frozen import VGG, Frozen, Perceptual, Tagger, TaggerSpec
+from colorize.manga.system import PageEncoder
 from colorize.model import Colorizer
 from colorize.recipes.recipe import Adversarial, Recipe
 
@@ -40,7 +40,7 @@ def fill_tagger(model: Colorizer, recipe: Recipe) -> None:
     Raises ColorizeError (wrong usage) if the recipe does not say where they are.
     """
     condition = getattr(model, "condition", None)
-    if not isinstance(condition, PageDoor):
+    if not isinstance(condition, PageEncoder):
         return
     if condition.denoiser is not None:
         raise ColorizeError(

@@ -16,7 +16,6 @@ from colorize.checkpoints import adapters, model_files
 from colorize.checkpoints.adapters import Adapter
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring.options import SIZES
-from colorize.colorize_diffusion.controls import SketchAndReference
 from colorize.errors import ColorizeError, nearest, within
 from colorize.images.files import atomic
 from colorize.model import Colorizer
@@ -222,7 +221,7 @@ class Training:
         A state does not hold frozen weights, so a run that goes on needs these, too. Raises ColorizeError for
         parts that are never trained, and so must come from somewhere.
         """
-        options, condition = self.options, self.recipe.condition
+        options = self.options
         model = model_files.build_on_meta(self.recipe)
         if options.lora:
             loaded = self._take(model)
@@ -232,12 +231,8 @@ class Training:
             begun = _inherited(self._take(model).facts)
             self.facts = self.facts if goes_on else begun
         else:
-            if isinstance(condition, SketchAndReference) and condition.encoder and not goes_on:
-                raise ColorizeError(
-                    f"`{self.recipe.name}` trains on top of an autoencoder and of CLIP, which have no weights yet",
-                    "begin with a model that has them: add --from, such as --from tellurion/ColorizeDiffusion",
-                    code=2,
-                )
+            if not goes_on:
+                self.recipe.system.check_start(self.recipe)
             model = self.recipe.build()
         if not goes_on and not options.start:
             frozen_networks.fill_tagger(model, self.recipe)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from colorize.coloring import text_edits
-from colorize.colorize_diffusion.tokenizer import Prompt, parse
+from colorize.colorize_diffusion.text_edits import Prompt, parse, read
 from colorize.errors import ColorizeError
 
 EDITS = (
@@ -53,12 +52,12 @@ FORMS = {"edits.toml": TOML, "edits.JSON": JSON, "edits.txt": LINES, "edits": LI
 @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig"])
 def test_every_form_gives_the_same_edits_in_their_order(tmp_path, name, coding):
     (tmp_path / name).write_text(FORMS[name], coding)
-    assert text_edits.read(tmp_path / name) == EDITS
+    assert read(tmp_path / name) == EDITS
 
 
 def test_lines_may_end_as_in_windows(tmp_path):
     (tmp_path / "edits.txt").write_bytes(LINES.replace("\n", "\r\n").encode())
-    assert text_edits.read(tmp_path / "edits.txt") == EDITS
+    assert read(tmp_path / "edits.txt") == EDITS
 
 
 GOOD = '[[edit]]\ntarget = "a"\n'
@@ -97,7 +96,7 @@ WRONG = {
 def test_a_mistake_is_named_with_its_file_and_place(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(ColorizeError, match=WRONG[name, text]) as told:
-        text_edits.read(tmp_path / name)
+        read(tmp_path / name)
     assert name in told.value.message
     assert told.value.code == 2
     assert len(str(told.value).replace(str(tmp_path), "")) < 300
@@ -115,7 +114,7 @@ def test_files_that_hold_no_text_are_refused(tmp_path):
     }
     for name, message in wrong.items():
         with pytest.raises(ColorizeError, match=message):
-            text_edits.read(tmp_path / name)
+            read(tmp_path / name)
 
 
 def test_the_examples_of_the_guide_are_read(tmp_path):
@@ -124,7 +123,7 @@ def test_the_examples_of_the_guide_are_read(tmp_path):
     assert [kind for kind, _ in found] == ["text", "toml", "json", "text"]
     for kind, text in found:
         (tmp_path / f"edits.{kind}").write_text(text)
-        assert text_edits.read(tmp_path / f"edits.{kind}")
+        assert read(tmp_path / f"edits.{kind}")
     rows = re.findall(r"^\| `(.*?)` \| (.*?) \| (.*?) \| (.*?) \|$", guide, re.M)
     assert len(rows) == 7
     for text, target, anchor, where in rows:

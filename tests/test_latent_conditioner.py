@@ -8,7 +8,14 @@ import pytest
 import torch
 from latents import random, recipe
 
-from colorize.colorize_diffusion.condition import Echo, Halves, LatentCond, Levels, Manner, Window
+from colorize.colorize_diffusion.condition import (
+    BackgroundSettings,
+    InjectionSettings,
+    LatentCond,
+    LatentSettings,
+    ReferenceWeights,
+    Window,
+)
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.model import Colorizer
@@ -25,9 +32,9 @@ def given(references: int = 1, batch: int = 1, **more: torch.Tensor) -> Hints:
     return Hints(line=line, reference=reference, **more)
 
 
-def told(model: Colorizer, hints: Hints, manner: Manner | None = None, drop: str = "") -> LatentCond:
+def told(model: Colorizer, hints: Hints, settings: LatentSettings | None = None, drop: str = "") -> LatentCond:
     rows = {drop: torch.ones(hints.batch, dtype=torch.bool)} if drop else {}
-    cond = model.told(hints, rows, {}, manner or Manner())
+    cond = model.encode(hints, rows, {}, settings or LatentSettings())
     assert isinstance(cond, LatentCond)
     return cond
 
@@ -61,7 +68,7 @@ def test_several_references_join_their_tokens() -> None:
 
 def test_a_margin_changes_what_clip_sees() -> None:
     model = system()
-    first, wide = (told(model, given(), Manner(margin=m)).tokens for m in (1.0, 1.5))
+    first, wide = (told(model, given(), LatentSettings(margin=m)).tokens for m in (1.0, 1.5))
     assert first.shape == wide.shape
     assert not torch.allclose(first, wide)
 
@@ -69,19 +76,19 @@ def test_a_margin_changes_what_clip_sees() -> None:
 def test_levels_become_weights_of_the_places() -> None:
     model = system()
     assert told(model, given()).places == ()
-    cond = told(model, given(), Manner(levels=Levels(overall=0.5, low=0.0)))
+    cond = told(model, given(), LatentSettings(levels=ReferenceWeights(overall=0.5, low=0.0)))
     assert (cond.places[4], cond.places[0], cond.places[6]) == (0.0, 0.5, 0.5)
-    assert told(model, given(), Manner(compat=True)).places == (1.0,) * 16
+    assert told(model, given(), LatentSettings(compat=True)).places == (1.0,) * 16
     own = tuple(i / 15 for i in range(16))
-    assert told(model, given(), Manner(levels=Levels(places=own))).places == own
+    assert told(model, given(), LatentSettings(levels=ReferenceWeights(places=own))).places == own
 
 
-def calls(model: Colorizer, hints: Hints, manner: Manner | None = None, **guidance: float) -> list[int]:
+def calls(model: Colorizer, hints: Hints, settings: LatentSettings | None = None, **guidance: float) -> list[int]:
     """The rows of each call of the network in a walk of two steps."""
     rows: list[int] = []
     hook = model.denoiser.net.register_forward_hook(lambda _, args, __: rows.append(len(args[0])))
     with torch.inference_mode():
-        model.sample(hints, recipe().sampling, [1] * hints.batch, guidance, manner=manner)
+        model.sample(hints, recipe().sampling, [1] * hints.batch, guidance, settings=settings)
     hook.remove()
     return rows
 
@@ -99,29 +106,29 @@ def test_one_call_answers_as_several_do() -> None:
     x, t = torch.randn(2, 4, 4, 4), torch.tensor([0.6, 0.6])
     with torch.inference_mode():
         joint = model.guided(hints, {"reference": 4.0, "line": 2.0}, {})(x, t)
-        full = model.denoiser(x, t, model.told(hints, {}, {}))
-        without = [model.denoiser(x, t, model.told(hints, {name: rows[name]}, {})) for name in rows]
+        full = model.denoiser(x, t, model.encode(hints, {}, {}))
+        without = [model.denoiser(x, t, model.encode(hints, {name: rows[name]}, {})) for name in rows]
     pushes = 3.0 * (full - without[0]) + 1.0 * (full - without[1])
     torch.testing.assert_close(joint, full + pushes / 2, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
-    "manner",
+    "settings",
     [
-        Manner(echo=Echo()),
-        Manner(echo=Echo(lines=0.5, own=0.0)),
-        Manner(window=Window(0.5, 1.0)),
-        Manner(levels=Levels(overall=0.3)),
-        Manner(margin=2.0),
+        LatentSettings(echo=InjectionSettings()),
+        LatentSettings(echo=InjectionSettings(lines=0.5, own=0.0)),
+        LatentSettings(window=Window(0.5, 1.0)),
+        LatentSettings(levels=ReferenceWeights(overall=0.3)),
+        LatentSettings(margin=2.0),
     ],
 )
-def test_every_knob_changes_the_result_alike_in_a_batch(manner: Manner) -> None:
+def test_every_knob_changes_the_result_alike_in_a_batch(settings: LatentSettings) -> None:
     model, hints = system(), given(batch=2)
     sampling, guidance = recipe().sampling, {"reference": 3.0}
     with torch.inference_mode():
         plain = model.sample(hints, sampling, [1, 2], guidance)
-        turned = model.sample(hints, sampling, [1, 2], guidance, manner=manner)
-        second = model.sample(hints.rows(slice(1, 2)), sampling, [2], guidance, manner=manner)
+        turned = model.sample(hints, sampling, [1, 2], guidance, settings=settings)
+        second = model.sample(hints.rows(slice(1, 2)), sampling, [2], guidance, settings=settings)
     assert not torch.allclose(plain, turned, atol=1e-4)
     torch.testing.assert_close(turned[1:], second, atol=1e-3, rtol=1e-3)
 
@@ -156,8 +163,8 @@ def test_a_background_takes_the_place_of_the_masked_reference() -> None:
 @pytest.mark.parametrize("version", ["v1", "v1.5", "v2"])
 def test_a_masked_walk_ends_in_a_picture_of_one_call_a_step(version: str) -> None:
     model, hints = system(version), given(mask=MASK, reference_mask=REFERENCE_MASK)
-    manner = Manner(halves=Halves(merge=0.2, style=version == "v2"), echo=Echo())
-    assert calls(model, hints, manner, reference=4.0) == [2, 2]
+    settings = LatentSettings(halves=BackgroundSettings(merge=0.2, style=version == "v2"), echo=InjectionSettings())
+    assert calls(model, hints, settings, reference=4.0) == [2, 2]
 
 
 def test_two_references_and_one_background_are_halves_of_one_size() -> None:
@@ -169,9 +176,9 @@ def test_two_references_and_one_background_are_halves_of_one_size() -> None:
 
 def test_only_version_2_has_an_encoder_of_styles() -> None:
     with pytest.raises(ColorizeError, match="no encoder of styles"):
-        told(system(), given(), Manner(halves=Halves(style=True)))
+        told(system(), given(), LatentSettings(halves=BackgroundSettings(style=True)))
     model = system("v2")
-    assert told(model, given(), Manner(halves=Halves(style=True))).style
+    assert told(model, given(), LatentSettings(halves=BackgroundSettings(style=True))).style
 
 
 def test_a_mask_without_anything_to_take_colors_from_is_refused() -> None:
@@ -182,13 +189,13 @@ def test_a_mask_without_anything_to_take_colors_from_is_refused() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Manner(margin=3.0), "margin of references is 3"),
-        (lambda: Levels(overall=-1.0), r"overall\) is -1"),
-        (lambda: Levels(places=(1.0,)), "1 weights were given for 16 places"),
-        (lambda: Echo(start=2.0), r"injection\.start is 2"),
-        (lambda: Halves(merge=1.5), r"halves\.merge is 1\.5"),
-        (lambda: Manner(skip=3), "3 text blocks"),
-        (lambda: Manner(window=Window(-1.0)), "start of the reference's window is -1"),
+        (lambda: LatentSettings(margin=3.0), "margin of references is 3"),
+        (lambda: ReferenceWeights(overall=-1.0), r"overall\) is -1"),
+        (lambda: ReferenceWeights(places=(1.0,)), "1 weights were given for 16 places"),
+        (lambda: InjectionSettings(start=2.0), r"echo\.start is 2"),
+        (lambda: BackgroundSettings(merge=1.5), r"halves\.merge is 1\.5"),
+        (lambda: LatentSettings(skip=3), "3 text blocks"),
+        (lambda: LatentSettings(window=Window(-1.0)), "start of the reference's window is -1"),
     ],
 )
 def test_knobs_out_of_range_are_refused(make, words: str) -> None:
@@ -200,8 +207,8 @@ def test_other_systems_have_no_knobs() -> None:
     from conftest import tiny
 
     model = tiny("mini").build()
-    with pytest.raises(ColorizeError, match="none of the knobs"):
-        model.told(Hints(line=torch.ones(1, 1, 32, 32)), {}, {}, Manner())
+    with pytest.raises(ColorizeError, match="takes none of these settings"):
+        model.encode(Hints(line=torch.ones(1, 1, 32, 32)), {}, {}, LatentSettings())
 
 
 def test_sizes_that_the_network_cannot_take_lie_on_a_canvas() -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from colorize.colorize_diffusion.region_map import ABREAST, COVER, GAP, MOST, NARROWEST, REGIONS, TITLE, heat
-from colorize.colorize_diffusion.text_edits import encode
-from colorize.colorize_diffusion.tokenizer import Prompt, parse
+from colorize.colorize_diffusion.region_map import ABREAST, COVER, GAP, MOST, NARROWEST, REGIONS, TITLE, draw
+from colorize.colorize_diffusion.text_edits import Prompt, parse
+from colorize.colorize_diffusion.token_edits import encode
 from colorize.errors import ColorizeError
 from colorize.images.image import Picture
 
@@ -35,7 +35,7 @@ def say(texts: list[str]) -> torch.Tensor:
 
 def drawn(reference: Picture, *prompts: Prompt, tokens: torch.Tensor | None = None) -> Picture:
     given = ramp() if tokens is None else tokens
-    return heat(reference, given, encode(prompts, say), prompts)
+    return draw(reference, given, encode(prompts, say), prompts)
 
 
 def still(control: str, thresholds=LEVELS) -> Prompt:
