@@ -197,7 +197,7 @@ def test_guidance_and_strength_other_than_1_are_refused() -> None:
 
 def test_bfloat16_changes_nothing() -> None:
     # Colors in bfloat16 were too coarse for k-means, and choices near a tie differed between machines.
-    examples = Path(__file__).parents[1] / "examples"
+    examples = Path(__file__).parents[3] / "examples"
     fine, coarse = (
         paint(examples / "sketch.png", reference=examples / "reference-1.png", precision=precision)
         for precision in ("fp32", "bf16")

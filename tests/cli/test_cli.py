@@ -29,7 +29,7 @@ def run(*arguments: str, **environment: str):
 
 
 def python(code: str, **options):
-    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.run([sys.executable, "-c", code], text=True, timeout=60, env=there, **options)
 
 

@@ -1,6 +1,7 @@
 """A file as large as the published one, and a process that loads it and tells what came of that.
 
-Run: python tests/full_size.py FILE [KIND OF NUMBERS]. It imports nothing but the package, so that memory is its own.
+Run: python tests/support/full_size.py FILE [KIND OF NUMBERS].
+It imports nothing but the package, so that memory is its own.
 """
 
 from __future__ import annotations

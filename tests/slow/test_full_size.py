@@ -1,4 +1,4 @@
-"""Claims about a file as large as the published one. Run: python -m pytest -m slow tests/test_full_size.py."""
+"""Claims about a file as large as the published one. Run: python -m pytest -m slow tests/slow/test_full_size.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import full_size
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="memory is counted as Linux does")]
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BYTES = 3_887_014_350  # of mult-eps-ft.safetensors
 GIGABYTE = 10**9
 
@@ -38,7 +38,7 @@ def test_it_has_the_published_number_of_bytes(large: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "weights"), [("float32", 4_054_190_188), ("bfloat16", 2_326_494_188)])
 def test_it_arrives_whole_and_without_a_second_copy_in_memory(large: Path, kind: str, weights: int) -> None:
-    command = [sys.executable, str(ROOT / "tests" / "full_size.py"), str(large), kind]
+    command = [sys.executable, str(ROOT / "tests" / "support" / "full_size.py"), str(large), kind]
     path = {**os.environ, "PYTHONPATH": str(ROOT)}
     told = json.loads(subprocess.run(command, check=True, env=path, stdout=subprocess.PIPE).stdout)
     sys.stdout.write(f"{kind}: {told}\n")  # which -s shows

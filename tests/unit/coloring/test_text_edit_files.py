@@ -118,7 +118,7 @@ def test_files_that_hold_no_text_are_refused(tmp_path):
 
 
 def test_the_examples_of_the_guide_are_read(tmp_path):
-    guide = (Path(__file__).parents[1] / "docs/guides/change-colors-by-words.md").read_text("utf-8")
+    guide = (Path(__file__).parents[3] / "docs/guides/change-colors-by-words.md").read_text("utf-8")
     found = re.findall(r"^```(toml|json|text)\n(.*?)^```", guide, re.S | re.M)
     assert [kind for kind, _ in found] == ["text", "toml", "json", "text"]
     for kind, text in found:

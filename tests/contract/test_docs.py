@@ -13,7 +13,7 @@ from colorize import recipes
 from colorize.cli.app import app
 from colorize.evaluation.samples import MODES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEXT = "\n".join(page.read_text() for page in PAGES)
 COMMANDS = [command.name for command in app.registered_commands]

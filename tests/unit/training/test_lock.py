@@ -22,7 +22,7 @@ LEFT = "." + "0123456789abcdef"
 
 
 def test_a_killed_process_holds_nothing(tmp_path):
-    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=there, stdin=pipe, stdout=pipe, text=True) as other:

@@ -22,7 +22,7 @@ from colorize.images import files
 
 pytestmark = pytest.mark.usefixtures("desk")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def cover() -> None:

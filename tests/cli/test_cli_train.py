@@ -234,7 +234,7 @@ def test_only_the_first_of_several_processes_talks(monkeypatch):
 def test_a_killed_run_goes_on_from_its_last_save():
     more = ["--save-every", "0.1s", "--sample-every", "0", "--device", "cpu"]
     arguments = [sys.executable, "-m", "colorize", "train", "--steps", "30", *more, *SETS]
-    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(arguments, env=there, stderr=subprocess.DEVNULL)
     while not (RUN / "state.safetensors").exists():
         assert process.poll() is None

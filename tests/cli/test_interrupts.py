@@ -17,7 +17,7 @@ from colorize import interrupts
 from colorize.cli import messages
 from colorize.errors import ColorizeError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ENDED = -signal.SIGINT if os.name == "posix" else interrupts.CODE
 PRESS = "import signal; signal.raise_signal(signal.SIGINT)\n"
 BEGUN = "from colorize import interrupts\ninterrupts.watch(); interrupts.begin()\n"

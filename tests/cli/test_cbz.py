@@ -28,7 +28,7 @@ from colorize.images.listing import natural
 
 pytestmark = pytest.mark.usefixtures("desk")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_volume_comes_out_as_one_with_all_its_pages_in_color() -> None:

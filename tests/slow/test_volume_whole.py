@@ -1,4 +1,4 @@
-"""Claims about a volume of 40 whole manga pages. Run: python -m pytest -m slow tests/test_volume_whole.py."""
+"""Claims about a volume of 40 whole manga pages. Run: python -m pytest -m slow tests/slow/test_volume_whole.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from colorize.images import files
 from colorize.images.color import luminance
 
 pytestmark = pytest.mark.slow
-ROOT, PAGES, KILLS = Path(__file__).parents[1], 40, 10
+ROOT, PAGES, KILLS = Path(__file__).parents[2], 40, 10
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "colorize"
+PACKAGE = Path(__file__).parents[2] / "colorize"
 ORDER = (  # a dotted name is a module that stands lower than the rest of its part
     ("errors", "interrupts"),
     ("images",),

@@ -56,9 +56,10 @@ def test_a_resumed_run_logs_the_losses_of_an_uninterrupted_one(tmp_path):
 
 
 def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
-    here = Path(__file__).parent
+    here = Path(__file__).parents[2]
+    support = here / "support"
     code = (
-        f"import sys; sys.path[:0] = [{str(here)!r}, {str(here.parent)!r}]\n"
+        f"import sys; sys.path[:0] = [{str(support)!r}, {str(here)!r}, {str(here.parent)!r}]\n"
         "import tiny; from pathlib import Path\n"
         "changes = dict(steps=100_000, save_every=0, anneal=True, budget=1e6)\n"
         "run = tiny.fit(tiny.model(), tiny.denoising(), tiny.Flat(), tiny.settings(**changes), "
