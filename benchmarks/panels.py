@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from colorize.images.manga_pages.bubbles import find_bubbles
-from colorize.images.manga_pages.panels import find_panels
-from colorize.images.manga_pages.paper import keep_mask, panel_mask
+from colorize.images.page_masks import find_bubbles, keep_mask, panel_mask
+from colorize.images.panels import find_panels
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 if TYPE_CHECKING:
     from volumes import Made
 
-    from colorize.images.manga_pages.panels import Panel
+    from colorize.images.panels import Panel
 
 SIZE = (1600, 1120)
 LEAST = 300  # pixels of a bubble; what is smaller is a tip that another bubble cut off

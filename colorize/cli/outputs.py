@@ -233,9 +233,9 @@ def _check_extras(options: SampleOptions, drawings: int) -> None:
         message = f"layers are those of one picture, and {pictures} are to be made"
         raise ColorizeError(message, "give one drawing, without --variations", code=2)
     if layers.suffix.lower() == ".psd":
-        from colorize.images import layer_files
+        from colorize.images.layers import check_psd_tools
 
-        layer_files.check()
+        check_psd_tools()
 
 
 def check_region_map(options: SampleOptions, job: Job) -> None:
@@ -262,7 +262,7 @@ def write_region_map(loaded: Loaded, options: SampleOptions, job: Job, report: R
 def write_extras(painted: Painted, options: SampleOptions, report: Reporter) -> None:
     """Write the film, the layers and the regions of a picture, and print where they are."""
     from colorize.coloring import album
-    from colorize.images import layer_files
+    from colorize.images.layers import map_of, write_openraster, write_photoshop, write_regions
 
     film, layers = options.film, options.layers
     if film:
@@ -270,9 +270,9 @@ def write_extras(painted: Painted, options: SampleOptions, report: Reporter) -> 
         still = ", a single picture since there was one denoising step; --steps 8 makes a film of 8"
         report.note(f"the film is `{film}`{still if len(painted.frames) == 1 else ''}")
     if layers:
-        write_layers = layer_files.write_photoshop if layers.suffix.lower() == ".psd" else layer_files.write_openraster
+        write_layers = write_photoshop if layers.suffix.lower() == ".psd" else write_openraster
         write_layers(painted.layers, painted.picture, layers)
         report.note(f"the layers are `{layers}`")
     if options.regions and painted.regions:
-        layer_files.write_regions(*painted.regions, options.regions)
-        report.note(f"the regions are `{options.regions}`, their map is `{layer_files.map_of(options.regions)}`")
+        write_regions(*painted.regions, options.regions)
+        report.note(f"the regions are `{options.regions}`, their map is `{map_of(options.regions)}`")

@@ -6,7 +6,6 @@ Finished pages wait in a hidden folder beside the result, with a journal that ha
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from contextlib import suppress
@@ -155,7 +154,11 @@ class VolumeJob:
 
     def _resumed(self, head: dict[str, object], dry: bool) -> dict[str, PageResult]:
         """What is known of the pages; begin a new journal if there is none of this run."""
-        lines = _read_lines(self.folder / JOURNAL)
+        from colorize.images import json_lines
+
+        lines: list[dict[str, Any]] = []
+        with suppress(OSError):
+            lines = json_lines.read(self.folder / JOURNAL)
         if lines and lines[0] == head:
             results: dict[str, PageResult] = {}
             for line in lines[1:]:
@@ -163,7 +166,7 @@ class VolumeJob:
                     self.changed = False
                     continue
                 page = str(line.pop("page"))
-                results[page] = PageResult(**line)  # type: ignore[arg-type]
+                results[page] = PageResult(**line)
                 self.changed |= results[page].state == "colored"
             return results
         if dry:
@@ -177,16 +180,10 @@ class VolumeJob:
 
     def _add(self, line: dict[str, object]) -> None:
         """Add a line, behind any half one, and bring it to the disk."""
+        from colorize.images import json_lines
+
         try:
-            with (self.folder / JOURNAL).open("a+b") as stream:
-                stream.seek(0, os.SEEK_END)
-                if stream.tell():
-                    stream.seek(-1, os.SEEK_END)
-                    if stream.read(1) != b"\n":
-                        stream.write(b"\n")
-                stream.write(json.dumps(line).encode() + b"\n")
-                stream.flush()
-                os.fsync(stream.fileno())
+            json_lines.append(self.folder / JOURNAL, line, sync=True)
         except OSError as error:
             raise ColorizeError(
                 f"`{self.folder}` cannot be written: {error.strerror}",
@@ -215,18 +212,3 @@ def fingerprint(options: SampleOptions) -> str:
                 status = file.stat()
                 known.append(f"{file} {status.st_size} {status.st_mtime_ns}")
     return hashlib.sha256("\n".join(known).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _read_lines(path: Path) -> list[dict[str, object]]:
-    """The whole lines of a journal, without a half one, which a killed process may leave."""
-    found: list[dict[str, object]] = []
-    try:
-        raw = path.read_bytes().split(b"\n")
-    except OSError:
-        return []
-    for line in raw:
-        with suppress(ValueError):
-            value = json.loads(line)
-            if isinstance(value, dict):
-                found.append(value)
-    return found

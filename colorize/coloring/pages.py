@@ -15,13 +15,12 @@ from colorize.coloring.batch import FILM, Painted
 from colorize.coloring.inputs import HintSource, Kind, ModelInput
 from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.errors import ColorizeError
-from colorize.images import finish, kinds
+from colorize.images import finish, kinds, page_masks
 from colorize.images.hint_files import resize
 from colorize.images.image import Picture, Pixels
-from colorize.images.manga_pages import paper
-from colorize.images.manga_pages.bubbles import find_bubbles
-from colorize.images.manga_pages.panels import Panel, find_panels
 from colorize.images.metadata import MARK
+from colorize.images.page_masks import find_bubbles
+from colorize.images.panels import Panel, find_panels
 from colorize.recipes.recipe import Recipe
 
 SMALLEST = 400  # pixels of a page's longer side; smaller pictures are single drawings
@@ -97,7 +96,7 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
         if areas > MOSTLY * sum(panel.area for panel in panels):
             each = ["gray"] * len(each)  # line art is left as white as the gray panels are
     canvas = finish.on_paper(picture) if "line" in each else picture
-    kept = paper.keep_mask(gray, panels, bubbles)
+    kept = page_masks.keep_mask(gray, panels, bubbles)
     if canvas.alpha is not None:
         kept |= canvas.alpha < canvas.peak  # where paper shines through, a color would be laid on twice
     hint_map, more = inputs.hint_map(drawing, hints, job.dots)
@@ -106,7 +105,7 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     parts = tuple(
         _part(panel, gray.shape, kept, own, hint_map)
         for panel, what, own in zip(panels, found, each, strict=True)
-        if (options.force or what in ("line", "gray")) and not paper.is_empty(gray, panel, kept)
+        if (options.force or what in ("line", "gray")) and not page_masks.is_empty(gray, panel, kept)
     )
     if not parts:
         return None
@@ -216,7 +215,7 @@ def _part(panel: Panel, size: tuple[int, ...], kept: np.ndarray, kind: Kind, hin
     rows = slice(max(0, top - more), min(size[0], bottom + more))
     columns = slice(max(0, left - more), min(size[1], right + more))
     box = _box(panel)
-    mask = paper.panel_mask(panel) & ~kept[box]
+    mask = page_masks.panel_mask(panel) & ~kept[box]
     marked = hint_map is not None and bool((hint_map[0, 3][box].numpy() > 0)[mask].any())
     return Part((rows, columns), box, mask, kind, marked)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colorize.errors import ColorizeError
+from colorize.images import json_lines
 from colorize.images.dataset_folder import JOURNAL, METADATA, splits
-from colorize.images.files import atomic
 
 UNDONE = re.compile(r"\.[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
 VERSION = 2  # counts up when the same settings give other pictures
@@ -44,7 +44,7 @@ class Journal:
         self.target = target
         self.entries: dict[str, Entry] = {}  # by key: a digest of what it was made of and for
         self.owners: dict[str, str] = {}  # by file: the key of the entry that wrote it last
-        path = target / JOURNAL
+        self.path = path = target / JOURNAL
         if not path.is_file() and target.is_dir() and any(each.name[0] != "." for each in target.iterdir()):
             raise ColorizeError(
                 f"`{target}` is not empty, and was not made by `colorize prepare-data`",
@@ -66,15 +66,7 @@ class Journal:
                 "add `--overwrite` to make it again, or choose another folder",
             )
         if before is None:
-            with atomic(path) as temporary:
-                temporary.write_bytes(_line(now))
-        self.stream = path.open("ab")
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stream.close()
+            json_lines.replace(path, [now])
 
     def find(self, key: str) -> Entry | None:
         """Return the entry of a picture if its files are still there and no other picture wrote over them."""
@@ -86,8 +78,7 @@ class Journal:
 
     def add(self, key: str, entry: Entry) -> None:
         """Write down a finished picture."""
-        self.stream.write(_line({"key": key, **vars(entry)}))
-        self.stream.flush()
+        json_lines.append(self.path, {"key": key, **vars(entry)})
         self._note(key, entry)
 
     def clean(self, wanted: set[str]) -> None:
@@ -99,13 +90,12 @@ class Journal:
 
     def _load(self, path: Path) -> dict[str, object] | None:
         """Read the entries and return the settings, None if not even these were written; drop half a last line."""
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            with path.open("r+b") as stream:
-                stream.truncate(whole)
+        data, lines = path.read_bytes(), json_lines.read(path)
         try:
-            lines = [json.loads(line) for line in data[:whole].splitlines()]
+            if len(lines) < data.count(b"\n"):  # one of the whole lines is no JSON
+                raise ValueError(path)
+            if not data.endswith(b"\n"):
+                json_lines.replace(path, lines)
             settings: dict[str, object] | None = lines.pop(0) if lines else None
             for line in lines:
                 files = tuple(line["files"])
@@ -131,7 +121,3 @@ class Journal:
         for folder in sorted(parents, key=lambda path: len(path.parts), reverse=True):
             if (self.target / folder).is_dir() and not any((self.target / folder).iterdir()):
                 (self.target / folder).rmdir()
-
-
-def _line(values: Mapping[str, object]) -> bytes:
-    return json.dumps(values).encode() + b"\n"

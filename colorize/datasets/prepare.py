@@ -135,13 +135,13 @@ def prepare(source: Path | str, target: Path, options: PrepareOptions | None = N
         found = open_source(path, options)
     identity = {"source": sha256(json.dumps([str(real)]))[:32]}  # a digest, so as not to tell where it is
     identity |= {name: value for name, value in asdict(options).items() if name not in ("workers", "overwrite")}
-    with Journal(target, identity, options.overwrite) as journal:
-        total = len(found.items)
-        results: dict[str, Result] = {}
-        for result in _results(found, options, journal):
-            results[result.item.color] = result
-            yield Event(len(results), total)
-        summary = _finish(found, [results[item.color] for item in found.items], options, journal, started)
+    journal = Journal(target, identity, options.overwrite)
+    total = len(found.items)
+    results: dict[str, Result] = {}
+    for result in _results(found, options, journal):
+        results[result.item.color] = result
+        yield Event(len(results), total)
+    summary = _finish(found, [results[item.color] for item in found.items], options, journal, started)
     yield Event(total, total, summary)
 
 

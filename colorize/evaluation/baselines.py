@@ -17,7 +17,7 @@ from colorize.errors import ColorizeError, nearest
 from colorize.evaluation.metrics import SAME_COLOR
 from colorize.evaluation.regions import Labels, connected, enclosed, frame, open_to_border, white_around
 from colorize.evaluation.samples import MODES, Sample
-from colorize.images import color, region_cutting, under_ink
+from colorize.images import color, flat_regions, under_ink
 from colorize.images.flat_regions import nearest_region
 from colorize.region_diffusion.pieces import geometry, lab_of, main_colors, parts
 
@@ -100,7 +100,7 @@ def region_matcher(sample: Sample) -> Tensor:
     if sample.kind == "gray":
         return reference_statistics(sample)
     drawing, reference = sample.drawing, _required(sample.reference, "reference")
-    labels = region_cutting.cut(drawing, MOST_REGIONS)
+    labels = flat_regions.cut(drawing, MOST_REGIONS)
     dark = -F.max_pool2d(-drawing, 2, ceil_mode=True)[:, 0] < DRAWN
     colors = main_colors(reference)
     pieces, owner = parts(colors)
@@ -124,7 +124,7 @@ def oracle(sample: Sample, whole: bool) -> Tensor:
     drawing, reference = sample.drawing, _required(sample.reference, "reference")
     if sample.kind == "gray":
         return gray(sample)
-    labels, colors = region_cutting.cut(drawing, MOST_REGIONS)[0], main_colors(reference)
+    labels, colors = flat_regions.cut(drawing, MOST_REGIONS)[0], main_colors(reference)
     truth = F.interpolate(under_ink.fill(sample.truth, drawing), labels.shape, mode="area")
     rgb = colors.rgb[0][colors.valid[0]]
     apart = torch.cdist(lab_of(truth[0].flatten(1).T), lab_of(rgb))

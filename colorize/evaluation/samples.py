@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError, nearest
-from colorize.images import augment, color, dataset_folder, files, hint_files, lines, palettes, simulated_hints
+from colorize.images import augment, color, color_hints, dataset_folder, files, hint_files, lines, palettes
 from colorize.images.resize import centered, crop, fit_size, letterbox
 
 Kind = Literal["line", "gray"]
@@ -155,7 +155,7 @@ class Dataset:
         rgb = np.broadcast_to(picture.pixels, (*picture.size, 3))
         hints = hint_files.parse(np.dstack([rgb, picture.alpha]), picture.size)
         box = centered(fit_size(hints.shape[-2:], size), (size, size))
-        result = hint_files.blank(hints.new_empty(1, 3, size, size))
+        result = color_hints.blank(hints.new_empty(1, 3, size, size))
         crop(result, box).copy_(hint_files.resize(hints, (box.height, box.width)))
         return result
 
@@ -242,7 +242,7 @@ class Samples:
         elif mode == "stored":
             hints = self.dataset.hints(task, size)
         elif mode == "hints":
-            hints = simulated_hints.scatter(truth, protocol.hint_share, seed)
+            hints = color_hints.scatter(truth, protocol.hint_share, seed)
         return Sample(task.name, task.row.set, protocol.kind, truth, drawing, reference, hints, mode)
 
 

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.images.color import XYZ, lab_to_rgb, luminance, rgb_to_lab
-from colorize.images.enlarge import Array, along_edges, resized, under_ink
 from colorize.images.image import Picture, Pixels
+from colorize.images.resize import Array, along_edges, resized, under_ink
 from colorize.images.under_ink import WALL, fill, paper_white, spread
 
 WORKED = 2_000_000  # pixels that lines are followed at; beyond, a smooth enlargement is enough
@@ -92,12 +92,17 @@ def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
     return np.asarray(np.minimum(share / np.float32(tint), 1), np.float32)
 
 
+def row_strips(size: tuple[int, ...]) -> Iterator[slice]:
+    """The rows of a picture (height, width), about STRIP pixels at a time."""
+    height, width = size
+    rows = max(1, STRIP // width)
+    return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
+
+
 def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]:
     """Enlarge a field bilinearly to a size, some rows at a time: (rows, (n, W, C))."""
     height, width = size
-    rows = max(1, STRIP // width)
-    for start in range(0, height, rows):
-        at = slice(start, min(start + rows, height))
+    for at in row_strips(size):
         place = (np.arange(at.start, at.stop, dtype=np.float32) + 0.5) * (len(field) / height)
         place = np.clip(place - 0.5, 0, len(field) - 1)
         low = place.astype(np.intp)

@@ -15,8 +15,8 @@ from torch import Tensor
 from colorize.errors import ColorizeError, nearest
 from colorize.images import color_hints, palettes
 from colorize.images.color_hints import ColorHint
-from colorize.images.enlarge import Array, resized
 from colorize.images.image import Picture
+from colorize.images.resize import Array, resized
 
 POINT = ("x", "y", "color", "radius")
 STROKE = ("points", "color", "width", "radius")
@@ -76,11 +76,6 @@ def check_size(found: tuple[int, ...], size: tuple[int, int]) -> None:
             f"the hints are {width} x {height} pixels, the drawing is {size[1]} x {size[0]}",
             "paint the hints on a layer above the drawing and save that layer at the same size",
         )
-
-
-def blank(color: Tensor) -> Tensor:
-    """A hint map (B, 4, H, W) without hints, as large as `color`."""
-    return F.pad(torch.zeros_like(color[:, :3]), (0, 0, 0, 0, 0, 1), value=-1.0)
 
 
 def _from_json(text: str, size: tuple[int, int]) -> Tensor:
@@ -161,7 +156,7 @@ def from_painted(merged: Tensor, drawing: Tensor) -> Tensor:
     kept = (sizes >= MERGED_SPECK) & (sure >= MERGED_SPECK / 2)
     kept[0] = False  # what does not differ
     mask = torch.from_numpy(kept[labels]).to(merged.device)[None, None]
-    return torch.where(mask, torch.cat([merged, torch.ones_like(merged[:, :1])], 1), blank(merged))
+    return torch.where(mask, torch.cat([merged, torch.ones_like(merged[:, :1])], 1), color_hints.blank(merged))
 
 
 NEAR = 2  # pixels around one whose colors its copy may have: JPEG and scaling blur lines

@@ -1,21 +1,32 @@
-"""Divide a colored drawing into layers that compose to it: line, shade, one layer per flat color, paper."""
+"""Divide a colored drawing into layers that compose to it, and write them as OpenRaster or PSD, regions as JSON.
+
+Layers are line, shade, one per flat color, and paper. OpenRaster is for Krita, GIMP and MyPaint.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from xml.etree import ElementTree
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
-from colorize.images import finish
-from colorize.images.enlarge import Array, resized
+from colorize.errors import ColorizeError
+from colorize.images import files, finish
+from colorize.images.encode import encode
 from colorize.images.finish import HintPixels
 from colorize.images.flat_regions import Labels, Mask, flats, grown
 from colorize.images.image import Picture, Pixels
+from colorize.images.resize import Array, fit_size, resized
 
 WORKED = 1024  # pixels of the longer side at which regions are found
 MOST = 32  # flat colors that get a layer each
@@ -82,12 +93,13 @@ def divide(
     """
     drawing = finish.on_paper(original)
     field = finish.under(drawing, color, inked)
-    scale = min(1.0, WORKED / max(drawing.size))
-    height, width = (max(1, round(side * scale)) for side in drawing.size)
+    size = fit_size(drawing.size, WORKED, enlarge=False)
     plain = field if flat is None or flat is color else finish.under(drawing, flat, inked)
-    small = resized(plain, (height, width), cv2.INTER_AREA)
-    marks = None if hints is None else _marks(hints, (height, width))
-    found = flats(small, finish.paper_share(drawing, (height, width)), marks)
+    marks = None
+    if hints is not None:
+        near = F.interpolate(hints.detach().cpu().float(), size, mode="nearest-exact")[0].permute(1, 2, 0).numpy()
+        marks = np.concatenate([near[..., :3] / 2 + 0.5, near[..., 3:]], 2)
+    found = flats(resized(plain, size, cv2.INTER_AREA), finish.paper_share(drawing, size), marks)
     labels = raised(found.labels, finish.paper_share(drawing, drawing.size))
     table = np.asarray(np.rint(found.table * 255) / 255, np.float32)
     return Sheet(drawing, field, labels, table, exact)
@@ -95,8 +107,9 @@ def divide(
 
 def merged(sheet: Sheet, flat: bool) -> Picture:
     """Return the drawing in the model's colors, or in flat ones; what `finish.onto` says of it holds."""
-    colors = _flat_strips(sheet) if flat else sheet.shaded()
-    return replace(sheet.drawing, pixels=finish.painted(sheet.drawing, colors), icc=_profile(sheet))
+    plain = ((at, sheet.table[sheet.labels[at]]) for at in finish.row_strips(sheet.labels.shape))
+    pixels = finish.painted(sheet.drawing, plain if flat else sheet.shaded())
+    return replace(sheet.drawing, pixels=pixels, icc=_profile(sheet))
 
 
 def layers(sheet: Sheet, flat: bool) -> tuple[Layer, ...]:
@@ -116,14 +129,11 @@ def layers(sheet: Sheet, flat: bool) -> tuple[Layer, ...]:
         parts = _parts(sheet.drawing, at, base if flat else color, base)
         for name, part in zip(names, parts, strict=True):
             stack[name][at] = part
-    icc = _profile(sheet)
-    found: list[Layer] = []
-    for name, values in stack.items():
-        if name == "flats":
-            found += _by_color(sheet, values, icc)
-        elif not (flat and name == "shade"):
-            found.append(Layer(name, values, icc))
-    return tuple(found)
+    if flat:
+        del stack["shade"]
+    whole = {name: [Layer(name, values, _profile(sheet))] for name, values in stack.items()}
+    whole["flats"] = _by_color(sheet, stack["flats"], _profile(sheet))
+    return tuple(layer for several in whole.values() for layer in several)
 
 
 def _by_color(sheet: Sheet, values: Pixels, icc: bytes | None) -> list[Layer]:
@@ -165,15 +175,6 @@ def regions(sheet: Sheet) -> tuple[list[dict[str, object]], Labels]:
         place = {"box": [left, top, right, bottom], "at": [int(left + x - 1), int(top + y - 1)]}
         found.append({"number": one.label, "color": f"#{color}", "area": int(one.area), **place})
     return found, numbers
-
-
-def _flat_strips(sheet: Sheet) -> Iterator[tuple[slice, Array]]:
-    """Flat colors, some rows at a time: (rows, (n, W, 3))."""
-    height, width = sheet.labels.shape
-    rows = max(1, finish.STRIP // width)
-    for start in range(0, height, rows):
-        at = slice(start, min(start + rows, height))
-        yield at, sheet.table[sheet.labels[at]]
 
 
 def _profile(sheet: Sheet) -> bytes | None:
@@ -233,13 +234,6 @@ def _layer(color: Array, alpha: Array) -> Pixels:
     return np.asarray(np.where(levels[..., 3:] > 0, levels, 0), np.uint8)
 
 
-def _marks(hints: Tensor, size: tuple[int, int]) -> Array:
-    """Hints at another size: (h, w, 4), RGB in [0, 1] and a mask, above 0 where a hint lies."""
-    near = F.interpolate(hints.detach().cpu().float(), size, mode="nearest-exact")[0]
-    values = near.permute(1, 2, 0).numpy()
-    return np.concatenate([values[..., :3] / 2 + 0.5, values[..., 3:]], 2)
-
-
 LEVELS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)  # shares of paper, filled in this order
 STEPS = 2  # pixels that labels advance at every level but the first
 SMOOTH = 5  # pixels a side of the majority at every doubling: no stairs where no line hides them
@@ -254,14 +248,14 @@ def raised(labels: Labels, paper: Array) -> Labels:
     before dark ones, so that two regions meet where the line between them is darkest. Where
     regions meet on open paper, the border between them is smooth.
     """
-    size, plain = paper.shape, grown(labels).astype(np.uint16)
-    inked = (labels == 0).astype(np.uint8)
-    far = ~cv2.dilate(inked, np.ones((CLEAR, CLEAR), np.uint8)).astype(bool)
+    size, plain, square = paper.shape, grown(labels).astype(np.uint16), np.ones((3, 3), np.uint8)
+    far = ~cv2.dilate((labels == 0).astype(np.uint8), np.ones((CLEAR, CLEAR), np.uint8)).astype(bool)
     start = np.where(_nearest(far, size), _doubled(plain, size), _nearest(plain, size))
     start[~(_nearest(_sure(labels) | far, size) & (paper >= LEVELS[0]))] = 0
     steps = 2 * round(max(size) / max(labels.shape)) + 2
     for level in LEVELS:
-        start = _filled(start, paper >= level, steps)
+        for _ in range(steps):
+            start = np.where((start == 0) & (paper >= level), cv2.dilate(start, square), start)
         steps = STEPS
     full = grown(start.astype(np.int32))
     return full if full.any() else np.ones_like(full)
@@ -293,10 +287,93 @@ def _doubled(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return _nearest(labels, size)
 
 
-def _filled(start: np.ndarray, clear: Mask, reach: int) -> np.ndarray:
-    """Labels grown over the paper by so many pixels, 0 where nothing arrives."""
-    square = np.ones((3, 3), np.uint8)
-    for _ in range(reach):
-        empty = (start == 0) & clear
-        start = np.where(empty, cv2.dilate(start, square), start)
-    return start
+THUMBNAIL = 256  # pixels of the longer side, as the format demands
+LONGEST = 30_000  # pixels of a PSD; longer ones need another format, PSB
+
+
+def write_openraster(layers: Sequence[Layer], merged: Picture, path: Path) -> None:
+    """Write layers from top to bottom, all of the size of `merged`, whole or not at all.
+
+    merged: the finished picture, in 8 bits; its texts are kept in the merged image. By the
+    OpenRaster specification 0.0.3: an uncompressed mimetype comes first, then the stack, the layers,
+    the merged image and a thumbnail. Equal layers give equal bytes. Raises ColorizeError for what
+    `files.atomic` refuses.
+    """
+    whole = merged.eight_bit()
+    height, width = whole.size
+    image = ElementTree.Element("image", version="0.0.3", w=str(width), h=str(height))
+    stack = ElementTree.SubElement(image, "stack")
+    shown = {"x": "0", "y": "0", "opacity": "1.0", "visibility": "visible", "composite-op": "svg:src-over"}
+    sources = [f"data/{layer.name.replace(' #', '-')}.png" for layer in layers]
+    for layer, source in zip(layers, sources, strict=True):
+        ElementTree.SubElement(stack, "layer", {"name": layer.name, "src": source, **shown})
+    ElementTree.indent(image)
+    flat, size = whole.on_white(), fit_size(whole.size, THUMBNAIL, enlarge=False)
+    small = cv2.resize(flat.pixels, size[::-1], interpolation=cv2.INTER_AREA)
+    thumbnail = Picture(np.asarray(small, np.uint8).reshape(*size, -1))
+    with files.atomic(path) as temporary, ZipFile(temporary, "w") as archive:
+        archive.writestr(ZipInfo("mimetype"), "image/openraster", ZIP_STORED)
+        head = ElementTree.tostring(image, encoding="UTF-8", xml_declaration=True)
+        archive.writestr(ZipInfo("stack.xml"), head, ZIP_DEFLATED)
+        for layer, source in zip(layers, sources, strict=True):
+            archive.writestr(ZipInfo(source), encode(layer.picture, ".png"), ZIP_STORED)
+        for name, picture in (("mergedimage.png", whole), ("Thumbnails/thumbnail.png", thumbnail)):
+            archive.writestr(ZipInfo(name), encode(picture, ".png"), ZIP_STORED)
+
+
+def check_psd_tools() -> None:
+    """Raise ColorizeError if psd-tools is not installed; it is not imported yet."""
+    if find_spec("psd_tools") is None:
+        raise ColorizeError(
+            "writing PSD needs the package psd-tools, which is not installed",
+            'install it with pip install "colorize[psd]", or write .ora',
+        )
+
+
+def write_photoshop(layers: Sequence[Layer], merged: Picture, path: Path) -> None:
+    """Write layers from top to bottom, all of the size of `merged`, whole or not at all.
+
+    merged: the finished picture, to be shown where layers are not understood. All layers blend
+    normally and have 8 bits; the document has alpha, or psd-tools would make masks of theirs.
+    Raises ColorizeError without psd-tools, for a side of more than 30,000 pixels, and for what
+    `files.atomic` refuses.
+    """
+    check_psd_tools()
+    from psd_tools import PSDImage
+
+    if max(merged.size) > LONGEST:
+        raise ColorizeError(
+            f"PSD has sides of at most {LONGEST} pixels, this one has {max(merged.size)}",
+            "write .ora, or scale the drawing down",
+        )
+    document = PSDImage.frompil(_image(merged.eight_bit()))
+    for layer in reversed(layers):
+        document.create_pixel_layer(_image(layer.picture), name=layer.name)
+    with files.atomic(path) as temporary:
+        document.save(temporary)
+
+
+def _image(picture: Picture) -> Image.Image:
+    """The picture for Pillow, always with alpha."""
+    image = Image.fromarray(picture.pixels)
+    image.putalpha(255 if picture.alpha is None else Image.fromarray(picture.alpha))
+    return image
+
+
+def map_of(path: Path) -> Path:
+    """The file of the map that belongs to a file of regions."""
+    return path.with_suffix(".regions.png")
+
+
+def write_regions(regions: Sequence[Mapping[str, object]], numbers: Labels, path: Path) -> None:
+    """Write regions, see `layers.regions`, as JSON, and beside it their map: a 16-bit gray PNG of their numbers.
+
+    Raises ColorizeError for what `files.atomic` refuses.
+    """
+    height, width = numbers.shape
+    with files.atomic(map_of(path)) as temporary:
+        temporary.write_bytes(encode(Picture(numbers[..., None].astype(np.uint16)), ".png"))
+    head = json.dumps({"width": width, "height": height, "map": map_of(path).name}, ensure_ascii=False)
+    rows = ",\n  ".join(json.dumps(region, ensure_ascii=False) for region in regions)
+    with files.atomic(path) as temporary:
+        temporary.write_text(f'{head[:-1]}, "regions": [\n  {rows}\n]}}\n', "utf-8")

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from colorize.images import region_cutting
+from colorize.images import flat_regions
 from colorize.images.color import lab_to_rgb, rgb_to_lab
-from colorize.images.enlarge import spread_between_lines
+from colorize.images.resize import spread_between_lines
 from colorize.networks.unet import pad
 from colorize.region_diffusion.hint_regions import HintCells
 from colorize.region_diffusion.network import FAINT, INKED, Choices, Pieces, RegionNet
@@ -55,7 +55,7 @@ class Drawing:
     def areas(self) -> Tensor:
         """For each region the number of what it belongs to, see `cutting.passages`: (N,)."""
         clear = -F.adaptive_max_pool2d(-self.picture, self.size)[0, 0] > FAINT
-        return torch.from_numpy(region_cutting.passages(self.labels[0].numpy(), clear.numpy()))
+        return torch.from_numpy(flat_regions.passages(self.labels[0].numpy(), clear.numpy()))
 
     def paper(self) -> Tensor:
         """How much each cell of the field counts, (h * w,): less under ink."""

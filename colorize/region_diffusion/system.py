@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.images import lines, palettes, region_cutting
+from colorize.images import flat_regions, lines, palettes
 from colorize.images.under_ink import paper_white
 from colorize.model import Colorizer, Sampling, Space
 from colorize.networks.spaces import Regions, pulled_to_hints
@@ -175,7 +175,7 @@ class RegionColorizer(Colorizer):
         size = [max(16, round(side * SCALE / 4) * 4) for side in picture.shape[-2:]]
         small = F.interpolate(picture, size, mode="bilinear", antialias=True).clamp(-1, 1)
         queries, features = self.net.encode(small, torch.full((1,), gray))
-        labels = region_cutting.cut(region_cutting.walls(picture) if gray else picture, MOST)
+        labels = flat_regions.cut(flat_regions.walls(picture) if gray else picture, MOST)
         count = int(labels.max()) + 1
         regions = self.net.regions(picture, features, labels, count)
         contact = self.net.contacts(picture, labels, count)

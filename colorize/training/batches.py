@@ -23,7 +23,7 @@ from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError
 from colorize.hints import COLORED, OPTIONAL, Batch, Hints
-from colorize.images import augment, files, lines, palettes, simulated_hints
+from colorize.images import augment, color_hints, files, lines, palettes
 from colorize.images.color import luminance, permute_hues
 from colorize.images.dataset_folder import Row, read_folder
 from colorize.images.under_ink import fill
@@ -275,7 +275,7 @@ class Pictures:
         if "reference" in names:
             made["reference"] = self._references(source, rng)
         if "hints" in names:
-            made["hints"] = simulated_hints.simulate(color, rng, self.stage.mix.marks)
+            made["hints"] = color_hints.simulate(color, rng, self.stage.mix.marks)
         return Hints(**made)
 
     def _grays(self, color: Tensor, rng: Generator) -> Tensor:

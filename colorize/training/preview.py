@@ -17,7 +17,7 @@ from colorize.checkpoints.model_files import Loaded
 from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.coloring.paint import paint_all
 from colorize.errors import ColorizeError
-from colorize.images import augment, files, lines, simulated_hints
+from colorize.images import augment, color_hints, files, lines
 from colorize.images.color import luminance
 from colorize.images.dataset_folder import Row, read_folder, splits
 from colorize.images.image import from_tensor
@@ -89,7 +89,7 @@ class Preview:
         drawing = luminance(truth) if gray else lines.xdog(truth) if stored is None else stored
         reference = hints = None
         if "hints" in takes and index % 2:
-            hints = simulated_hints.scatter(truth, SHARE, index)
+            hints = color_hints.scatter(truth, SHARE, index)
         elif "reference" in takes and index % 2 and row.references:
             reference = self._read(row.references[0])
         elif "reference" in takes:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.hints import Batch, Hints
-from colorize.images import lines, palettes, region_cutting
+from colorize.images import flat_regions, lines, palettes
 from colorize.images.color import luminance, permute_hues
 from colorize.recipes.recipe import Stage
 from colorize.region_diffusion.pieces import PARTS, SIDE
@@ -79,7 +79,7 @@ class RegionBatches:
         line = self._worn(line, color, luck[:, 1] < mix.tone, rng)
         gray, plain = luck[:, 2] < mix.gray, luminance(color)
         rows = gray[:, None, None, None]
-        labels = region_cutting.cut(torch.where(rows, region_cutting.walls(plain), line), SHOWN)
+        labels = flat_regions.cut(torch.where(rows, flat_regions.walls(plain), line), SHOWN)
         return Threes(
             color=color,
             hints=Hints(line=line),

@@ -1,4 +1,4 @@
-"""Claims about colorize.images.simulated_hints and what users hand in through scribbles."""
+"""Claims about simulated hints and what users hand in through scribbles."""
 
 import json
 
@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from colorize.errors import ColorizeError
-from colorize.images import simulated_hints
-from colorize.images.hint_files import blank, parse, resize
+from colorize.images import color_hints
+from colorize.images.hint_files import parse, resize
 
 RED, BLUE = ((0.8, -0.6, -0.6), (-0.6, -0.6, 0.8))
 
@@ -35,89 +35,89 @@ def point(**changes: object) -> str:
 
 
 def test_more_hints_can_be_asked_for() -> None:
-    few, many = ((simulated_hints.simulate(halves(64), rng(), count)[:, 3] > 0).float().mean() for count in (3, 30))
+    few, many = ((color_hints.simulate(halves(64), rng(), count)[:, 3] > 0).float().mean() for count in (3, 30))
     assert 5 * few < many < 15 * few  # of 64 pictures
 
 
 def test_pixels_without_hint_are_zero():
-    hints = simulated_hints.simulate(halves(), rng())
+    hints = color_hints.simulate(halves(), rng())
     assert (hints[:, :3].abs().sum(1)[hints[:, 3] < 0] == 0).all()
 
 
 def test_the_mask_is_minus_one_or_one():
-    assert set(simulated_hints.simulate(halves(), rng())[:, 3].unique().tolist()) == {-1.0, 1.0}
+    assert set(color_hints.simulate(halves(), rng())[:, 3].unique().tolist()) == {-1.0, 1.0}
 
 
 def test_hints_have_colors_of_areas_and_no_mixtures():
     """A mean across an edge would teach the network muddy hints; ink is no hint."""
-    apart = torch.cdist(hinted(simulated_hints.simulate(halves(64), rng())), torch.tensor((RED, BLUE)))
+    apart = torch.cdist(hinted(color_hints.simulate(halves(64), rng())), torch.tensor((RED, BLUE)))
     assert (apart.amin(1) < 1e-3).float().mean() > 0.99
 
 
 def test_a_hint_is_flat_where_the_picture_is_not():
     grain = torch.rand(4, 3, 64, 64, generator=rng()) * 0.2
-    colors = hinted(simulated_hints.simulate(grain, rng()))
+    colors = hinted(color_hints.simulate(grain, rng()))
     assert 0 < len(colors.unique(dim=0)) < len(colors) / 2
 
 
 def test_most_pictures_have_few_hints_and_some_have_none():
     counts = torch.bincount(
-        simulated_hints._draw(torch.zeros(2000, 3, 8, 8), rng(), simulated_hints.COUNT).row, minlength=2000
+        color_hints._draw(torch.zeros(2000, 3, 8, 8), rng(), color_hints.COUNT).row, minlength=2000
     )
-    assert counts.max() <= simulated_hints.MOST * simulated_hints.COUNT
+    assert counts.max() <= color_hints.MOST * color_hints.COUNT
     assert 3 < counts.float().median() < 6
     assert (counts == 0).any()
 
 
 def test_dots_grow_with_the_picture():
-    small, large = (simulated_hints.simulate(halves(64, size), rng())[:, 3] > 0 for size in (64, 128))
+    small, large = (color_hints.simulate(halves(64, size), rng())[:, 3] > 0 for size in (64, 128))
     assert large.float().mean() == pytest.approx(small.float().mean().item(), rel=0.25)
 
 
 def test_rows_do_not_take_colors_of_other_rows():
     color = torch.cat((halves(1), -torch.ones(1, 3, 64, 64)))
-    assert (hinted(simulated_hints.simulate(color, rng())[1:]) == -1).all()
+    assert (hinted(color_hints.simulate(color, rng())[1:]) == -1).all()
 
 
 def test_equal_generators_make_equal_hints():
-    assert torch.equal(simulated_hints.simulate(halves(), rng(1)), simulated_hints.simulate(halves(), rng(1)))
+    assert torch.equal(color_hints.simulate(halves(), rng(1)), color_hints.simulate(halves(), rng(1)))
 
 
 def test_scattered_hints_cover_the_share_asked_for():
-    hints = simulated_hints.scatter(halves(1, 256), 0.005, seed=0)
+    hints = color_hints.scatter(halves(1, 256), 0.005, seed=0)
     assert (hints[:, 3] > 0).float().mean().item() == pytest.approx(0.005, rel=0.02)
 
 
 def test_scattered_hints_depend_on_their_seed_only():
-    first, second, other = (simulated_hints.scatter(halves(1), 0.02, seed) for seed in (1, 1, 2))
+    first, second, other = (color_hints.scatter(halves(1), 0.02, seed) for seed in (1, 1, 2))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
 
 
 def test_scattered_hints_lie_at_the_same_places_in_every_row():
-    mask = simulated_hints.scatter(halves(2), 0.02, seed=0)[:, 3]
+    mask = color_hints.scatter(halves(2), 0.02, seed=0)[:, 3]
     assert torch.equal(mask[0], mask[1])
 
 
 def test_a_share_of_zero_gives_no_hint():
-    assert (simulated_hints.scatter(halves(1), 0.0, seed=0)[:, 3] == -1).all()
+    assert (color_hints.scatter(halves(1), 0.0, seed=0)[:, 3] == -1).all()
 
 
 def test_one_hinted_pixel_survives_shrinking_with_its_color():
-    hints = blank(torch.zeros(1, 3, 64, 64))
+    hints = color_hints.blank(torch.zeros(1, 3, 64, 64))
     hints[0, :, 10, 10] = torch.tensor((*RED, 1.0))
     small = resize(hints, (4, 4))
     torch.testing.assert_close(hinted(small), torch.tensor([RED]))
 
 
 def test_shrinking_does_not_spread_hints_to_cells_they_barely_touch():
-    hints = blank(torch.zeros(1, 3, 128, 128))
+    hints = color_hints.blank(torch.zeros(1, 3, 128, 128))
     hints[0, 3, 32:65, 32:65] = 1  # four cells of 16 px, and one row and column more
     assert (resize(hints, (8, 8))[:, 3] > 0).sum() == 4
 
 
 def test_enlarging_mixes_no_colors():
-    large = resize(simulated_hints.scatter(halves(1), 0.05, seed=0), (150, 170))
+    large = resize(color_hints.scatter(halves(1), 0.05, seed=0), (150, 170))
     assert len(hinted(large).unique(dim=0)) <= 3
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from colorize.images.color import delta_e, rgb_to_lab
-from colorize.images.enlarge import along_edges, under_ink
 from colorize.images.finish import onto
 from colorize.images.image import Picture, Pixels
+from colorize.images.resize import along_edges, under_ink
 
 DTYPES = st.sampled_from([np.uint8, np.uint16])
 SIDES = st.integers(1, 40)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from colorize.coloring.options import Job
 from colorize.errors import ColorizeError
-from colorize.images import layer_files, layers
+from colorize.images import layers
 from colorize.images.image import Picture
 
 MEAN, MOST = 0.5, 2.0  # of 255; what `layers.layers` states
@@ -149,7 +149,7 @@ def test_the_shaded_picture_is_the_one_without_layers() -> None:
 
 def painted(tmp_path: Path, **options: object):
     done = one(Job("a", sketch(300, 200)), layers=Path("layers.ora"), **options).painted[0]
-    layer_files.write_openraster(done.layers, done.picture, tmp_path / "new" / "a.ora")
+    layers.write_openraster(done.layers, done.picture, tmp_path / "new" / "a.ora")
     return done, ZipFile(tmp_path / "new" / "a.ora")
 
 
@@ -188,16 +188,16 @@ def test_an_ora_file_has_a_thumbnail_and_says_how_it_was_made(tmp_path: Path) ->
 def test_the_layers_of_a_psd_file_compose_to_the_picture(tmp_path: Path) -> None:
     tools = pytest.importorskip("psd_tools")
     done, _ = painted(tmp_path)
-    layer_files.write_photoshop(done.layers, done.picture, tmp_path / "a.psd")
+    layers.write_photoshop(done.layers, done.picture, tmp_path / "a.psd")
     document = tools.PSDImage.open(tmp_path / "a.psd")
     assert [layer.name for layer in document] == [layer.name for layer in reversed(done.layers)]
     claim_same([np.asarray(layer.topil()) for layer in reversed(document)], done.picture)
 
 
 def test_psd_without_its_package_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer_files, "find_spec", lambda name: None)
+    monkeypatch.setattr(layers, "find_spec", lambda name: None)
     with pytest.raises(ColorizeError, match="psd-tools") as caught:
-        layer_files.check()
+        layers.check_psd_tools()
     assert "colorize[psd]" in caught.value.hint
 
 
@@ -238,7 +238,7 @@ def test_layers_that_cannot_be_are_refused_before_anything_is_done(wrong: tuple[
 
 @pytest.mark.usefixtures("here")
 def test_psd_without_its_package_is_refused_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer_files, "find_spec", lambda name: None)
+    monkeypatch.setattr(layers, "find_spec", lambda name: None)
     assert run("sketch.png", "--layers", "a.psd").exit_code == 1
     assert not Path("sketch_color.png").exists()
 

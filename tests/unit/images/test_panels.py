@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import volumes
 
-from colorize.images.manga_pages.bubbles import find_bubbles
-from colorize.images.manga_pages.panels import Panel, find_panels
-from colorize.images.manga_pages.paper import keep_mask
+from colorize.images.page_masks import find_bubbles, keep_mask
+from colorize.images.panels import Panel, find_panels
 
 SMALL = (1000, 700)
 

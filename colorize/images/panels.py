@@ -14,8 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from colorize.images.manga_pages.bubbles import find_bubbles
-from colorize.images.manga_pages.paper import Gray, PageMasks, page_masks, shares
+from colorize.images.page_masks import Gray, PageMasks, find_bubbles, page_masks, shares
 
 Points = np.ndarray  # float32 (4, 2): x, y, from the upper left corner with the clock
 

@@ -1,1 +1,0 @@
-"""Manga pages: panels and speech bubbles, found without a network."""
