@@ -26,27 +26,21 @@ def whiten(color: Tensor, paper: Tensor, strong: bool = True) -> Tensor:
     colors, too, where the area has more white; a background that is painted all over stays in any case.
     """
     darkest = (color.amin(1, keepdim=True) + 1) / 2
-    rows = [_white(light, free) for light, free in zip(darkest > LIGHT, paper > WALL, strict=True)]
+    rows = []  # for each cell, how much of its area is light, 0 on lines and in areas that do not reach the border
+    for light, free in zip(darkest > LIGHT, paper > WALL, strict=True):
+        numbers = areas(free)
+        count = numbers.bincount().clamp(min=1)
+        share = numbers.bincount(light[0].cpu().flatten().double(), minlength=len(count)) / count
+        edge = numbers.view(free.shape[1:])
+        at_border = torch.cat([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
+        outside = torch.zeros_like(share).index_fill(0, at_border, 1.0)
+        outside[0] = 0  # lines
+        rows.append((share * outside)[numbers].view(edge.shape))
     part = torch.stack(rows)[:, None].to(color)
     weight = smoothstep(part, *MOSTLY) * smoothstep(darkest, *PALE)
     if strong:
         weight = torch.maximum(weight, smoothstep(part, *SURELY))
     return torch.lerp(color, torch.ones_like(color), weight)
-
-
-def _white(light: Tensor, free: Tensor) -> Tensor:
-    """How much of the area that reaches the border around a cell is light: (1, H, W) bool twice to (H, W).
-
-    0 in all other areas, and on lines.
-    """
-    numbers = areas(free)
-    count = numbers.bincount().clamp(min=1)
-    part = numbers.bincount(light[0].cpu().flatten().double(), minlength=len(count)) / count
-    edge = numbers.view(free.shape[1:])
-    at_border = torch.cat([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
-    outside = torch.zeros_like(part).index_fill(0, at_border, 1.0)
-    outside[0] = 0  # lines
-    return (part * outside)[numbers].view(edge.shape)
 
 
 def areas(free: Tensor) -> Tensor:
@@ -61,7 +55,6 @@ def areas(free: Tensor) -> Tensor:
 
 
 SIDE = 256  # pixels of the longer side at which figures are sought
-INK = 0.5  # of 1; a lighter cell of a drawing is no wall
 LARGE = 0.02  # share of the picture from which on an area in a corner is background
 CORNER = 4  # cells a side of a corner
 NEAR = 0.06  # of 1 a channel; how far the background's color may change from pixel to pixel
@@ -76,7 +69,7 @@ def of_drawing(line: Tensor) -> Tensor | None:
     """
     size = (line.shape[-2], line.shape[-1])
     small = F.interpolate(line, _small(size), mode="area")
-    free = (small[0] + 1) / 2 > INK
+    free = (small[0] + 1) / 2 > 0.5  # of 1; a lighter cell of a drawing is no wall
     numbers = areas(free).view(free.shape[1:])
     ends = (slice(0, CORNER), slice(-CORNER, None))
     corners = {n for rows in ends for columns in ends for n in numbers[rows, columns].flatten().tolist()}

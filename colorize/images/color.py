@@ -81,11 +81,6 @@ def colorfulness(rgb: Tensor) -> Tensor:
     return spread + 0.3 * (first.mean(1).square() + second.mean(1).square()).sqrt()
 
 
-def _hue(a: Tensor, b: Tensor) -> Tensor:
-    """Angle of (a, b) in radians in [0, 2 pi); 0 for grays."""
-    return torch.atan2(b, a) % (2 * math.pi)
-
-
 def delta_e(first: Tensor, second: Tensor) -> Tensor:
     """Visible difference of colors, CIEDE2000; 1 is just noticeable, 100 is black against white.
 
@@ -96,7 +91,7 @@ def delta_e(first: Tensor, second: Tensor) -> Tensor:
     gray = _seventh((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2)
     a1, a2 = a1 * (1.5 - 0.5 * gray), a2 * (1.5 - 0.5 * gray)
     chroma1, chroma2 = torch.hypot(a1, b1), torch.hypot(a2, b2)
-    hue1, hue2 = _hue(a1, b1), _hue(a2, b2)
+    hue1, hue2 = (torch.atan2(b, a) % (2 * math.pi) for a, b in ((a1, b1), (a2, b2)))  # 0 for grays
     turn, total = hue2 - hue1, hue1 + hue2  # the turn by the shorter way, and the hue in the middle of it
     wide, colorless = turn.abs() > math.pi, (chroma1 * chroma2) == 0
     turn = torch.where(wide, turn - 2 * math.pi * turn.sign(), turn)

@@ -24,7 +24,6 @@ NUMBER = r"-?\d+(?:\.\d*)?"
 PLACE = rf"{NUMBER},{NUMBER}"
 FORM = re.compile(rf"({PLACE})(?:,({NUMBER}))?((?:-{PLACE})*)=(.+)")
 EXAMPLE = "write a dot as 120,85=#ff8800 or 120,85,6=#ff8800 (radius 6), a stroke as 10,10-80,40=orange"
-WIDEST = 16_000  # pixels of radius; OpenCV draws no wider lines
 RADIUS = 1 / 64  # radius of a dot, as a share of the shorter side
 
 
@@ -76,7 +75,7 @@ def draw(hints: Iterable[ColorHint], size: tuple[int, int]) -> Tensor:
                     "x counts from the left and y from the top, in pixels of the drawing",
                 )
         radius = max(1.0, min(size) * RADIUS) if hint.radius is None else hint.radius
-        radius = int(min(radius, WIDEST))
+        radius = int(min(radius, 16_000))  # pixels of radius; OpenCV draws no wider lines
         line = np.floor(np.array(hint.places)).astype(np.int32).reshape(-1, 1, 2)
         for image, value in ((canvas, hint.color), (mask, (1.0,))):
             cv2.polylines(image, [line], False, value, max(1, 2 * radius))  # 2 radius + 1 wide

@@ -95,22 +95,16 @@ def _rows(folder: Path, split: str) -> Iterator[Row]:
             assert found.path is not None
             yield Row(found.path, group=found.relative.as_posix(), split=split)
         return
-    is_inside = _inside(folder)
-    with metadata.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _Parser(metadata, number, is_inside).row(line, split)
-
-
-def _inside(folder: Path) -> Callable[[Path], bool]:
-    """Return what tells whether a file lies in a folder, links followed; it resolves each parent only once."""
     real = Path(os.path.realpath(folder))
-    parent_inside = cache(lambda parent: parent.resolve().is_relative_to(real))
+    parent_inside = cache(lambda parent: parent.resolve().is_relative_to(real))  # resolves each parent only once
 
     def is_inside(path: Path) -> bool:
         return parent_inside(path.parent) and not (path.is_symlink() and not path.resolve().is_relative_to(real))
 
-    return is_inside
+    with metadata.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _Parser(metadata, number, is_inside).row(line, split)
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,9 @@ _COMMON = ["PNG", "JPEG", "GIF", "BMP", "DIB", "PPM"]
 _RARE = ["WEBP", "TIFF", "JPEG2000", "AVIF", "HEIF", "PSD", "QOI", "PCX", "SGI", "TGA"]
 _STARTS = (metadata.PNG_SIGNATURE[:4], b"\xff\xd8\xff", b"GIF8", b"RIFF")  # of PNG, JPEG, GIF, WebP
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
-_INVERTED = 0  # TIFF PhotometricInterpretation: 0 is white
-_PREMULTIPLIED = 1  # TIFF ExtraSamples: colors were multiplied by alpha
 _ALIENS = {
     b"%PDF": "it is a PDF; export its pages as PNG first",
-    b"PK\x03\x04": "it is an archive; unpack it first",
-    b"Rar!": "it is an archive; unpack it first",
-    b"7z\xbc\xaf": "it is an archive; unpack it first",
+    **dict.fromkeys((b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf"), "it is an archive; unpack it first"),
     b"<": "it is a web page or a vector drawing; export it as PNG first",
     b"version https://git-lfs": "it is a Git LFS pointer; run `git lfs pull`",
     b"#?RADIANCE": "it is an HDR picture; save it as 16-bit PNG first",
@@ -128,10 +124,9 @@ def _tags(image: Image.Image, data: bytes, name: str, notes: list[str]) -> tuple
     """EXIF block without orientation and comment, the orientation, and all texts."""
     text = _texts(image)
     try:
-        if image.format == "TIFF":
-            exif = Exif.parse(data).descriptive() if data[:4] in (b"II*\0", b"MM\0*") else Exif()  # else BigTIFF
-        else:
-            exif = Exif.parse(_exif(image))
+        exif = Exif.parse(_exif(image)) if image.format != "TIFF" else Exif()
+        if data[:4] in (b"II*\0", b"MM\0*"):  # no BigTIFF
+            exif = Exif.parse(data).descriptive()
     except ValueError:
         notes.append(f"the EXIF data of `{name}` is damaged and was left out")
         return None, 1, metadata.clean(text)
@@ -251,8 +246,7 @@ def _png_depth(data: bytes) -> tuple[int, int]:
 def _has_deep_colors(image: Image.Image, data: bytes) -> bool:
     """Whether Pillow would cut 16-bit colors down to 8 bits."""
     if image.format == "PNG":
-        depth, kind = _png_depth(data)
-        return depth == 16 and kind != 0
+        return _png_depth(data)[0] == 16 and _png_depth(data)[1] != 0
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(258, (1,))
         return image.mode in ("RGB", "RGBA", "RGBX") and max(bits) == 16
@@ -273,7 +267,7 @@ def _deep_colors(image: Image.Image, data: bytes, tags: dict[int, Any]) -> tuple
         colors = np.ascontiguousarray(colors[..., :1])
     if alpha is None:
         alpha = _keyed(colors, image, 1)
-    elif _PREMULTIPLIED in tags.get(338, ()):
+    elif 1 in tags.get(338, ()):  # TIFF ExtraSamples: colors were multiplied by alpha
         cover = np.maximum(alpha, 1)[..., None].astype(np.uint64)
         whole = (colors * np.uint64(65535) + cover // 2) // cover
         colors = np.minimum(whole, 65535).astype(np.uint16)
@@ -303,7 +297,7 @@ def _deep_gray(image: Image.Image, tags: dict[int, Any], name: str) -> npt.NDArr
         if low < 0 or high > 65535:
             raise _too_fine(name, f"values from {low} to {high}")
     native = values.astype(np.uint16)[..., None]
-    return 65535 - native if tags.get(262) == _INVERTED else native
+    return 65535 - native if tags.get(262) == 0 else native  # TIFF PhotometricInterpretation: 0 is white
 
 
 def _too_fine(name: str, what: str) -> ColorizeError:
@@ -347,5 +341,4 @@ def _eight_bit(
 
 
 def _array(image: Image.Image) -> npt.NDArray[np.uint8]:
-    values = np.array(image, dtype=np.uint8)
-    return values.reshape(*values.shape[:2], -1)
+    return np.atleast_3d(np.array(image, dtype=np.uint8))

@@ -22,10 +22,8 @@ _BYTES = 4 * 2**30  # of a file; LIMIT pixels of 16-bit RGBA have 1.6 GB
 _REASONS = {
     errno.ENOENT: "there is no such file",
     errno.EISDIR: "it is a folder",
-    errno.ENOTDIR: "a part of its path is a file, not a folder",
-    errno.EEXIST: "a part of its path is a file, not a folder",
-    errno.EACCES: "permission is denied",
-    errno.EPERM: "permission is denied",
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a part of its path is a file, not a folder"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "permission is denied"),
     errno.EROFS: "the disk is read-only",
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",

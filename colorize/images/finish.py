@@ -21,7 +21,6 @@ from colorize.images.under_ink import WALL, fill, paper_white, spread
 WORKED = 2_000_000  # pixels that lines are followed at; beyond, a smooth enlargement is enough
 STRIP = 60_000  # pixels finished at a time, which bounds memory and stays in the cache
 DENSE = 0.25  # a cell with less paper is filled from its neighbors; others are divided by it
-BISECTIONS = 7  # of chroma on the way into the gamut: to 1 % of it
 COARSE = 0.18  # of L*; half an 8-bit level is 0.2 on average
 SHOWN = 0.01  # share of a drawing that is visible and light where alpha is not just the ink
 
@@ -203,7 +202,7 @@ def _in_gamut(lab: Tensor) -> Tensor:
     def unclipped(share: Tensor) -> Tensor:
         return lab_to_rgb(torch.cat((wrong[:, :1], wrong[:, 1:] * share), 1), clip=False)
 
-    for _ in range(BISECTIONS if wrong.numel() else 0):
+    for _ in range(7 if wrong.numel() else 0):  # of chroma on the way into the gamut: to 1 % of it
         middle = (low + high) / 2
         fits = (unclipped(middle).abs() <= 1).all(1, keepdim=True)
         low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,12 +20,6 @@ Array = npt.NDArray[np.float32]
 Pull = Callable[[Array, Array, Array], np.ndarray]
 
 BALLS = (24 / 1024, 12 / 1024, 6 / 1024, 3 / 1024, 1.5 / 1024)  # radii, of the longer side
-ROUNDS = 12  # of merging; each joins regions with the best of their neighbors
-
-
-def nearest_region(mask: Mask) -> Numbers:
-    """Return for every pixel the flat index of the nearest pixel of a mask, (H, W)."""
-    return _nearest(mask)[0]
 
 
 def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
@@ -56,7 +50,7 @@ def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
 
 def grown(labels: Labels) -> Labels:
     """Return labels in which every 0 has the number of the nearest other pixel; all 0 stays so."""
-    return labels.ravel()[nearest_region(labels > 0)] if labels.any() else labels
+    return labels.ravel()[_nearest(labels > 0)[0]] if labels.any() else labels
 
 
 def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
@@ -67,7 +61,7 @@ def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
     the smaller one they have in common. area: pixels of the smaller one. Returns labels with the numbers of the
     larger ones.
     """
-    for _ in range(ROUNDS):
+    for _ in range(12):  # of merging; each joins regions with the best of their neighbors
         count, flat = int(labels.max()) + 1, labels.ravel()
         area = np.bincount(flat, minlength=count).astype(np.float32)
         sums = [np.bincount(flat, plane.ravel(), count) for plane in np.moveaxis(color, 2, 0)]
@@ -103,7 +97,7 @@ def _contacts(labels: Labels, count: int) -> tuple[Numbers, Numbers, Numbers]:
 
 
 def _nearest(mask: Mask) -> tuple[Numbers, Array]:
-    """The nearest pixels of a mask and their distances."""
+    """For every pixel the flat index of the nearest pixel of a mask, and its distance: (H, W) each."""
     distance, found = cv2.distanceTransformWithLabels(
         (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -113,27 +107,17 @@ def _nearest(mask: Mask) -> tuple[Numbers, Array]:
     return pixels, np.asarray(distance, np.float32)
 
 
-PAPER = 0.8  # share of paper of a pixel that is no ink
 ALIKE = 10.0  # Lab units; regions that touch without ink between them are one if no farther apart
 OPEN = 60.0  # Lab units more for a region all of whose outline is open
-SMALL = 5e-5  # share of the picture; smaller regions take the color of a neighbor
-PATCH = 2e-3  # the same for the patches of a posterized scene
-SCENE = 0.05  # share of the picture from which a region open to the border may be a scene
 VARIED = ((0.8, 14.0), (0.985, 35.0))  # shares of a scene, and Lab units from the median that the rest exceeds
 CLOSE = 7.0  # Lab units from its flat, within which four fifths of a scene come
-SHADES = 6  # flats of a scene at most
 CALM = 1 / 100  # blur before posterizing, of the longer side
-WHITE = 0.92  # a flat whose darkest channel is lighter is paper
 NEAR = 12.0  # Lab units; hints in one region that are nearer to each other are one color
 HELD = 0.25  # share of a hint that lies in a region it is meant for
 
 
-@dataclass(frozen=True)
-class Flats:
-    """Regions and their colors.
-
-    labels: (h, w), from 1; 0 is ink. table: (N, 3) in [0, 1], the color of each number.
-    """
+class Flats(NamedTuple):
+    """labels: regions (h, w), from 1; 0 is ink. table: (N, 3) in [0, 1], the color of each number."""
 
     labels: Labels
     table: Array
@@ -147,16 +131,16 @@ def flats(field: Array, paper: Array, hints: Array | None = None) -> Flats:
     that of its region, all of it. Without hints, a large region open to the border whose colors
     vary is divided into a few flats. Nearly white regions become exactly white.
     """
-    clear = paper >= PAPER
+    clear = paper >= 0.8  # share of paper of a pixel that is no ink
     lab = _lab(field)
-    tiny = _tiny(SMALL * clear.size)
+    tiny = _tiny(5e-5 * clear.size)  # share of the picture; smaller regions take the color of a neighbor
     labels = merged(trapped(clear), lab, lambda far, share, _: ALIKE + OPEN * share - far)
     labels = merged(labels, lab, tiny)
     labels, groups = _posterized(labels, lab, hints)
     if labels.any():  # regions that are too small join a neighbor even through ink
         labels = np.where(labels > 0, merged(grown(labels), lab, tiny), 0).astype(np.int32)
     table = _medians(groups[labels], field, len(groups))[groups]
-    table[table.min(1) >= WHITE] = 1
+    table[table.min(1) >= 0.92] = 1  # a flat whose darkest channel is lighter is paper
     if hints is not None:
         labels, table = _hinted(labels, table, hints)
     return Flats(labels, table)
@@ -176,13 +160,13 @@ def _posterized(labels: Labels, lab: Array, hints: Array | None) -> tuple[Labels
     if hints is not None:
         whole = grown(labels)
         hinted = np.unique(whole[_meant(hints[..., 3] > 0, whole)]).astype(np.int64)
-    tiny = _tiny(PATCH * labels.size)
+    tiny = _tiny(2e-3 * labels.size)  # the same for the patches of a posterized scene
     count = int(labels.max()) + 1
     groups = list(range(count))
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     for number in np.setdiff1d(border[border > 0], hinted):
         inside = labels == number
-        if inside.mean() < SCENE:
+        if inside.mean() < 0.05:  # share of the picture from which a region open to the border may be a scene
             continue
         far = np.linalg.norm(lab[inside] - np.median(lab[inside], 0), axis=1)
         if not any(np.quantile(far, share) > limit for share, limit in VARIED):  # many a little, or a few a lot
@@ -219,7 +203,7 @@ def _shades(inside: Mask, lab: Array) -> Labels:
     centers = np.median(sample, 0)[None]
     stop = (cv2.TERM_CRITERIA_MAX_ITER | cv2.TERM_CRITERIA_EPS, 20, 0.5)
     (most, _), (nearly, strong) = VARIED
-    while len(centers) < SHADES:
+    while len(centers) < 6:  # flats of a scene at most
         far = _distance(sample, centers).min(1)
         if np.quantile(far, most) < CLOSE and np.quantile(far, nearly) < strong:
             break
@@ -232,7 +216,7 @@ def _shades(inside: Mask, lab: Array) -> Labels:
 
 
 def _distance(points: Array, centers: Array) -> Array:
-    """(n, k)."""
+    """Distances (n, k) of points (n, 3) from centers (k, 3)."""
     return np.stack([np.linalg.norm(points - one, axis=1) for one in centers], 1)
 
 
@@ -361,5 +345,5 @@ def _numbered(ink: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.int64]:
     rank[np.argsort(-count, kind="stable")] = np.arange(len(numbers))
     ranked = rank[place].reshape(labels.shape)
     if len(numbers) > most:
-        ranked = ranked.ravel()[nearest_region(ranked < most)].reshape(labels.shape)
+        ranked = ranked.ravel()[_nearest(ranked < most)[0]].reshape(labels.shape)
     return np.asarray(ranked, np.int64)

@@ -161,13 +161,11 @@ def from_painted(merged: Tensor, drawing: Tensor) -> Tensor:
 
 NEAR = 2  # pixels around one whose colors its copy may have: JPEG and scaling blur lines
 NOISE = 0.12  # of [0, 1], the largest channel; JPEG alone changes paper near lines by less
-SURE = 0.2  # a stroke differs by this at some pixel
 CORE = 0.92  # of the largest difference nearby; less is the soft edge of a stroke
 SOFT = 1 / 96  # width of soft edges, as a share of the shorter side
 SPECK = 6  # pixels; smaller differences are noise
 EDGE = 0.2  # of [0, 1]; lines and outlines are stronger edges
 EDGES = 0.05  # share of the picture that counts as its edges at least
-FOUND = 0.6  # share of its edges that a copy of the drawing still shows; others show less than half
 
 
 def parse_copy(copy: Picture, drawing: Picture) -> Tensor:
@@ -201,10 +199,8 @@ def parse_copy(copy: Picture, drawing: Picture) -> Tensor:
 
 def _sized(picture: Array, size: tuple[int, int]) -> Array:
     """A picture (h, w, 3) at another size (H, W, 3)."""
-    if picture.shape[:2] == size:
-        return picture
     how = cv2.INTER_AREA if picture.shape[0] > size[0] else cv2.INTER_LINEAR
-    return resized(picture, size, how)
+    return picture if picture.shape[:2] == size else resized(picture, size, how)
 
 
 def _check_copy(painted: Array, own: Array, near: int) -> None:
@@ -212,7 +208,7 @@ def _check_copy(painted: Array, own: Array, near: int) -> None:
     strength = _range(own, 1)
     strong = strength > min(EDGE, float(np.quantile(strength, 1 - EDGES)))
     found = float((_range(painted, near)[strong] > strength[strong] / 2).mean()) if strong.any() else 1
-    if found < FOUND:
+    if found < 0.6:  # share of its edges that a copy of the drawing still shows; others show less than half
         raise ColorizeError(
             "the hints differ from the drawing nearly everywhere:"
             f" only {100 * found:.0f} % of its lines and outlines are in them",
@@ -234,6 +230,6 @@ def _cores(apart: Array) -> np.ndarray:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=8)
     strongest = np.zeros(count, np.float32)
     np.maximum.at(strongest, np.asarray(labels.ravel(), np.intp), apart.ravel())
-    kept = (stats[:, cv2.CC_STAT_AREA] >= SPECK) & (strongest > SURE)
+    kept = (stats[:, cv2.CC_STAT_AREA] >= SPECK) & (strongest > 0.2)  # a stroke differs by this at some pixel
     kept[0] = False
     return np.asarray(kept[labels], bool)

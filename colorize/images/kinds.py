@@ -26,7 +26,6 @@ FADED = 0.75  # paper in shadow keeps at least this share of its brightness
 
 TINT = 8.0  # Lab units off the tint that all pixels of one lightness share
 COLORED = 0.01  # share of pixels with a color of their own in a color picture
-VIVID = 35.0  # chroma that neither old paper nor sepia reaches
 PENCIL = 0.12  # distance in [0, 1] RGB from the straight line between paper and one pigment
 FILLED = 0.1  # share of the picture that wide areas of a pencil's color may cover
 ONE_HUE = 0.97  # mean direction of the chroma of tinted pictures; 1 if all hues are equal
@@ -87,7 +86,7 @@ def _colored(lab: np.ndarray) -> bool:
     lab: (3, H, W). A tint depends on lightness alone; pixels of one lightness and two colors are
     color. The brightest pixels are left out: their tint is cut off at white.
     """
-    if (np.hypot(lab[1], lab[2]) > VIVID).mean() > COLORED:
+    if (np.hypot(lab[1], lab[2]) > 35.0).mean() > COLORED:  # chroma that neither old paper nor sepia reaches
         return True
     off = (_off_tint(lab) > TINT) & (lab[0] < 96)
     tinted_paper = np.hypot(*np.median(lab[1:, lab[0] >= np.quantile(lab[0], 0.95)], 1)) > 5
@@ -101,10 +100,8 @@ def _off_tint(lab: np.ndarray) -> np.ndarray:
     low = place.astype(int)
     part = place - low
 
-    def spread(values: np.ndarray) -> np.ndarray:
-        """Sum values into the two bins next to each pixel's lightness."""
-        below = np.bincount(low, values * (1 - part), bins)
-        return below + np.bincount(low + 1, values * part, bins)
+    def spread(values: np.ndarray) -> np.ndarray:  # sums into the two bins next to each pixel's lightness
+        return np.bincount(low, values * (1 - part), bins) + np.bincount(low + 1, values * part, bins)
 
     count = spread(np.ones_like(part))
     seen = np.flatnonzero(count > 1)
@@ -134,7 +131,6 @@ TINT_SIDE = 80  # longest side looked at: most of what JPEG does to colors is go
 STEEP = 4.0  # Lab units of lightness between neighbors; along steeper edges colors are mixed
 CALM = 0.25  # share of the picture that counts as calm in any case, the least steep
 BLACK, TINT_WHITE = 4.0, 95.0  # tints are cut off beyond these lightnesses
-FEWEST = 64  # calm pixels from which a tint can be found
 KNOTS = 5  # of f, which is linear between them
 STIFF = 0.05  # weight of the bends of f, which fill lightnesses that no pixel has
 FAINT, DEEP = 1.5, 45.0  # mean chroma of a tint at least; chroma of 99 % of the pixels at most
@@ -158,7 +154,7 @@ def has_tint(color: Tensor) -> bool:
     steep = cv2.dilate(light, np.ones((3, 3))) - cv2.erode(light, np.ones((3, 3)))
     inside = (light > BLACK) & (light < TINT_WHITE)
     calm = lab[:, inside & (steep <= max(STEEP, float(np.quantile(steep, CALM))))]
-    if calm.shape[1] < FEWEST or not _tinted(calm):
+    if calm.shape[1] < 64 or not _tinted(calm):  # calm pixels from which a tint can be found
         return False
     if np.quantile(light, 0.9) < LOW_KEY and calm[2].mean() < BLUE:
         return False
@@ -193,12 +189,9 @@ def _basis(light: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(light, knots, row) for row in np.eye(KNOTS)], axis=1)
 
 
-PRINT_PAPER, PRINT_INK = 0.93, 0.12  # shades lie between these shares of the paper's brightness
-PRINT_WHITE = 0.3  # of a printed page is paper, at least, counted between dots, too
 PATCH = 7  # pixels a side in which a shade is even, where dots and strokes are not
 EVEN = 0.05  # standard deviation of brightness there; grain of scans is less
 PRINT_SEEN = 2048  # pixels a side that are looked at
-PRINT_SHADED = 0.011  # of a page that even shades cover; a printed one has less
 
 
 def is_printed(picture: Picture) -> bool:
@@ -213,10 +206,9 @@ def is_printed(picture: Picture) -> bool:
     gray = middle.pixels.mean(2, dtype=np.float32) / middle.peak
     level = max(float(np.quantile(gray[::4, ::4], 0.95)), 1e-3)
     share = np.asarray(gray / level, np.float32)
-    if float((share > PRINT_PAPER).mean()) < PRINT_WHITE:
+    if float((share > PAPER).mean()) < 0.3:  # of a printed page is paper, at least, counted between dots, too
         return False
-    size = (PATCH, PATCH)
-    mean = cv2.blur(share, size)
-    spread = cv2.blur(share * share, size) - mean * mean
-    even = (mean > PRINT_INK) & (mean < PRINT_PAPER) & (spread < EVEN**2)
-    return float(even.mean()) < PRINT_SHADED
+    mean = cv2.blur(share, (PATCH, PATCH))
+    spread = cv2.blur(share * share, (PATCH, PATCH)) - mean * mean
+    even = (mean > INK) & (mean < PAPER) & (spread < EVEN**2)
+    return float(even.mean()) < SHADED  # a printed page has less

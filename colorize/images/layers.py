@@ -28,7 +28,6 @@ from colorize.images.flat_regions import Labels, Mask, flats, grown
 from colorize.images.image import Picture, Pixels
 from colorize.images.resize import Array, fit_size, resized
 
-WORKED = 1024  # pixels of the longer side at which regions are found
 MOST = 32  # flat colors that get a layer each
 SEEN = 0.5 / 255  # a smaller difference from the flat color is no shade
 
@@ -93,15 +92,15 @@ def divide(
     """
     drawing = finish.on_paper(original)
     field = finish.under(drawing, color, inked)
-    size = fit_size(drawing.size, WORKED, enlarge=False)
+    size = fit_size(drawing.size, 1024, enlarge=False)  # pixels of the longer side at which regions are found
     plain = field if flat is None or flat is color else finish.under(drawing, flat, inked)
     marks = None
     if hints is not None:
         near = F.interpolate(hints.detach().cpu().float(), size, mode="nearest-exact")[0].permute(1, 2, 0).numpy()
         marks = np.concatenate([near[..., :3] / 2 + 0.5, near[..., 3:]], 2)
-    found = flats(resized(plain, size, cv2.INTER_AREA), finish.paper_share(drawing, size), marks)
-    labels = raised(found.labels, finish.paper_share(drawing, drawing.size))
-    table = np.asarray(np.rint(found.table * 255) / 255, np.float32)
+    coarse, colors = flats(resized(plain, size, cv2.INTER_AREA), finish.paper_share(drawing, size), marks)
+    labels = raised(coarse, finish.paper_share(drawing, drawing.size))
+    table = np.asarray(np.rint(colors * 255) / 255, np.float32)
     return Sheet(drawing, field, labels, table, exact)
 
 

@@ -78,8 +78,7 @@ def dog(color: Tensor, sigma: float = 0.6, k: float = 1.8, gain: float = 16.0) -
     color: (B, 3 or 1, H, W). sigma in pixels; k: ratio of the wider Gaussian; gain: ink for a
     difference of 1. Dark areas stay paper.
     """
-    gray = _gray(color)
-    narrow, wide = (_blur(gray, s, _radius(s)) for s in (sigma, k * sigma))
+    narrow, wide = (_blur(_gray(color), s, _radius(s)) for s in (sigma, k * sigma))
     return 1 - 2 * _dog_ink(narrow, wide, gain)
 
 
@@ -121,14 +120,12 @@ def mix(color: Tensor, rng: Generator) -> Tensor:
     """
     batch, size = color.shape[0], min(color.shape[-2:])
     fine, ratio, edge, gain, soft, dodge = torch.rand(6, batch, generator=rng)
+    per_row = partial(_per_row, like=color)
     sigma = (0.4 + 0.5 * fine) * max(1.0, size / 192)
     spread = (1.6 + 1.4 * ratio) * sigma
     gray = _gray(color)
     narrow = _blur(gray, sigma, round(3 * 0.9 * max(1.0, size / 192)))
     wide = _blur(gray, spread, round(2.5 * 2.7 * max(1.0, size / 192)))
-
-    per_row = partial(_per_row, like=color)
-
     apart = narrow - wide
     rough = apart.square().mean((1, 2, 3), keepdim=True).sqrt()
     usual = CONTRAST * per_row(0.6 + 1.4 * ratio)
@@ -156,15 +153,19 @@ def degrade(line: Tensor, rng: Generator, chance: float = 0.3) -> Tensor:
     batch = line.shape[0]
     luck = torch.rand(5, batch, generator=rng) < chance
     amount = torch.rand(5, batch, generator=rng) * luck
-
     per_row = partial(_per_row, like=line)
-
     thick = torch.where(torch.rand(batch, generator=rng) < 0.6, amount[0], -0.6 * amount[0])
     line = _thicken(line, per_row(thick))
     line = torch.lerp(line, _of_nine(line, torch.add) / 9, per_row(amount[1]))
     line = _gaps(line, per_row(amount[2]), rng)
     line = 1 - (1 - line) * per_row(1 - 0.65 * amount[3])
     return _paper(line, per_row(amount[4]), rng)
+
+
+def _paper(line: Tensor, amount: Tensor, rng: Generator) -> Tensor:
+    """Darken by grain and by shadows, up to 0.3 of 2."""
+    shade = 0.15 * _noise(line, 2, rng) + 0.15 * _noise(line, 48, rng)
+    return (line - amount * shade).clamp(-1, 1)
 
 
 def _thicken(line: Tensor, amount: Tensor) -> Tensor:
@@ -191,12 +192,6 @@ def _gaps(line: Tensor, amount: Tensor, rng: Generator) -> Tensor:
     """Lift the pen in spots; at amount 1 about a sixth of the ink is gone."""
     spots = (8 * (_noise(line, 6, rng) - 1 + 0.35 * amount)).clamp(0, 1)
     return torch.where(amount > 0, torch.lerp(line, torch.ones_like(line), spots), line)
-
-
-def _paper(line: Tensor, amount: Tensor, rng: Generator) -> Tensor:
-    """Darken by grain and by shadows, up to 0.3 of 2."""
-    shade = 0.15 * _noise(line, 2, rng) + 0.15 * _noise(line, 48, rng)
-    return (line - amount * shade).clamp(-1, 1)
 
 
 WHITENED = 0.2  # of a side that a border loses; ColorizeDiffusion takes up to 100 of 512 pixels
@@ -229,9 +224,7 @@ def screen(line: Tensor, color: Tensor, rng: Generator) -> Tensor:
     """
     batch, _, height, width = line.shape
     kind, angle, pitch, bright, dark = torch.rand(5, batch, generator=rng)
-
     per_row = partial(_per_row, like=line)
-
     light = (luminance(color) + 1) / 2
     shade = (per_row(0.6 + 0.35 * bright) - light).clamp(min=0) * SHADES
     ink = shade.ceil().clamp(max=SHADES - 1) / (SHADES - 1) * DARKEST * per_row(0.4 + 0.6 * dark)

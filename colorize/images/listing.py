@@ -123,12 +123,8 @@ def _matching(pattern: str, suffixes: tuple[str, ...]) -> list[_Found]:
     """What a shell would have made of the pattern; the fixed start of it is the root to mirror."""
     parts = Path(pattern).parts
     fixed = next(at for at, part in enumerate(parts) if _MAGIC.search(part))
-    root = Path(*parts[:fixed])
-    matches = [
-        path
-        for path in root.glob("/".join(parts[fixed:]))
-        if not any(_hidden(part) for part in path.relative_to(root).parts if part != "..")
-    ]
+    root, tail = Path(*parts[:fixed]), "/".join(parts[fixed:])
+    matches = [p for p in root.glob(tail) if not any(_hidden(x) for x in p.relative_to(root).parts if x != "..")]
     files = {path for path in matches if path.is_file()}
     folders = {path for path in matches if path.is_dir()}
     for folder in (path for path in folders if folders.isdisjoint(path.parents)):

@@ -18,7 +18,6 @@ Tags = dict[int, tuple[int, bytes]]  # tag -> TIFF type, and the value in the by
 
 MAIN, EXIF_FOLDER, GPS_FOLDER = 0, 0x8769, 0x8825  # the directories of a block that are kept
 ORIENTATION, DPI_X, DPI_Y, DPI_UNIT, USER_COMMENT = 274, 282, 283, 296, 0x9286
-_INTEROP = 0xA005  # a pointer to a further directory, which is left out
 _PER_INCH = {2: 1.0, 3: 2.54}  # units of resolution: inch, centimeter
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -59,7 +58,7 @@ class Exif:
                     del main[folder]
         except struct.error as error:
             raise ValueError("damaged EXIF block") from error
-        exif.tags[EXIF_FOLDER].pop(_INTEROP, None)
+        exif.tags[EXIF_FOLDER].pop(0xA005, None)  # a pointer to a further directory, which is left out
         return exif
 
     def _directory(self, data: bytes, place: int) -> Tags:

@@ -25,10 +25,8 @@ NAMES = "write a color as #3b5fa0 or by its English name"
 MOST = 8  # colors of a simulated palette
 SWATCH = 128  # pixels a side of a palette shown as a picture
 PAPER = 0.94  # in [-1, 1]; a pixel whose darkest channel is lighter is paper and no color
-APART = 4.0  # Lab units; colors nearer to each other are one
 THUMB = 64  # pixels a side in which colors are counted
 COMPARED = 16  # cells a side in which the colors of two pictures are compared
-ALIKE = 14.0  # Lab units; two cells nearer to each other show the same color
 INK = 20.0  # L of Lab; darker cells are ink
 FLAT = 0.03  # of 2; how much the middle of a square of a palette may vary, as JPEG makes it
 CELL = 4  # pixels a side that are averaged before colors are picked, so that ink does not count
@@ -74,7 +72,7 @@ def shared(first: Tensor, second: Tensor) -> Tensor:
     weight = [(one.amin(1) < PAPER).flatten(1) & (of[..., 0] > INK) for one, of in zip(small, lab, strict=True)]
     apart = torch.cdist(lab[0], lab[1])  # (B, N, N)
     apart = apart.masked_fill(~weight[1][:, None], torch.inf).amin(2)
-    found = ((apart < ALIKE) & weight[0]).float().sum(1)
+    found = ((apart < 14.0) & weight[0]).float().sum(1)  # Lab units; two cells nearer to each other show the same color
     share: Tensor = found / weight[0].float().sum(1).clamp(min=1)
     return share
 
@@ -136,7 +134,7 @@ def dominant(picture: Tensor, count: int = 6) -> Tensor:
     distance = (points - points[first]).square().sum(1)
     nearest = torch.zeros(len(points), dtype=torch.int32)
     for label in range(1, count):
-        if float(distance.max()) < APART**2:
+        if float(distance.max()) < 4.0**2:  # Lab units; colors nearer to each other are one
             break
         away = (points - points[distance.argmax()]).square().sum(1)
         nearest = torch.where(away < distance, label, nearest)

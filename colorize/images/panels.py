@@ -19,7 +19,6 @@ from colorize.images.page_masks import Gray, PageMasks, find_bubbles, page_masks
 Points = np.ndarray  # float32 (4, 2): x, y, from the upper left corner with the clock
 
 SIDE = 900  # pixels of a page's longer side while its panels are sought
-SMALLEST = 64  # pixels of a page's shorter side; below there is nothing to cut
 MOST = 24  # panels; more are rows of something else
 STROKE = 0.007  # of the longer side; what is black and narrower is a pen's line and no gutter
 CROSSED = 0.62  # of a black gutter's length that is black at least; white bubbles cross it
@@ -30,7 +29,6 @@ SOFT = 2  # pixels where such a rim turns into paper
 BAND = 0.08  # of a side, how far a scanner's black edge reaches at most
 SURER = 0.07  # of a score; a gutter so much surer than one across it is cut first
 WIDER = 1.3  # an upright gutter so much wider than a level one is cut first: columns of four panels
-SUPPORT = 0.56  # of the panels' outlines that are frames, or at least edges
 FULL = 0.55  # of the page that all panels cover together
 EXTENT = 0.6  # of the page's height and width that they span
 
@@ -38,7 +36,6 @@ LEAN = 0.3  # a gutter rises or falls by at most this share of its area's width
 LEANS = 41  # so many slopes are tried; odd, so that level is one of them
 NEARBY = (-0.5, -0.25, 0.25, 0.5)  # of the way to the next slope; tried around the best ones
 TRIED = 3  # so many of them
-COLUMNS = 160  # that an area's width is shrunk to; sums along rows need no more
 FRAMED = 0.58  # of its length that runs along a frame or another sharp edge, on either side
 LOOSE = 0.3  # the same on one side, if both sides together have BOTH and the gutter is CLEAN; frames may be missing
 BOTH, CLEAN = 1.0, 0.97
@@ -47,10 +44,8 @@ SPOTLESS = 0.99  # of its length that is paper then
 TEXTURE = 8  # rows beside a gutter in which a texture shows itself
 SPECK = 0.2  # of a place that is no paper, if there is something
 FAINT = 0.6  # what such a gutter's length counts
-SURE = 0.8  # a score that needs no comparison
 RELAXED = 0.6  # of FRAMED, for slopes that are only nearly right
 OPEN = 0.015  # of its length at each end, where a gutter goes on and an area's frame would stop it
-OPENED = 0.5  # of both ends that is open
 HIDDEN = 0.6  # what a bubble there counts
 WIDEST, LEAST = (0.065, 0.07)  # share of the page that gutters are wide, and areas are high, at most and at least
 FAINTER = 0.9  # worth of an edge that is no line of ink
@@ -93,7 +88,7 @@ def find_panels(
     """
     height, width = gray.shape
     whole = _panel(_corners(0, 0, width, height), (height, width))
-    if min(height, width) < SMALLEST:
+    if min(height, width) < 64:  # pixels of a page's shorter side; below there is nothing to cut
         return (whole,)
     page = page_masks(gray, SIDE, find_bubbles(gray) if bubbles is None else bubbles)
     inside = _trimmed(page)
@@ -177,10 +172,9 @@ def _fills(areas: list[Points], page: PageMasks) -> bool:
     """Whether panels cover most of a page, and most of them have frames, as those of pages do."""
     size = page.paper.shape
     sizes = np.array([cv2.contourArea(area) for area in areas])
-    corners = np.concatenate(areas)
-    extent = (corners.max(0) - corners.min(0)) / size[::-1]
+    extent = np.ptp(np.concatenate(areas), axis=0) / size[::-1]
     frames = np.array([_support(area, page) for area in areas])
-    framed = (frames * sizes).sum() >= SUPPORT * sizes.sum()
+    framed = (frames * sizes).sum() >= 0.56 * sizes.sum()  # of the panels' outlines that are frames, or at least edges
     return bool(framed and sizes.sum() >= FULL * size[0] * size[1] and extent.min() >= EXTENT)
 
 
@@ -212,13 +206,13 @@ def _best_cut(page: PageMasks, area: Points) -> Cut | None:
     height, width = _extent(area)
     if height < 2 * LEAST * longer or width < LEAST * longer:
         return None
-    across = min(COLUMNS, width)
+    across = min(160, width)  # that an area's width is shrunk to; sums along rows need no more
     corners = _corners(0, 0, width, height)
     turn = cv2.getPerspectiveTransform(area, corners)
     seen = cv2.warpPerspective(page.layers, turn, (width, height), flags=cv2.INTER_LINEAR)
     small = np.asarray(cv2.resize(seen, (across, height), interpolation=cv2.INTER_AREA), np.float32) / 255
     level = _level(small, 0, page, 1.0)
-    if any(one.score > SURE for one in level):
+    if any(one.score > 0.8 for one in level):  # a score that needs no comparison
         return max(level, key=lambda one: one.score)  # most gutters are level
     coarse = np.asarray(cv2.resize(small, (max(2, across // 3), height), interpolation=cv2.INTER_AREA))
     step = 2 * LEAN / (LEANS - 1)
@@ -260,7 +254,7 @@ def _level(seen: np.ndarray, rise: float, page: PageMasks, share: float) -> list
         columns = seen[low:high, :, 0].mean(0) + HIDDEN * (1 - seen[low:high, :, 2].mean(0))
         opened = float(columns[:end].min() + columns[-end:].min()) / 2  # the ends are paper, so that no frame stops it
         score = _score(seen, rows, low, high, None if spotless else share)
-        if score > 0 and opened >= OPENED:
+        if score > 0 and opened >= 0.5:  # of both ends that is open
             lean = np.array((-rise / 2, rise / 2))
             above, below = ((at + lean) / height for at in (low, high))
             cuts.append(Cut((above[0], above[1]), (below[0], below[1]), high - low, score))
@@ -282,7 +276,8 @@ def _score(seen: np.ndarray, rows: np.ndarray, low: int, high: int, share: float
     a panel.
     """
     sides = rows[max(0, low - LINE) : low], rows[high : high + LINE]
-    weak, strong = sorted(_edge(side) for side in sides)
+    most = (side.max(0, initial=0) for side in sides)  # how much of a row beside it is frame, or at least no paper
+    weak, strong = sorted(max(float(ink), FAINTER * float(other)) for _, ink, other in most)
     if share is not None:
         bare = float(rows[low:high, 0].max())
         loose = weak >= share * LOOSE and weak + strong >= BOTH and bare >= CLEAN
@@ -292,11 +287,6 @@ def _score(seen: np.ndarray, rows: np.ndarray, low: int, high: int, share: float
     textures = seen[max(0, low - TEXTURE) : low], seen[high : high + TEXTURE]
     covered = [((one[..., 2] - one[..., 0]).max(0, initial=0) > SPECK).mean() for one in textures]
     return FAINT * float(max(covered)) if max(covered) >= ALONE else 0.0
-
-
-def _edge(rows: np.ndarray) -> float:
-    """How much of a row beside a strip is frame, or at least no paper."""
-    return max(float(rows[:, 1].max(initial=0)), FAINTER * float(rows[:, 2].max(initial=0)))
 
 
 def _fitted(area: Points, page: PageMasks) -> Points | None:
@@ -315,13 +305,10 @@ def _fitted(area: Points, page: PageMasks) -> Points | None:
 
 def _support(area: Points, page: PageMasks) -> float:
     """How much of an outline lies along ink, or at least along no paper, 0 to 1."""
-    found, lengths = 0.0, 0.0
-    for side in range(4):
-        turned = np.roll(area, -side, 0)
-        rows, length = _rows(turned, page)[:RIM], float(np.linalg.norm(turned[1] - turned[0]))
-        found += length * max(float(rows[:, 1].max()), float(rows[:, 2].max()))
-        lengths += length
-    return found / lengths
+    turned = [np.roll(area, -side, 0) for side in range(4)]
+    lengths = [float(np.linalg.norm(one[1] - one[0])) for one in turned]
+    found = [length * float(_rows(one, page)[:RIM, 1:].max()) for one, length in zip(turned, lengths, strict=True)]
+    return sum(found) / sum(lengths)
 
 
 def _moved(area: Points, page: PageMasks) -> Points | None:

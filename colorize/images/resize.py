@@ -95,8 +95,6 @@ _Gates = tuple[Array, Array, Array, Array]
 PASSES = 2  # sweeps in both directions; Gastal and Oliveira use 3, no better here
 REACH = 1.0  # cells of the field that a clean color spreads, and that a thin line makes doubtful
 DOUBT = 1e-3  # trust in a cell that holds ink, which mixes the colors of both sides
-THIN = 1.5  # cells; a wider line keeps its two sides apart without help
-LINE = 0.15  # ink of a pixel that stands out by this much belongs to a line
 WALL = 30.0  # strength of ink as a wall: leaving ink 0.2 darker leaves 0.4 % of the color
 NOISE = 0.02  # differences of neighbors that are paper or sensor noise
 EDGE = 0.03  # difference in lightness, of [0, 1], that leaves 1/e of the color
@@ -118,9 +116,9 @@ def under_ink(field: Array, paper: Array) -> Array:
         return field
     ink = 1 - paper
     cell = _cell(field, paper.shape)
-    size = max(3, round(THIN * cell) | 1)
+    size = max(3, round(1.5 * cell) | 1)  # cells; a wider line keeps its two sides apart without help
     broad = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
-    clean = (ink - broad < LINE).astype(np.uint8)
+    clean = (ink - broad < 0.15).astype(np.uint8)  # ink of a pixel that stands out by this much belongs to a line
     distance = cv2.distanceTransform(clean, cv2.DIST_L2, 3)
     trust = np.square(np.clip(distance / (REACH * cell), 0, 1)).clip(DOUBT).astype(np.float32)
     return _enlarged(field, trust, _walls(ink), REACH * cell, HALF)
