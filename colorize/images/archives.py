@@ -125,8 +125,8 @@ def _refusal(info: ZipInfo) -> str:
 class Volume:
     """A comic in a zip archive, opened for reading.
 
-    pages: the paths of its pictures inside, in reading order. fingerprint: of its contents.
-    notes: what a user should know of it.
+    pages: the paths of its pictures inside, in reading order. fingerprint: of its contents. notes: what a user should
+    know of it.
     """
 
     path: Path
@@ -160,14 +160,12 @@ class Volume:
 def open_volume(path: Path) -> Volume:
     """Look into a volume without reading its pages.
 
-    Raises ColorizeError for what is no zip archive, without pages, protected by a password, or hostile:
-    files outside of it, links, two of one name, or far more content than its size.
+    Raises ColorizeError for what is no zip archive, without pages, protected by a password, or hostile: files outside
+    of it, links, two of one name, or far more content than its size.
     """
     with suppress(OSError), path.open("rb") as stream:
-        start = stream.read(4)
-        for sign, what in OTHERS.items():
-            if start == sign:
-                raise ColorizeError(f"`{shown(path)}` is {what}, not a zip archive", "zip its pages as pictures")
+        if what := OTHERS.get(stream.read(4)):
+            raise ColorizeError(f"`{shown(path)}` is {what}, not a zip archive", "zip its pages as pictures")
     files = [info for info in _infos(path, str(path)) if not info.is_dir()]
     _check_trust(path, files)
     pages = [info.filename for info in files if pictured(PurePosixPath(info.filename))]
@@ -185,8 +183,8 @@ def open_volume(path: Path) -> Volume:
 def write_volume(volume: Volume, results: Mapping[str, Path], target: Path) -> list[str]:
     """Write a volume with other files for some pages, whole or not at all; return what was damaged.
 
-    results: files by the paths of their pages. Pages keep their place, time and, but for the suffix, name;
-    everything else is copied byte for byte. Of a damaged file stays what can be read.
+    results: files by the paths of their pages. Pages keep their place, time and, but for the suffix, name; everything
+    else is copied byte for byte. Of a damaged file stays what can be read.
 
     Raises ColorizeError if it cannot be written, or the volume changed meanwhile.
     """
@@ -226,14 +224,11 @@ def _check_trust(path: Path, files: list[ZipInfo]) -> None:
     for info in files:
         reason = _refusal(info)
         if reason == ENCRYPTED:
-            raise ColorizeError(
-                f"`{shown(path)}` is protected by a password", "unpack it with its password, and pack the pages anew"
-            )
+            advice = "unpack it with its password, and pack the pages anew"
+            raise ColorizeError(f"`{shown(path)}` is protected by a password", advice)
         if reason in (OUTSIDE, LINK):
-            raise ColorizeError(
-                f"`{shown(path)}` holds `{shown(info.filename)}`, which {reason}",
-                "this may be an attack; do not unpack it",
-            )
+            message = f"`{shown(path)}` holds `{shown(info.filename)}`, which {reason}"
+            raise ColorizeError(message, "this may be an attack; do not unpack it")
 
 
 def _renamed(name: str, result: Path, taken: set[str]) -> str:

@@ -18,9 +18,9 @@ CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 def warp(picture: Tensor, strength: float, rng: Generator) -> Tensor:
     """Bend each picture by a thin-plate spline of its own, without folds and without black borders.
 
-    picture: (B, C, H, W) in [-1, 1]. strength: standard deviation of the steps of ten control points, as a
-    fraction of the side; 0 returns the picture itself. Uncovered pixels mirror the picture. Bends that would
-    fold are weakened, picture by picture, until every area keeps a tenth of its size. Bookstein 1989.
+    picture: (B, C, H, W) in [-1, 1]. strength: standard deviation of the steps of ten control points, as a fraction of
+    the side; 0 returns the picture itself. Uncovered pixels mirror the picture. Bends that would fold are weakened,
+    picture by picture, until every area keeps a tenth of its size. Bookstein 1989.
     """
     assert strength >= 0, f"a warp of strength {strength}: strength counts from 0"
     return _sample(picture, displacement(strength, len(picture), rng).to(picture), None) if strength else picture
@@ -29,8 +29,8 @@ def warp(picture: Tensor, strength: float, rng: Generator) -> Tensor:
 def reference(picture: Tensor, rng: Generator, strength: float = 0.05) -> Tensor:
     """Make a reference out of the picture itself: bent, turned, mirrored, zoomed, row by row.
 
-    picture: (B, 3, H, W) in [-1, 1]. Turned by up to 15 degrees, shown 0.7 to 1.2 times as large
-    and moved by up to a tenth of the side; half of the rows are mirrored.
+    picture: (B, 3, H, W) in [-1, 1]. Turned by up to 15 degrees, shown 0.7 to 1.2 times as large and moved by up to a
+    tenth of the side; half of the rows are mirrored.
     """
     batch = picture.shape[0]
     shift = displacement(strength, batch, rng).to(picture)
@@ -66,8 +66,8 @@ def turn(picture: Tensor, chosen: Tensor, rng: Generator) -> Tensor:
 def shuffle(picture: Tensor, patches: int, rng: Generator) -> Tensor:
     """Cut each picture into patches x patches pieces and lay them in random order (MangaNinja).
 
-    picture: (B, C, H, W); sides that `patches` does not divide are extended by their last row
-    first and cut back afterwards.
+    picture: (B, C, H, W); sides that `patches` does not divide are extended by their last row first and cut back
+    afterwards.
     """
     batch, channels, height, width = picture.shape
     tall, wide = -(-height // patches), -(-width // patches)
@@ -122,8 +122,8 @@ def _kernel(first: Tensor, second: Tensor) -> Tensor:
 def _fold_free(shift: Tensor) -> Tensor:
     """How much of a displacement (B, 2, G, G) may be applied without folds: (B, 1, 1, 1) up to 1.
 
-    A bilinear cell folds if the Jacobian at one of its corners is negative. With the share s of the
-    displacement it is 1 + s trace + s^2 det; the first s at which it falls to SMALLEST is a root.
+    A bilinear cell folds if the Jacobian at one of its corners is negative. With the share s of the displacement it is
+    1 + s trace + s^2 det; the first s at which it falls to SMALLEST is a root.
     """
     cells = shift.shape[-1] - 1
     along_x, along_y = shift.diff(dim=3) * cells, shift.diff(dim=2) * cells

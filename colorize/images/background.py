@@ -22,8 +22,8 @@ PALE = (0.4, 0.7)  # of 1; how light a cell of such an area must be to become wh
 def whiten(color: Tensor, paper: Tensor, strong: bool = True) -> Tensor:
     """Whiten areas that reach the border and are mostly white, or only their pale cells.
 
-    color: (B, 3, H, W) in [-1, 1]. paper: (B, 1, H, W), see `under_ink.spread`. strong: strong
-    colors, too, where the area has more white; a background that is painted all over stays in any case.
+    color: (B, 3, H, W) in [-1, 1]. paper: (B, 1, H, W), see `under_ink.spread`. strong: strong colors, too, where the
+    area has more white; a background that is painted all over stays in any case.
     """
     darkest = (color.amin(1, keepdim=True) + 1) / 2
     rows = []  # for each cell, how much of its area is light, 0 on lines and in areas that do not reach the border
@@ -64,8 +64,8 @@ PLAUSIBLE = (0.03, 0.97)  # shares of a picture that a figure may have
 def of_drawing(line: Tensor) -> Tensor | None:
     """Return where the figure of line art (1, 1, H, W) is, +1, and its background, -1; None if none is found.
 
-    The background is the large areas that reach a corner without crossing a line; a figure that the border
-    cuts off reaches none.
+    The background is the large areas that reach a corner without crossing a line; a figure that the border cuts off
+    reaches none.
     """
     size = (line.shape[-2], line.shape[-1])
     small = F.interpolate(line, _small(size), mode="area")

@@ -27,8 +27,8 @@ def _times(matrix: Tensor, picture: Tensor) -> Tensor:
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """CIE L*a*b* (D65, 2 degrees) of sRGB pictures.
 
-    rgb: (B, 3, H, W) in [-1, 1]. Returns (B, 3, H, W): L in [0, 100], a and b about [-110, 110].
-    Differs from scikit-image by at most 0.02 (its white point is rounded).
+    rgb: (B, 3, H, W) in [-1, 1]. Returns (B, 3, H, W): L in [0, 100], a and b about [-110, 110]. Differs from
+    scikit-image by at most 0.02 (its white point is rounded).
     """
     share = (rgb + 1) / 2
     linear = torch.where(share > 0.04045, ((share.clamp(min=0) + 0.055) / 1.055).pow(2.4), share / 12.92)
@@ -43,8 +43,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
     """Return the sRGB pictures of CIE L*a*b* values, the inverse of `rgb_to_lab`.
 
-    lab: (B, 3, H, W). Returns (B, 3, H, W); in [-1, 1] if `clip`, otherwise colors outside sRGB
-    reach beyond it.
+    lab: (B, 3, H, W). Returns (B, 3, H, W); in [-1, 1] if `clip`, otherwise colors outside sRGB reach beyond it.
     """
     light, a, b = lab.unbind(1)
     y = (light + 16) / 116
@@ -61,8 +60,7 @@ def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
 def luminance(rgb: Tensor) -> Tensor:
     """Brightness as video defines it: Rec. 709 luma of the sRGB-encoded values, not linearized.
 
-    rgb: (B, 3, H, W) in [-1, 1], or (B, 1, H, W), returned as it is. Returns (B, 1, H, W) in
-    [-1, 1].
+    rgb: (B, 3, H, W) in [-1, 1], or (B, 1, H, W), returned as it is. Returns (B, 1, H, W) in [-1, 1].
     """
     if rgb.shape[1] == 1:
         return rgb
@@ -123,13 +121,12 @@ def _seventh(chroma: Tensor) -> Tensor:
 def permute_hues(pictures: Sequence[Tensor], rng: Generator, share: Tensor | None = None) -> list[Tensor]:
     """Give every row a random new assignment of hues, the same in all pictures of the list.
 
-    A network that sees a drawing with such colors cannot know them by heart; it must take them
-    from its reference. Channels change places, and in half of the rows chroma is turned by a random
-    angle at constant luma and then drawn towards gray until it fits sRGB. White, black and grays
-    stay as they are.
+    A network that sees a drawing with such colors cannot know them by heart; it must take them from its reference.
+    Channels change places, and in half of the rows chroma is turned by a random angle at constant luma and then drawn
+    towards gray until it fits sRGB. White, black and grays stay as they are.
 
-    pictures: each (B, 3, H, W) in [-1, 1], of any sizes but one B. share: (B,) bool, rows where it
-    is False are returned unchanged; None changes all.
+    pictures: each (B, 3, H, W) in [-1, 1], of any sizes but one B. share: (B,) bool, rows where it is False are
+    returned unchanged; None changes all.
     """
     batch = len(pictures[0])
     order = torch.tensor(ORDERS)[torch.randint(len(ORDERS), (batch,), generator=rng)]

@@ -1,7 +1,7 @@
 """Make hint maps of color hints: those that a user names by pixels, and simulated ones.
 
-A hint map is (B, 4, H, W): R, G, B in [-1, 1] and a mask, +1 where a hint lies and -1 elsewhere (there R, G and B
-are 0).
+A hint map is (B, 4, H, W): R, G, B in [-1, 1] and a mask, +1 where a hint lies and -1 elsewhere (there R, G and B are
+0).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ RADIUS = 1 / 64  # radius of a dot, as a share of the shorter side
 class ColorHint:
     """A color hint: a dot, or a stroke through several places, in pixels of the drawing from its upper left corner.
 
-    name: what messages call it. places: x, y. color: R, G, B in [-1, 1]. radius: half the width in
-    pixels; None suits the size of the drawing. text: as the user wrote it.
+    name: what messages call it. places: x, y. color: R, G, B in [-1, 1]. radius: half the width in pixels; None suits
+    the size of the drawing. text: as the user wrote it.
     """
 
     name: str
@@ -99,8 +99,8 @@ LIGHT = 0.8  # in [-1, 1]; what is lighter is white, no ink
 def off_ink(hints: Tensor, line: Tensor) -> Tensor:
     """Leave out hints that lie on ink and have its color: gray dots on lines say nothing of the area.
 
-    hints: hint map (B, 4, H, W). line: (B, 1, H, W) in [-1, 1]. Connected pixels are one hint; strokes of black
-    that merely cross lines stay.
+    hints: hint map (B, 4, H, W). line: (B, 1, H, W) in [-1, 1]. Connected pixels are one hint; strokes of black that
+    merely cross lines stay.
     """
     colors = hints[:, :3]
     neutral = (colors.amax(1) - colors.amin(1) < NEUTRAL) & (colors.amax(1) < LIGHT)
@@ -144,10 +144,9 @@ class _Hints:
 def simulate(color: Tensor, rng: Generator, count: float = COUNT) -> Tensor:
     """Hints as a user might give them: a few flat dots, short strokes and boxes at random places.
 
-    color: (B, 3, H, W) in [-1, 1]. Returns (B, 4, H, W). count: hints on a picture on average; their
-    number is geometric, from 0 to five times as many. Dots have a radius of 1 to 4 px at 128 px and
-    grow with the picture. A hint has one color, the prevailing one under it, so that no texture is
-    copied. Colorful places are hinted more often.
+    color: (B, 3, H, W) in [-1, 1]. Returns (B, 4, H, W). count: hints on a picture on average; their number is
+    geometric, from 0 to five times as many. Dots have a radius of 1 to 4 px at 128 px and grow with the picture. A hint
+    has one color, the prevailing one under it, so that no texture is copied. Colorful places are hinted more often.
     """
     height, width = color.shape[-2:]
     drawn = _draw(color, rng, count)
@@ -164,10 +163,9 @@ def simulate(color: Tensor, rng: Generator, count: float = COUNT) -> Tensor:
     x, y = drawn.x.long()[:, None] + right, drawn.y.long()[:, None] + down
     inside &= (x >= 0) & (x < width) & (y >= 0) & (y < height)
     along = drawn.samples[..., 0] * drawn.reach[:, None]
-    across = drawn.samples[..., 1] * drawn.radius[:, None] * 0.7
-    sampled = _place(
-        drawn, drawn.x[:, None] + cos * along - sin * across, drawn.y[:, None] + sin * along + cos * across, color
-    )
+    across = drawn.samples[..., 1] * radius * 0.7
+    right, down = drawn.x[:, None] + cos * along - sin * across, drawn.y[:, None] + sin * along + cos * across
+    sampled = _place(drawn, right, down, color)
     return _lay(color, _place(drawn, x, y, color), inside, sampled)
 
 
@@ -189,10 +187,8 @@ def _draw(color: Tensor, rng: Generator, count: float) -> _Hints:
     drawn = _Hints(**{name: value.to(color.device) for name, value in vars(drawn).items()})
     x, y = (x2 * width).to(color.device), (y2 * height).to(color.device)
     pixels = color.movedim(1, 3).reshape(-1, 3)
-    here, there = (
-        pixels[_place(drawn, across[:, None], down[:, None], color)[:, 0]]
-        for across, down in ((drawn.x, drawn.y), (x, y))
-    )
+    places = (_place(drawn, a[:, None], b[:, None], color)[:, 0] for a, b in ((drawn.x, drawn.y), (x, y)))
+    here, there = (pixels[place] for place in places)
     better = there.amax(1) - there.amin(1) > here.amax(1) - here.amin(1)
     return replace(drawn, x=torch.where(better, x, drawn.x), y=torch.where(better, y, drawn.y))
 
@@ -207,8 +203,8 @@ def _place(drawn: _Hints, x: Tensor, y: Tensor, color: Tensor) -> Tensor:
 def _lay(color: Tensor, place: Tensor, inside: Tensor, sampled: Tensor) -> Tensor:
     """Paint N hints, later ones on top, each in the prevailing color of the pixels it covers.
 
-    place: (N, P) pixel numbers in the whole batch. inside: (N, P). sampled: (N, T) pixels that are
-    compared; the one most like the others is taken, so that ink and edges do not count.
+    place: (N, P) pixel numbers in the whole batch. inside: (N, P). sampled: (N, T) pixels that are compared; the one
+    most like the others is taken, so that ink and edges do not count.
     """
     batch, _, height, width = color.shape
     pixels = color.movedim(1, 3).reshape(-1, 3)
@@ -230,9 +226,8 @@ def _lay(color: Tensor, place: Tensor, inside: Tensor, sampled: Tensor) -> Tenso
 def scatter(color: Tensor, share: float, seed: int) -> Tensor:
     """Square dots at places that depend on `seed` only, until `share` of the pixels is hinted.
 
-    color: (B, 3, H, W) in [-1, 1]; every row has its dots at the same places. share: 0 to 1, say
-    0.005. Dots have a side of 3 px at 256 px and show the prevailing color under them. Same
-    arguments, same hints: made for evaluation.
+    color: (B, 3, H, W) in [-1, 1]; every row has its dots at the same places. share: 0 to 1, say 0.005. Dots have a
+    side of 3 px at 256 px and show the prevailing color under them. Same arguments, same hints: made for evaluation.
     """
     batch, _, height, width = color.shape
     side = max(1, round(3 * min(height, width) / 256))

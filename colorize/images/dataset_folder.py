@@ -27,9 +27,9 @@ AGAIN = "mend that row, or make the folder again with `colorize prepare-data`"
 class Row:
     """One training picture and what belongs to it; every path exists and lies inside its folder.
 
-    group: pictures of one group show the same thing and may serve each other as references; a row
-    whose metadata names no group is alone in its own. set: the collection it comes from, or "".
-    text: a caption, or "". split: "train", "validation", "test", or "" for a folder without splits.
+    group: pictures of one group show the same thing and may serve each other as references; a row whose metadata names
+    no group is alone in its own. set: the collection it comes from, or "". text: a caption, or "". split: "train",
+    "validation", "test", or "" for a folder without splits.
     """
 
     file: Path
@@ -45,11 +45,11 @@ class Row:
 def read_folder(root: Path, split: str | None = None) -> list[Row]:
     """Return the rows of a prepared folder, of its split alone, or of any folder of pictures.
 
-    root: DATA with train/, validation/ and test/ (also spelt val/, valid/), or one such folder, in
-    which case `split` changes nothing. Without `metadata.jsonl` every picture becomes a row.
+    root: DATA with train/, validation/ and test/ (also spelt val/, valid/), or one such folder, in which case `split`
+    changes nothing. Without `metadata.jsonl` every picture becomes a row.
 
-    Raises ColorizeError for a missing folder or split, a folder without pictures, and a row that is
-    no JSON, misses its file or points out of its folder; the text names file and row number.
+    Raises ColorizeError for a missing folder or split, a folder without pictures, and a row that is no JSON, misses its
+    file or points out of its folder; the text names file and row number.
     """
     if not root.is_dir():
         raise ColorizeError(f"there is no folder `{root}`", "make one with `colorize prepare-data SOURCE DATA`")
@@ -78,11 +78,8 @@ def splits(root: Path) -> dict[str, Path]:
 
     Of two spellings of one split the one whose name sorts last is taken: `validation` before `val`.
     """
-    found = {
-        SPLITS[entry.name.lower()]: entry
-        for entry in sorted(root.iterdir())
-        if entry.name.lower() in SPLITS and entry.is_dir()
-    }
+    folders = [entry for entry in sorted(root.iterdir()) if entry.name.lower() in SPLITS and entry.is_dir()]
+    found = {SPLITS[folder.name.lower()]: folder for folder in folders}
     return {name: found[name] for name in dict.fromkeys(SPLITS.values()) if name in found}
 
 
@@ -123,8 +120,7 @@ class _Parser:
         if not isinstance(values, dict):
             raise self.error("is not a JSON object like {" + '"file_name": "a.png"}')
         text = {name: self.text(values, name) for name in TEXTS}
-        name = text["file_name"]
-        if not name:
+        if not (name := text["file_name"]):
             raise self.error("has no `file_name`")
         references = values.get("reference_file_names") or []
         if not isinstance(references, list) or not all(isinstance(each, str) for each in references):

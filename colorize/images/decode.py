@@ -40,8 +40,8 @@ _ALIENS = {
 def decode(data: bytes, name: str) -> Picture:
     """Return the picture in the bytes of a file; of an animated one, the first frame.
 
-    name: what error messages call it. Raises ColorizeError if the bytes are empty, cut off, no
-    picture, floating-point, or of more than LIMIT pixels, which it checks before decoding anything.
+    name: what error messages call it. Raises ColorizeError if the bytes are empty, cut off, no picture, floating-point,
+    or of more than LIMIT pixels, which it checks before decoding anything.
     """
     if not data:
         raise ColorizeError(f"`{name}` is empty: it has 0 bytes", "copy or download it again")
@@ -193,8 +193,8 @@ class _Limit:
 def _our_limit() -> Iterator[None]:
     """Replace Pillow's limit, which warns at 89 million pixels, by ours, which is checked here.
 
-    Pillow keeps its limit in a module variable. It is put back when the last reading thread leaves,
-    so that a program that uses this package keeps the protection it chose.
+    Pillow keeps its limit in a module variable. It is put back when the last reading thread leaves, so that a program
+    that uses this package keeps the protection it chose.
     """
     with _Limit.lock:
         if not _Limit.readers:
@@ -214,8 +214,8 @@ def _pixels(
 ) -> tuple[Pixels, Pixels | None, bytes | None]:
     """Pixels (H, W, 1|3) with all their bits, alpha (H, W) and profile; in sRGB if they have 8 bits.
 
-    16-bit pixels keep their profile. Raises ColorizeError for floating-point and 32-bit values, and
-    whatever Pillow raises for a cut-off file.
+    16-bit pixels keep their profile. Raises ColorizeError for floating-point and 32-bit values, and whatever Pillow
+    raises for a cut-off file.
     """
     tags: dict[int, Any] = dict(getattr(image, "tag_v2", {}))  # a copy: loading changes it
     image.load()  # even if OpenCV decodes: Pillow notices a cut-off file, OpenCV does not

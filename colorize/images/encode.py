@@ -28,9 +28,9 @@ def encode(
 ) -> bytes:
     """Return the file of a picture in the format of a suffix such as ".png".
 
-    metadata joins `picture.text` and is found there again by reading, except from BMP, which holds
-    no texts. quality: 1 to 100, JPEG 95 if None; WebP is lossless if None. `lost` says what the format
-    cannot hold. Raises ColorizeError for an unknown suffix or a side the format forbids.
+    metadata joins `picture.text` and is found there again by reading, except from BMP, which holds no texts. quality: 1
+    to 100, JPEG 95 if None; WebP is lossless if None. `lost` says what the format cannot hold. Raises ColorizeError for
+    an unknown suffix or a side the format forbids.
     """
     name, encoder = _format(suffix)
     side = max(picture.size)
@@ -74,13 +74,10 @@ def _png(picture: Picture, text: dict[str, str], _: int | None) -> bytes:
     icc = _profile(picture)
     if picture.peak > 255:
         return _png16(_stacked(picture), icc, picture.exif, text)
-    info = PngImagePlugin.PngInfo()
+    info, exif = PngImagePlugin.PngInfo(), picture.exif or b""
     for key, value in text.items():
         info.add_itxt(key, value)
-    dpi = _dpi(picture)
-    return _saved(
-        picture, "PNG", icc_profile=icc, exif=picture.exif or b"", pnginfo=info, dpi=dpi, compress_level=_LEVEL
-    )
+    return _saved(picture, "PNG", exif=exif, pnginfo=info, dpi=_dpi(picture), compress_level=_LEVEL, icc_profile=icc)
 
 
 def _png16(values: Pixels, icc: bytes | None, exif: bytes | None, text: dict[str, str]) -> bytes:
@@ -101,10 +98,9 @@ def _png16(values: Pixels, icc: bytes | None, exif: bytes | None, text: dict[str
 
 
 def _jpeg(picture: Picture, text: dict[str, str], quality: int | None) -> bytes:
-    flat = picture.on_white().eight_bit()
     block, xmp = _jpeg_parts(picture, text)
     return _saved(
-        flat,
+        picture.on_white().eight_bit(),
         "JPEG",
         quality=JPEG_QUALITY if quality is None else quality,
         subsampling=0,
@@ -142,10 +138,6 @@ def _webp(picture: Picture, text: dict[str, str], quality: int | None) -> bytes:
         exif=block,
         xmp=xmp,
     )
-
-
-def _bmp(picture: Picture, _: dict[str, str], __: int | None) -> bytes:
-    return _saved(picture.on_white().eight_bit(), "BMP", dpi=_dpi(picture) or (96, 96))
 
 
 def _tiff(picture: Picture, text: dict[str, str], _: int | None) -> bytes:
@@ -188,19 +180,17 @@ def _stacked(picture: Picture) -> Pixels:
 
 
 def _saved(picture: Picture, name: str, **options: object) -> bytes:
-    stream = BytesIO()
-    values = _stacked(picture)
-    image = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
-    image.save(stream, name, **options)
+    stream, values = BytesIO(), _stacked(picture)
+    Image.fromarray(values[..., 0] if values.shape[2] == 1 else values).save(stream, name, **options)
     return stream.getvalue()
 
 
-FORMATS = {
+FORMATS: dict[str, tuple[str, Callable[[Picture, dict[str, str], int | None], bytes]]] = {
     ".png": ("PNG", _png),
     ".jpg": ("JPEG", _jpeg),
     ".jpeg": ("JPEG", _jpeg),
     ".webp": ("WEBP", _webp),
     ".tif": ("TIFF", _tiff),
     ".tiff": ("TIFF", _tiff),
-    ".bmp": ("BMP", _bmp),
+    ".bmp": ("BMP", lambda picture, *_: _saved(picture.on_white().eight_bit(), "BMP", dpi=_dpi(picture) or (96, 96))),
 }

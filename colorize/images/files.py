@@ -35,8 +35,8 @@ _REASONS = {
 def read(source: Path | str | BinaryIO | bytes, name: str = "") -> Picture:
     """Return the picture of a file, an open binary stream, or bytes.
 
-    name: what messages call it, the path if empty. Raises ColorizeError if it is missing,
-    unreadable, empty, cut off, no picture, or too large.
+    name: what messages call it, the path if empty. Raises ColorizeError if it is missing, unreadable, empty, cut off,
+    no picture, or too large.
     """
     if isinstance(source, bytes):
         return decode(source, name or "the picture")
@@ -56,8 +56,8 @@ def write(
 ) -> tuple[str, ...]:
     """Write a picture in the format of the path's suffix, whole or not at all; see `encode`.
 
-    Folders on the way are made. Returns sentences on what the format could not hold. Raises
-    ColorizeError for an unknown suffix, a full disk, or missing permission.
+    Folders on the way are made. Returns sentences on what the format could not hold. Raises ColorizeError for an
+    unknown suffix, a full disk, or missing permission.
     """
     data = encode(picture, path.suffix, metadata, quality)
     with atomic(path) as temporary:
@@ -96,9 +96,8 @@ def copy(source: Path, target: Path) -> None:
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a hidden path in the same folder that becomes `path` if the block ends well.
 
-    If it does not, even by Ctrl-C, the file is removed and whatever was at `path` stays. Folders on
-    the way are made; a link stays a link, and its target is replaced. Raises ColorizeError for an
-    OSError, in the block too.
+    If it does not, even by Ctrl-C, the file is removed and whatever was at `path` stays. Folders on the way are made; a
+    link stays a link, and its target is replaced. Raises ColorizeError for an OSError, in the block too.
     """
     try:
         target = Path(os.path.realpath(path)) if path.is_symlink() else path

@@ -30,11 +30,10 @@ def onto(
 ) -> Picture:
     """Return the original in color: same size, bit depth, alpha, EXIF and texts; always RGB.
 
-    color: (1, 3, h, w) in [-1, 1], the whole original at any size. inked: the color still has the
-    drawing's ink in it. "line": each value falls by at most the smallest of its pixel's three
-    values, and none rises, so ink is never lighter and black stays black. "gray": L* stays to
-    within 0.2 of 100 in 8 bits, and a and b come from the color. A drawing whose alpha is its ink,
-    with no paper of its own, becomes opaque, or its colors would be invisible.
+    color: (1, 3, h, w) in [-1, 1], the whole original at any size. inked: the color still has the drawing's ink in it.
+    "line": each value falls by at most the smallest of its pixel's three values, and none rises, so ink is never
+    lighter and black stays black. "gray": L* stays to within 0.2 of 100 in 8 bits, and a and b come from the color. A
+    drawing whose alpha is its ink, with no paper of its own, becomes opaque, or its colors would be invisible.
     """
     if kind == "line":
         original = on_paper(original)
@@ -58,8 +57,8 @@ def on_paper(drawing: Picture) -> Picture:
 def under(drawing: Picture, color: Tensor, inked: bool) -> Array:
     """The color under the ink at working size: (H, W, 3) in [0, 1].
 
-    Ink that a model has painted too lies on color as a factor, the share of paper in a cell; dividing by it keeps
-    the color of small areas between lines, which filling all inked cells from their neighbors would lose.
+    Ink that a model has painted too lies on color as a factor, the share of paper in a cell; dividing by it keeps the
+    color of small areas between lines, which filling all inked cells from their neighbors would lose.
     """
     paper = paper_share(drawing, _working(drawing.size, color))
     color = color.detach().cpu().float()
@@ -83,8 +82,7 @@ def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
     light = drawing.pixels.min(2)
     if drawing.alpha is not None:
         cover = drawing.alpha.astype(np.uint32)
-        light = (light * cover + drawing.peak * (drawing.peak - cover)) // drawing.peak
-        light = light.astype(drawing.pixels.dtype)
+        light = ((light * cover + drawing.peak * (drawing.peak - cover)) // drawing.peak).astype(light.dtype)
     small = cv2.resize(light, size[::-1], interpolation=cv2.INTER_AREA)
     share = np.asarray(small, np.float32) / np.float32(drawing.peak)
     tint = max(float(np.quantile(share, 0.95)), 0.5)  # of yellow or gray paper
@@ -164,8 +162,8 @@ def _light_of(luminance: Array) -> Array:
 def _colored(old: Pixels, ab: Array) -> Pixels:
     """Pixels (n, W, 3) of the lightness of `old` (n, W, 1|3) and chroma ab (n, W, 2).
 
-    Red and blue are rounded first; green, which has 72 % of the luminance, makes up for their
-    rounding and for all that was lost in the gamut.
+    Red and blue are rounded first; green, which has 72 % of the luminance, makes up for their rounding and for all that
+    was lost in the gamut.
     """
     peak = int(np.iinfo(old.dtype).max)
     table, weights = _linear(peak), np.array(XYZ[1], np.float32) / sum(XYZ[1])
@@ -214,8 +212,8 @@ def _in_gamut(lab: Tensor) -> Tensor:
 class HintPixels:
     """The hinted pixels of a picture, which get exactly their hints' colors.
 
-    place: (N,) pixel numbers in reading order, ascending. color: (N, C), the hints' colors.
-    strength: how far pixels go from their own color to that, 0 to 1.
+    place: (N,) pixel numbers in reading order, ascending. color: (N, C), the hints' colors. strength: how far pixels go
+    from their own color to that, 0 to 1.
     """
 
     place: npt.NDArray[np.intp]
@@ -253,9 +251,9 @@ ROWS = 4096  # cells handled at once, which bounds memory
 def along_lines(color: Tensor, hints: Tensor, paper: Tensor, share: float = 0.5) -> Tensor:
     """Pull a field to the hints, each of which speaks for the area that lines leave it.
 
-    paper: (B, 1, H, W) in [-1, 1], see `spread`. The error at the hints is spread up to the lines,
-    smoothed and taken away; then `share` of the flat hint color itself is mixed in, all of it at
-    the hint. What no hint reaches stays as it is.
+    paper: (B, 1, H, W) in [-1, 1], see `spread`. The error at the hints is spread up to the lines, smoothed and taken
+    away; then `share` of the flat hint color itself is mixed in, all of it at the hint. What no hint reaches stays as
+    it is.
     """
     held = (hints[:, 3:] > 0).to(color)
     steps = sum(color.shape[-2:])  # from corner to corner of empty paper
@@ -279,12 +277,12 @@ def along_lines(color: Tensor, hints: Tensor, paper: Tensor, share: float = 0.5)
 def along_shades(color: Tensor, hints: Tensor, gray: Tensor) -> Tensor:
     """Pull the chroma of a field to that of the hints, near in place and alike in gray; keep its luma.
 
-    gray: (B, 1, H, W) in [-1, 1], the picture to be colored. As in Levin et al. 2004, neighbors of
-    like gray are of like color; here by weights of inverse distance in place and gray together
-    (Shepard 1968) over the hints' own chroma and, far from all hints, over what they correct.
+    gray: (B, 1, H, W) in [-1, 1], the picture to be colored. As in Levin et al. 2004, neighbors of like gray are of
+    like color; here by weights of inverse distance in place and gray together (Shepard 1968) over the hints' own chroma
+    and, far from all hints, over what they correct.
     """
-    pairs = zip(color, hints, gray, strict=True)
-    return torch.stack([_shaded(*pair) if (pair[1][3] > 0).any() else pair[0] for pair in pairs])
+    rows = zip(color, hints, gray, strict=True)
+    return torch.stack([_shaded(*row) if (row[1][3] > 0).any() else row[0] for row in rows])
 
 
 def _shaded(color: Tensor, hints: Tensor, gray: Tensor) -> Tensor:

@@ -25,11 +25,10 @@ BALLS = (24 / 1024, 12 / 1024, 6 / 1024, 3 / 1024, 1.5 / 1024)  # radii, of the 
 def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
     """Number the regions of paper 1, 2, ...; 0 is ink. (H, W).
 
-    paper: (H, W), True where there is no ink. balls: radii as shares of the longer side, from large
-    to small. Trapped-ball segmentation (Zhang et al. 2009): a ball does not pass an opening narrower
-    than itself, so a large area keeps together and ends at gaps of its lines; smaller balls then
-    number what is left, and pieces too thin for any ball get a number each. The border is a wall, too:
-    lines often end a little before it.
+    paper: (H, W), True where there is no ink. balls: radii as shares of the longer side, from large to small.
+    Trapped-ball segmentation (Zhang et al. 2009): a ball does not pass an opening narrower than itself, so a large area
+    keeps together and ends at gaps of its lines; smaller balls then number what is left, and pieces too thin for any
+    ball get a number each. The border is a wall, too: lines often end a little before it.
     """
     free, labels = paper.copy(), np.zeros(paper.shape, np.int32)
     for share in balls:
@@ -57,9 +56,9 @@ def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
     """Join regions with the larger neighbor that pulls them most, until none pulls at all.
 
     labels: (H, W), 0 is ink. color: (H, W, C), say Lab. pull(far, share, area) says how much each pair of neighbors
-    attracts, not at all at 0 or below. far: distance of their mean colors, (P,). share: how much of the outline of
-    the smaller one they have in common. area: pixels of the smaller one. Returns labels with the numbers of the
-    larger ones.
+    attracts, not at all at 0 or below. far: distance of their mean colors, (P,). share: how much of the outline of the
+    smaller one they have in common. area: pixels of the smaller one. Returns labels with the numbers of the larger
+    ones.
     """
     for _ in range(12):  # of merging; each joins regions with the best of their neighbors
         count, flat = int(labels.max()) + 1, labels.ravel()
@@ -103,8 +102,7 @@ def _nearest(mask: Mask) -> tuple[Numbers, Array]:
     )
     table: Numbers = np.zeros(int(found.max()) + 1, np.int64)
     table[found[mask]] = np.flatnonzero(mask)
-    pixels: Numbers = table[found]
-    return pixels, np.asarray(distance, np.float32)
+    return table[found], np.asarray(distance, np.float32)
 
 
 ALIKE = 10.0  # Lab units; regions that touch without ink between them are one if no farther apart
@@ -126,10 +124,10 @@ class Flats(NamedTuple):
 def flats(field: Array, paper: Array, hints: Array | None = None) -> Flats:
     """Return the regions of a drawing and the median color of each.
 
-    field: (h, w, 3) in [0, 1], the color under the ink. paper: (h, w) in [0, 1], 1 without ink.
-    hints: (h, w, 4), RGB in [0, 1] and a mask, above 0 where a user's hint lies; its color replaces
-    that of its region, all of it. Without hints, a large region open to the border whose colors
-    vary is divided into a few flats. Nearly white regions become exactly white.
+    field: (h, w, 3) in [0, 1], the color under the ink. paper: (h, w) in [0, 1], 1 without ink. hints: (h, w, 4), RGB
+    in [0, 1] and a mask, above 0 where a user's hint lies; its color replaces that of its region, all of it. Without
+    hints, a large region open to the border whose colors vary is divided into a few flats. Nearly white regions become
+    exactly white.
     """
     clear = paper >= 0.8  # share of paper of a pixel that is no ink
     lab = _lab(field)
@@ -237,7 +235,8 @@ def _hinted(labels: Labels, table: Array, hints: Array) -> tuple[Labels, Array]:
 
     Its pixels then take the color of the nearest of its hints.
     """
-    mask, whole = _meant(hints[..., 3] > 0, grown(labels)), grown(labels)
+    whole = grown(labels)
+    mask = _meant(hints[..., 3] > 0, whole)
     rows = list(table)
     for number in np.unique(whole[mask]):
         inside, held = whole == number, mask & (whole == number)
@@ -306,8 +305,8 @@ def inked(ink: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
 def passages(labels: npt.NDArray[np.int64], clear: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Join regions that open widely into each other; a gap of a line stays closed.
 
-    labels: (H, W) from 0. clear: (H, W), pixels without ink. An opening is wide if it is at least WIDE times as long
-    as the smaller one of both regions is thick. Returns for each region the number of what it belongs to.
+    labels: (H, W) from 0. clear: (H, W), pixels without ink. An opening is wide if it is at least WIDE times as long as
+    the smaller one of both regions is thick. Returns for each region the number of what it belongs to.
     """
     count, pairs = int(labels.max()) + 1, []
     edge = np.zeros(labels.shape, bool)
@@ -325,15 +324,9 @@ def passages(labels: npt.NDArray[np.int64], clear: npt.NDArray[np.bool_]) -> npt
     np.maximum.at(thick, labels.ravel(), 2 * cv2.distanceTransform(room, cv2.DIST_L2, 5)[1:-1, 1:-1].ravel())
     parent = np.arange(count)
     for code in codes[length >= WIDE * np.minimum(thick[codes // count], thick[codes % count])]:
-        ends = _root(parent, code // count), _root(parent, code % count)
-        parent[max(ends)] = min(ends)
-    return np.array([_root(parent, at) for at in range(count)])
-
-
-def _root(parent: npt.NDArray[np.int64], at: int) -> int:
-    while parent[at] != at:
-        at = int(parent[at])
-    return at
+        ends = parent[[code // count, code % count]]
+        parent[parent == ends.max()] = ends.min()
+    return parent
 
 
 def _numbered(ink: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.int64]:

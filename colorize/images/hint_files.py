@@ -27,14 +27,14 @@ SAVE = "save the hints as a PNG that is transparent except for the hints"
 def parse(source: np.ndarray | str, size: tuple[int, int]) -> Tensor:
     """Return the hint map (1, 4, H, W) of a user's hints for a drawing of `size` (height, width).
 
-    source: RGBA pixels (h, w, 4), uint8 or uint16, whose pixels are hints where they are more than
-    half opaque; another size is resized if its proportions are the drawing's. Or JSON text:
-    {"points": [{"x", "y", "color": "#rrggbb", "radius"}], "strokes": [{"points": [[x, y], ...],
-    "color", "radius"}]}, in pixels of the drawing from its upper left corner; strokes may have a
-    "width" instead of the radius, and both may be left out. Later hints lie on top, strokes above points.
+    source: RGBA pixels (h, w, 4), uint8 or uint16, whose pixels are hints where they are more than half opaque; another
+    size is resized if its proportions are the drawing's. Or JSON text: {"points": [{"x", "y", "color": "#rrggbb",
+    "radius"}], "strokes": [{"points": [[x, y], ...], "color", "radius"}]}, in pixels of the drawing from its upper left
+    corner; strokes may have a "width" instead of the radius, and both may be left out. Later hints lie on top, strokes
+    above points.
 
-    Raises ColorizeError for text that is not such JSON, for colors that are not hex, for hints
-    outside the drawing, for pictures of other proportions, and if there is no hint at all.
+    Raises ColorizeError for text that is not such JSON, for colors that are not hex, for hints outside the drawing, for
+    pictures of other proportions, and if there is no hint at all.
     """
     if isinstance(source, str):
         return _from_json(source, size)
@@ -53,8 +53,8 @@ def parse(source: np.ndarray | str, size: tuple[int, int]) -> Tensor:
 def resize(hints: Tensor, size: tuple[int, int]) -> Tensor:
     """Hint map at another size: no hint is lost, and no color is mixed with the emptiness around.
 
-    hints: (B, 4, H, W). size: (height, width). Shrinking takes the mean of the hinted pixels of a
-    cell; a cell is hinted if a tenth of it is, or if no neighbor holds more of the hint.
+    hints: (B, 4, H, W). size: (height, width). Shrinking takes the mean of the hinted pixels of a cell; a cell is
+    hinted if a tenth of it is, or if no neighbor holds more of the hint.
     """
     if size == tuple(hints.shape[-2:]):
         return hints
@@ -144,9 +144,8 @@ MERGED_SPECK = 4  # pixels; fewer together are noise
 def from_painted(merged: Tensor, drawing: Tensor) -> Tensor:
     """Return the hint map (1, 4, H, W) of a drawing with hints painted over it.
 
-    merged, drawing: (1, 3, H, W) in [-1, 1]. Pixels that differ from the drawing are hints of the
-    color they have; where a hint has the drawing's own color it cannot be seen. Noise of JPEG is
-    no hint.
+    merged, drawing: (1, 3, H, W) in [-1, 1]. Pixels that differ from the drawing are hints of the color they have;
+    where a hint has the drawing's own color it cannot be seen. Noise of JPEG is no hint.
     """
     apart = (merged - drawing).abs().amax(1)[0].cpu().numpy()  # (H, W)
     perhaps = (apart > PERHAPS).astype(np.uint8)
@@ -171,10 +170,9 @@ EDGES = 0.05  # share of the picture that counts as its edges at least
 def parse_copy(copy: Picture, drawing: Picture) -> Tensor:
     """Return the hint map (1, 4, H, W) of a drawing from a copy of it that was painted over.
 
-    The copy may be of another size, if its proportions are the drawing's, may have been saved as a
-    JPEG, and painted with soft brushes. What is as light as the drawing and as gray is no hint, nor
-    is the drawing's own ink. Raises ColorizeError for other proportions, if nothing differs, and if
-    the picture is no copy of the drawing.
+    The copy may be of another size, if its proportions are the drawing's, may have been saved as a JPEG, and painted
+    with soft brushes. What is as light as the drawing and as gray is no hint, nor is the drawing's own ink. Raises
+    ColorizeError for other proportions, if nothing differs, and if the picture is no copy of the drawing.
     """
     check_size(copy.size, drawing.size)
     own, painted = (

@@ -18,10 +18,9 @@ Pixels = npt.NDArray[np.uint8 | np.uint16]
 class Picture:
     """An upright picture and what its file said about it.
 
-    pixels: (H, W, 1) gray or (H, W, 3) RGB, uint8 or uint16, sRGB-encoded unless 16-bit with `icc`.
-    alpha: (H, W), same dtype, straight (not premultiplied); 0 is transparent.
-    icc: the color profile of the pixels. exif: TIFF-structured, without orientation and thumbnail.
-    text: named texts, such as PNG chunks. notes: sentences worth telling the user.
+    pixels: (H, W, 1) gray or (H, W, 3) RGB, uint8 or uint16, sRGB-encoded unless 16-bit with `icc`. alpha: (H, W), same
+    dtype, straight (not premultiplied); 0 is transparent. icc: the color profile of the pixels. exif: TIFF-structured,
+    without orientation and thumbnail. text: named texts, such as PNG chunks. notes: sentences worth telling the user.
     """
 
     pixels: Pixels
@@ -79,8 +78,7 @@ class Picture:
 def from_tensor(values: Tensor) -> Picture:
     """Return the 8-bit picture of a (1, C, H, W) or (C, H, W) tensor in [-1, 1], C 1 or 3.
 
-    Values are rounded to the nearest, those outside clipped. Raises ColorizeError if one is not a
-    number.
+    Values are rounded to the nearest, those outside clipped. Raises ColorizeError if one is not a number.
     """
     planes = values.detach()
     planes = planes[0] if planes.dim() == 4 and planes.shape[0] == 1 else planes

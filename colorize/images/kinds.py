@@ -34,10 +34,9 @@ ONE_HUE = 0.97  # mean direction of the chroma of tinted pictures; 1 if all hues
 def kind(picture: Tensor) -> Kind:
     """What a picture is, for choosing a model and the way its colors are put back.
 
-    picture: (1, 3, H, W) in [-1, 1], alpha composed on white. "line": dark strokes and areas on
-    paper, which may be yellow, shaded or noisy, and strokes of one colored pencil. "gray":
-    wide gray areas or fine screentone, also tinted such as sepia. "color": chroma beyond a tint. "blank":
-    nearly one color.
+    picture: (1, 3, H, W) in [-1, 1], alpha composed on white. "line": dark strokes and areas on paper, which may be
+    yellow, shaded or noisy, and strokes of one colored pencil. "gray": wide gray areas or fine screentone, also tinted
+    such as sepia. "color": chroma beyond a tint. "blank": nearly one color.
     """
     size = fit_size(picture.shape[-2:], SIDE, enlarge=False)
     small = picture if size == picture.shape[-2:] else F.interpolate(picture, size, mode="area")
@@ -65,8 +64,8 @@ def _widest(mask: np.ndarray) -> float:
 def _paper(gray: np.ndarray) -> np.ndarray:
     """Brightness of the empty paper everywhere: a smooth surface on top of the brightest pixels.
 
-    gray: (H, W) in [0, 1]. Returns (H, W): a square polynomial, which can follow a shadow across a
-    scan but not the outline of a light gray area.
+    gray: (H, W) in [0, 1]. Returns (H, W): a square polynomial, which can follow a shadow across a scan but not the
+    outline of a light gray area.
     """
     calm = cv2.GaussianBlur(gray, (0, 0), 2.0)  # or noise would pass for brighter paper
     coarse = cv2.resize(cv2.dilate(calm, np.ones((9, 9), np.uint8)), (48, 48))
@@ -83,8 +82,8 @@ def _paper(gray: np.ndarray) -> np.ndarray:
 def _colored(lab: np.ndarray) -> bool:
     """Whether enough pixels differ from the one tint that paper, toner or sepia would give them.
 
-    lab: (3, H, W). A tint depends on lightness alone; pixels of one lightness and two colors are
-    color. The brightest pixels are left out: their tint is cut off at white.
+    lab: (3, H, W). A tint depends on lightness alone; pixels of one lightness and two colors are color. The brightest
+    pixels are left out: their tint is cut off at white.
     """
     if (np.hypot(lab[1], lab[2]) > 35.0).mean() > COLORED:  # chroma that neither old paper nor sepia reaches
         return True
@@ -144,9 +143,9 @@ LOW_KEY, BLUE = (42.0, -8.0)  # lightness that a tenth of a dark picture is abov
 def has_tint(color: Tensor) -> bool:
     """Whether a picture is gray but for a tint that depends on lightness alone.
 
-    color: (1, 3, H, W) in [-1, 1]. False for pictures without any tint, for those of a few flat
-    areas, which have one color per lightness whatever they show, and for dark blue ones, which are
-    rather taken at night or under water than cyanotypes.
+    color: (1, 3, H, W) in [-1, 1]. False for pictures without any tint, for those of a few flat areas, which have one
+    color per lightness whatever they show, and for dark blue ones, which are rather taken at night or under water than
+    cyanotypes.
     """
     size = fit_size(color.shape[-2:], TINT_SIDE, enlarge=False)
     lab = rgb_to_lab(F.interpolate(color, size, mode="area"))[0].cpu().double().numpy()
@@ -197,8 +196,8 @@ PRINT_SEEN = 2048  # pixels a side that are looked at
 def is_printed(picture: Picture) -> bool:
     """Tell whether a picture, at its full size, is lines, black areas and screentone on paper.
 
-    Its brightness then has nothing to say about colors: paper between the dots of screentone is as white as any.
-    Of a large picture the middle is looked at.
+    Its brightness then has nothing to say about colors: paper between the dots of screentone is as white as any. Of a
+    large picture the middle is looked at.
     """
     high, wide = (slice(max(0, (side - PRINT_SEEN) // 2), (side + PRINT_SEEN) // 2) for side in picture.size)
     alpha = None if picture.alpha is None else picture.alpha[high, wide]

@@ -36,9 +36,9 @@ SEEN = 0.5 / 255  # a smaller difference from the flat color is no shade
 class Sheet:
     """A drawing and the colors under its ink.
 
-    drawing: on paper, see `finish.onto`. field: (h, w, 3) in [0, 1], the model's colors. labels:
-    (H, W), the region of each pixel of the drawing. table: (N, 3) in [0, 1], the flat color of each
-    region, in steps of 1/255. exact: pixels of the drawing that have a color of their own.
+    drawing: on paper, see `finish.onto`. field: (h, w, 3) in [0, 1], the model's colors. labels: (H, W), the region of
+    each pixel of the drawing. table: (N, 3) in [0, 1], the flat color of each region, in steps of 1/255. exact: pixels
+    of the drawing that have a color of their own.
     """
 
     drawing: Picture
@@ -56,8 +56,8 @@ class Sheet:
 class Layer:
     """A layer that lies on those after it by normal blending: 8-bit RGB of the drawing's size, with alpha.
 
-    values: (H, W, 4) uint8. Of a layer of one flat color, given by the index of its color, only the pixels that
-    `index` (H, W) counts to it are visible, so that many colors share one array.
+    values: (H, W, 4) uint8. Of a layer of one flat color, given by the index of its color, only the pixels that `index`
+    (H, W) counts to it are visible, so that many colors share one array.
     """
 
     name: str
@@ -85,10 +85,10 @@ def divide(
 ) -> Sheet:
     """Find the regions of line art and a flat color for each.
 
-    color, inked: as `finish.onto` takes them. hints: (1, 4, h, w), RGB and a mask in [-1, 1], the
-    user's, whose colors win in their regions. exact: as `finish.onto` takes it. flat: the colors without shade,
-    where they are known, of which each region takes one. Regions are found at
-    a longer side of at most 1024 pixels and brought up along the lines.
+    color, inked: as `finish.onto` takes them. hints: (1, 4, h, w), RGB and a mask in [-1, 1], the user's, whose colors
+    win in their regions. exact: as `finish.onto` takes it. flat: the colors without shade, where they are known, of
+    which each region takes one. Regions are found at a longer side of at most 1024 pixels and brought up along the
+    lines.
     """
     drawing = finish.on_paper(original)
     field = finish.under(drawing, color, inked)
@@ -114,12 +114,12 @@ def merged(sheet: Sheet, flat: bool) -> Picture:
 def layers(sheet: Sheet, flat: bool) -> tuple[Layer, ...]:
     """Return the layers from top to bottom: line, shade (if not `flat`), flat colors, paper.
 
-    line: black, or the color of colored ink, with alpha. shade: what the model's colors differ from
-    the flats by, in the strongest colors with the least alpha, mostly black and white. flat colors: a layer
-    each, such as `flat #c81414`, the rarest on top; one layer `flats` where there are more than 32; transparent where
-    they are white. paper: white, cut out by the alpha of the drawing. All have 8
-    bits, also those of a 16-bit drawing. Composed by normal blending they are the finished picture:
-    8 bits of it to within 2 of 255, 0.5 on average, and its alpha to within 1.
+    line: black, or the color of colored ink, with alpha. shade: what the model's colors differ from the flats by, in
+    the strongest colors with the least alpha, mostly black and white. flat colors: a layer each, such as `flat
+    #c81414`, the rarest on top; one layer `flats` where there are more than 32; transparent where they are white.
+    paper: white, cut out by the alpha of the drawing. All have 8 bits, also those of a 16-bit drawing. Composed by
+    normal blending they are the finished picture: 8 bits of it to within 2 of 255, 0.5 on average, and its alpha to
+    within 1.
     """
     names = ("line", "shade", "flats", "paper")
     stack = {name: np.zeros((*sheet.drawing.size, 4), np.uint8) for name in names}
@@ -153,8 +153,8 @@ def _by_color(sheet: Sheet, values: Pixels, icc: bytes | None) -> list[Layer]:
 def regions(sheet: Sheet) -> tuple[list[dict[str, object]], Labels]:
     """Return the regions of a drawing, the largest first, and the map (H, W) of their numbers, from 1.
 
-    Of each: `number`, `color` as "#rrggbb", `area` in pixels, `box` as [left, top, right, bottom] with right and
-    bottom outside, and `at`, [x, y] of a pixel inside, far from lines, where a hint can be put.
+    Of each: `number`, `color` as "#rrggbb", `area` in pixels, `box` as [left, top, right, bottom] with right and bottom
+    outside, and `at`, [x, y] of a pixel inside, far from lines, where a hint can be put.
     """
     from skimage.measure import regionprops
 
@@ -184,8 +184,8 @@ def _profile(sheet: Sheet) -> bytes | None:
 def _parts(drawing: Picture, at: slice, color: Array, base: Array) -> Iterator[Pixels]:
     """Rows of every layer, (n, W, 4) uint8.
 
-    Of a pixel's coverage (its alpha) the ink has the share that is no paper, and what is below has
-    the rest, so that half transparent pixels compose exactly, too.
+    Of a pixel's coverage (its alpha) the ink has the share that is no paper, and what is below has the rest, so that
+    half transparent pixels compose exactly, too.
     """
     old = drawing.pixels[at].astype(np.float32) / drawing.peak
     cover: Array = np.ones(old.shape[:2], np.float32)
@@ -242,10 +242,9 @@ CLEAR = 5  # pixels a side of a small drawing around a place that is far from in
 def raised(labels: Labels, paper: Array) -> Labels:
     """Return labels at the size of the paper, none of them 0, that change under the lines only.
 
-    labels: (h, w), 0 on ink, as many as 65535. paper: (H, W) in [0, 1], not smaller, 1 without ink.
-    Sure pixels take the label of their place. The others are reached from them, bright pixels
-    before dark ones, so that two regions meet where the line between them is darkest. Where
-    regions meet on open paper, the border between them is smooth.
+    labels: (h, w), 0 on ink, as many as 65535. paper: (H, W) in [0, 1], not smaller, 1 without ink. Sure pixels take
+    the label of their place. The others are reached from them, bright pixels before dark ones, so that two regions meet
+    where the line between them is darkest. Where regions meet on open paper, the border between them is smooth.
     """
     size, plain, square = paper.shape, grown(labels).astype(np.uint16), np.ones((3, 3), np.uint8)
     far = ~cv2.dilate((labels == 0).astype(np.uint8), np.ones((CLEAR, CLEAR), np.uint8)).astype(bool)
@@ -293,10 +292,9 @@ LONGEST = 30_000  # pixels of a PSD; longer ones need another format, PSB
 def write_openraster(layers: Sequence[Layer], merged: Picture, path: Path) -> None:
     """Write layers from top to bottom, all of the size of `merged`, whole or not at all.
 
-    merged: the finished picture, in 8 bits; its texts are kept in the merged image. By the
-    OpenRaster specification 0.0.3: an uncompressed mimetype comes first, then the stack, the layers,
-    the merged image and a thumbnail. Equal layers give equal bytes. Raises ColorizeError for what
-    `files.atomic` refuses.
+    merged: the finished picture, in 8 bits; its texts are kept in the merged image. By the OpenRaster specification
+    0.0.3: an uncompressed mimetype comes first, then the stack, the layers, the merged image and a thumbnail. Equal
+    layers give equal bytes. Raises ColorizeError for what `files.atomic` refuses.
     """
     whole = merged.eight_bit()
     height, width = whole.size
@@ -332,10 +330,9 @@ def check_psd_tools() -> None:
 def write_photoshop(layers: Sequence[Layer], merged: Picture, path: Path) -> None:
     """Write layers from top to bottom, all of the size of `merged`, whole or not at all.
 
-    merged: the finished picture, to be shown where layers are not understood. All layers blend
-    normally and have 8 bits; the document has alpha, or psd-tools would make masks of theirs.
-    Raises ColorizeError without psd-tools, for a side of more than 30,000 pixels, and for what
-    `files.atomic` refuses.
+    merged: the finished picture, to be shown where layers are not understood. All layers blend normally and have 8
+    bits; the document has alpha, or psd-tools would make masks of theirs. Raises ColorizeError without psd-tools, for a
+    side of more than 30,000 pixels, and for what `files.atomic` refuses.
     """
     check_psd_tools()
     from psd_tools import PSDImage

@@ -53,9 +53,9 @@ def xdog(
 ) -> Tensor:
     """Extended difference of Gaussians; the defaults are AnimeDiffusion's, strictly black or white.
 
-    color: (B, 3 or 1, H, W). sigma in pixels (AnimeDiffusion draws 0.3, 0.4 or 0.5); k: ratio of
-    the wider Gaussian; p: strength of edges; epsilon: threshold; phi: steepness, 10 is soft.
-    Winnemoeller et al. 2012, with AnimeDiffusion's response: gray times (1 + p) G(s) - p G(k s).
+    color: (B, 3 or 1, H, W). sigma in pixels (AnimeDiffusion draws 0.3, 0.4 or 0.5); k: ratio of the wider Gaussian; p:
+    strength of edges; epsilon: threshold; phi: steepness, 10 is soft. Winnemoeller et al. 2012, with AnimeDiffusion's
+    response: gray times (1 + p) G(s) - p G(k s).
     """
     gray = _gray(color)
     narrow, wide = (_blur(gray, s, _radius(s)) for s in (sigma, k * sigma))
@@ -75,8 +75,8 @@ def _threshold(response: Tensor, epsilon: Tensor | float, phi: Tensor | float) -
 def dog(color: Tensor, sigma: float = 0.6, k: float = 1.8, gain: float = 16.0) -> Tensor:
     """Difference of Gaussians: a line on the dark side of every edge, whatever the brightness.
 
-    color: (B, 3 or 1, H, W). sigma in pixels; k: ratio of the wider Gaussian; gain: ink for a
-    difference of 1. Dark areas stay paper.
+    color: (B, 3 or 1, H, W). sigma in pixels; k: ratio of the wider Gaussian; gain: ink for a difference of 1. Dark
+    areas stay paper.
     """
     narrow, wide = (_blur(_gray(color), s, _radius(s)) for s in (sigma, k * sigma))
     return 1 - 2 * _dog_ink(narrow, wide, gain)
@@ -115,8 +115,8 @@ def canny(color: Tensor, low: float = 50, high: float = 120, sigma: float = 1.0)
 def mix(color: Tensor, rng: Generator) -> Tensor:
     """Line art in a random style per row, or a random blend of styles, at random settings.
 
-    color: (B, 3 or 1, H, W) in [-1, 1]. Lines get wider with the picture, as when it was drawn
-    larger. Each half of the rows: one of XDoG, DoG and pencil; a convex blend of the three.
+    color: (B, 3 or 1, H, W) in [-1, 1]. Lines get wider with the picture, as when it was drawn larger. Each half of the
+    rows: one of XDoG, DoG and pencil; a convex blend of the three.
     """
     batch, size = color.shape[0], min(color.shape[-2:])
     fine, ratio, edge, gain, soft, dodge = torch.rand(6, batch, generator=rng)
@@ -147,8 +147,8 @@ def mix(color: Tensor, rng: Generator) -> Tensor:
 def degrade(line: Tensor, rng: Generator, chance: float = 0.3) -> Tensor:
     """Degrade line art as pens, scanners and paper do, each row in its own way.
 
-    line: (B, 1, H, W), paper +1, ink -1. chance: that a row gets thicker or thinner lines, a soft
-    blur, gaps, gray ink, grainy paper; each is drawn apart, so that many rows stay clean at 0.
+    line: (B, 1, H, W), paper +1, ink -1. chance: that a row gets thicker or thinner lines, a soft blur, gaps, gray ink,
+    grainy paper; each is drawn apart, so that many rows stay clean at 0.
     """
     batch = line.shape[0]
     luck = torch.rand(5, batch, generator=rng) < chance
@@ -200,8 +200,8 @@ WHITENED = 0.2  # of a side that a border loses; ColorizeDiffusion takes up to 1
 def whiten_borders(line: Tensor, chosen: Tensor, rng: Generator) -> Tensor:
     """Turn the borders of some rows into paper: as much on the left as on the right, on top as below.
 
-    line: (B, 1, H, W), paper 1. chosen: (B,) bool. Each row loses shares of its height and width of
-    its own, from 0 to a fifth on either side.
+    line: (B, 1, H, W), paper 1. chosen: (B,) bool. Each row loses shares of its height and width of its own, from 0 to
+    a fifth on either side.
     """
     lost = WHITENED * torch.rand(2, len(line), generator=rng)
     places = ((torch.arange(side) + 0.5) / side for side in line.shape[-2:])
@@ -218,9 +218,8 @@ DARKEST = 0.75  # share of ink in the darkest screentone
 def screen(line: Tensor, color: Tensor, rng: Generator) -> Tensor:
     """Print screentone over line art where the color picture is dark, each row in its own way.
 
-    line: (B, 1, H, W). color: (B, 3, H, W) in [-1, 1]. A third of the rows get dots, a third
-    parallel strokes, 2.5 to 6 pixels apart at any angle; a third flat gray, as on a
-    page that was shrunk. Bright areas stay paper.
+    line: (B, 1, H, W). color: (B, 3, H, W) in [-1, 1]. A third of the rows get dots, a third parallel strokes, 2.5 to 6
+    pixels apart at any angle; a third flat gray, as on a page that was shrunk. Bright areas stay paper.
     """
     batch, _, height, width = line.shape
     kind, angle, pitch, bright, dark = torch.rand(5, batch, generator=rng)

@@ -36,10 +36,9 @@ def find(inputs: Sequence[str], *, volumes: bool = False) -> list[Source]:
 
     volumes: look for .cbz files in folders, too.
 
-    Inputs keep their order; in a folder `page2` comes before `page10`. Hidden files are skipped,
-    as are files without a picture's suffix unless named. Pictures of several folders that would
-    share a relative path get the folder's name in front. Raises ColorizeError if an input is
-    missing or holds no picture.
+    Inputs keep their order; in a folder `page2` comes before `page10`. Hidden files are skipped, as are files without a
+    picture's suffix unless named. Pictures of several folders that would share a relative path get the folder's name in
+    front. Raises ColorizeError if an input is missing or holds no picture.
     """
     if not inputs:
         raise ColorizeError("no picture was named", "name a file, a folder, or `-` for stdin", 2)

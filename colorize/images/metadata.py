@@ -207,8 +207,8 @@ def profile(space: Literal["sRGB", "LAB"]) -> bytes:
 def to_srgb(picture: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None]:
     """Return an L, RGB, CMYK or LAB picture as sRGB-encoded L or RGB, and its new profile.
 
-    A profile that means sRGB leaves every pixel and itself as they are. Raises ValueError if the
-    profile is broken or of another color space than the picture. icc may be None for LAB only.
+    A profile that means sRGB leaves every pixel and itself as they are. Raises ValueError if the profile is broken or
+    of another color space than the picture. icc may be None for LAB only.
     """
     icc = icc or profile("LAB")
     space = _SPACES.get(icc[16:20], "")
@@ -219,7 +219,7 @@ def to_srgb(picture: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes
     transform = _transform(icc, space)
     if space in ("L", "RGB") and _keeps_colors(transform, space):
         return picture, icc
-    changed = _applied(transform, picture)
+    changed = transform.apply(picture)
     return (changed.getchannel("G"), None) if space == "L" else (changed, profile("sRGB"))
 
 
@@ -240,16 +240,10 @@ def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform:
         raise ValueError("a broken profile") from error
 
 
-def _applied(transform: ImageCms.ImageCmsTransform, picture: Image.Image) -> Image.Image:
-    changed = ImageCms.applyTransform(picture, transform)
-    assert changed is not None
-    return changed
-
-
 def _keeps_colors(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     """Whether a transform changes nothing, tried on a cube of colors: sRGB profiles have many names and sizes."""
     steps = np.linspace(0, 255, 9).round().astype(np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(27, 27, 3)
     colors = Image.fromarray(cube if mode == "RGB" else cube[..., 0])
     before = np.asarray(colors.convert("RGB"), np.int16)
-    return bool(np.abs(np.asarray(_applied(transform, colors), np.int16) - before).max() <= _SAME)
+    return bool(np.abs(np.asarray(transform.apply(colors), np.int16) - before).max() <= _SAME)

@@ -30,8 +30,8 @@ DULLEST = 0.8  # of the brightest paper; what is darker everywhere around is no 
 class PageMasks:
     """A page at working size: masks (h, w) of 0 and 255, and how much larger the page is, as (down, across).
 
-    seen: what is no bubble. bare: how much of a gutter's length is paper at least; bubbles and figures cross
-    gutters. narrowest: share of the longer side that gutters are wide at least.
+    seen: what is no bubble. bare: how much of a gutter's length is paper at least; bubbles and figures cross gutters.
+    narrowest: share of the longer side that gutters are wide at least.
     """
 
     paper: Mask
@@ -58,8 +58,8 @@ def shares(layers: np.ndarray) -> np.ndarray:
 def page_masks(gray: Gray, side: int, bubbles: np.ndarray) -> PageMasks:
     """Return the masks of a page (H, W), whose longer side is at most `side` in them.
 
-    gray: uint8, uint16, or float in [0, 1]; brightness is measured beside the paper around a place,
-    so that dull paper and shadows do no harm.
+    gray: uint8, uint16, or float in [0, 1]; brightness is measured beside the paper around a place, so that dull paper
+    and shadows do no harm.
     """
     height, width = gray.shape
     small = reduced(gray, side)
@@ -100,8 +100,8 @@ INSET = 0.9  # of a panel's width and height that is looked at for this, without
 def keep_mask(gray: Gray, panels: Sequence[Panel], bubbles: np.ndarray) -> np.ndarray:
     """Return where a page (H, W) stays as it is, (H, W): outside of its panels, and in its bubbles.
 
-    Both are followed a little further, over paper and the ink around it, so that no color is left
-    between a gutter and its frame, or between a bubble and its outline.
+    Both are followed a little further, over paper and the ink around it, so that no color is left between a gutter and
+    its frame, or between a bubble and its outline.
     """
     gutters = np.ones(gray.shape, np.uint8)
     for panel in panels:
@@ -211,8 +211,7 @@ def _filled(area: np.ndarray) -> Mask:
 def _bubble(area: Mask, paper: Mask, side: int, page: int) -> bool:
     """Whether a filled area of a page with `page` pixels is round, white, and has letters in its middle."""
     pixels = int(area.sum())
-    outline = np.argwhere(area > 0)[:, ::-1].astype(np.int32)
-    hull = float(cv2.contourArea(cv2.convexHull(outline)))
+    hull = float(cv2.contourArea(cv2.convexHull(np.argwhere(area > 0)[:, ::-1].astype(np.int32))))
     if not AREA[0] * page <= pixels <= AREA[1] * page or pixels < SOLID * hull:
         return False
     ink = area & (1 - paper)
@@ -222,9 +221,8 @@ def _bubble(area: Mask, paper: Mask, side: int, page: int) -> bool:
     margin = max(3, 2 * round(MARGIN * min(area.shape)) + 1)
     square = np.ones((margin, margin), np.uint8)
     inner = cv2.erode(area, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    if ink[(area > 0) & (inner == 0)].mean() / ink[area > 0].mean() > FREE:  # about 1 for textures
-        return False
-    return _lettered(ink, area, side)
+    textured = ink[(area > 0) & (inner == 0)].mean() / ink[area > 0].mean() > FREE  # about 1 for textures
+    return not textured and _lettered(ink, area, side)
 
 
 def _lettered(ink: Mask, area: Mask, side: int) -> bool:

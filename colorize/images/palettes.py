@@ -1,7 +1,7 @@
 """Palettes: a few colors out of a picture, and a picture made of a few colors.
 
-A network sees a palette as a reference without shapes: small squares of its colors in random order, so
-that it cannot read a layout out of it.
+A network sees a palette as a reference without shapes: small squares of its colors in random order, so that it cannot
+read a layout out of it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ CELL = 4  # pixels a side that are averaged before colors are picked, so that in
 def simulate(picture: Tensor, rng: Generator) -> Tensor:
     """Make a mosaic of 2 to 8 colors picked out of each picture, as a user would pick them.
 
-    picture: (B, 3, H, W) in [-1, 1]. Returns (B, 3, H, W). Colors are picked at random places, each
-    the more colorful one of two.
+    picture: (B, 3, H, W) in [-1, 1]. Returns (B, 3, H, W). Colors are picked at random places, each the more colorful
+    one of two.
     """
     batch, _, height, width = picture.shape
     flat = F.avg_pool2d(picture, min(CELL, height, width)).flatten(2)  # (B, 3, N)
@@ -51,8 +51,8 @@ def simulate(picture: Tensor, rng: Generator) -> Tensor:
 def mosaic(colors: Tensor, counts: Tensor, size: tuple[int, int], rng: Generator) -> Tensor:
     """Lay colors in small squares: each fills the same area, in random order.
 
-    colors: (B, 3, N) in [-1, 1]; counts: (B,), how many of them each row uses, from 1 to N. size:
-    height and width of the result (B, 3, height, width) in pixels.
+    colors: (B, 3, N) in [-1, 1]; counts: (B,), how many of them each row uses, from 1 to N. size: height and width of
+    the result (B, 3, height, width) in pixels.
     """
     batch = colors.shape[0]
     order = torch.rand(batch, CELLS * CELLS, generator=rng).argsort(1)
@@ -64,8 +64,8 @@ def mosaic(colors: Tensor, counts: Tensor, size: tuple[int, int], rng: Generator
 def shared(first: Tensor, second: Tensor) -> Tensor:
     """How much of each first picture has a color that the second one has too: (B,) in [0, 1].
 
-    first, second: (B, 3, H, W) in [-1, 1], of any sizes. White paper and ink count for nothing;
-    a picture of nothing else shares nothing.
+    first, second: (B, 3, H, W) in [-1, 1], of any sizes. White paper and ink count for nothing; a picture of nothing
+    else shares nothing.
     """
     small = [F.adaptive_avg_pool2d(picture, (COMPARED, COMPARED)).clamp(-1, 1) for picture in (first, second)]
     lab = [rgb_to_lab(one).flatten(2).mT.float() for one in small]  # (B, N, 3)
@@ -80,8 +80,8 @@ def shared(first: Tensor, second: Tensor) -> Tensor:
 def parse(text: str) -> Tensor:
     """Read colors such as `#3b5fa0, #fc0, navy`: (N, 3) in [-1, 1], in the order given.
 
-    Colors are separated by commas or blanks. Raises ColorizeError (wrong usage) for none, for more
-    than 32, and for what is no hex color or CSS color name.
+    Colors are separated by commas or blanks. Raises ColorizeError (wrong usage) for none, for more than 32, and for
+    what is no hex color or CSS color name.
     """
     words = text.replace(",", " ").split()
     if not 1 <= len(words) <= LONGEST:
@@ -121,8 +121,8 @@ def is_palette(picture: Tensor) -> Tensor:
 def dominant(picture: Tensor, count: int = 6) -> Tensor:
     """Find the colors a picture is made of, the most frequent first: (N, 3) in [-1, 1], N <= count.
 
-    picture: (1, 3, H, W) in [-1, 1]. K-means in Lab on a small copy, without white paper, started
-    from the colors that lie farthest apart (Gonzalez 1985), so that it gives the same every time.
+    picture: (1, 3, H, W) in [-1, 1]. K-means in Lab on a small copy, without white paper, started from the colors that
+    lie farthest apart (Gonzalez 1985), so that it gives the same every time.
     """
     small = F.adaptive_avg_pool2d(picture, (THUMB, THUMB)).clamp(-1, 1)
     pixels = small[0].flatten(1)

@@ -1,15 +1,15 @@
 """Cut a manga page into its panels along its gutters.
 
-A page is cut along its surest gutter, and so is each part, until none is left (recursive X-Y cut, Nagy and Seth
-1984, with gutters that may lean). A part is a quadrilateral; drawn as a rectangle, its straight gutters stay
-straight, and become rows after shearing.
+A page is cut along its surest gutter, and so is each part, until none is left (recursive X-Y cut, Nagy and Seth 1984,
+with gutters that may lean). A part is a quadrilateral; drawn as a rectangle, its straight gutters stay straight, and
+become rows after shearing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -64,8 +64,8 @@ SLIVER = 0.05  # of the page's longer side that a panel measures
 class Panel:
     """Where a panel is on its page, in pixels.
 
-    polygon: (N, 2), x and y of its corners with the clock, frame included. box: left, top, right and
-    bottom of the pixels that hold it, inside of the page, right and bottom excluded.
+    polygon: (N, 2), x and y of its corners with the clock, frame included. box: left, top, right and bottom of the
+    pixels that hold it, inside of the page, right and bottom excluded.
     """
 
     polygon: np.ndarray
@@ -82,9 +82,9 @@ def find_panels(
 ) -> tuple[Panel, ...]:
     """Return the panels of a page in reading order, or one that is the whole page.
 
-    gray: (H, W), uint8, uint16 or float in [0, 1]. order: the side that rows are read from. bubbles:
-    (H, W), what `find_bubbles` returns, if it is known; they hide the gutters that they cross. A splash
-    page, a single drawing and a photo are one panel, and so is a page whose panels no gutter parts.
+    gray: (H, W), uint8, uint16 or float in [0, 1]. order: the side that rows are read from. bubbles: (H, W), what
+    `find_bubbles` returns, if it is known; they hide the gutters that they cross. A splash page, a single drawing and a
+    photo are one panel, and so is a page whose panels no gutter parts.
     """
     height, width = gray.shape
     whole = _panel(_corners(0, 0, width, height), (height, width))
@@ -157,15 +157,13 @@ def _parts(given: Points, page: PageMasks, from_right: bool) -> Iterator[Points]
         yield from _parts(half, page, from_right)
 
 
-def _halves(area: Points, cut: Cut) -> tuple[Points, Points]:
+def _halves(area: Points, cut: _Cut) -> tuple[Points, Points]:
     """What is above and below a gutter."""
     height, width = _extent(area)
-    corners = _corners(0, 0, width, height)
-    back = cv2.getPerspectiveTransform(corners, area)
-    ends = [(x, y * height) for edge in (cut.above, cut.below) for x, y in zip((0, width), edge, strict=True)]
+    back = cv2.getPerspectiveTransform(_corners(0, 0, width, height), area)
+    ends = [(x, y * height) for edge in cut.edges for x, y in zip((0, width), edge, strict=True)]
     a, b, c, d = cv2.perspectiveTransform(np.array([ends], np.float32), back)[0]
-    above, below = (area[0], area[1], b, a), (c, d, area[2], area[3])
-    return np.array(above, np.float32), np.array(below, np.float32)
+    return np.array((area[0], area[1], b, a), np.float32), np.array((c, d, area[2], area[3]), np.float32)
 
 
 def _fills(areas: list[Points], page: PageMasks) -> bool:
@@ -186,29 +184,22 @@ def _panel(polygon: Points, size: tuple[int, int]) -> Panel:
     return Panel(polygon, (int(low[0]), int(low[1]), int(high[0]), int(high[1])))
 
 
-@dataclass(frozen=True)
-class Cut:
-    """A gutter from the left to the right of a rectangle.
+class _Cut(NamedTuple):
+    """A gutter from the left to the right of a rectangle."""
 
-    above, below: (y at the left, y at the right) of its edges, as shares of the height. width: its
-    height in pixels. score: how sure it is.
-    """
-
-    above: tuple[float, float]
-    below: tuple[float, float]
-    width: float
-    score: float
+    edges: tuple[np.ndarray, np.ndarray]  # the upper and the lower one, each y at the left and right, of the height
+    width: float  # pixels
+    score: float  # how sure it is
 
 
-def _best_cut(page: PageMasks, area: Points) -> Cut | None:
+def _best_cut(page: PageMasks, area: Points) -> _Cut | None:
     """The best gutter from the left to the right side of an area of a page, or None."""
     longer = max(page.paper.shape)
     height, width = _extent(area)
     if height < 2 * LEAST * longer or width < LEAST * longer:
         return None
     across = min(160, width)  # that an area's width is shrunk to; sums along rows need no more
-    corners = _corners(0, 0, width, height)
-    turn = cv2.getPerspectiveTransform(area, corners)
+    turn = cv2.getPerspectiveTransform(area, _corners(0, 0, width, height))
     seen = cv2.warpPerspective(page.layers, turn, (width, height), flags=cv2.INTER_LINEAR)
     small = np.asarray(cv2.resize(seen, (across, height), interpolation=cv2.INTER_AREA), np.float32) / 255
     level = _level(small, 0, page, 1.0)
@@ -216,11 +207,8 @@ def _best_cut(page: PageMasks, area: Points) -> Cut | None:
         return max(level, key=lambda one: one.score)  # most gutters are level
     coarse = np.asarray(cv2.resize(small, (max(2, across // 3), height), interpolation=cv2.INTER_AREA))
     step = 2 * LEAN / (LEANS - 1)
-    rough = [
-        (one.score, lean)
-        for lean in np.linspace(-LEAN, LEAN, LEANS)
-        for one in _level(coarse, lean * width, page, RELAXED)
-    ]
+    leans = np.linspace(-LEAN, LEAN, LEANS)
+    rough = [(one.score, lean) for lean in leans for one in _level(coarse, lean * width, page, RELAXED)]
     tried = {lean for _, lean in sorted(rough)[-TRIED:]}
     near = {lean + step * part for lean in tried for part in (0, *NEARBY)}
     fine = [one for lean in sorted(near) for one in _level(small, lean * width, page, 1.0)]
@@ -233,7 +221,7 @@ def _extent(area: Points) -> tuple[int, int]:
     return max(2, round(float(sides[1] + sides[3]) / 2)), max(2, round(float(sides[0] + sides[2]) / 2))
 
 
-def _level(seen: np.ndarray, rise: float, page: PageMasks, share: float) -> list[Cut]:
+def _level(seen: np.ndarray, rise: float, page: PageMasks, share: float) -> list[_Cut]:
     """The gutters of an area, drawn as a rectangle (h, w, 3), that fall by `rise` pixels from left to right.
 
     share: of the frames that are asked for.
@@ -256,8 +244,7 @@ def _level(seen: np.ndarray, rise: float, page: PageMasks, share: float) -> list
         score = _score(seen, rows, low, high, None if spotless else share)
         if score > 0 and opened >= 0.5:  # of both ends that is open
             lean = np.array((-rise / 2, rise / 2))
-            above, below = ((at + lean) / height for at in (low, high))
-            cuts.append(Cut((above[0], above[1]), (below[0], below[1]), high - low, score))
+            cuts.append(_Cut(((low + lean) / height, (high + lean) / height), high - low, score))
     return cuts
 
 
@@ -272,8 +259,8 @@ def _strips(rows: np.ndarray, page: PageMasks) -> Iterator[tuple[int, int, bool]
 def _score(seen: np.ndarray, rows: np.ndarray, low: int, high: int, share: float | None) -> float:
     """How sure a strip of paper between two rows is a gutter; 0 if it is none.
 
-    share: of the frames that are asked for; None for a strip without a speck, where one side suffices as the end of
-    a panel.
+    share: of the frames that are asked for; None for a strip without a speck, where one side suffices as the end of a
+    panel.
     """
     sides = rows[max(0, low - LINE) : low], rows[high : high + LINE]
     most = (side.max(0, initial=0) for side in sides)  # how much of a row beside it is frame, or at least no paper
@@ -321,23 +308,25 @@ def _moved(area: Points, page: PageMasks) -> Points | None:
     at = int(spotted[0]) if spotted[0] <= deep else 0
     before = np.cumsum(rows[:deep, 0])
     deeps = np.arange(len(before))
-    edges = (rows[:deep, 1] >= FRAME) | (rows[:deep, 2] >= FRAME)
     bare = np.where(rows[:deep, 1] >= WHOLE, CROWDED, BEFORE) * deeps
-    found = np.flatnonzero(edges & (before >= bare))
-    if len(found):
-        at = int(found[0])
-    along = (area[1] - area[0]) / np.linalg.norm(area[1] - area[0])
-    inward = np.array((-along[1], along[0]), np.float32)
+    found = np.flatnonzero((rows[:deep, 1:].max(1) >= FRAME) & (before >= bare))
+    at = int(found[0]) if len(found) else at
+    _, inward = _axes(area)
     legs = (area[0], area[3] - area[0]), (area[1], area[2] - area[1])  # the sides that the first one's ends move along
     ends = (start + at / max(float(leg @ inward), 1.0) * leg for start, leg in legs)
     return np.array([*ends, area[2], area[3]], np.float32)
 
 
+def _axes(area: Points) -> tuple[np.ndarray, np.ndarray]:
+    """Directions along the first side of an area, and from it inward."""
+    along = (area[1] - area[0]) / np.linalg.norm(area[1] - area[0])
+    return along, np.array((-along[1], along[0]), np.float32)
+
+
 def _rows(area: Points, page: PageMasks) -> Points:
     """Shares of paper and ink along lines parallel to the first side, from it inward: (n, 3) in [0, 1]."""
     height, width = _extent(area)
-    along = (area[1] - area[0]) / np.linalg.norm(area[1] - area[0])
-    inward = np.array((-along[1], along[0]), np.float32)
+    along, inward = _axes(area)
     begin = area[0] + (along + inward - 1) / 2  # the middle of the first pixel
     turn = np.column_stack((along, inward, begin)).astype(np.float32)
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

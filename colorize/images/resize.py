@@ -46,7 +46,7 @@ def letterbox(picture: Tensor, side: int, mode: str) -> Tensor:
     mode: "bilinear" or "bicubic", without aliasing.
     """
     size = fit_size(picture.shape[-2:], side)
-    if size != tuple(picture.shape[-2:]):
+    if size != picture.shape[-2:]:
         picture = F.interpolate(picture, size, mode=mode, antialias=True).clamp(-1, 1)
     return pad(picture, centered(size, (side, side)), (side, side))
 
@@ -65,8 +65,8 @@ def crop(picture: Tensor, box: Box) -> Tensor:
 def widen(picture: Tensor, margin: float, paper: float = 1.0) -> Tensor:
     """Put a picture (B, C, H, W) in the middle of a canvas `margin` times as wide as itself.
 
-    ColorizeDiffusion widens references by 1 to 2, so that their layout does not show in the result.
-    Raises ColorizeError for a margin below 1.
+    ColorizeDiffusion widens references by 1 to 2, so that their layout does not show in the result. Raises
+    ColorizeError for a margin below 1.
     """
     if not margin >= 1:
         raise ColorizeError(f"the margin is {margin:g}", "take 1 or more, such as 1.5", code=2)
@@ -106,16 +106,16 @@ CHROMA_REACH = 0.7  # cells; lightness has no doubtful zone beside its edges
 def under_ink(field: Array, paper: Array) -> Array:
     """Enlarge colors so that each side of a line gets its own color right up to the ink.
 
-    field: (h, w, C). paper: (H, W) in [0, 1], 1 where there is no ink. Returns (H, W, C), within
-    the range of the neighboring cells; a cubic enlargement farther than a cell from thin ink.
-    Color enters ink freely and does not leave it, which closes both sides of a line and leaves
-    no pale rim on it. After the domain transform of Gastal and Oliveira 2011, weighted by trust.
+    field: (h, w, C). paper: (H, W) in [0, 1], 1 where there is no ink. Returns (H, W, C), within the range of the
+    neighboring cells; a cubic enlargement farther than a cell from thin ink. Color enters ink freely and does not leave
+    it, which closes both sides of a line and leaves no pale rim on it. After the domain transform of Gastal and
+    Oliveira 2011, weighted by trust.
     """
     field = _no_larger(field, paper.shape)
     if field.shape[:2] == paper.shape:
         return field
     ink = 1 - paper
-    cell = _cell(field, paper.shape)
+    cell = float(max(paper.shape[0] / field.shape[0], paper.shape[1] / field.shape[1]))
     size = max(3, round(1.5 * cell) | 1)  # cells; a wider line keeps its two sides apart without help
     broad = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
     clean = (ink - broad < 0.15).astype(np.uint8)  # ink of a pixel that stands out by this much belongs to a line
@@ -127,16 +127,15 @@ def under_ink(field: Array, paper: Array) -> Array:
 def along_edges(field: Array, light: Array) -> Array:
     """Enlarge chroma so that it changes where lightness does, and is even where lightness is.
 
-    field: (h, w, C). light: (H, W) in [0, 1]. Returns (H, W, C), within the range of the
-    cells around. A guided filter (He et al. 2013) was worse than plain bilinear enlargement
-    on drawings, where many colors share a lightness.
+    field: (h, w, C). light: (H, W) in [0, 1]. Returns (H, W, C), within the range of the cells around. A guided filter
+    (He et al. 2013) was worse than plain bilinear enlargement on drawings, where many colors share a lightness.
     """
     field = _no_larger(field, light.shape)
     small = resized(light[..., None], field.shape, cv2.INTER_AREA)[..., 0]
     field = _spread(field, _steps(small), CALM)
     if field.shape[:2] == light.shape:
         return field
-    cell = _cell(field, light.shape)
+    cell = float(max(light.shape[0] / field.shape[0], light.shape[1] / field.shape[1]))
     trust = np.full(light.shape, DOUBT, np.float32)
     return _enlarged(field, trust, _steps(light), CHROMA_REACH * cell, FULL)
 
@@ -156,11 +155,6 @@ def _no_larger(field: Array, shape: tuple[int, ...]) -> Array:
     """The field, shrunk where it has more cells than the picture has pixels."""
     size = (min(field.shape[0], shape[0]), min(field.shape[1], shape[1]))
     return field if size == field.shape[:2] else resized(field, size, cv2.INTER_AREA)
-
-
-def _cell(field: Array, shape: tuple[int, ...]) -> float:
-    """Side of a cell of the field in pixels."""
-    return float(max(shape[0] / field.shape[0], shape[1] / field.shape[1]))
 
 
 def _steps(light: Array) -> _Gates:
@@ -183,8 +177,8 @@ def _walls(ink: Array) -> _Gates:
 def _enlarged(field: Array, trust: Array, gates: _Gates, sigma: float, gain: float) -> Array:
     """Cubic enlargement, spread within the gates where it is not trusted, and corrected once.
 
-    The correction adds what the mean over each cell lacks of the cell's color, which gives small
-    regions their full color. It is limited to the range of the neighbors, and to doubtful pixels.
+    The correction adds what the mean over each cell lacks of the cell's color, which gives small regions their full
+    color. It is limited to the range of the neighbors, and to doubtful pixels.
     """
     shape, square = trust.shape, np.ones((3, 3), np.uint8)
     low = resized(np.asarray(cv2.erode(field, square), np.float32).reshape(field.shape), shape)
@@ -219,7 +213,7 @@ def _sweep(lines: Array, forth: Array, back: Array) -> None:
     """Mix every line (n, C, m) with the one before it, then with the one after it, in place."""
     step = np.empty_like(lines[0])
     order = [(at - 1, at, forth[at - 1]) for at in range(1, len(lines))]
-    order += [(at + 1, at, back[at]) for at in range(len(lines) - 2, -1, -1)]
+    order += [(at + 1, at, back[at]) for at in reversed(range(len(lines) - 1))]
     for source, target, gate in order:
         np.subtract(lines[source], lines[target], out=step)
         step *= gate

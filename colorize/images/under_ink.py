@@ -19,10 +19,10 @@ SURE = 2.0  # a cell of 4 x 4 pixels is sure of its color once two of them are
 def fill(color: Tensor, ink: Tensor, threshold: float = 0.5) -> Tensor:
     """Color of the picture as if its ink had never been drawn.
 
-    color: (B, 3, H, W) in [-1, 1]. ink: (B, 1, H, W) line art, paper +1, ink -1; a pixel darker
-    than `threshold` is ink, and so is the anti-aliased pixel around it. Returns (B, 3, H, W), equal
-    to `color` bit by bit where no ink is near. Lines are closed from both sides, so that two areas
-    meet sharply under their middle, wide ink by pull-push (Gortler et al. 1996).
+    color: (B, 3, H, W) in [-1, 1]. ink: (B, 1, H, W) line art, paper +1, ink -1; a pixel darker than `threshold` is
+    ink, and so is the anti-aliased pixel around it. Returns (B, 3, H, W), equal to `color` bit by bit where no ink is
+    near. Lines are closed from both sides, so that two areas meet sharply under their middle, wide ink by pull-push
+    (Gortler et al. 1996).
     """
     inked = (ink < threshold).to(color)
     bright = ((luminance(color) + 1) / 2).clamp(0, 1)
@@ -34,9 +34,9 @@ def fill(color: Tensor, ink: Tensor, threshold: float = 0.5) -> Tensor:
 def spread(hints: Tensor, paper: Tensor, wall: float = WALL, steps: int | None = None) -> Tensor:
     """Let hints flow over the paper until they meet ink, an edge of the picture, or another hint.
 
-    hints: (B, 4, H, W), RGB and a mask, +1 where hinted. paper: (B, 1, H, W) in [-1, 1]; darker than
-    `wall` stops the flow. Returns (B, 4, H, W): each pixel has the color of the hint nearest by the way
-    around the ink, within `steps` (max(H, W) unless given); RGB is 0 and the mask -1 where none arrives.
+    hints: (B, 4, H, W), RGB and a mask, +1 where hinted. paper: (B, 1, H, W) in [-1, 1]; darker than `wall` stops the
+    flow. Returns (B, 4, H, W): each pixel has the color of the hint nearest by the way around the ink, within `steps`
+    (max(H, W) unless given); RGB is 0 and the mask -1 where none arrives.
     """
     known = (hints[:, 3:] > 0).to(hints)
     free = (paper > wall).to(hints)
@@ -55,9 +55,9 @@ def spread(hints: Tensor, paper: Tensor, wall: float = WALL, steps: int | None =
 def even(color: Tensor, paper: Tensor, steps: int = 60, edge: float = 0.3) -> Tensor:
     """Even a painted field out between the lines, and keep the edges that it has.
 
-    color: (B, 3, H, W) in [-1, 1]. paper: (B, 1, H, W), see `spread`. Perona and Malik 1990 with
-    walls: color flows between open neighbors only, the less the farther apart they are; `edge` is
-    the distance in RGB at which a third of the flow is left.
+    color: (B, 3, H, W) in [-1, 1]. paper: (B, 1, H, W), see `spread`. Perona and Malik 1990 with walls: color flows
+    between open neighbors only, the less the farther apart they are; `edge` is the distance in RGB at which a third of
+    the flow is left.
     """
     free = (paper > WALL).to(color)
     across = FLOW * torch.minimum(free[..., 1:], free[..., :-1])
