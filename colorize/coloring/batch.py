@@ -246,10 +246,10 @@ def finished(
         return laid(item.original, color, item.kind, inked, item.exact), (), None
     with torch.inference_mode():
         hints = item.hints.get("hints") if item.exact else None
-        sheet = layers.divide(item.original, color, inked, hints, item.exact, flat)
-        parts = layers.layers(sheet, options.flat) if options.layers else ()
-        regions = layers.regions(sheet) if options.regions else None
-        return layers.merged(sheet, options.flat), parts, regions
+        divided = layers.divide(item.original, color, inked, hints, item.exact, flat)
+        parts = layers.layers(divided, options.flat) if options.layers else ()
+        regions = layers.regions(divided) if options.regions else None
+        return layers.merged(divided, options.flat), parts, regions
 
 
 def with_sources(regions: Regions, hints: Hints, job: Job) -> Regions:

@@ -38,10 +38,7 @@ def reference(picture: Tensor, rng: Generator, strength: float = 0.05) -> Tensor
     angle = math.radians(15) * (2 * angle - 1)
     zoom = 1 / (0.7 + 0.5 * zoom)
     mirror = torch.where(flip < 0.5, 1.0, -1.0)
-    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    top = torch.stack((cos * mirror, -sin * mirror, 0.4 * right - 0.2), 1)
-    bottom = torch.stack((sin, cos, 0.4 * down - 0.2), 1)
-    return _sample(picture, shift, torch.stack((top, bottom), 1).to(picture))
+    return _sample(picture, shift, _affine(angle, zoom, mirror, 0.4 * right - 0.2, 0.4 * down - 0.2).to(picture))
 
 
 def turn(picture: Tensor, chosen: Tensor, rng: Generator) -> Tensor:
@@ -53,14 +50,17 @@ def turn(picture: Tensor, chosen: Tensor, rng: Generator) -> Tensor:
     if not bool(chosen.any()):
         return picture
     angle, zoom = math.radians(20) * (2 * angle - 1), 1.25 ** (1 - 2 * zoom)
-    cos, sin, still = torch.cos(angle) * zoom, torch.sin(angle) * zoom, torch.zeros_like(angle)
-    affine = torch.stack((torch.stack((cos, -sin, still), 1), torch.stack((sin, cos, still), 1)), 1)
+    affine = _affine(angle, zoom, torch.ones_like(angle), torch.zeros_like(angle), torch.zeros_like(angle))
     rows = picture[chosen.to(picture.device)]
-    shift = rows.new_zeros(len(rows), 2, 2, 2)
-    turned = _sample(rows, shift, affine[chosen].to(picture))
     result = picture.clone()
-    result[chosen.to(picture.device)] = turned
+    result[chosen.to(picture.device)] = _sample(rows, rows.new_zeros(len(rows), 2, 2, 2), affine[chosen].to(picture))
     return result
+
+
+def _affine(angle: Tensor, zoom: Tensor, mirror: Tensor, right: Tensor, down: Tensor) -> Tensor:
+    """Matrices (B, 2, 3) of a turn by an angle, 1 / zoom times as large, mirrored by -1, and a move."""
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    return torch.stack((cos * mirror, -sin * mirror, right, sin, cos, down), 1).view(-1, 2, 3)
 
 
 def shuffle(picture: Tensor, patches: int, rng: Generator) -> Tensor:

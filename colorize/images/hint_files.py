@@ -83,9 +83,8 @@ def _from_json(text: str, size: tuple[int, int]) -> Tensor:
     try:
         given = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ColorizeError(
-            f"the hints are not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}", EXAMPLE
-        ) from error
+        where = f"in line {error.lineno}, column {error.colno}"
+        raise ColorizeError(f"the hints are not valid JSON: {error.msg} {where}", EXAMPLE) from error
     if not isinstance(given, dict):
         raise ColorizeError(f"the hints are a JSON {type(given).__name__}, not an object", EXAMPLE)
     _check_keys("the hints", given, ("points", "strokes"))
@@ -119,9 +118,8 @@ def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
     try:
         color = palettes.parse_color(value if isinstance(value, str) else "", name)
     except ColorizeError:
-        raise ColorizeError(
-            f"the color of {name} is `{value}`", "write #rrggbb, such as #d02030, or a name: orange"
-        ) from None
+        advice = "write #rrggbb, such as #d02030, or a name: orange"
+        raise ColorizeError(f"the color of {name} is `{value}`", advice) from None
     places = tuple((float(x), float(y)) for x, y in pairs)
     return ColorHint(name, places, tuple(level / 127.5 - 1 for level in color), radius)
 

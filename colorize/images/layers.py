@@ -33,7 +33,7 @@ SEEN = 0.5 / 255  # a smaller difference from the flat color is no shade
 
 
 @dataclass(frozen=True)
-class Sheet:
+class DividedDrawing:
     """A drawing and the colors under its ink.
 
     drawing: on paper, see `finish.onto`. field: (h, w, 3) in [0, 1], the model's colors. labels: (H, W), the region of
@@ -82,7 +82,7 @@ def divide(
     hints: Tensor | None = None,
     exact: HintPixels | None = None,
     flat: Tensor | None = None,
-) -> Sheet:
+) -> DividedDrawing:
     """Find the regions of line art and a flat color for each.
 
     color, inked: as `finish.onto` takes them. hints: (1, 4, h, w), RGB and a mask in [-1, 1], the user's, whose colors
@@ -101,17 +101,17 @@ def divide(
     coarse, colors = flats(resized(plain, size, cv2.INTER_AREA), finish.paper_share(drawing, size), marks)
     labels = raised(coarse, finish.paper_share(drawing, drawing.size))
     table = np.asarray(np.rint(colors * 255) / 255, np.float32)
-    return Sheet(drawing, field, labels, table, exact)
+    return DividedDrawing(drawing, field, labels, table, exact)
 
 
-def merged(sheet: Sheet, flat: bool) -> Picture:
+def merged(divided: DividedDrawing, flat: bool) -> Picture:
     """Return the drawing in the model's colors, or in flat ones; what `finish.onto` says of it holds."""
-    plain = ((at, sheet.table[sheet.labels[at]]) for at in finish.row_strips(sheet.labels.shape))
-    pixels = finish.painted(sheet.drawing, plain if flat else sheet.shaded())
-    return replace(sheet.drawing, pixels=pixels, icc=_profile(sheet))
+    plain = ((at, divided.table[divided.labels[at]]) for at in finish.row_strips(divided.labels.shape))
+    pixels = finish.painted(divided.drawing, plain if flat else divided.shaded())
+    return replace(divided.drawing, pixels=pixels, icc=_profile(divided))
 
 
-def layers(sheet: Sheet, flat: bool) -> tuple[Layer, ...]:
+def layers(divided: DividedDrawing, flat: bool) -> tuple[Layer, ...]:
     """Return the layers from top to bottom: line, shade (if not `flat`), flat colors, paper.
 
     line: black, or the color of colored ink, with alpha. shade: what the model's colors differ from the flats by, in
@@ -122,35 +122,35 @@ def layers(sheet: Sheet, flat: bool) -> tuple[Layer, ...]:
     within 1.
     """
     names = ("line", "shade", "flats", "paper")
-    stack = {name: np.zeros((*sheet.drawing.size, 4), np.uint8) for name in names}
-    for at, color in sheet.shaded():
-        base = sheet.table[sheet.labels[at]]
-        parts = _parts(sheet.drawing, at, base if flat else color, base)
+    stack = {name: np.zeros((*divided.drawing.size, 4), np.uint8) for name in names}
+    for at, color in divided.shaded():
+        base = divided.table[divided.labels[at]]
+        parts = _parts(divided.drawing, at, base if flat else color, base)
         for name, part in zip(names, parts, strict=True):
             stack[name][at] = part
     if flat:
         del stack["shade"]
-    whole = {name: [Layer(name, values, _profile(sheet))] for name, values in stack.items()}
-    whole["flats"] = _by_color(sheet, stack["flats"], _profile(sheet))
+    whole = {name: [Layer(name, values, _profile(divided))] for name, values in stack.items()}
+    whole["flats"] = _by_color(divided, stack["flats"], _profile(divided))
     return tuple(layer for several in whole.values() for layer in several)
 
 
-def _by_color(sheet: Sheet, values: Pixels, icc: bytes | None) -> list[Layer]:
+def _by_color(divided: DividedDrawing, values: Pixels, icc: bytes | None) -> list[Layer]:
     """The layer of flats, a color each if there are not too many."""
-    area = np.bincount(sheet.labels.ravel(), minlength=len(sheet.table))
+    area = np.bincount(divided.labels.ravel(), minlength=len(divided.table))
     used = area > 0
-    colors, of = np.unique(np.rint(sheet.table[used] * 255).astype(np.uint8), axis=0, return_inverse=True)
+    colors, of = np.unique(np.rint(divided.table[used] * 255).astype(np.uint8), axis=0, return_inverse=True)
     total = np.bincount(of.ravel(), area[used])
     shown = [at for at in np.argsort(total, kind="stable") if (colors[at] < 255).any()]
     if len(shown) > MOST:
         return [Layer("flats", values, icc)]
-    of_region = np.zeros(len(sheet.table), np.uint8)
+    of_region = np.zeros(len(divided.table), np.uint8)
     of_region[used] = of.ravel()
-    index = of_region[sheet.labels]
+    index = of_region[divided.labels]
     return [Layer(f"flat #{bytes(colors[at]).hex()}", values, icc, index, int(at)) for at in shown]
 
 
-def regions(sheet: Sheet) -> tuple[list[dict[str, object]], Labels]:
+def regions(divided: DividedDrawing) -> tuple[list[dict[str, object]], Labels]:
     """Return the regions of a drawing, the largest first, and the map (H, W) of their numbers, from 1.
 
     Of each: `number`, `color` as "#rrggbb", `area` in pixels, `box` as [left, top, right, bottom] with right and bottom
@@ -158,27 +158,27 @@ def regions(sheet: Sheet) -> tuple[list[dict[str, object]], Labels]:
     """
     from skimage.measure import regionprops
 
-    names, where, area = np.unique(sheet.labels, return_inverse=True, return_counts=True)
+    names, where, area = np.unique(divided.labels, return_inverse=True, return_counts=True)
     order = np.argsort(-area, kind="stable")
     rank = np.empty(len(names), np.int32)
     rank[order] = np.arange(1, len(names) + 1)
-    numbers = rank[where].reshape(sheet.labels.shape)
-    paper = finish.paper_share(sheet.drawing, sheet.drawing.size) > 0.5
+    numbers = rank[where].reshape(divided.labels.shape)
+    paper = finish.paper_share(divided.drawing, divided.drawing.size) > 0.5
     found: list[dict[str, object]] = []
     for one in regionprops(numbers):
         top, left, bottom, right = one.bbox
         clear = one.image & paper[one.slice]
         depth = cv2.distanceTransform(np.pad(clear if clear.any() else one.image, 1).astype(np.uint8), cv2.DIST_L2, 5)
         y, x = np.unravel_index(depth.argmax(), depth.shape)
-        color = bytes(np.rint(sheet.table[names[order[one.label - 1]]] * 255).astype(np.uint8)).hex()
+        color = bytes(np.rint(divided.table[names[order[one.label - 1]]] * 255).astype(np.uint8)).hex()
         place = {"box": [left, top, right, bottom], "at": [int(left + x - 1), int(top + y - 1)]}
         found.append({"number": one.label, "color": f"#{color}", "area": int(one.area), **place})
     return found, numbers
 
 
-def _profile(sheet: Sheet) -> bytes | None:
+def _profile(divided: DividedDrawing) -> bytes | None:
     """The drawing's color profile, but a gray one does not fit RGB pixels."""
-    return None if sheet.drawing.gray else sheet.drawing.icc
+    return None if divided.drawing.gray else divided.drawing.icc
 
 
 def _parts(drawing: Picture, at: slice, color: Array, base: Array) -> Iterator[Pixels]:
@@ -195,24 +195,18 @@ def _parts(drawing: Picture, at: slice, color: Array, base: Array) -> Iterator[P
     ink = _rounded(cover * (1 - paper))
     yield _layer((old - paper[..., None]) / (1 - paper).clip(1e-6)[..., None], ink)
     below = _rest(cover, ink)
-    tint, part = _shade(color, base)
-    shade = _rounded(below * part)
-    yield _layer(tint, shade)
-    below = _rest(below, shade)
-    white = (base == 1).all(2)
-    yield _layer(base, np.where(white, 0, below))
-    yield _layer(np.ones_like(base), np.where((cover == 1) | white, below, 0))
-
-
-def _shade(color: Array, base: Array) -> tuple[Array, Array]:
-    """The color (n, W, 3) and the least alpha (n, W) that turn the base into the color."""
     change = color - base
     room = np.where(change > 0, 1 - base, base)
     part = (np.abs(change) / room.clip(1e-6)).max(2).clip(0, 1)
     seen = np.where(np.abs(change).max(2) > SEEN, part, 0)
-    least = np.asarray(np.ceil(seen * 255) / 255, np.float32)
+    least = np.asarray(np.ceil(seen * 255) / 255, np.float32)  # the least alpha that turns the base into the color
     tint = base + change / np.where(least > 0, least, 1)[..., None]
-    return np.asarray(tint.clip(0, 1), np.float32), least
+    shade = _rounded(below * least)
+    yield _layer(np.asarray(tint.clip(0, 1), np.float32), shade)
+    below = _rest(below, shade)
+    white = (base == 1).all(2)
+    yield _layer(base, np.where(white, 0, below))
+    yield _layer(np.ones_like(base), np.where((cover == 1) | white, below, 0))
 
 
 def _rest(cover: Array, above: Array) -> Array:
