@@ -284,7 +284,18 @@ def cut(line: Tensor, most: int, step: int = 2) -> Tensor:
     ink = (1 - line.float()) / 2
     if step > 1:
         ink = F.max_pool2d(ink, step, ceil_mode=True)
-    return torch.stack([torch.from_numpy(_numbered(plane, most)) for plane in ink[:, 0].numpy()])
+    cuts = []
+    for plane in ink[:, 0].numpy():
+        labels = trapped(~inked(plane), CUT_BALLS)
+        labels = grown(labels) if labels.any() else np.ones_like(labels)
+        numbers, place, count = np.unique(labels, return_inverse=True, return_counts=True)
+        rank = np.empty(len(numbers), np.int64)
+        rank[np.argsort(-count, kind="stable")] = np.arange(len(numbers))
+        ranked = rank[place].reshape(labels.shape)
+        if len(numbers) > most:
+            ranked = ranked.ravel()[_nearest(ranked < most)[0]]
+        cuts.append(torch.from_numpy(ranked))
+    return torch.stack(cuts)
 
 
 def walls(gray: Tensor) -> Tensor:
@@ -294,7 +305,7 @@ def walls(gray: Tensor) -> Tensor:
     return torch.where(torch.maximum(down, right) > EDGE, -1.0, 1.0)
 
 
-def inked(ink: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+def inked(ink: Array) -> Mask:
     """Which pixels (H, W) are lines; ink from 0 to 1. Pencil and gray ink count by what is darkest in them."""
     ink = ink - min(float(np.median(ink)), TINT)  # the paper may be gray
     some = ink[ink > 0.1]
@@ -302,7 +313,7 @@ def inked(ink: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     return ink >= SHARE * max(darkest, FAINTEST)
 
 
-def passages(labels: npt.NDArray[np.int64], clear: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def passages(labels: Numbers, clear: Mask) -> Numbers:
     """Join regions that open widely into each other; a gap of a line stays closed.
 
     labels: (H, W) from 0. clear: (H, W), pixels without ink. An opening is wide if it is at least WIDE times as long as
@@ -327,16 +338,3 @@ def passages(labels: npt.NDArray[np.int64], clear: npt.NDArray[np.bool_]) -> npt
         ends = parent[[code // count, code % count]]
         parent[parent == ends.max()] = ends.min()
     return parent
-
-
-def _numbered(ink: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.int64]:
-    """Regions of one plane of ink, the larger the lower the number."""
-    labels = trapped(~inked(ink), CUT_BALLS)
-    labels = grown(labels) if labels.any() else np.ones_like(labels)
-    numbers, place, count = np.unique(labels, return_inverse=True, return_counts=True)
-    rank = np.empty(len(numbers), np.int64)
-    rank[np.argsort(-count, kind="stable")] = np.arange(len(numbers))
-    ranked = rank[place].reshape(labels.shape)
-    if len(numbers) > most:
-        ranked = ranked.ravel()[_nearest(ranked < most)[0]].reshape(labels.shape)
-    return np.asarray(ranked, np.int64)

@@ -24,7 +24,7 @@ from colorize.errors import ColorizeError
 from colorize.images import files, finish
 from colorize.images.encode import encode
 from colorize.images.finish import HintPixels
-from colorize.images.flat_regions import Labels, Mask, flats, grown
+from colorize.images.flat_regions import Labels, flats, grown
 from colorize.images.image import Picture, Pixels
 from colorize.images.resize import Array, fit_size, resized
 
@@ -243,7 +243,10 @@ def raised(labels: Labels, paper: Array) -> Labels:
     size, plain, square = paper.shape, grown(labels).astype(np.uint16), np.ones((3, 3), np.uint8)
     far = ~cv2.dilate((labels == 0).astype(np.uint8), np.ones((CLEAR, CLEAR), np.uint8)).astype(bool)
     start = np.where(_nearest(far, size), _doubled(plain, size), _nearest(plain, size))
-    start[~(_nearest(_sure(labels) | far, size) & (paper >= LEVELS[0]))] = 0
+    values = labels.astype(np.float32)  # sure: all around is of one region; or the best there is
+    inner = (cv2.erode(values, square) == cv2.dilate(values, square)) & (labels > 0)
+    sure = inner | ((labels > 0) & ~cv2.dilate(inner.astype(np.uint8), square).astype(bool))
+    start[~(_nearest(sure | far, size) & (paper >= LEVELS[0]))] = 0
     steps = 2 * round(max(size) / max(labels.shape)) + 2
     for level in LEVELS:
         for _ in range(steps):
@@ -251,15 +254,6 @@ def raised(labels: Labels, paper: Array) -> Labels:
         steps = STEPS
     full = grown(start.astype(np.int32))
     return full if full.any() else np.ones_like(full)
-
-
-def _sure(labels: Labels) -> Mask:
-    """Pixels that no line crosses: all around them is of one region; or the best there are near."""
-    values = labels.astype(np.float32)
-    square = np.ones((3, 3), np.uint8)
-    inner = (cv2.erode(values, square) == cv2.dilate(values, square)) & (labels > 0)
-    near = cv2.dilate(inner.astype(np.uint8), square).astype(bool)
-    return np.asarray(inner | ((labels > 0) & ~near), bool)
 
 
 def _nearest(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:

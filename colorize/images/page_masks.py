@@ -255,11 +255,7 @@ def _enlarged(found: Mask, gray: Gray) -> np.ndarray:
         return np.asarray(inside)
     paper = gray > PAPER * float(np.quantile(gray[inside], 0.9))
     bubbles = inside | (around & paper)
-    return np.asarray(bubbles | _tips(bubbles, paper))
-
-
-def _tips(bubbles: np.ndarray, paper: np.ndarray) -> np.ndarray:
-    """The paper (H, W) that goes on from bubbles and ends near them, as in a spike; none that leads out of one."""
+    # With the paper that goes on from bubbles and ends near them, as in a spike; none that leads out of one.
     reach = max(3, 2 * round(TIP * max(paper.shape)) + 1)
     near = cv2.dilate(bubbles.astype(np.uint8), np.ones((reach, reach), np.uint8))
     more = (paper & ~bubbles & (near > 0)).astype(np.uint8)
@@ -270,4 +266,4 @@ def _tips(bubbles: np.ndarray, paper: np.ndarray) -> np.ndarray:
     ends[np.unique(labels[touching > 0])] = True
     ends[np.unique(labels[rim > 0])] = False
     ends[0] = False
-    return np.asarray(ends[labels])
+    return np.asarray(bubbles | ends[labels])

@@ -171,8 +171,13 @@ def _fills(areas: list[Points], page: PageMasks) -> bool:
     size = page.paper.shape
     sizes = np.array([cv2.contourArea(area) for area in areas])
     extent = np.ptp(np.concatenate(areas), axis=0) / size[::-1]
-    frames = np.array([_support(area, page) for area in areas])
-    framed = (frames * sizes).sum() >= 0.56 * sizes.sum()  # of the panels' outlines that are frames, or at least edges
+    frames = []  # how much of each outline lies along ink, or at least along no paper
+    for area in areas:
+        turned = [np.roll(area, -side, 0) for side in range(4)]
+        lengths = [float(np.linalg.norm(one[1] - one[0])) for one in turned]
+        found = [length * float(_rows(one, page)[:RIM, 1:].max()) for one, length in zip(turned, lengths, strict=True)]
+        frames.append(sum(found) / sum(lengths))
+    framed = (np.array(frames) * sizes).sum() >= 0.56 * sizes.sum()  # of all outlines
     return bool(framed and sizes.sum() >= FULL * size[0] * size[1] and extent.min() >= EXTENT)
 
 
@@ -288,14 +293,6 @@ def _fitted(area: Points, page: PageMasks) -> Points | None:
         area = np.roll(moved, side, 0)
     sides = np.linalg.norm(area - np.roll(area, 1, 0), axis=1)
     return None if sides.min() < SLIVER * max(page.paper.shape) else area
-
-
-def _support(area: Points, page: PageMasks) -> float:
-    """How much of an outline lies along ink, or at least along no paper, 0 to 1."""
-    turned = [np.roll(area, -side, 0) for side in range(4)]
-    lengths = [float(np.linalg.norm(one[1] - one[0])) for one in turned]
-    found = [length * float(_rows(one, page)[:RIM, 1:].max()) for one, length in zip(turned, lengths, strict=True)]
-    return sum(found) / sum(lengths)
 
 
 def _moved(area: Points, page: PageMasks) -> Points | None:

@@ -61,9 +61,7 @@ def test_a_hint_is_flat_where_the_picture_is_not():
 
 
 def test_most_pictures_have_few_hints_and_some_have_none():
-    counts = torch.bincount(
-        color_hints._draw(torch.zeros(2000, 3, 8, 8), rng(), color_hints.COUNT).row, minlength=2000
-    )
+    counts = torch.bincount(color_hints._draw(torch.zeros(2000, 3, 8, 8), rng(), color_hints.COUNT).row, minlength=2000)
     assert counts.max() <= color_hints.MOST * color_hints.COUNT
     assert 3 < counts.float().median() < 6
     assert (counts == 0).any()

@@ -7,6 +7,7 @@ import struct
 import zlib
 from contextlib import suppress
 from functools import cache
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -119,9 +120,8 @@ def test_adobe_cmyk_is_not_inverted():
 
 
 def test_cmyk_goes_through_its_profile(monkeypatch):
-    seen = []
-    monkeypatch.setattr("colorize.images.metadata._transform", lambda icc, mode: seen.append(mode))
-    monkeypatch.setattr("colorize.images.metadata._applied", lambda _, picture: picture.convert("RGB"))
+    seen, transform = [], SimpleNamespace(apply=lambda picture: picture.convert("RGB"))
+    monkeypatch.setattr("colorize.images.metadata._transform", lambda icc, mode: seen.append(mode) or transform)
     read(saved(Image.new("CMYK", (8, 8)), "JPEG", icc_profile=bytes(16) + b"CMYK" + bytes(110)))
     assert seen == ["CMYK"]
 
