@@ -95,8 +95,7 @@ def evaluate(
         bool, typer.Option("--perceptual", help="Add LPIPS and FID; needs the extra `metrics`")
     ] = False,
     sheet: Annotated[
-        Path | None,
-        typer.Option(metavar="PICTURE", help="Also write drawings, hints, results and truths side by side"),
+        Path | None, typer.Option(metavar="PICTURE", help="Also write drawings, hints, results and truths side by side")
     ] = None,
     sheet_rows: Annotated[
         int,

@@ -39,9 +39,7 @@ def prepare(
         Literal["fit", "square", "subject"],
         typer.Option(metavar="CROP", help="Keep all (fit), the middle square (square) or a square on the subject"),
     ] = "fit",
-    validation: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of pictures for validation, 0 to 1")
-    ] = 0.05,
+    validation: Annotated[float, typer.Option(metavar="SHARE", help="Share of pictures for validation, 0 to 1")] = 0.05,
     test: Annotated[float, typer.Option(metavar="SHARE", help="Share of pictures for the test, 0 to 1")] = 0.05,
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Random seed of splits and line styles")] = 0,
     group: Annotated[
