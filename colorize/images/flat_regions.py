@@ -22,6 +22,11 @@ Pull = Callable[[Array, Array, Array], np.ndarray]
 BALLS = (24 / 1024, 12 / 1024, 6 / 1024, 3 / 1024, 1.5 / 1024)  # radii, of the longer side
 
 
+def nearest_region(mask: Mask) -> Numbers:
+    """Return for every pixel the flat index of the nearest pixel of a mask, (H, W)."""
+    return _nearest(mask)[0]
+
+
 def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
     """Number the regions of paper 1, 2, ...; 0 is ink. (H, W).
 
@@ -49,7 +54,7 @@ def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
 
 def grown(labels: Labels) -> Labels:
     """Return labels in which every 0 has the number of the nearest other pixel; all 0 stays so."""
-    return labels.ravel()[_nearest(labels > 0)[0]] if labels.any() else labels
+    return labels.ravel()[nearest_region(labels > 0)] if labels.any() else labels
 
 
 def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
@@ -293,7 +298,7 @@ def cut(line: Tensor, most: int, step: int = 2) -> Tensor:
         rank[np.argsort(-count, kind="stable")] = np.arange(len(numbers))
         ranked = rank[place].reshape(labels.shape)
         if len(numbers) > most:
-            ranked = ranked.ravel()[_nearest(ranked < most)[0]]
+            ranked = ranked.ravel()[nearest_region(ranked < most)]
         cuts.append(torch.from_numpy(ranked))
     return torch.stack(cuts)
 
