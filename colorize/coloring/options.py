@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the command line reads the options before anything heavy is
 
     from colorize.checkpoints.adapters import AdapterPaths
     from colorize.checkpoints.model_files import Loaded
+    from colorize.colorize_diffusion.condition import LatentSettings
     from colorize.hints import Hints
     from colorize.images.color_hints import ColorHint
     from colorize.images.image import Picture
@@ -25,6 +26,7 @@ GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring color
 STRENGTH = (0, 3)  # 1 is as trained; each recipe says how far it follows
 RECIPE = "  [default: the recipe's]"
 LATENT = "colorize-diffusion only"
+SWITCHED = {"echo": "InjectionSettings", "window": "Window"}  # off until one of their numbers is given
 
 
 def weights(option: str, texts: Iterable[str]) -> dict[str, float]:
@@ -174,9 +176,26 @@ class SampleOptions:
             hint = "it goes from 0 (without it) over 1 (as trained) to 3 with some models"
             within(f"the strength of `{name}`", share, *STRENGTH, hint)
         if self.settings is None and (self.knob or self.text or self.edits):
-            from colorize.coloring import text_edits
+            object.__setattr__(self, "settings", latent_settings(self.knob, self.text, self.edits))
 
-            object.__setattr__(self, "settings", text_edits.settings(self.knob, self.text, self.edits))
+
+def latent_settings(knobs: Sequence[str], edits: Sequence[str], file: Path | None) -> "LatentSettings":
+    """Return the settings that knobs such as `margin=1.5` and `echo.start=0.2` and edits make.
+
+    edits, file: changes of the reference by words; the file's come first. Raises ColorizeError (wrong usage) for
+    misspelt names, with the nearest, and for values out of range.
+    """
+    from colorize.colorize_diffusion import text_edits
+    from colorize.colorize_diffusion.condition import LatentSettings
+    from colorize.recipes.overrides import override
+
+    for text in knobs:
+        if "=" not in text:
+            raise ColorizeError(f"`--knob {text}` has no value", "write it as NAME=VALUE, such as margin=1.5", code=2)
+    on = [f"{name}={kind}" for name, kind in SWITCHED.items() if any(k.strip().startswith(f"{name}.") for k in knobs)]
+    stored = text_edits.read(file) if file else ()
+    prompts = (*stored, *(text_edits.parse(text) for text in edits))
+    return replace(override(LatentSettings(), *on, *knobs), prompts=prompts)
 
 
 @dataclass(frozen=True)

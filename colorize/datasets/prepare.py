@@ -17,8 +17,7 @@ import torch
 
 from colorize.datasets import parquet
 from colorize.datasets.celeba import CelebASource
-from colorize.datasets.crop import SMALLEST, STYLES, make_pair
-from colorize.datasets.duplicates import BITS, duplicates
+from colorize.datasets.crop import BITS, SMALLEST, STYLES, duplicates, make_pair
 from colorize.datasets.journal import Entry, Journal
 from colorize.datasets.parquet import ParquetSource
 from colorize.datasets.sources import ZIP, FolderSource, Item, Source, ZipSource

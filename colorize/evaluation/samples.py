@@ -165,16 +165,14 @@ class Dataset:
         for task in tasks:
             stored = [task.row.hint] if mode == "stored" else []
             paths = (task.row.file, task.row.line, task.reference, *stored)
-            parts += [task.name, *("none" if path is None else self._digest(path) for path in paths)]
+            for path in paths:
+                if path is not None and path not in self._digests:
+                    try:
+                        self._digests[path] = bytes.fromhex(files.sha256(path))
+                    except OSError as error:
+                        raise ColorizeError(f"`{path}` cannot be read: {error.strerror}") from error
+            parts += [task.name, *("none" if path is None else self._digests[path] for path in paths)]
         return files.sha256(parts)[:12]
-
-    def _digest(self, path: Path) -> bytes:
-        if path not in self._digests:
-            try:
-                self._digests[path] = bytes.fromhex(files.sha256(path))
-            except OSError as error:
-                raise ColorizeError(f"`{path}` cannot be read: {error.strerror}") from error
-        return self._digests[path]
 
     def _line(self, task: Task, size: int) -> Tensor:
         truth = self.truth(task.row.file, size)
@@ -237,8 +235,11 @@ class Samples:
             reference = augment.warp(truth, WARP, Generator().manual_seed(seed))
         elif mode == "palette":
             reference = palettes.swatches(palettes.dominant(truth))
-        elif mode == "flip":
-            reference = _flipped(truth, seed)
+        elif mode == "flip":  # another view: turned, bent, zoomed, mirrored, and less of it
+            bent = augment.reference(truth, Generator().manual_seed(seed), FLIPPED_WARP).flip(3)
+            edge = round(CROPPED * size)
+            inner = bent[..., edge : size - edge, edge : size - edge]
+            reference = F.interpolate(inner, (size, size), mode="bilinear", antialias=True).clamp(-1, 1)
         elif mode == "stored":
             hints = self.dataset.hints(task, size)
         elif mode == "hints":
@@ -288,14 +289,6 @@ def samples(
     return Samples(protocol, tasks, left_out, data)
 
 
-def _flipped(truth: Tensor, seed: int) -> Tensor:
-    """Another view of a picture (1, 3, S, S): turned, bent, zoomed, mirrored, and less of it."""
-    bent = augment.reference(truth, Generator().manual_seed(seed), FLIPPED_WARP).flip(3)
-    size, edge = truth.shape[-1], round(CROPPED * truth.shape[-1])
-    inner = bent[..., edge : size - edge, edge : size - edge]
-    return F.interpolate(inner, (size, size), mode="bilinear", antialias=True).clamp(-1, 1)
-
-
 def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
     """Return the tasks that have what the mode needs, with another picture as reference where it gives one."""
     if mode == "stored":
@@ -310,21 +303,16 @@ def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
     partners = []
     for name, row, _ in data.tasks:
         start = _seed(seed, name)
-        if mode == "cross":
-            others = _group_mates(row, groups[row.set, row.group], start)
+        if mode == "cross":  # the stored references, or else the pictures of the group, from a random one on
+            own, group = row.file.resolve(), groups[row.set, row.group]
+            stored: Iterable[Path] = [path for path in row.references if path.resolve() != own]
+            others = stored or _rotated(sorted({path for path in group if path.resolve() != own}), start)
             fitting = (path for path in others if not alike or _shared(data, row.file, path) >= alike)
         else:  # the first one will do, unless the group spans sets
             unlike = _rotated(strangers[row.set], start)
             fitting = (task.row.file for task in unlike if task.row.group != row.group)
         partners.append(next(fitting, None))
     return [task._replace(reference=one) for task, one in zip(data.tasks, partners, strict=True) if one]
-
-
-def _group_mates(row: dataset_folder.Row, group: list[Path], start: int) -> Iterable[Path]:
-    """Return the stored references of a row, or else the pictures of its group, from a random one on."""
-    own = row.file.resolve()
-    stored = [path for path in row.references if path.resolve() != own]
-    return stored or _rotated(sorted({path for path in group if path.resolve() != own}), start)
 
 
 def _rotated(items: Sequence[Item], start: int) -> Iterator[Item]:

@@ -1,34 +1,36 @@
-"""The losses of each objective: what a network should get better at."""
+"""The losses of each objective, and the frozen networks that some compare pictures with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.func import functional_call
 
+from colorize.checkpoints import hub, pickles, weights_io
+from colorize.checkpoints.weights_io import refused
 from colorize.diffusion.samplers import ddim_step
 from colorize.diffusion.schedules import Schedule, draw, expand, times
 from colorize.errors import ColorizeError
 from colorize.hints import COLORED
-from colorize.manga.frozen import Perceptual
+from colorize.manga.frozen import VGG, Frozen, Perceptual, Tagger, TaggerSpec
 from colorize.manga.generators import PatchCritic
-from colorize.model import Sampling
+from colorize.manga.system import PageEncoder
+from colorize.model import Colorizer, Sampling
 from colorize.networks.conditions import shown
 from colorize.networks.unet import Cond
 from colorize.recipes.recipe import Adversarial, Choosing, Denoising, Recipe, Stage, Trajectory
-from colorize.training import frozen_networks
 from colorize.training.region_objective import ChoosingLoss
 
 if TYPE_CHECKING:
     from colorize.hints import Batch
-    from colorize.model import Colorizer
 
 ALMOST_CLEAN = 1e-3  # the first entry of a table of 1000; where inversion asks about a clean picture
 CLEAR = 0.9  # time from which on tokens become clean again, as published
@@ -56,7 +58,7 @@ def build(stage: Stage, recipe: Recipe) -> Objective:
         if not recipe.once:
             message = f"`{recipe.name}` samples in steps, but a critic judges what one call makes"
             raise ColorizeError(message, "choose objective=Denoising, or a recipe such as manga-gan", 2)
-        return partial(adversarial_losses, objective, frozen_networks.perceptual(objective))
+        return partial(adversarial_losses, objective, perceptual(objective))
     if isinstance(objective, Trajectory):
         if recipe.sampling.steps % objective.every:
             message = f"{recipe.sampling.steps} steps cannot be divided into groups of {objective.every}"
@@ -232,3 +234,94 @@ def add_critic(model: Colorizer, stage: Stage) -> None:
     """
     if isinstance(stage.objective, Adversarial):
         model.critic = PatchCritic(color=model.space.channels, widths=stage.objective.critic)
+
+
+RANDOM = "random"  # in place of a file: a tagger that knows nothing, to try things with
+COUNTER = "num_batches_tracked"  # of batch norms, which nothing here needs
+Net = TypeVar("Net", bound=Frozen)
+
+
+def perceptual(objective: Adversarial) -> Perceptual | None:
+    """Return the frozen networks that an objective compares pictures with, or None without any.
+
+    Raises ColorizeError for a file of something else.
+    """
+    if not (objective.vgg or objective.tagger) or not objective.perceptual:
+        return None
+    vgg = _filled(objective.vgg, VGG()) if objective.vgg else None
+    tagger = _filled(objective.tagger, TaggerSpec().build()) if objective.tagger else None
+    return Perceptual(vgg, tagger, objective.share)
+
+
+def fill_tagger(model: Colorizer, recipe: Recipe) -> None:
+    """Give a new model whose generator reads features of a tagger that tagger's weights.
+
+    Raises ColorizeError (wrong usage) if the recipe does not say where they are.
+    """
+    condition = getattr(model, "condition", None)
+    if not isinstance(condition, PageEncoder):
+        return
+    if condition.denoiser is not None:
+        raise ColorizeError(
+            f"`{recipe.name}` is to take noise out of pages by a network that has no weights yet",
+            "leave condition.denoise at 0, or begin with a model that has them: --from MODEL",
+            code=2,
+        )
+    if condition.tagger is None or condition.spec.tagger == RANDOM:
+        return
+    if not condition.spec.tagger:
+        raise ColorizeError(
+            f"`{recipe.name}` reads the features of a tagger, which has no weights yet",
+            "name their file: --set condition.tagger=resnet50-13306192.pth; or try one that knows"
+            f" nothing: condition.tagger={RANDOM}",
+            code=2,
+        )
+    condition.tagger = _filled(condition.spec.tagger, condition.spec.body.build())
+
+
+def _filled(place: str, net: Net) -> Net:
+    """Fill a network exactly from a file, of which it needs only a part.
+
+    Taggers have published names, or those inside a saved generator.
+    """
+    path = located(place)
+    found = read(path)
+    names = {_tagger_name(name) if isinstance(net, Tagger) else name: name for name in found}
+    chosen = {}
+    for name, value in net.state_dict().items():
+        if name.endswith(COUNTER):
+            chosen[name] = torch.zeros_like(value)
+            continue
+        if name not in names:
+            what = "VGG16" if isinstance(net, VGG) else "the tagger of danbooru-pretrained"
+            raise refused(path.name, f"does not hold {what}: it lacks `{name}`", "name another file")
+        chosen[name] = found[names[name]]
+    weights_io.fill(path.name, net, chosen)
+    return net.freeze()
+
+
+def read(path: Path) -> Mapping[str, Tensor]:
+    """Return the tensors of a safetensors file, or of one that PyTorch wrote, of which no code is run."""
+    return weights_io.read(path)[1] if weights_io.sniff(path) == "safetensors" else pickles.read(path)
+
+
+def located(place: str) -> Path:
+    """Return the file of a network's weights: a path, or OWNER/NAME/FILE on the Hub, which is fetched."""
+    path = Path(place)
+    if path.is_file():
+        return path
+    owner, _, rest = place.partition("/")
+    name, _, file = rest.partition("/")
+    if not file or path.is_absolute() or not file.endswith(".safetensors"):
+        raise ColorizeError(
+            f"there is no file `{place}` with the weights of a frozen network",
+            "name a file, or OWNER/NAME/FILE.safetensors on the Hub",
+            code=2,
+        )
+    return hub.fetch_file(f"{owner}/{name}", file)
+
+
+def _tagger_name(name: str) -> str:
+    """Our name of a tensor that RF5/danbooru-pretrained begins with `0.` or `1.`, or a generator with `context.`."""
+    part, _, rest = name.removeprefix("context.").partition(".")
+    return {"0": "body", "1": "head"}.get(part, part) + f".{rest}"

@@ -23,18 +23,18 @@ from colorize.networks import devices, lora
 from colorize.recipes import overrides
 from colorize.recipes.recipe import Adversarial, Choosing, Recipe, Stage
 from colorize.region_diffusion.system import RegionColorizer
-from colorize.training import distributed, frozen_networks, log, objectives, region_store, remember, state
+from colorize.training import distributed, objectives, region_batches, region_objective, run_folder, state
 from colorize.training.batches import Pictures
-from colorize.training.lock import Lock
 from colorize.training.loop import Loop, Progress
 from colorize.training.options import TrainOptions
 from colorize.training.preview import Preview
 from colorize.training.region_batches import RegionBatches
+from colorize.training.run_folder import Lock
 from colorize.training.state import done
 
 WEIGHTS, VALUES = "model.safetensors", "recipe.json"
 ADAPTER = adapters.FILE  # in place of the weights, where an adapter is trained
-MADE = (WEIGHTS, ADAPTER, state.FILE, VALUES, log.FILE)  # what a run writes, besides folders
+MADE = (WEIGHTS, ADAPTER, state.FILE, VALUES, run_folder.LOG)  # what a run writes, besides folders
 CLOSE = 0.02  # share of a budget before whose end a run stops, since its last step must fit
 
 
@@ -170,7 +170,7 @@ def batches(
     stage = recipe.stage(options.phase)
     if not isinstance(stage.objective, Choosing):
         return Pictures(options.data, recipe, stage, options.seed, device)
-    return RegionBatches(region_store.opened(options.data, stage.mix.sets, first), stage, options.seed)
+    return RegionBatches(region_batches.opened(options.data, stage.mix.sets, first), stage, options.seed)
 
 
 class Training:
@@ -189,7 +189,7 @@ class Training:
         self.device = devices.device(name)
         devices.precision(options.precision, self.device)  # refused before the folder is made
         self.lock: Lock | None = None
-        self.refresh: remember.Refresh | None = None
+        self.refresh: region_objective.Refresh | None = None
         self.adapter: Adapter | None = None
         try:
             self._load()
@@ -235,7 +235,7 @@ class Training:
                 self.recipe.system.check_start(self.recipe)
             model = self.recipe.build()
         if not goes_on and not options.start:
-            frozen_networks.fill_tagger(model, self.recipe)
+            objectives.fill_tagger(model, self.recipe)
         return model
 
     def _take(self, model: Colorizer) -> Loaded:
@@ -323,7 +323,7 @@ class Training:
         step = done(path.parent)[0]  # the state is written first
         training = f"{self.options.phase}, {step} steps, {len(self.pictures)} pictures, {self.stage.size} px"
         if isinstance(model, RegionColorizer) and isinstance(self.pictures, RegionBatches):
-            self.refresh = self.refresh or remember.Refresh(self.pictures.store)
+            self.refresh = self.refresh or region_objective.Refresh(self.pictures.store)
             self.refresh(model)
         if self.adapter is None:
             model_files.save(model, self.recipe, path, {**self.facts, "training": training})

@@ -17,9 +17,9 @@ from colorize.checkpoints import weights_io
 from colorize.errors import ColorizeError
 from colorize.training import run
 from colorize.training.distributed import Ranks
-from colorize.training.lock import NAME, Lock
 from colorize.training.options import TrainOptions
 from colorize.training.run import WEIGHTS
+from colorize.training.run_folder import LOCK, Lock
 from colorize.training.state import FILE as STATE
 
 LEFT = ".0123456789abcdef.safetensors"
@@ -56,7 +56,7 @@ def test_a_run_holds_its_folder_from_its_beginning_to_its_end(options, out):
     for _ in training.steps():
         with pytest.raises(ColorizeError, match="another training run"):
             run.Training(RECIPE, options)
-    assert not (out / NAME).exists()
+    assert not (out / LOCK).exists()
     Lock(out).free()
 
 
