@@ -100,12 +100,14 @@ def bar(count: str = "{task.completed:.0f}/{task.total:.0f}", clock: bool = True
     return Progress(*columns, *left, console=console, disable=not on_terminal(), transient=True)
 
 
-def seconds(text: str) -> float:
-    """Read a time such as 90s, 9m, 1.5h or 1h30m, in seconds.
+def seconds(text: str | None) -> float | None:
+    """Read a time such as 90s, 9m, 1.5h or 1h30m, in seconds; None stays None.
 
     Raises ColorizeError (wrong usage) for anything else; a bare number is refused since nobody
     knows its unit.
     """
+    if text is None:
+        return None
     parts = re.findall(r"(\d+\.?\d*|\.\d+)\s*([smhd])", text.strip().lower())
     total = sum(float(number) * UNITS[unit] for number, unit in parts)
     if re.sub(r"\s", "", text.lower()) != "".join(n + u for n, u in parts) or total <= 0:

@@ -161,8 +161,10 @@ class BatchRunner:
         with self._counted() as calls:
             while state := self._next(walk):
                 last = state
-                if options.film:
-                    self._add_frames(frames, rows, state, hints)
+                decoded = self._decoded(state.x0, hints) if options.film else ()  # what the model expects now
+                for some, (task, _), (shaded, _) in zip(frames, rows, decoded, strict=False):
+                    small = shrink(task.input.original, FILM)
+                    some.append(laid(small, shaded, task.input.kind, self.colorizer.inked))
                 yield Step(work / (self.sampling.steps * options.variations))
         colors = self._decoded(last.x, hints)
         share = (time.perf_counter() - begin) / len(rows)
@@ -208,12 +210,6 @@ class BatchRunner:
             yield calls
         finally:
             hook.remove()
-
-    def _add_frames(self, frames: list[list[Picture]], rows: Sequence[Row], state: State, hints: Hints) -> None:
-        """Add what the model expects now, on a small original, to every row's film."""
-        for film, (task, _), (color, _) in zip(frames, rows, self._decoded(state.x0, hints), strict=True):
-            small = shrink(task.input.original, FILM)
-            film.append(laid(small, color, task.input.kind, self.colorizer.inked))
 
     def _finish(
         self, task: Task, at: int, color: tuple[Tensor, Tensor], seconds: float, calls: int, film: tuple[Picture, ...]

@@ -294,13 +294,10 @@ def references(given: tuple[Named, ...], recipe: Recipe | None = None, side: int
     if joined is not None:
         return joined
     side = min(side, max(SMALLEST, *(max(one.picture.size) for one in given)))
-    return torch.cat([_square(picture, side) for picture in small], dim=1)
-
-
-def _square(picture: Tensor, side: int) -> Tensor:
-    """A picture (1, 3, h, w) in the middle of a white square, (1, 3, side, side)."""
-    height, width = picture.shape[-2:]
-    new = [max(1, round(one * side / max(height, width))) for one in (height, width)]
-    picture = F.interpolate(picture, new, mode="bilinear", antialias=True).clamp(-1, 1)
-    top, left = (side - new[0]) // 2, (side - new[1]) // 2
-    return F.pad(picture, (left, side - new[1] - left, top, side - new[0] - top), value=1.0)
+    squares = []
+    for picture in small:
+        high, wide = (max(1, round(one * side / max(picture.shape[-2:]))) for one in picture.shape[-2:])
+        fitted = F.interpolate(picture, (high, wide), mode="bilinear", antialias=True).clamp(-1, 1)
+        top, left = (side - high) // 2, (side - wide) // 2
+        squares.append(F.pad(fitted, (left, side - wide - left, top, side - high - top), value=1.0))
+    return torch.cat(squares, dim=1)

@@ -30,8 +30,19 @@ WHOLE = 0.998  # of what differs from a plain background is the subject; the res
 SHARE = 0.9  # of the contrast of other pictures, along each axis, lies in the subject
 MARGIN = 1.08  # side of the crop over side of the subject
 
-Style = Callable[[Tensor], Tensor]
-STYLES: dict[str, Style] = {"xdog": lines.xdog, "dog": lines.dog, "pencil": lines.pencil, "canny": lines.canny}
+SIDE = 12  # rows of a hash, and differences in each
+BITS = SIDE * SIDE
+FLAT_ROW = 0.02  # of 2.0; a smaller step is noise of a lossy format on flat paper, not a difference
+DETAIL = 8  # hashes of pictures with little in them are all alike: an 8th of their steps may differ
+ORDER = ("test", "validation", "train")  # what occurs in an earlier split leaves the later ones
+ROWS = 4096  # hashes compared at once, so that a million pictures need no matrix of a million rows
+
+STYLES: dict[str, Callable[[Tensor], Tensor]] = {
+    "xdog": lines.xdog,
+    "dog": lines.dog,
+    "pencil": lines.pencil,
+    "canny": lines.canny,
+}
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 
@@ -157,7 +168,7 @@ def _box(color: Tensor, crop: str) -> Box:
     profiles = [energy.sum(1), energy.sum(0)]
     spans = [_span(profile, share) for profile in profiles]
     small = min(*shape, max(1, round(MARGIN * max(stop - start for start, stop in spans))))
-    starts = [_start(profile, span, small) for profile, span in zip(profiles, spans, strict=True)]
+    starts = [_start(profile, *span, small) for profile, span in zip(profiles, spans, strict=True)]
     side = min(side, max(SMALLEST, round(small / scale)))
     top, left = (round(start / scale) for start in starts)
     return min(top, height - side), min(left, width - side), side, side
@@ -189,21 +200,12 @@ def _span(profile: Tensor, share: float) -> tuple[int, int]:
     return start, min(stop + 1, len(profile))
 
 
-def _start(profile: Tensor, span: tuple[int, int], side: int) -> int:
+def _start(profile: Tensor, start: int, stop: int, side: int) -> int:
     """Where a window of `side` rows starts: around the span, or where most of a longer one lies."""
-    start, stop = span
     if stop - start <= side:
         return max(0, min(len(profile) - side, (start + stop - side) // 2))
     total = torch.cat([profile.new_zeros(1), profile.cumsum(0)])
     return int((total[side:] - total[:-side]).argmax())
-
-
-SIDE = 12  # rows of a hash, and differences in each
-BITS = SIDE * SIDE
-FLAT_ROW = 0.02  # of 2.0; a smaller step is noise of a lossy format on flat paper, not a difference
-DETAIL = 8  # hashes of pictures with little in them are all alike: an 8th of their steps may differ
-ORDER = ("test", "validation", "train")  # what occurs in an earlier split leaves the later ones
-ROWS = 4096  # hashes compared at once, so that a million pictures need no matrix of a million rows
 
 
 def difference_hash(color: Tensor) -> str:

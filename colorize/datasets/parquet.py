@@ -57,7 +57,12 @@ class ParquetSource(Source):
             return None
         check_pyarrow()
         root = path if path.is_dir() else path.parent
-        _check_shards(root, files)
+        found = {file.relative_to(root).with_suffix("").as_posix() for file in files}
+        for shard in filter(None, map(SHARD.fullmatch, sorted(found))):  # one is missing where a download was cut off
+            if missing := sorted({f"{shard[1]}-{n:05d}-of-{shard[3]}" for n in range(int(shard[3]))} - found):
+                number = f"{len(missing)} of {int(shard[3])}"
+                message = f"`{shown(root)}` lacks {number} Parquet files, such as `{shown(missing[0])}{SUFFIX}`"
+                raise ColorizeError(message, "download the data set again, or name a single file")
         items: list[Item] = []
         for file in (each.relative_to(root).as_posix() for each in files):
             columns, count = _columns(root / file, file)
@@ -117,18 +122,6 @@ def check_pyarrow() -> None:
             "reading Parquet files needs the package datasets, which is not installed",
             'install it with pip install "colorize[parquet]"',
         )
-
-
-def _check_shards(root: Path, files: Sequence[Path]) -> None:
-    """Refuse a data set of which a numbered file is missing: a download that was cut off."""
-    found = {path.relative_to(root).with_suffix("").as_posix() for path in files}
-    for shard in filter(None, map(SHARD.fullmatch, sorted(found))):
-        count = int(shard[3])
-        if missing := sorted({f"{shard[1]}-{n:05d}-of-{shard[3]}" for n in range(count)} - found):
-            raise ColorizeError(
-                f"`{shown(root)}` lacks {len(missing)} of {count} Parquet files, such as `{shown(missing[0])}{SUFFIX}`",
-                "download the data set again, or name a single file",
-            )
 
 
 def _columns(path: Path, name: str) -> tuple[list[str], int]:

@@ -172,26 +172,15 @@ class Offer:
             return
         meant = self.hints.meant(cells, self.drawing.paper())
         at, which = self.hints.at[meant], self.hints.which[meant] + self.hinted
-        near = self._nearest(at)
-        self.firm = near >= 0
-        self.chosen[self.firm] = which[near[self.firm]]
-
-    def _nearest(self, at: Tensor) -> Tensor:
-        """For each region the number of the mark, at cells (n,), that is meant for it, -1 for none: (N,).
-
-        Of the hints in what a region belongs to, its own come first, then the nearest one.
-        """
-        drawing = self.drawing
-        cells, width = drawing.labels.flatten(), drawing.size[1]
-        place = drawing.regions.geometry[0, :, :2] / 2 + 0.5
-        height = drawing.size[0]
-        mark = torch.stack([at // width / height, at % width / width], 1)
-        apart = torch.cdist(place, mark)
-        own = cells[at][None] == torch.arange(drawing.count)[:, None]
-        same = drawing.areas[cells[at]][None] == drawing.areas[:, None]
-        apart = torch.where(own, apart - 2, torch.where(same, apart, torch.inf))
-        least, nearest = apart.min(1)
-        return torch.where(least.isfinite(), nearest, -1)
+        # Of the hints in what a region belongs to, its own come first, then the nearest one.
+        (height, width), areas = self.drawing.size, self.drawing.areas
+        place = self.drawing.regions.geometry[0, :, :2] / 2 + 0.5
+        apart = torch.cdist(place, torch.stack([at // width / height, at % width / width], 1))
+        own = cells[at][None] == torch.arange(count)[:, None]
+        same = areas[cells[at]][None] == areas[:, None]
+        least, nearest = torch.where(own, apart - 2, torch.where(same, apart, torch.inf)).min(1)
+        self.firm = least.isfinite()
+        self.chosen[self.firm] = which[nearest[self.firm]]
 
     def shown(self, net: RegionNet) -> Tensor:
         """The answer as it stands: shaded and flat color, (1, 6, h, w) in [-1, 1]."""
@@ -215,17 +204,14 @@ class Offer:
         area = self.drawing.areas
         tally = torch.zeros(count, len(self.votes))
         tally.index_put_((area[cells], pick), self.drawing.paper(), accumulate=True)
-        pick = self._smooth(_unified(pick, area[cells], tally, torch.tensor(WHOLE)))
-        return pick if self.hints is None else self._marked(pick)
-
-    def _smooth(self, pick: Tensor) -> Tensor:
-        """Round off the borders of colors that no line shows, and drop specks: (h * w,)."""
+        pick = _unified(pick, area[cells], tally, torch.tensor(WHOLE))
+        # Round off the borders of colors that no line shows, and drop specks.
         used, place = torch.unique(pick, return_inverse=True)
         planes = F.one_hot(place, len(used)).float().view(*self.drawing.size, -1).numpy()
         light = -F.max_pool2d(-pad(self.drawing.picture, 2), 2)[0, 0]
         smooth = spread_between_lines(planes, ((light + 1) / 2).numpy(), SMOOTH)
-        found: Tensor = used[torch.from_numpy(smooth).flatten(0, 1).argmax(1)]
-        return found
+        pick = used[torch.from_numpy(smooth).flatten(0, 1).argmax(1)]
+        return pick if self.hints is None else self._marked(pick)
 
     def _pulled(self) -> Tensor:
         """What the cells' votes gain by their neighbors' without ink between, and by what is known: (K, h * w).
@@ -260,8 +246,7 @@ class Offer:
         """Color for a gray picture, whose lightness stays: a and b are the annealed mean of the available colors."""
         height, width = self.drawing.size
         share = (self.votes / SHARP).softmax(0)
-        ab = (lab_of(self.choices.colors[0])[:, 1:].T @ share).view(1, 2, height, width)
-        ab = ab * self.gain
+        ab = (lab_of(self.choices.colors[0])[:, 1:].T @ share).view(1, 2, height, width) * self.gain
         gray = F.avg_pool2d(pad(self.drawing.picture, 2), 2)
         light = rgb_to_lab(gray.expand(-1, 3, -1, -1))[:, :1]
         return lab_to_rgb(torch.cat([light, ab], 1)).clamp(-1, 1)

@@ -17,7 +17,7 @@ from colorize.images import lines, palettes, region_cutting
 from colorize.images.under_ink import paper_white
 from colorize.model import Colorizer, Sampling, Space
 from colorize.networks.spaces import Regions, pulled_to_hints
-from colorize.region_diffusion.choosing import Drawing, HintCells, Offer, choose, hint_cells
+from colorize.region_diffusion.choosing import Drawing, Offer, choose, hint_cells
 from colorize.region_diffusion.network import Choices, Pieces, RegionNet, RegionNetSpec, joined
 from colorize.region_diffusion.pieces import COLORS, GEOMETRY, PARTS, lab_of, main_colors, parts
 from colorize.system import System
@@ -169,7 +169,15 @@ class RegionColorizer(Colorizer):
         draw among the likely ones, or with nothing given among the remembered pictures that are most alike.
         Raises ColorizeError (wrong usage) for settings, and for guidance: a choice cannot be exaggerated.
         """
-        _refuse(settings, {**(guidance or {}), **(strength or {})})
+        if settings is not None:
+            raise ColorizeError("this model takes none of these settings", "leave them out, or choose another", code=2)
+        for name, weight in {**(guidance or {}), **(strength or {})}.items():
+            if weight != 1:
+                raise ColorizeError(
+                    f"the weight of `{name}` is {weight:g}, and this model chooses among the colors that are given",
+                    "leave --guidance and --strength out, or choose another model",
+                    code=2,
+                )
         offers = [self._offer(hints.rows(slice(at, at + 1)), seed) for at, seed in enumerate(seeds)]
         steps = sampling.steps
         for index in range(steps):
@@ -278,14 +286,12 @@ class RegionColorizer(Colorizer):
         if not given and drawing.gray and not seed:  # truer, and duller, than a remembered picture
             given, gain = [self.net.from_book(1)], LIVELY
         elif not given and len(self.memory) and (found is None or len(found.colors) < FEW):
-            given = [self.memory.offer(self.net, self._remembered(hints, seed))]
+            scores = (hints["recalled"] if "recalled" in hints else self.recall([hints])).flatten()
+            near = scores.topk(min(NEAREST, len(scores))).indices
+            given = [self.memory.offer(self.net, near[seed % len(near)][None])]
             rng = None if found is None else rng  # another seed is another picture
         elif not given and found is None:
             given = [self.net.from_book(1)]
-        return Offer(drawing, *self._joined(given, found), found, rng, gain)
-
-    def _joined(self, given: list[Choices], found: HintCells | None) -> tuple[Choices, int]:
-        """All that is offered at once, with paper, and at which place the colors of hints begin."""
         before = sum(one.colors.shape[1] for one in given)
         colors = torch.zeros(0, 3) if found is None else found.colors
         bare = not any(one.owner.numel() for one in given)  # a reference shows its own paper, or has none
@@ -295,7 +301,7 @@ class RegionColorizer(Colorizer):
         if len(colors):
             there = torch.ones(1, len(colors), dtype=torch.bool)
             given = [*given, self.net.from_palette(colors[None], there)]
-        return joined(given), before
+        return Offer(drawing, joined(given), before, found, rng, gain)
 
     def _given(self, hints: Hints) -> list[Choices]:
         """The references and palettes that a user gives."""
@@ -315,12 +321,6 @@ class RegionColorizer(Colorizer):
         self._reference = (reference, joined(found))
         return [self._reference[1]]
 
-    def _remembered(self, hints: Hints, seed: int) -> Tensor:
-        """The number of the remembered picture that serves as the reference: (1,)."""
-        scores = (hints["recalled"] if "recalled" in hints else self.recall([hints])).flatten()
-        near = scores.topk(min(NEAREST, len(scores))).indices
-        return near[seed % len(near)][None]
-
 
 class RegionSystem(System):
     """Regions of a drawing choose among given colors."""
@@ -332,16 +332,6 @@ class RegionSystem(System):
         assert isinstance(recipe.denoiser.net, RegionNetSpec)
         assert isinstance(recipe.space, Regions), "regions choose colors, and x is what they chose"
         return RegionColorizer(recipe.denoiser.net, recipe.space.remembered)
-
-
-def _refuse(settings: object, weights: Mapping[str, float]) -> None:
-    if settings is not None:
-        raise ColorizeError("this model takes none of these settings", "leave them out, or choose another", code=2)
-    for name, weight in weights.items():
-        if weight != 1:
-            message = f"the weight of `{name}` is {weight:g}, and this model chooses among the colors that are given"
-            hint = "leave --guidance and --strength out, or choose another model"
-            raise ColorizeError(message, hint, code=2)
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

@@ -266,7 +266,10 @@ class Pictures:
         """Make the hints of the recipe; rows shown as gray have no ink in their line."""
         names, made = self.recipe.hints, {}
         if "gray" in names:
-            made["gray"] = self._grays(color, rng)
+            made["gray"] = gray = luminance(color)
+            if self.stage.mix.printed > 0:  # screentone for shades
+                rows = self._draw(len(gray), self.stage.mix.printed, rng)
+                made["gray"] = torch.where(rows, lines.screen(lines.xdog(gray), color, rng), gray)
         if "gray" in names and "line" in names:
             gray_rows = drop["line"].to(line.device)[:, None, None, None]
             line = torch.where(gray_rows, torch.ones_like(line), line)
@@ -277,14 +280,6 @@ class Pictures:
         if "hints" in names:
             made["hints"] = simulated_hints.simulate(color, rng, self.stage.mix.marks)
         return Hints(**made)
-
-    def _grays(self, color: Tensor, rng: Generator) -> Tensor:
-        """Return the luma of colors, (B, 1, H, W); some rows with screentone for shades."""
-        gray, share = luminance(color), self.stage.mix.printed
-        if share <= 0:
-            return gray
-        printed = self._draw(len(gray), share, rng)
-        return torch.where(printed, lines.screen(lines.xdog(gray), color, rng), gray)
 
     def _references(self, source: Tensor, rng: Generator) -> Tensor:
         """Bend the sources; loosen and shuffle some of them, and reduce some to a palette."""

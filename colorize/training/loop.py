@@ -95,7 +95,15 @@ class Loop:
         self.prefetcher = (
             Prefetcher(self.batches, self.ranks.world, last and last * self.ranks.world) if options.prefetch else None
         )
-        self._prepare_model()
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.train()
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa are enough here
+            torch.backends.cudnn.benchmark = True  # batches have one shape, or a few
+        if options.gradient_checkpointing:
+            recomputing(self.model)
+        if options.compile:
+            self.model.network.compile()
         self.update = Update([*state.trained(self.model).values()], self.stage, self.dtype is torch.float16, self.ranks)
         self.meter = torch.zeros(2, device=self.device)  # sum and count of losses since the last row
         options.folder.mkdir(parents=True, exist_ok=True)
@@ -112,34 +120,28 @@ class Loop:
         self.elapsed = before  # seconds of the run, read once a step, the same on all ranks
         self.log = Log(options.folder, self.step) if self.ranks.first else None
 
-    def _prepare_model(self) -> None:
-        """Move the model to its device, in the layout convolutions like, and switch on what is asked for."""
-        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model.train()
-        if self.device.type == "cuda":
-            torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa are enough here
-            torch.backends.cudnn.benchmark = True  # batches have one shape, or a few
-        if self.options.gradient_checkpointing:
-            recomputing(self.model)
-        if self.options.compile:
-            self.model.network.compile()
-
     def _steps(self, interrupted: threading.Event) -> Iterator[Progress]:
         """Take steps until the end."""
-        every = self.options.sample_every
+        options, every, last = self.options, self.options.sample_every, self.options.last_step(self.stage)
         while not self._over():
-            lr = learning_rate(self.stage, self.options, self.step, self.elapsed)
+            lr = learning_rate(self.stage, options, self.step, self.elapsed)
             self._train(lr)
-            self._read_clock()
+            # The time spent, and what one more step and a save will take.
+            times = [self.watch.before + self.watch.here, self.saving + 1 / self.watch.pace()[1]]
+            if options.budget is not None:
+                times = self.ranks.agree(times, self.device)
+            self.elapsed, self.reserve = times
             loss = self._report(lr)
-            late = self.watch.clock() - self.watch.saved >= self.options.save_every
+            late = self.watch.clock() - self.watch.saved >= options.save_every
             if late or interrupted.is_set() or self._over():
                 self._save()
             if interrupted.is_set():
                 raise KeyboardInterrupt
             if self.show and every and self.step % every == 0 and self.ranks.first:
                 self._show(self.show)
-            yield self._progress(loss)
+            pictures, pace = self.watch.pace()
+            left = options.seconds_left(self.stage, self.step, self.elapsed, self.watch.here, pace)
+            yield Progress(self.step, last, loss, pictures, left, self.skipped)
 
     def _save(self) -> None:
         """Write the state and the averaged weights, unless that was done at this step."""
@@ -156,13 +158,6 @@ class Loop:
         self.saved_step = self.step
         self.watch.saved = self.watch.clock()
         self.saving = self.watch.saved - begun
-
-    def _read_clock(self) -> None:
-        """Note the time spent, and what one more step and a save will take."""
-        times = [self.watch.before + self.watch.here, self.saving + 1 / self.watch.pace()[1]]
-        if self.options.budget is not None:
-            times = self.ranks.agree(times, self.device)
-        self.elapsed, self.reserve = times
 
     def _over(self) -> bool:
         """Whether the run ends here: one more step and a save must still fit into the time."""
@@ -223,11 +218,6 @@ class Loop:
                 show(self.model, self.step)
         finally:
             self.model.train()
-
-    def _progress(self, loss: float | None) -> Progress:
-        pictures, steps = self.watch.pace()
-        left = self.options.seconds_left(self.stage, self.step, self.elapsed, self.watch.here, steps)
-        return Progress(self.step, self.options.last_step(self.stage), loss, pictures, left, self.skipped)
 
 
 def _seed(*place: int) -> int:

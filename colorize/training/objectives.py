@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.func import functional_call
 
 from colorize.checkpoints import hub, pickles, weights_io
@@ -198,21 +198,15 @@ def adversarial_losses(
     page = shown(batch.hints, batch.drop)
     cond = model.condition(batch.hints, batch.drop, None)
     made = model.denoiser(torch.zeros_like(x0), torch.ones(len(x0), device=x0.device), cond)
-    yield _generator_loss(numbers, perceptual, critic, page, made, x0)
-    real, fake = critic(page, x0), critic(page, made.detach())
-    yield (_all_towards(real, 1.0) + _all_towards(fake, 0.0)) / 2
-
-
-def _generator_loss(
-    numbers: Adversarial, perceptual: Perceptual | None, critic: nn.Module, page: Tensor, made: Tensor, true: Tensor
-) -> Tensor:
-    loss = numbers.direct * distance(made, true, numbers.robust)
+    loss = numbers.direct * distance(made, x0, numbers.robust)
     if numbers.adversarial:
         still = {name: value.detach() for name, value in critic.named_parameters()}
         loss = loss + numbers.adversarial * _all_towards(functional_call(critic, still, (page, made)), 1.0)
     if perceptual is not None and numbers.perceptual:
-        loss = loss + numbers.perceptual * perceptual.to(made.device)(made, true)
-    return loss
+        loss = loss + numbers.perceptual * perceptual.to(made.device)(made, x0)
+    yield loss
+    real, fake = critic(page, x0), critic(page, made.detach())
+    yield (_all_towards(real, 1.0) + _all_towards(fake, 0.0)) / 2
 
 
 def distance(made: Tensor, true: Tensor, robust: float = 0.0) -> Tensor:
@@ -286,7 +280,11 @@ def _filled(place: str, net: Net) -> Net:
     """
     path = located(place)
     found = read(path)
-    names = {_tagger_name(name) if isinstance(net, Tagger) else name: name for name in found}
+    names = {name: name for name in found}
+    if isinstance(net, Tagger):  # RF5/danbooru-pretrained begins with `0.` or `1.`, a generator with `context.`
+        for name in found:
+            part, _, rest = name.removeprefix("context.").partition(".")
+            names[{"0": "body", "1": "head"}.get(part, part) + f".{rest}"] = name
     chosen = {}
     for name, value in net.state_dict().items():
         if name.endswith(COUNTER):
@@ -319,9 +317,3 @@ def located(place: str) -> Path:
             code=2,
         )
     return hub.fetch_file(f"{owner}/{name}", file)
-
-
-def _tagger_name(name: str) -> str:
-    """Our name of a tensor that RF5/danbooru-pretrained begins with `0.` or `1.`, or a generator with `context.`."""
-    part, _, rest = name.removeprefix("context.").partition(".")
-    return {"0": "body", "1": "head"}.get(part, part) + f".{rest}"

@@ -36,6 +36,8 @@ STYLES = 3  # line arts of each picture
 NONE = 255  # a cell that belongs to no part
 VERSION = 1  # of what the files hold; another one is made anew
 CHUNK = 64  # pictures that a worker makes at a time
+SHOWN = 88  # regions of a drawing in training; smaller ones belong to their neighbors
+ZOOM, TURN, SHIFT, BEND = (0.68, 1.45), 0.28, 0.13, 0.08
 ARRAYS = {
     "color": ((3, PIXELS, PIXELS), np.uint8),
     "under": ((3, PIXELS, PIXELS), np.uint8),
@@ -82,7 +84,9 @@ def opened(root: Path, sets: Sequence[tuple[str, float]], first: bool = True) ->
         _make(rows, folder)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
-    found = {name: _mapped(folder / f"{name}.npy") for name in ARRAYS}
+    # Copy on write: torch wants writable arrays.
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in ARRAYS}
+    found = {name: torch.from_numpy(array) for name, array in arrays.items()}
     good = found.pop("good").clone()
     if not bool(good.any()):
         raise ColorizeError("none of the pictures can be read", f"look into `{root}`")
@@ -106,11 +110,6 @@ def _fingerprint(rows: Sequence[Row]) -> str:
             status = path.stat() if path else None
             digest.update(repr((str(path), status and (status.st_size, status.st_mtime_ns))).encode())
     return digest.hexdigest()[:12]
-
-
-def _mapped(path: Path) -> Tensor:
-    array = np.load(path, mmap_mode="c", allow_pickle=False)  # copy on write: torch wants it writable
-    return torch.from_numpy(array)
 
 
 def _make(rows: Sequence[Row], folder: Path) -> None:
@@ -157,12 +156,10 @@ def _picture(row: Row, seed: int) -> dict[str, np.ndarray | bool]:
     pixels = torch.from_numpy(square(row.file, PIXELS, False))[None]
     color = pixels.float() / 127.5 - 1
     drawn = [lines.mix(color, rng) for _ in range(2)]
+    clean, styles = torch.minimum(*drawn), [*drawn, lines.xdog(color)]
     if row.line is not None:
         clean = torch.from_numpy(square(row.line, PIXELS, True))[None].float() / 127.5 - 1
         styles = [clean, drawn[0], clean]
-    else:
-        styles = [drawn[0], drawn[1], lines.xdog(color)]
-        clean = torch.minimum(*drawn)
     found = main_colors(color)
     labels, owner = parts(found)
     return {
@@ -177,10 +174,6 @@ def _picture(row: Row, seed: int) -> dict[str, np.ndarray | bool]:
 
 def _bytes(picture: Tensor) -> Tensor:
     return ((picture.clamp(-1, 1) + 1) * 127.5).round().byte()
-
-
-SHOWN = 88  # regions of a drawing in training; smaller ones belong to their neighbors
-ZOOM, TURN, SHIFT, BEND = (0.68, 1.45), 0.28, 0.13, 0.08
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,13 +222,17 @@ class RegionBatches:
         rng = Generator().manual_seed((self.seed * 1_000_003 + step) % 2**63)
         mix = self.stage.mix
         pick = self._picks(max(1, self.stage.batch // 3), rng)
-        pick = self._strangers(self.store.color[pick].float() / 127.5 - 1, pick)
-        count = len(pick)
+        color, count = self.store.color[pick].float() / 127.5 - 1, len(pick)
+        first = torch.arange(count) // 3 * 3  # serves in place of what shares too few of its colors
+        pick = torch.where(palettes.shared(color[first], color) < mix.alike, pick[first], pick)
         luck = torch.rand(count, 4, generator=rng)
         style = torch.where(luck[:, 0] < 1 - mix.restyle, 0, torch.where(luck[:, 0] < 1 - 0.4 * mix.restyle, 1, 2))
         under, color, line, part = self._views(pick, style, rng)
         under, color = self._recolored([under, color], rng)
-        line = self._worn(line, color, luck[:, 1] < mix.tone, rng)
+        if float(torch.rand((), generator=rng)) < mix.degrade:
+            line = lines.degrade(line, rng, 0.35)
+        toned = (luck[:, 1] < mix.tone)[:, None, None, None]
+        line = (torch.where(toned, lines.screen(line, color, rng), line) if bool(toned.any()) else line).clamp(-1, 1)
         gray, plain = luck[:, 2] < mix.gray, luminance(color)
         rows = gray[:, None, None, None]
         labels = region_cutting.cut(torch.where(rows, region_cutting.walls(plain), line), SHOWN)
@@ -265,12 +262,6 @@ class RegionBatches:
             picks += [first, *others]
         return torch.tensor(picks)
 
-    def _strangers(self, color: Tensor, pick: Tensor) -> Tensor:
-        """The same numbers, but those of a three's first picture where another one shares too few of its colors."""
-        first = torch.arange(len(pick)) // 3 * 3
-        strange = palettes.shared(color[first], color) < self.stage.mix.alike
-        return torch.where(strange, pick[first], pick)
-
     def _views(self, pick: Tensor, style: Tensor, rng: Generator) -> Sequence[Tensor]:
         """Turned, zoomed, mirrored and bent views: under, color, line, and part labels (B, 64, 64)."""
         store, size = self.store, self.stage.size
@@ -291,14 +282,6 @@ class RegionBatches:
         chosen = torch.rand(groups, generator=rng) < self.stage.mix.hue
         moved = permute_hues([view for three in threes for view in three], rng, chosen)
         return [torch.stack(moved[at : at + 3], 1).flatten(0, 1) for at in range(0, len(moved), 3)]
-
-    def _worn(self, line: Tensor, color: Tensor, toned: Tensor, rng: Generator) -> Tensor:
-        """Lines as paper and scanners leave them, some with screentone."""
-        if float(torch.rand((), generator=rng)) < self.stage.mix.degrade:
-            line = lines.degrade(line, rng, 0.35)
-        if bool(toned.any()):
-            line = torch.where(toned[:, None, None, None], lines.screen(line, color, rng), line)
-        return line.clamp(-1, 1)
 
 
 def _grid(count: int, size: int, rng: Generator) -> Tensor:

@@ -32,6 +32,11 @@ UNTOLD = 0.45  # share of rows in which no region's color is known
 HINTED = 0.3  # share of steps in which rows with a reference get some of their own colors, too
 KEPT = 0.85  # of the colors of a picture, that its palette keeps
 RARE = 0.004  # of the area; colors of less are in no palette
+LEAST_COLORS = 4  # main colors that a picture worth remembering has
+FRESH = 16.0  # mean chroma of its colored area, at least
+PALE, DULL = 92.0, 8.0  # L* and chroma; lighter and grayer is paper
+RARE_COLOR = 0.01  # of the area; rarer colors do not count
+TRIES = 12  # pictures looked at for one that is remembered
 NOISE = 0.03  # of a palette's colors, in [-1, 1]
 BULK = 0.02  # of the area; a color of more than that counts less per pixel
 
@@ -60,9 +65,10 @@ class ChoosingLoss:
         if _happens(HINTED, rng):
             offered = joined([offered, _palette(net, batch, rng, sparse=1.0).rows(place.repeat(2))])
         pairs = seen.loss(place.repeat(2), offered, rng, pixels)
-        free = [_palette(net, batch, rng), net.from_book(len(place))]
-        alone = _either(free, batch.palette & free[0].valid.any(1))
-        single = seen.loss(place, alone, rng, pixels)
+        palette, book = _palette(net, batch, rng), net.from_book(len(place))
+        chosen = (batch.palette & palette.valid.any(1))[:, None]  # both side by side, one of them valid
+        free = (replace(palette, valid=palette.valid & chosen), replace(book, valid=book.valid & ~chosen))
+        single = seen.loss(place, joined(free), rng, pixels)
         yield (2 * pairs + single) / 3 + self.numbers.shade * seen.shading(known)
 
 
@@ -163,13 +169,6 @@ def _palette(net: RegionNet, batch: Threes, rng: Generator, sparse: float = 0.4)
     return net.from_palette((rgb + NOISE * noise).clamp(-1, 1), keep)
 
 
-def _either(offers: list[Choices], first: Tensor) -> Choices:
-    """Both offers side by side, of which each row has one valid: the first where `first` (B,) is True."""
-    one, other = offers
-    one = replace(one, valid=one.valid & first[:, None])
-    return joined([one, replace(other, valid=other.valid & ~first[:, None])])
-
-
 def _targets(colors: Tensor, choices: Choices, gray: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Soft labels of true colors (R, N, 3) among the choices: (R, N, K), how much each counts, and the best (R, N).
 
@@ -191,14 +190,6 @@ def _random(rng: Generator, device: torch.device, *shape: int) -> Tensor:
 
 def _happens(share: float, rng: Generator) -> bool:
     return float(torch.rand((), generator=rng)) < share
-
-
-CHOSEN = "memory.txt"  # in the package's folder of weights: folder and file of each picture
-LEAST_COLORS = 4  # main colors that a picture worth remembering has
-FRESH = 16.0  # mean chroma of its colored area, at least
-PALE, DULL = 92.0, 8.0  # L* and chroma; lighter and grayer is paper
-RARE_COLOR = 0.01  # of the area; rarer colors do not count
-TRIES = 12  # pictures looked at for one that is remembered
 
 
 def remember(model: RegionColorizer, store: PictureStore, seed: int = 0) -> list[int]:
@@ -246,25 +237,19 @@ class Refresh:
 
 def chosen(store: PictureStore) -> list[int]:
     """The pictures that were chosen by eye for the embedded model, where the folder holds all of them, else none."""
-    names = resources.files("colorize.weights").joinpath(CHOSEN).read_text("utf-8").split()
+    names = resources.files("colorize.weights").joinpath("memory.txt").read_text("utf-8").split()
     place = {name: at for at, name in enumerate(store.names)}
     return [place[name] for name in names] if all(name in place for name in names) else []
 
 
 def keep(model: RegionColorizer, store: PictureStore, picked: list[int]) -> None:
     """Fill a model's memory with these pictures of a store."""
-    offers: list[Choices] = []
-    shares: list[Tensor] = []
     before = model.training
     model.eval()
     with torch.inference_mode():
-        for at in picked:
-            color = store.color[at][None].float() / 127.5 - 1
-            line = store.ink[at, 0][None, None].float() / 127.5 - 1
-            choices, share = model.offer(color, line)
-            offers.append(choices)
-            shares.append(share)
-        model.memory.keep(offers, shares)
+        pairs = ((store.color[at][None], store.ink[at, 0][None, None]) for at in picked)
+        found = [model.offer(*(one.float() / 127.5 - 1 for one in pair)) for pair in pairs]
+        model.memory.keep([choices for choices, _ in found], [share for _, share in found])
     model.train(before)
 
 

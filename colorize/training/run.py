@@ -117,16 +117,11 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
         name, old, new = found
         message = f"is a run with {name} = {json.dumps(old)}, not {json.dumps(new)}"
         if name == f"recipe.{options.phase}.steps":
-            message, way_out = f"is a run of {old} {'step' if old == 1 else 'steps'}, not {new}", _go_on(options, old)
+            message, step = f"is a run of {old} {'step' if old == 1 else 'steps'}, not {new}", done(out)[0]
+            going = f"--steps {old} goes on with it at step {step}; " if 0 < step < old else ""
+            end = "at the end of --budget" if options.anneal else f"at step {old}"
+            way_out = f"{going}its learning rate falls to zero {end}: {train_longer(options)}"
         raise ColorizeError(f"`{out}` {message}", way_out, code=2)
-
-
-def _go_on(options: TrainOptions, old: int) -> str:
-    """Say how to go on with a run of `old` steps, and how to take other steps."""
-    step = done(options.folder)[0]
-    going = f"--steps {old} goes on with it at step {step}; " if 0 < step < old else ""
-    end = "at the end of --budget" if options.anneal else f"at step {old}"
-    return f"{going}its learning rate falls to zero {end}: {train_longer(options)}"
 
 
 def finished(recipe: Recipe, options: TrainOptions) -> bool:
@@ -288,7 +283,8 @@ class Training:
         options = replace(self.options, prefetch=self.prefetch)
         if options.budget is not None and not options.anneal:  # of this call, loading included
             options = replace(options, budget=max(1.0, options.budget - (time.monotonic() - self.begun)))
-        preview = Preview(options.data, self.recipe, self.stage.size, options.folder / "samples")
+        out = options.folder
+        preview = Preview(options.data, self.recipe, self.stage.size, out / "samples")
         show = preview if options.sample_every else None
         self._claim()
         try:
@@ -296,7 +292,9 @@ class Training:
                 self.step = progress.step
                 yield progress
             if show and self.ranks.first:
-                preview(self._saved_model().colorizer, self.step)
+                with_adapter = self.adapter is not None
+                file, lora_file = (options.start, out / ADAPTER) if with_adapter else (out / WEIGHTS, ())
+                preview(model_files.load(file, device=self.device, lora=lora_file).colorizer, self.step)
         finally:
             self.release()
             if torch.distributed.is_initialized():
@@ -331,13 +329,6 @@ class Training:
         described = {**self.adapter.facts, "training": training}
         adapter = replace(self.adapter, facts=described, tensors=lora.tensors_of(model.network))
         adapters.save(adapter, path.with_name(ADAPTER))
-
-    def _saved_model(self) -> Loaded:
-        """Load what the run has written, as others will."""
-        out = self.options.folder
-        if self.adapter is None:
-            return model_files.load(out / WEIGHTS, device=self.device)
-        return model_files.load(self.options.start, device=self.device, lora=out / ADAPTER)
 
     def _prepare_folder(self) -> None:
         """Make the folder this run's, before any process looks into it."""
