@@ -155,7 +155,7 @@ def _beside(run: Path, ending: str) -> Path:
 def _start(recipe: Recipe, options: TrainOptions, begun: float) -> None:
     """Train, or only say what would be done; begun: when the command started, since that time counts, too."""
     from colorize.training import run
-    from colorize.training.state import done
+    from colorize.training.run_folder import done
 
     steps = [f"steps={options.steps}"] if options.steps else []
     recipe = run.override(recipe, options.phase, [*(options.changes or []), *steps])
@@ -176,7 +176,7 @@ def _plan(recipe: Recipe, options: TrainOptions) -> None:
     """Print the configuration to stdout and what it means to stderr."""
     from colorize.checkpoints import model_files
     from colorize.images.dataset_folder import read_folder
-    from colorize.training import run, state
+    from colorize.training import run, run_folder
 
     known = run.identity(recipe, options)
     rest = {name: value for name, value in asdict(options).items() if name not in {*known, "start", "out", "changes"}}
@@ -184,7 +184,7 @@ def _plan(recipe: Recipe, options: TrainOptions) -> None:
     if options.lora:
         run.add_adapter(model, options)
     typer.echo(json.dumps({**known, "out": str(options.out), "options": rest}, indent=2))
-    weights = sum(value.numel() for value in state.trained(model).values())
+    weights = sum(value.numel() for value in run_folder.trained(model).values())
     rows = len(read_folder(options.data, "train"))
     messages.say(_summary(recipe, options, weights, rows) + "; nothing was written")
 
@@ -215,7 +215,7 @@ def _watch(training: Training) -> None:
     try:
         last = _follow(training)
     except KeyboardInterrupt:
-        from colorize.training.state import done
+        from colorize.training.run_folder import done
 
         if not (step := done(options.folder)[0]):
             raise

@@ -72,8 +72,10 @@ class Choices:
 
     def rows(self, rows: Tensor) -> Choices:
         """Take rows of the batch, some perhaps several times."""
-        values: list[Any] = [getattr(self, one.name) for one in fields(self)]
-        return Choices(*(value.rows(rows) if isinstance(value, Pieces) else value[rows] for value in values))
+        tensors: dict[str, Any] = {
+            one.name: getattr(self, one.name)[rows] for one in fields(self) if one.name != "parts"
+        }
+        return Choices(**tensors, parts=self.parts.rows(rows))
 
 
 def joined(choices: Sequence[Choices]) -> Choices:

@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from colorize.errors import ColorizeError
 from colorize.networks import devices
 from colorize.recipes.recipe import Stage
-from colorize.training import distributed, state
+from colorize.training import distributed, run_folder
 from colorize.training.objectives import Objective
 from colorize.training.optimizer import Update, learning_rate
 from colorize.training.options import TrainOptions
@@ -104,12 +104,13 @@ class Loop:
             recomputing(self.model)
         if options.compile:
             self.model.network.compile()
-        self.update = Update([*state.trained(self.model).values()], self.stage, self.dtype is torch.float16, self.ranks)
+        weights = [*run_folder.trained(self.model).values()]
+        self.update = Update(weights, self.stage, self.dtype is torch.float16, self.ranks)
         self.meter = torch.zeros(2, device=self.device)  # sum and count of losses since the last row
         options.folder.mkdir(parents=True, exist_ok=True)
         self.step, before, self.reserve = 0, 0.0, 0.0  # reserve: seconds that one more step and a save take
-        if (path := options.folder / state.FILE).exists():
-            numbers = state.load(path, self.model, self.update, self.meter)
+        if (path := options.folder / run_folder.STATE).exists():
+            numbers = run_folder.load_state(path, self.model, self.update, self.meter)
             self.step, before, self.reserve = int(numbers["step"]), numbers["seconds"], numbers["reserve"]
         else:
             self.ranks.copy_first([*self.model.parameters(), *self.model.buffers(), *self.update.average])
@@ -150,8 +151,8 @@ class Loop:
         begun = self.watch.clock()
         if self.ranks.first:
             numbers = {"step": self.step, "seconds": self.elapsed, "reserve": self.reserve}
-            path, keep_frozen = self.options.folder / state.FILE, not self.options.start
-            state.save(path, self.model, self.update, self.meter, numbers, keep_frozen)
+            path, keep_frozen = self.options.folder / run_folder.STATE, not self.options.start
+            run_folder.save_state(path, self.model, self.update, self.meter, numbers, keep_frozen)
             if self.save:
                 with self.update.averaged():
                     self.save(self.model, self.options.folder / "model.safetensors")

@@ -23,18 +23,17 @@ from colorize.networks import devices, lora
 from colorize.recipes import overrides
 from colorize.recipes.recipe import Adversarial, Choosing, Recipe, Stage
 from colorize.region_diffusion.system import RegionColorizer
-from colorize.training import distributed, objectives, region_batches, region_objective, run_folder, state
+from colorize.training import distributed, objectives, region_batches, region_objective, run_folder
 from colorize.training.batches import Pictures
 from colorize.training.loop import Loop, Progress
 from colorize.training.options import TrainOptions
 from colorize.training.preview import Preview
 from colorize.training.region_batches import RegionBatches
-from colorize.training.run_folder import Lock
-from colorize.training.state import done
+from colorize.training.run_folder import Lock, done
 
 WEIGHTS, VALUES = "model.safetensors", "recipe.json"
 ADAPTER = adapters.FILE  # in place of the weights, where an adapter is trained
-MADE = (WEIGHTS, ADAPTER, state.FILE, VALUES, run_folder.LOG)  # what a run writes, besides folders
+MADE = (WEIGHTS, ADAPTER, run_folder.STATE, VALUES, run_folder.LOG)  # what a run writes, besides folders
 CLOSE = 0.02  # share of a budget before whose end a run stops, since its last step must fit
 
 
@@ -102,7 +101,7 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
     """Refuse a run folder of other settings, or of something else (ColorizeError)."""
     out, way_out = options.folder, "choose another --out, or add --restart"
     if not (out / VALUES).is_file():
-        for name in (WEIGHTS, ADAPTER, state.FILE):
+        for name in (WEIGHTS, ADAPTER, run_folder.STATE):
             if (out / name).exists():
                 raise ColorizeError(f"`{out}` holds `{name}`, which is of no run", way_out, code=2)
         return
@@ -144,7 +143,7 @@ def train_longer(options: TrainOptions) -> str:
 
 def facts(path: Path) -> dict[str, str]:
     """Return the facts in a model's file, such as the license of the weights it began with."""
-    return {name: text for name, text in state.header(path).items() if name not in model_files.RESERVED}
+    return {name: text for name, text in run_folder.read_header(path).items() if name not in model_files.RESERVED}
 
 
 def _inherited(found: Mapping[str, str]) -> dict[str, str]:
@@ -202,7 +201,7 @@ class Training:
         torch.manual_seed(options.seed)
         if not options.restart:
             check(self.recipe, options)
-        goes_on = not options.restart and (out / state.FILE).exists()
+        goes_on = not options.restart and (out / run_folder.STATE).exists()
         self.facts = {} if options.restart else facts(out / WEIGHTS)
         self.model = self._model(goes_on)
         objectives.add_critic(self.model, self.stage)
@@ -222,7 +221,7 @@ class Training:
             loaded = self._take(model)
             self.adapter = self._new_adapter(loaded)
             add_adapter(model, options)
-        elif options.start and (not goes_on or state.frozen(model)):
+        elif options.start and (not goes_on or run_folder.frozen(model)):
             begun = _inherited(self._take(model).facts)
             self.facts = self.facts if goes_on else begun
         else:
@@ -263,7 +262,7 @@ class Training:
     @property
     def parameters(self) -> int:
         """The number of weights that are trained."""
-        return sum(value.numel() for value in state.trained(self.model).values())
+        return sum(value.numel() for value in run_folder.trained(self.model).values())
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -19,8 +19,7 @@ from colorize.training import run
 from colorize.training.distributed import Ranks
 from colorize.training.options import TrainOptions
 from colorize.training.run import WEIGHTS
-from colorize.training.run_folder import LOCK, Lock
-from colorize.training.state import FILE as STATE
+from colorize.training.run_folder import LOCK, STATE, Lock
 
 LEFT = ".0123456789abcdef.safetensors"
 
@@ -128,7 +127,7 @@ def test_a_state_is_written_that_way(tmp_path, monkeypatch):
     written: list[str] = []
     write = weights_io.write
     monkeypatch.setattr(
-        "colorize.training.state.write", lambda path, *more: (written.append(path.name), write(path, *more))
+        "colorize.training.run_folder.write", lambda path, *more: (written.append(path.name), write(path, *more))
     )
     small.train(tmp_path, small.mean_color, steps=1)
     assert written == ["state.safetensors"]
