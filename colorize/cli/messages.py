@@ -103,8 +103,7 @@ def bar(count: str = "{task.completed:.0f}/{task.total:.0f}", clock: bool = True
 def seconds(text: str | None) -> float | None:
     """Read a time such as 90s, 9m, 1.5h or 1h30m, in seconds; None stays None.
 
-    Raises ColorizeError (wrong usage) for anything else; a bare number is refused since nobody
-    knows its unit.
+    Raises ColorizeError (wrong usage) for anything else; a bare number is refused since nobody knows its unit.
     """
     if text is None:
         return None

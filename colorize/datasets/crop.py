@@ -55,10 +55,9 @@ def make_pair(
 ) -> Entry:
     """Write the color picture, line art and hints of an item, or say why it cannot be used.
 
-    pictures: files or bytes by path, see `Source.read`. folder: of the split. size: pixels of the longer
-    side. crop: "fit", "square" or "subject". style: of extracted line art; seed draws that of `mix`.
-
-    Raises ColorizeError for a full disk.
+    pictures: files or bytes by path, see `Source.read`. folder: of the split. size: pixels of the longer side. crop:
+    "fit", "square" or "subject". style: of extracted line art; seed draws that of `mix`. Raises ColorizeError for a
+    full disk.
     """
     try:
         color, line, hints = load_pair(item, pictures)

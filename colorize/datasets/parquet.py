@@ -47,10 +47,9 @@ class ParquetSource(Source):
     def open(cls, path: Path, options: PrepareOptions) -> Source | None:
         """Return the rows of Parquet files; None if there are no such files.
 
-        The split comes from the file's name (`train-00000-of-00001.parquet`) or its folder's.
-
-        Raises ColorizeError without pyarrow, for files that are not Parquet, lack a column of pictures,
-        or have no rows, and for a set of numbered files of which one is missing.
+        The split comes from the file's name (`train-00000-of-00001.parquet`) or its folder's. Raises ColorizeError
+        without pyarrow, for files that are not Parquet, lack a column of pictures, or have no rows, and for a set of
+        numbered files of which one is missing.
         """
         files = packed_files(path, SUFFIX, options.layout == "parquet", "Parquet files")
         if not files:

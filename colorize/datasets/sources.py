@@ -145,10 +145,9 @@ class ZipSource(Source):
     def open(cls, path: Path, options: PrepareOptions) -> Source | None:
         """Return the pictures in zip archives, which are never unpacked; None if there are none.
 
-        An archive counts as a folder of its name, but alone makes no group: `color/1.zip` and `sketch/1.zip`
-        hold pairs. `exist_sketch` in an index says which of these get a drawing extracted.
-
-        Raises ColorizeError for broken archives, bombs, a damaged index, and archives without pictures.
+        An archive counts as a folder of its name, but alone makes no group: `color/1.zip` and `sketch/1.zip` hold
+        pairs. `exist_sketch` in an index says which of these get a drawing extracted. Raises ColorizeError for broken
+        archives, bombs, a damaged index, and archives without pictures.
         """
         files = packed_files(path, ZIP, options.layout == "zip", "zip archives")
         if not files:

@@ -39,10 +39,9 @@ def gray(sample: Sample) -> Tensor:
 def reference_statistics(sample: Sample) -> Tensor:
     """Use the reference's colors, but not where they are: (1, 3, S, S).
 
-    Line art: the mean color of the reference's figure fills the drawn figure, and paper around it
-    stays white if the reference has white around its own, or is a palette, which has no paper.
-    Gray: every gray takes the mean chroma that grays of its luma have in the reference (Welsh 2002
-    without texture) and keeps its luma.
+    Line art: the mean color of the reference's figure fills the drawn figure, and paper around it stays white if the
+    reference has white around its own, or is a palette, which has no paper. Gray: every gray takes the mean chroma that
+    grays of its luma have in the reference (Welsh 2002 without texture) and keeps its luma.
     """
     reference = _required(sample.reference, "reference")
     if sample.kind == "gray":

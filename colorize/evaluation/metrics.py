@@ -175,11 +175,10 @@ def _chroma_histogram(picture: Tensor) -> Tensor:
 def copying(result: Tensor, truth: Tensor, reference: Tensor) -> Tensor:
     """Return how far colors lie where the reference has them, not where the lines want them.
 
-    Returns (B,) in [-1, 1]; below 0 is chance. Let o, t, r be the pictures averaged over 16 x 16 cells,
-    means removed: ab of o and r, Lab of t. r' is r less its least-squares fit by t, so a layout
-    that truth and reference share, such as a figure on paper, is gone. The score is
-    <o, r'> / (|o| |r|): a semipartial correlation times |r'| / |r|. The truth and gray score 0; the
-    reference itself scores 1 - R^2 of that fit.
+    Returns (B,) in [-1, 1]; below 0 is chance. Let o, t, r be the pictures averaged over 16 x 16 cells, means removed:
+    ab of o and r, Lab of t. r' is r less its least-squares fit by t, so a layout that truth and reference share, such
+    as a figure on paper, is gone. The score is <o, r'> / (|o| |r|): a semipartial correlation times |r'| / |r|. The
+    truth and gray score 0; the reference itself scores 1 - R^2 of that fit.
     """
     o, t, r = (_layout(picture) for picture in (result, truth, reference))  # (B, N, 3)
     o, r = o[..., 1:], r[..., 1:]

@@ -74,13 +74,12 @@ def white_around(picture: Tensor) -> Mask:
 def leak(result: Tensor, truth: Tensor, drawing: Tensor | None) -> float | None:
     """Return the share of paper next to lines that has a color from the region across the line.
 
-    result, truth: (1, 3, H, W), drawing: (1, 1, H, W), line art, all in [-1, 1]. Returns 0 to 1,
-    lower is better; None without a drawing, or if too few places can be judged. Let m and n be the median chroma ab
-    of a pixel's own region (`enclosed`) and of the one across the nearest line, in the result. A
-    pixel of chroma c leaks if <c - m, n - m> > |n - m|^2 / 3: it has gone a third of the way.
-    Judged is paper within 4/256 of the side from ink, where |n - m| is 15 or more, unless the truth
-    leaks there, too: then the line separates no colors. Only chroma counts, since ink darkens the
-    paper next to it. Flat regions score 0, and so does the truth.
+    result, truth: (1, 3, H, W), drawing: (1, 1, H, W), line art, all in [-1, 1]. Returns 0 to 1, lower is better; None
+    without a drawing, or if too few places can be judged. Let m and n be the median chroma ab of a pixel's own region
+    (`enclosed`) and of the one across the nearest line, in the result. A pixel of chroma c leaks if <c - m, n - m> > |n
+    - m|^2 / 3: it has gone a third of the way. Judged is paper within 4/256 of the side from ink, where |n - m| is 15
+    or more, unless the truth leaks there, too: then the line separates no colors. Only chroma counts, since ink darkens
+    the paper next to it. Flat regions score 0, and so does the truth.
     """
     strip = None if drawing is None else _next_to_lines(drawing)
     if strip is None:

@@ -89,9 +89,8 @@ class Protocol:
 class Sample:
     """One picture to color: what the user gives, and what the true picture is.
 
-    truth: (1, 3, S, S). drawing: (1, 1, S, S), line art (paper +1, ink -1) or the gray picture.
-    reference: (1, 3, h, w) or None. hints: (1, 4, S, S), RGB and mask, or None. All in [-1, 1].
-    mode: which of `MODES` it belongs to.
+    truth: (1, 3, S, S). drawing: (1, 1, S, S), line art (paper +1, ink -1) or the gray picture. reference: (1, 3, h, w)
+    or None. hints: (1, 4, S, S), RGB and mask, or None. All in [-1, 1]. mode: which of `MODES` it belongs to.
     """
 
     file: str
@@ -115,8 +114,7 @@ class Task(NamedTuple):
 class Dataset:
     """The rows of `root/validation`, or of `root` itself if it has no splits, and their pictures.
 
-    Every file is read and hashed once, however many modes look at it. Raises ColorizeError as
-    `read_folder` does.
+    Every file is read and hashed once, however many modes look at it. Raises ColorizeError as `read_folder` does.
     """
 
     def __init__(self, root: Path) -> None:
@@ -259,14 +257,11 @@ def samples(
 ) -> Samples:
     """Return the samples of a folder, or of its `Dataset`, which several modes may share.
 
-    size: pictures are fitted into size x size pixels and padded white. limit: use only so many
-    pictures, spread evenly over the folder; 0 uses all. share: of the pixels that hints cover, 0 to 1;
-    the dots of a smaller share are among those of a larger one. In mode `cross` the reference is the
-    first of the row's `reference_file_names`, or a picture of the same set and group; alike: share of
-    the row's colors that it must have, see `palettes.shared`.
-
-    Raises ColorizeError for an unknown mode, a share out of range, a broken row or a folder that
-    leaves nothing to score.
+    size: pictures are fitted into size x size pixels and padded white. limit: use only so many pictures, spread evenly
+    over the folder; 0 uses all. share: of the pixels that hints cover, 0 to 1; the dots of a smaller share are among
+    those of a larger one. In mode `cross` the reference is the first of the row's `reference_file_names`, or a picture
+    of the same set and group; alike: share of the row's colors that it must have, see `palettes.shared`. Raises
+    ColorizeError for an unknown mode, a share out of range, a broken row or a folder that leaves nothing to score.
     """
     if mode not in MODES:
         raise ColorizeError(f"there is no mode `{mode}`", nearest(mode, MODES), code=2)

@@ -54,12 +54,10 @@ class Progress:
 class Loop:
     """Trains `model`, yielding after every step, until the steps or the time are spent.
 
-    If `state.safetensors` is in the run folder, the run goes on from there, and ends with the weights of a
-    run that was never stopped. `save` is called whenever the state is written, `show` every `sample_every`
-    steps; both see the averaged weights. Ctrl-C finishes the step, saves, and raises KeyboardInterrupt; a
-    second one stops at once. Leaving the loop saves, too.
-
-    Raises ColorizeError for a damaged state, and if the gradients stop being finite.
+    If `state.safetensors` is in the run folder, the run goes on from there, and ends with the weights of a run that was
+    never stopped. `save` is called whenever the state is written, `show` every `sample_every` steps; both see the
+    averaged weights. Ctrl-C finishes the step, saves, and raises KeyboardInterrupt; a second one stops at once. Leaving
+    the loop saves, too. Raises ColorizeError for a damaged state, and if the gradients stop being finite.
     """
 
     model: Colorizer

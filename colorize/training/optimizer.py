@@ -39,10 +39,9 @@ def learning_rate(stage: Stage, options: TrainOptions, step: int, elapsed: float
 class Update:
     """AdamW with clipping, averaging over processes, and a moving average of the weights.
 
-    A gradient that is not finite is skipped: weights and moments stay as they were. That is decided on the
-    device, so no step waits for it. In fp16 losses are scaled against underflow.
-    average: keeps `stage.ema` of its old value, at most (1 + n) / (10 + n) at the n-th update, so that the
-    random start is soon forgotten.
+    A gradient that is not finite is skipped: weights and moments stay as they were. That is decided on the device, so
+    no step waits for it. In fp16 losses are scaled against underflow. average: keeps `stage.ema` of its old value, at
+    most (1 + n) / (10 + n) at the n-th update, so that the random start is soon forgotten.
     """
 
     def __init__(self, parameters: Sequence[Parameter], stage: Stage, half: bool, ranks: Ranks) -> None:

@@ -40,9 +40,8 @@ CLOSE = 0.02  # share of a budget before whose end a run stops, since its last s
 def override(recipe: Recipe, phase: str, changes: Sequence[str]) -> Recipe:
     """Change values by `name=value`; names that begin with a field of a stage mean that of the phase.
 
-    So `lr=1e-4` is `pretrain.lr=1e-4`, and `size` that of the training pictures; `recipe.size` is the
-    recipe's. Raises ColorizeError (wrong usage) for misspelt names, and for values of which no network
-    can be built.
+    So `lr=1e-4` is `pretrain.lr=1e-4`, and `size` that of the training pictures; `recipe.size` is the recipe's. Raises
+    ColorizeError (wrong usage) for misspelt names, and for values of which no network can be built.
     """
     short = {field.name for field in fields(Stage)}
     own = {field.name for field in fields(Recipe)} - {"name", "help"} | {"recipe"}
@@ -276,8 +275,7 @@ class Training:
     def steps(self) -> Iterator[Progress]:
         """Train, yielding after every step.
 
-        Leaves model.safetensors (or adapter.safetensors), the averaged weights, and everything that going on
-        needs.
+        Leaves model.safetensors (or adapter.safetensors), the averaged weights, and everything that going on needs.
         """
         options = replace(self.options, prefetch=self.prefetch)
         if options.budget is not None and not options.anneal:  # of this call, loading included
