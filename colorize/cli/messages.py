@@ -244,12 +244,12 @@ class Reporter:
         self._result(name, result, None, notes=[f"skipped: {why}"])
         if self.total == 1:
             self.note(f"skipped `{name}`: {why}")
-        self._count("skipped")
+        self.count("skipped")
 
     def copied(self, name: str, result: Path, why: str) -> None:
         """A drawing was left as it is, and a copy of it is among the results."""
         self._result(name, result, result, notes=[f"copied unchanged: {why}"])
-        self._count("copied unchanged")
+        self.count("copied unchanged")
 
     def failed(self, name: str, error: ColorizeError) -> None:
         """A drawing could not be colored; if it is the only one, raise the error: it ends the program."""
@@ -258,11 +258,7 @@ class Reporter:
             raise error
         with self._paused():
             print_error(error)
-        self._count("failed")
-
-    def colored(self) -> None:
-        """All variations of a drawing are done."""
-        self._count("colored")
+        self.count("failed")
 
     def note(self, text: str) -> None:
         """Print a note, once."""
@@ -277,7 +273,8 @@ class Reporter:
             words = ("colored", "copied unchanged", "skipped", "failed")
             say(", ".join(f"{self.counts[word]} {word}" for word in words if self.counts[word]))
 
-    def _count(self, word: str) -> None:
+    def count(self, word: str) -> None:
+        """A picture has become `colored`, `copied unchanged`, `skipped` or `failed`."""
         self.counts[word] += 1
         if self.bar:
             ended = self.counts.total()

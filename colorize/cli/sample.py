@@ -255,7 +255,7 @@ def _keep(target: Target, outcome: Outcome, options: SampleOptions, report: Repo
             _write(target, outcome, options, report)
             if volume:
                 volume.record(target, "colored")
-            report.colored()
+            report.count("colored")
     except ColorizeError as found:
         if found.code == USAGE or isinstance(found, AlreadyColored):  # the same for every drawing, or alone
             raise

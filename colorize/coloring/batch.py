@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -158,7 +157,9 @@ class BatchRunner:
             strength.pop("hints", None)  # they lie on other panels of the page
         work = sum(task.share for task, _ in rows)
         walk = self.colorizer.walk(hints, self.sampling, seeds, rows[0][0].guidance, strength, options.settings)
-        with self._counted() as calls:
+        calls: list[int] = []  # of the network
+        hook = self.colorizer.network.register_forward_hook(lambda *_: calls.append(1))
+        try:
             while state := self._next(walk):
                 last = state
                 decoded = self._decoded(state.x0, hints) if options.film else ()  # what the model expects now
@@ -166,10 +167,12 @@ class BatchRunner:
                     small = shrink(task.input.original, FILM)
                     some.append(laid(small, shaded, task.input.kind, self.colorizer.inked))
                 yield Step(work / (self.sampling.steps * options.variations))
+        finally:
+            hook.remove()
         colors = self._decoded(last.x, hints)
         share = (time.perf_counter() - begin) / len(rows)
         for (task, at), color, film in zip(rows, colors, frames, strict=True):
-            self._finish(task, at, color, share, calls[0], tuple(film))
+            self._finish(task, at, color, share, len(calls), tuple(film))
 
     def _seed(self, drawing: Picture, variation: int) -> int:
         """The seed of a row; 0 asks a system that can tell for the likeliest picture."""
@@ -196,20 +199,6 @@ class BatchRunner:
             colors = decode(x.float(), hints, strength, exact).cpu()
             plain = decode(x.float(), hints, strength, exact, flat=True).cpu() if flat else colors
             return tuple((colors[at : at + 1], plain[at : at + 1]) for at in range(len(colors)))
-
-    @contextmanager
-    def _counted(self) -> Iterator[list[int]]:
-        """Count the calls of the network."""
-        calls = [0]
-
-        def count(*_: object) -> None:
-            calls[0] += 1
-
-        hook = self.colorizer.network.register_forward_hook(count)
-        try:
-            yield calls
-        finally:
-            hook.remove()
 
     def _finish(
         self, task: Task, at: int, color: tuple[Tensor, Tensor], seconds: float, calls: int, film: tuple[Picture, ...]
@@ -271,9 +260,6 @@ def with_sources(regions: Regions, hints: Hints, job: Job) -> Regions:
     return found_in, regions[1]
 
 
-LICENSE = 200  # characters of a license's name, at most; some write all of it
-
-
 def provenance(
     loaded: Loaded,
     options: SampleOptions,
@@ -288,7 +274,7 @@ def provenance(
     The license of the weights is in it, where it is known: it may forbid uses of the picture.
     """
     source, back = loaded.source, job.background
-    license_ = loaded.facts.get("license", "")[:LICENSE]
+    license_ = loaded.facts.get("license", "")[:200]  # some write all of it
     known: dict[str, object] = {
         "program": f"colorize {__version__}",
         "model": Path(source).name if Path(source).is_absolute() else source,

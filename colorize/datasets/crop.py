@@ -163,7 +163,18 @@ def _box(color: Tensor, crop: str) -> Box:
         return (height - side) // 2, (width - side) // 2, side, side
     scale = min(1.0, SEARCHED / max(height, width))
     shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-    energy, share = _energy(functional.interpolate(color, shape, mode="area"))
+    small_color = functional.interpolate(color, shape, mode="area")
+    ends = torch.tensor([0, -1])
+    border = torch.cat([small_color[:, :, ends].flatten(2), small_color[..., ends].flatten(2)], dim=2)
+    paper = border.median(dim=2, keepdim=True).values  # (1, 3, 1)
+    if float((border - paper).abs().mean()) < PLAIN:  # the subject differs from a plain background
+        energy, share = ((small_color - paper[..., None]).abs().amax(1)[0] > 2 * PLAIN).float(), WHOLE
+    else:  # or has the strong edges
+        gray, share = luminance(small_color)[0, 0], SHARE
+        energy = torch.zeros_like(gray)
+        energy[1:] += gray.diff(dim=0).abs()
+        energy[:, 1:] += gray.diff(dim=1).abs()
+        energy = energy.square()
     profiles = [energy.sum(1), energy.sum(0)]
     spans = [_span(profile, share) for profile in profiles]
     small = min(*shape, max(1, round(MARGIN * max(stop - start for start, stop in spans))))
@@ -171,23 +182,6 @@ def _box(color: Tensor, crop: str) -> Box:
     side = min(side, max(SMALLEST, round(small / scale)))
     top, left = (round(start / scale) for start in starts)
     return min(top, height - side), min(left, width - side), side, side
-
-
-def _energy(color: Tensor) -> tuple[Tensor, float]:
-    """Where the subject is, (H, W), and its share of this.
-
-    That is what differs from a plain background, or strong edges where the background is not plain.
-    """
-    ends = torch.tensor([0, -1])
-    border = torch.cat([color[:, :, ends].flatten(2), color[..., ends].flatten(2)], dim=2)
-    paper = border.median(dim=2, keepdim=True).values  # (1, 3, 1)
-    if float((border - paper).abs().mean()) < PLAIN:
-        return ((color - paper[..., None]).abs().amax(1)[0] > 2 * PLAIN).float(), WHOLE
-    gray = luminance(color)[0, 0]
-    energy = torch.zeros_like(gray)
-    energy[1:] += gray.diff(dim=0).abs()
-    energy[:, 1:] += gray.diff(dim=1).abs()
-    return energy.square(), SHARE
 
 
 def _span(profile: Tensor, share: float) -> tuple[int, int]:

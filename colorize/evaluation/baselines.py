@@ -45,7 +45,13 @@ def reference_statistics(sample: Sample) -> Tensor:
     """
     reference = _required(sample.reference, "reference")
     if sample.kind == "gray":
-        return _with_luma(sample.drawing, _chroma_by_luma(sample.drawing, reference))
+        luma = color.luminance(reference)
+        chroma, steps = (reference - luma)[0].flatten(1), torch.linspace(-1, 1, BINS)  # (3, N), (BINS,)
+        weight = torch.exp(-(((luma.flatten()[None] - steps[:, None]) / (2 / (BINS - 1))) ** 2) / 2)
+        overall = chroma.mean(dim=1)  # as one more pixel in every bin, so that empty ones have a value
+        table = (weight @ chroma.T + overall) / (weight.sum(dim=1, keepdim=True) + 1)  # (BINS, 3)
+        found = np.stack([np.interp(sample.drawing[0, 0].numpy(), steps.numpy(), one) for one in table.T.numpy()])
+        return _with_luma(sample.drawing, torch.from_numpy(found).float()[None])
     around = white_around(reference)
     figure = ~around & (color.luminance(reference)[0, 0].numpy() >= INK)
     pixels = reference[0][:, torch.from_numpy(figure)]  # (3, N)
@@ -205,19 +211,6 @@ def _with_luma(luma: Tensor, chroma: Tensor) -> Tensor:
     """Add chroma (1, 3, S, S), whose own luma is 0, to a gray; drawn to gray until it fits sRGB."""
     room = torch.where(chroma > 0, 1 - luma, 1 + luma) / chroma.abs().clamp_min(1e-6)
     return luma + chroma * room.amin(dim=1, keepdim=True).clamp_max(1)
-
-
-def _chroma_by_luma(drawing: Tensor, reference: Tensor) -> Tensor:
-    """Look up for every gray (1, 1, S, S) the mean chroma of the reference near that luma."""
-    luma = color.luminance(reference)
-    chroma = (reference - luma)[0].flatten(1)  # (3, N)
-    steps = torch.linspace(-1, 1, BINS)
-    width = 2 / (BINS - 1)
-    weight = torch.exp(-(((luma.flatten()[None] - steps[:, None]) / width) ** 2) / 2)
-    overall = chroma.mean(dim=1)  # as one more pixel in every bin, so that empty ones have a value
-    table = (weight @ chroma.T + overall) / (weight.sum(dim=1, keepdim=True) + 1)  # (BINS, 3)
-    found = np.stack([np.interp(drawing[0, 0].numpy(), steps.numpy(), column) for column in table.T.numpy()])
-    return torch.from_numpy(found).float()[None]
 
 
 def _spread_over_grays(drawing: Tensor, values: Tensor, dots: Labels) -> Tensor:

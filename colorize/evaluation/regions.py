@@ -108,7 +108,13 @@ def _next_to_lines(drawing: Tensor) -> _Strip | None:
         return None
     side = max(regions.shape)
     cells: Labels = regions.ravel()[nearest_region(~ink)]  # ink belongs to the nearest region
-    border, beyond = _borders(cells, ink)
+    border, beyond = np.zeros(cells.shape, bool), np.zeros_like(cells)  # where cells meet inside the ink
+    padded, (height, width) = np.pad(cells, 1, mode="edge"), cells.shape
+    for down, right in ((1, 2), (2, 1), (1, 0), (0, 1)):  # the four neighbors
+        neighbor = padded[down : down + height, right : right + width]
+        meets = (cells != neighbor) & ink
+        border |= meets
+        beyond[meets] = neighbor[meets]
     if not border.any():
         return None
     middle = nearest_region(border)  # where two regions meet inside the nearest line
@@ -118,18 +124,6 @@ def _next_to_lines(drawing: Tensor) -> _Strip | None:
     strip = (_distance(nearest_region(ink)) <= near) & (regions > 0) & (across != regions)
     strip &= _distance(middle) <= near + THICK / 2 * side
     return _Strip(regions, np.flatnonzero(strip), regions[strip], across[strip])
-
-
-def _borders(cells: Labels, ink: Mask) -> tuple[Mask, Labels]:
-    """Find where cells meet inside the ink, and for each such pixel the number beyond, (H, W)."""
-    border, beyond = np.zeros(cells.shape, bool), np.zeros_like(cells)
-    padded, (height, width) = np.pad(cells, 1, mode="edge"), cells.shape
-    for down, right in ((1, 2), (2, 1), (1, 0), (0, 1)):  # the four neighbors
-        neighbor = padded[down : down + height, right : right + width]
-        meets = (cells != neighbor) & ink
-        border |= meets
-        beyond[meets] = neighbor[meets]
-    return border, beyond
 
 
 def _distance(places: Labels) -> npt.NDArray[np.float64]:

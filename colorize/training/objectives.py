@@ -99,7 +99,10 @@ def denoising_losses(numbers: Denoising, model: Colorizer, batch: Batch, rng: Ge
         noise = noise + numbers.offset * gaussian(x0[..., :1, :1], rng)
     cond = model.condition(batch.hints, batch.drop, None)
     if numbers.noisy:
-        rows = (torch.rand(t.shape, generator=rng) < numbers.noisy).to(x0.device) & has_color_hint(batch)
+        rows = (torch.rand(t.shape, generator=rng) < numbers.noisy).to(x0.device)
+        left_out = [batch.drop[name] for name in COLORED if name in batch.drop]
+        if left_out:  # noise in what says "no hint" would say something
+            rows = rows & ~torch.stack(left_out).all(0)
         cond = noisy_tokens(cond, t, rows, model.denoiser.schedule, rng)
     weigh = getattr(model.space, "weight", None)  # spaces without unseen places have none
     weight = weigh(batch.hints) if weigh else None
@@ -119,14 +122,6 @@ def noisy_tokens(cond: Cond, t: Tensor, rows: Tensor, schedule: Schedule, rng: G
     alpha, sigma = (expand(part, cond.tokens) for part in (alpha, sigma))
     noisy = alpha * cond.tokens + sigma * gaussian(cond.tokens, rng)
     return replace(cond, tokens=torch.where(rows[:, None, None], noisy, cond.tokens))
-
-
-def has_color_hint(batch: Batch) -> Tensor:
-    """Return which rows keep a hint of color, (B,) bool: noise in what says "no hint" would say something."""
-    left_out = [batch.drop[name] for name in COLORED if name in batch.drop]
-    if not left_out:
-        return torch.ones(len(batch.color), dtype=torch.bool, device=batch.color.device)
-    return ~torch.stack(left_out).all(0)
 
 
 def trajectory_losses(

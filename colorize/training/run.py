@@ -209,16 +209,19 @@ class Training:
         self.step = done(out)[0]
 
     def _model(self, goes_on: bool) -> Colorizer:
-        """Build the model, with fresh weights, or with those of the model it begins with.
-
-        A state does not hold frozen weights, so a run that goes on needs these, too. Raises ColorizeError for
-        parts that are never trained, and so must come from somewhere.
-        """
+        """Build the model, with fresh weights, or those of the model it begins with, which no state holds if frozen."""
         options = self.options
         model = model_files.build_on_meta(self.recipe)
         if options.lora:
-            loaded = self._take(model)
-            self.adapter = self._new_adapter(loaded)
+            adapter = adapters.describe(self._take(model), options.lora)
+            before = {} if options.restart else facts(options.folder / ADAPTER)
+            if before.get("weights", adapter.weights) != adapter.weights:
+                raise ColorizeError(
+                    f"`{options.start}` has other weights than when the run in `{options.folder}` began with it",
+                    "name the model it began with, or add --restart",
+                    code=2,
+                )
+            self.adapter = replace(adapter, facts=_inherited(adapter.facts))
             add_adapter(model, options)
         elif options.start and (not goes_on or run_folder.frozen(model)):
             begun = _inherited(self._take(model).facts)
@@ -245,18 +248,6 @@ class Training:
                 )
         model.load_state_dict(loaded.colorizer.state_dict(), assign=True)  # not a second copy
         return loaded
-
-    def _new_adapter(self, loaded: Loaded) -> Adapter:
-        """Describe the adapter; raises ColorizeError if a run to go on with began with other weights."""
-        adapter = adapters.describe(loaded, self.options.lora or 0)
-        before = {} if self.options.restart else facts(self.options.folder / ADAPTER)
-        if before.get("weights", adapter.weights) != adapter.weights:
-            raise ColorizeError(
-                f"`{self.options.start}` has other weights than when the run in `{self.options.folder}` began with it",
-                "name the model it began with, or add --restart",
-                code=2,
-            )
-        return replace(adapter, facts=_inherited(adapter.facts))
 
     @property
     def parameters(self) -> int:
