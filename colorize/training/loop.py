@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from colorize.errors import ColorizeError
 from colorize.networks import devices
 from colorize.recipes.recipe import Stage
-from colorize.training import distributed, run_folder
+from colorize.training import optimizer, run_folder
 from colorize.training.objectives import Objective
 from colorize.training.optimizer import Update, learning_rate
 from colorize.training.options import TrainOptions
@@ -86,7 +86,7 @@ class Loop:
 
     def _begin(self) -> None:
         options = self.options
-        self.ranks, name = distributed.join(options.device)
+        self.ranks, name = optimizer.join(options.device)
         self.device = devices.device(name)
         self.dtype = devices.precision(options.precision, self.device)
         last = options.last_step(self.stage)

@@ -23,7 +23,7 @@ from colorize.networks import devices, lora
 from colorize.recipes import overrides
 from colorize.recipes.recipe import Adversarial, Choosing, Recipe, Stage
 from colorize.region_diffusion.system import RegionColorizer
-from colorize.training import distributed, objectives, region_batches, region_objective, run_folder
+from colorize.training import objectives, optimizer, region_batches, region_objective, run_folder
 from colorize.training.batches import Pictures
 from colorize.training.loop import Loop, Progress
 from colorize.training.options import TrainOptions
@@ -178,7 +178,7 @@ class Training:
         """
         self.recipe, self.options, self.stage = recipe, options, recipe.stage(options.phase)
         self.begun = time.monotonic() if begun is None else begun
-        self.ranks, name = distributed.join(options.device)
+        self.ranks, name = optimizer.join(options.device)
         self.device = devices.device(name)
         devices.precision(options.precision, self.device)  # refused before the folder is made
         self.lock: Lock | None = None

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from colorize.checkpoints import weights_io
 from colorize.errors import ColorizeError
 from colorize.training import run
-from colorize.training.distributed import Ranks
+from colorize.training.optimizer import Ranks
 from colorize.training.options import TrainOptions
 from colorize.training.run import WEIGHTS
 from colorize.training.run_folder import LOCK, STATE, Lock
@@ -72,7 +72,7 @@ def test_a_refused_run_does_not_hold_the_folder(options, out):
 def test_of_several_processes_of_one_run_only_the_first_takes_the_folder(options, out, monkeypatch):
     run.Training(RECIPE, options).release()
     held = Lock(out)
-    monkeypatch.setattr(run.distributed, "join", lambda name: (Ranks(1, 1), name))
+    monkeypatch.setattr(run.optimizer, "join", lambda name: (Ranks(1, 1), name))
     assert run.Training(RECIPE, options).lock is None
     held.free()
 
