@@ -90,11 +90,8 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
     volume = next((target for target in found if target.is_volume), None)
     single = next((name for name, value in given.items() if value), None)
     if volume and single:
-        raise ColorizeError(
-            f"`{volume.name}` is a volume, and {single} is for single pictures",
-            f"leave {single} out, or unpack the pages you want it for",
-            code=2,
-        )
+        hint = f"leave {single} out, or unpack the pages you want it for"
+        raise ColorizeError(f"`{volume.name}` is a volume, and {single} is for single pictures", hint, code=2)
     _check_extras(options, len(found))
     drawings = {_inode(target.path) for target in found if target.path}
     for result in (file for target in found for file in target.files(options)):

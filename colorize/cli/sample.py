@@ -152,10 +152,8 @@ def _check_same_drawing(target: Target, result: Path) -> None:
     with suppress(OSError, ValueError):
         drawing = json.loads(read_texts(result.read_bytes()).get(MARK, "{}")).get("drawing")
         if drawing and drawing != files.fingerprint(target.path):
-            raise ColorizeError(
-                f"`{result}` is there, but was made of another drawing than `{target.name}`, or before it changed",
-                "name another file or folder with --out, or make it anew with --overwrite",
-            )
+            message = f"`{result}` is there, but was made of another drawing than `{target.name}`, or before it changed"
+            raise ColorizeError(message, "name another file or folder with --out, or make it anew with --overwrite")
 
 
 def _report_plan(plan: Plan, report: Reporter) -> None:

@@ -237,10 +237,8 @@ def check_drawing(drawing: Named, options: SampleOptions) -> None:
     """Refuse a drawing that is tiny, or a result of this program (AlreadyColored)."""
     name, (height, width) = drawing.name, drawing.picture.size
     if min(height, width) < SMALLEST:
-        raise AlreadyColored(
-            f"`{name}` is {width} x {height} pixels; a drawing needs at least {SMALLEST} x {SMALLEST}",
-            "the file may be a thumbnail, or cut off; open it in a viewer",
-        )
+        message = f"`{name}` is {width} x {height} pixels; a drawing needs at least {SMALLEST} x {SMALLEST}"
+        raise AlreadyColored(message, "the file may be a thumbnail, or cut off; open it in a viewer")
     if MARK in drawing.picture.text and not options.force:
         raise AlreadyColored(f"`{name}` was colored by this program already", "color it anew with --force")
 
@@ -272,10 +270,8 @@ def resolve_kind(
         return kind, kind, ()
     if kind == "gray":
         return kind, "line", (f"`{recipe.name}` takes line art only, so the lines of `{name}` were extracted",)
-    raise ColorizeError(
-        f"`{name}` is line art, and the model `{recipe.name}` takes gray pictures only",
-        "choose a model that takes line art: mini; or force it with --kind gray",
-    )
+    hint = "choose a model that takes line art: mini; or force it with --kind gray"
+    raise ColorizeError(f"`{name}` is line art, and the model `{recipe.name}` takes gray pictures only", hint)
 
 
 def references(given: tuple[Named, ...], recipe: Recipe | None = None, side: int = SIDE) -> Tensor | None:

@@ -250,11 +250,8 @@ def sampling(recipe: "Recipe", options: SampleOptions) -> "Sampling":
     if recipe.once and options.steps not in (None, 1):
         raise ColorizeError(f"`{recipe.name}` colors in one step, not {options.steps}", "leave --steps out", code=2)
     if recipe.chooses and (named := [name for name in ("sampler", "eta", "spacing") if name in wanted]):
-        raise ColorizeError(
-            f"`{recipe.name}` chooses colors and does not denoise, so it has no {named[0]}",
-            f"leave --{named[0]} out, or choose another model",
-            code=2,
-        )
+        message = f"`{recipe.name}` chooses colors and does not denoise, so it has no {named[0]}"
+        raise ColorizeError(message, f"leave --{named[0]} out, or choose another model", code=2)
     changed = replace(recipe.sampling, **wanted)
     if options.eta:
         names.settle(changed.sampler, options.eta, code=2)
@@ -274,18 +271,12 @@ def check(recipe: "Recipe", options: SampleOptions) -> None:
             hint = nearest(name, recipe.hints)
             raise ColorizeError(f"the model `{recipe.name}` takes no hint `{name}`", hint, code=2)
         if recipe.chooses and weight != 1:
-            raise ColorizeError(
-                f"the weight of `{name}` is {weight:g}, but `{recipe.name}` chooses colors and mixes none",
-                "leave --guidance and --strength out, or choose another model",
-                code=2,
-            )
+            message = f"the weight of `{name}` is {weight:g}, but `{recipe.name}` chooses colors and mixes none"
+            raise ColorizeError(message, "leave --guidance and --strength out, or choose another model", code=2)
     for name, share in options.strength.items():
         if share > most.get(name, 1.0):
-            raise ColorizeError(
-                f"the strength of `{name}` is {share:g}",
-                f"with `{recipe.name}` it goes from 0 (without it) to {most.get(name, 1.0):g}",
-                code=2,
-            )
+            hint = f"with `{recipe.name}` it goes from 0 (without it) to {most.get(name, 1.0):g}"
+            raise ColorizeError(f"the strength of `{name}` is {share:g}", hint, code=2)
     recipe.system.check(recipe.name, options)
 
 
@@ -301,11 +292,8 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
             message = f"the model `{recipe.name}` takes no `{name}` ({HINTS[name].option})"
             raise ColorizeError(message, "it takes: " + ", ".join(recipe.hints), code=2)
     if any(one.palette for one in job.references) and not recipe.pretrain.mix.palette:
-        raise ColorizeError(
-            f"the model `{recipe.name}` has not learnt to use palettes",
-            "give a picture with --ref, or choose a model that has: mini",
-            code=2,
-        )
+        hint = "give a picture with --ref, or choose a model that has: mini"
+        raise ColorizeError(f"the model `{recipe.name}` has not learnt to use palettes", hint, code=2)
     for name in [*options.guidance, *options.strength]:
         if name in OPTIONAL and name not in job.given:
             hint = f"give it with {HINTS[name].option}"
@@ -320,7 +308,5 @@ def check_kind(name: str, kind: str, options: SampleOptions) -> None:
     """Refuse a gray picture that is to become flat or layers: it has no lines between its regions."""
     if kind == "gray" and options.divides:
         wanted = "--flat" if options.flat else "--layers" if options.layers else "--regions"
-        raise ColorizeError(
-            f"`{name}` is a gray picture, and {wanted} takes only line art, whose regions it fills",
-            f"leave {wanted} out, or take the picture for line art with --kind line",
-        )
+        message = f"`{name}` is a gray picture, and {wanted} takes only line art, whose regions it fills"
+        raise ColorizeError(message, f"leave {wanted} out, or take the picture for line art with --kind line")

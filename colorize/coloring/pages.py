@@ -154,11 +154,8 @@ def _is_wanted(picture: Picture, job: Job, options: SampleOptions) -> bool:
     if any(one is not None for one in (job.mask, job.reference_mask, job.background)):
         hindered.append("masks and backgrounds")
     if options.panels == "on" and hindered:
-        raise ColorizeError(
-            f"panels are colored one by one, but {hindered[0]} are of one picture",
-            f"leave {hindered[0]} out, or color the page as one with --panels off",
-            code=2,
-        )
+        hint = f"leave {hindered[0]} out, or color the page as one with --panels off"
+        raise ColorizeError(f"panels are colored one by one, but {hindered[0]} are of one picture", hint, code=2)
     large = max(picture.size) >= SMALLEST
     return options.panels == "on" or (options.panels == "auto" and large and not hindered)
 

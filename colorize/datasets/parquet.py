@@ -107,20 +107,16 @@ def fetch(address: str) -> Path:
     check_pyarrow()
     folder = hub.fetch_dataset(data, f"*{SUFFIX}")
     if not any(folder.rglob(f"*{SUFFIX}")):
-        raise ColorizeError(
-            f"the data set `{data}` has no Parquet files",
-            f"try {HUB}{data.name}@refs/convert/parquet, where the Hub puts copies in Parquet",
-        )
+        hint = f"try {HUB}{data.name}@refs/convert/parquet, where the Hub puts copies in Parquet"
+        raise ColorizeError(f"the data set `{data}` has no Parquet files", hint)
     return folder
 
 
 def check_pyarrow() -> None:
     """Raise ColorizeError if pyarrow is not installed; it is not imported yet."""
     if find_spec("pyarrow") is None:
-        raise ColorizeError(
-            "reading Parquet files needs the package datasets, which is not installed",
-            'install it with pip install "colorize[parquet]"',
-        )
+        hint = 'install it with pip install "colorize[parquet]"'
+        raise ColorizeError("reading Parquet files needs the package datasets, which is not installed", hint)
 
 
 def _columns(path: Path, name: str) -> tuple[list[str], int]:
@@ -139,10 +135,8 @@ def _columns(path: Path, name: str) -> tuple[list[str], int]:
     columns = [next((usable[word] for word in words if word in usable), "") for words in (COLOR, LINE, MERGED)]
     if not columns[0]:
         listed = ", ".join(f"`{shown(column)}`" for column in list(types)[:20]) or "none"
-        raise ColorizeError(
-            f"`{shown(name)}` has no column of color pictures; its columns are {listed}",
-            f"name the color pictures {', '.join(COLOR)}, and the drawings {', '.join(LINE)}",
-        )
+        hint = f"name the color pictures {', '.join(COLOR)}, and the drawings {', '.join(LINE)}"
+        raise ColorizeError(f"`{shown(name)}` has no column of color pictures; its columns are {listed}", hint)
     return columns, count
 
 

@@ -189,11 +189,8 @@ def find(names: Sequence[str], modes: Sequence[str]) -> list[Baseline]:
 
 def _required(tensor: Tensor | None, name: str) -> Tensor:
     if tensor is None:
-        raise ColorizeError(
-            f"this baseline needs `{name}`, which the mode does not give",
-            "compare with the baseline gray, or choose another mode",
-            code=2,
-        )
+        hint = "compare with the baseline gray, or choose another mode"
+        raise ColorizeError(f"this baseline needs `{name}`, which the mode does not give", hint, code=2)
     return tensor
 
 

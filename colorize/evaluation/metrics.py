@@ -343,14 +343,11 @@ def _explained(name: str, packages: str = '"colorize[metrics]"') -> Iterator[Non
         yield
     except ImportError as error:
         missing = f"; `{error.name}` is missing" if error.name else ""
-        raise ColorizeError(
-            f"{name} needs packages that are not installed{missing}", f"install them with pip install {packages}"
-        ) from error
+        hint = f"install them with pip install {packages}"
+        raise ColorizeError(f"{name} needs packages that are not installed{missing}", hint) from error
     except (OSError, RuntimeError, EOFError) as error:  # no network, wrong hash, cut off file
-        raise ColorizeError(
-            f"the weights {name} needs could not be fetched: {error}",
-            f"connect to the internet once, or evaluate without {name}",
-        ) from error
+        hint = f"connect to the internet once, or evaluate without {name}"
+        raise ColorizeError(f"the weights {name} needs could not be fetched: {error}", hint) from error
 
 
 METRICS: dict[str, Metric] = {

@@ -146,10 +146,8 @@ class Dataset:
         assert task.row.hint is not None, task
         picture = files.read(task.row.hint)
         if picture.alpha is None:
-            raise ColorizeError(
-                f"the hints of `{task.name}` are not transparent between the strokes",
-                "make the folder again with `colorize prepare-data`",
-            )
+            hint = "make the folder again with `colorize prepare-data`"
+            raise ColorizeError(f"the hints of `{task.name}` are not transparent between the strokes", hint)
         rgb = np.broadcast_to(picture.pixels, (*picture.size, 3))
         hints = hint_files.parse(np.dstack([rgb, picture.alpha]), picture.size)
         box = centered(fit_size(hints.shape[-2:], size), (size, size))

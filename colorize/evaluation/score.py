@@ -88,10 +88,8 @@ def score(paint: Callable[[Sample], Tensor], sample: Sample, perceptual: bool = 
     seconds = time.perf_counter() - start
     assert result.shape == sample.truth.shape, f"{result.shape} for {sample.truth.shape}"
     if not bool(result.isfinite().all()):
-        raise ColorizeError(
-            f"the result for `{sample.file}` has values that are not numbers",
-            "the weights may be damaged, or half precision too coarse for this model",
-        )
+        hint = "the weights may be damaged, or half precision too coarse for this model"
+        raise ColorizeError(f"the result for `{sample.file}` has values that are not numbers", hint)
     found = {
         name: metric.score(result, sample)
         for name, metric in METRICS.items()

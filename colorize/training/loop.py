@@ -197,10 +197,8 @@ class Loop:
         _, _, skipped, in_a_row = self.update.guard.tolist()
         self.skipped = int(skipped)
         if in_a_row >= HOPELESS:
-            raise ColorizeError(
-                f"the gradients are not finite since {int(in_a_row)} updates, at step {self.step}",
-                "lower the learning rate, or train in fp32; the state on disk is from before",
-            )
+            message = f"the gradients are not finite since {int(in_a_row)} updates, at step {self.step}"
+            raise ColorizeError(message, "lower the learning rate, or train in fp32; the state on disk is from before")
         self.watch.lap()
         if self.log:
             row = {"step": self.step, "loss": loss, "lr": lr, "skipped": self.skipped}

@@ -306,9 +306,6 @@ def located(place: str) -> Path:
     owner, _, rest = place.partition("/")
     name, _, file = rest.partition("/")
     if not file or path.is_absolute() or not file.endswith(".safetensors"):
-        raise ColorizeError(
-            f"there is no file `{place}` with the weights of a frozen network",
-            "name a file, or OWNER/NAME/FILE.safetensors on the Hub",
-            code=2,
-        )
+        hint = "name a file, or OWNER/NAME/FILE.safetensors on the Hub"
+        raise ColorizeError(f"there is no file `{place}` with the weights of a frozen network", hint, code=2)
     return hub.fetch_file(f"{owner}/{name}", file)

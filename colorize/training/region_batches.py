@@ -117,10 +117,8 @@ def _make(rows: Sequence[Row], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     needed = len(rows) * sum(math.prod(shape) for shape, _ in ARRAYS.values())
     if shutil.disk_usage(folder.parent).free < 1.05 * needed:
-        raise ColorizeError(
-            f"`{folder.parent}` has no room for {needed / 2**30:.1f} GiB of prepared pictures",
-            "free some space, or set XDG_CACHE_HOME to a folder on another disk",
-        )
+        hint = "free some space, or set XDG_CACHE_HOME to a folder on another disk"
+        raise ColorizeError(f"`{folder.parent}` has no room for {needed / 2**30:.1f} GiB of prepared pictures", hint)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         for name, (shape, kind) in ARRAYS.items():

@@ -216,11 +216,8 @@ class Training:
             adapter = adapters.describe(self._take(model), options.lora)
             before = {} if options.restart else facts(options.folder / ADAPTER)
             if before.get("weights", adapter.weights) != adapter.weights:
-                raise ColorizeError(
-                    f"`{options.start}` has other weights than when the run in `{options.folder}` began with it",
-                    "name the model it began with, or add --restart",
-                    code=2,
-                )
+                message = f"`{options.start}` has other weights than when the run in `{options.folder}` began with it"
+                raise ColorizeError(message, "name the model it began with, or add --restart", code=2)
             self.adapter = replace(adapter, facts=_inherited(adapter.facts))
             add_adapter(model, options)
         elif options.start and (not goes_on or run_folder.frozen(model)):
