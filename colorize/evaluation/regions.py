@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -86,18 +86,13 @@ def leak(result: Tensor, truth: Tensor, drawing: Tensor | None) -> float | None:
         return None
     wrong, judged = _strayed(result, strip)
     judged &= ~_strayed(truth, strip)[0]
-    if judged.sum() < max(1, FEWEST * strip.regions.size):
+    if judged.sum() < max(1, FEWEST * strip[0].size):
         return None
     return float((wrong & judged).sum() / judged.sum())
 
 
-class _Strip(NamedTuple):
-    """Paper next to lines: regions (H, W), and per pixel (N,) its flat index, own region and the one across."""
-
-    regions: Labels
-    at: Labels
-    own: Labels
-    across: Labels
+# Paper next to lines: regions (H, W), and per pixel (N,) its flat index, own region and the one across.
+_Strip = tuple[Labels, Labels, Labels, Labels]
 
 
 def _next_to_lines(drawing: Tensor) -> _Strip | None:
@@ -123,7 +118,7 @@ def _next_to_lines(drawing: Tensor) -> _Strip | None:
     near = max(NEXT, NEAR * side)
     strip = (_distance(nearest_region(ink)) <= near) & (regions > 0) & (across != regions)
     strip &= _distance(middle) <= near + THICK / 2 * side
-    return _Strip(regions, np.flatnonzero(strip), regions[strip], across[strip])
+    return regions, np.flatnonzero(strip), regions[strip], across[strip]
 
 
 def _distance(places: Labels) -> npt.NDArray[np.float64]:
@@ -135,17 +130,18 @@ def _distance(places: Labels) -> npt.NDArray[np.float64]:
 
 def _strayed(picture: Tensor, strip: _Strip) -> tuple[Mask, Mask]:
     """Return which pixels have the color from across, and which have two colors to choose from, (N,)."""
+    regions, at, own, across = strip
     lab = color.rgb_to_lab(picture.detach().cpu().float().clamp(-1, 1))
     ab = lab[0, 1:].flatten(1).T.numpy()  # (H * W, 2)
-    medians = np.full((strip.regions.max() + 1, 2), np.nan, np.float32)
-    order = np.argsort(strip.regions, axis=None, kind="stable")
-    ends = np.bincount(strip.regions.ravel()).cumsum()
-    for number in np.unique([strip.own, strip.across]):  # 0 is ink and has no strip
+    medians = np.full((regions.max() + 1, 2), np.nan, np.float32)
+    order = np.argsort(regions, axis=None, kind="stable")
+    ends = np.bincount(regions.ravel()).cumsum()
+    for number in np.unique([own, across]):  # 0 is ink and has no strip
         inside = order[ends[number - 1] : ends[number]]
         if len(inside) >= SMALL * order.size:
             medians[number] = np.median(ab[inside], axis=0)
-    own, across, here = medians[strip.own], medians[strip.across], ab[strip.at]
-    apart = np.linalg.norm(own - across, axis=1)
-    way = ((here - own) * (across - own)).sum(axis=1)
+    here, there = medians[own], medians[across]
+    apart = np.linalg.norm(here - there, axis=1)
+    way = ((ab[at] - here) * (there - here)).sum(axis=1)
     # Regions too small for a color of their own are nan, and no comparison with nan is true.
     return way > LEAKED * apart**2, apart >= APART

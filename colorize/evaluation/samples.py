@@ -300,7 +300,10 @@ def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
             own, group = row.file.resolve(), groups[row.set, row.group]
             stored: Iterable[Path] = [path for path in row.references if path.resolve() != own]
             others = stored or _rotated(sorted({path for path in group if path.resolve() != own}), start)
-            fitting = (path for path in others if not alike or _shared(data, row.file, path) >= alike)
+            truth = data.truth(row.file, COARSE) if alike else None
+            fitting = (
+                path for path in others if truth is None or palettes.shared(truth, data.truth(path, COARSE)) >= alike
+            )
         else:  # the first one will do, unless the group spans sets
             unlike = _rotated(strangers[row.set], start)
             fitting = (task.row.file for task in unlike if task.row.group != row.group)
@@ -310,11 +313,6 @@ def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
 
 def _rotated(items: Sequence[Item], start: int) -> Iterator[Item]:
     return (items[(start + turn) % len(items)] for turn in range(len(items)))
-
-
-def _shared(data: Dataset, *pair: Path) -> float:
-    """Return the share of the first picture's colors that the second one has."""
-    return float(palettes.shared(*(data.truth(path, COARSE) for path in pair)))
 
 
 def _seed(seed: int, name: str) -> int:

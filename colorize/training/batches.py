@@ -201,23 +201,18 @@ class Pictures:
             size = self.sizes[int(torch.randint(len(self.sizes), (), generator=rng))]
             views = cut(both, self.store.boxes[picks], size, part, torch.rand(count, 2, generator=rng))
         else:
-            views = self._squares(both, part, rng)
+            full = self.store.side
+            window = min(full, max(8, round(part * full)))
+            corners = torch.randint(full - window + 1, (count, 2), generator=rng).tolist()
+            cuts = [row[:, y : y + window, x : x + window] for row, (y, x) in zip(both, corners, strict=True)]
+            views = torch.stack(cuts).to(self.device).float() / 127.5 - 1
+            if window != self.stage.size:
+                views = F.interpolate(views, (self.stage.size,) * 2, mode="bilinear", antialias=True)
         views = views.to(self.device)
         views = torch.where(self._draw(count, mix.flip, rng), views.flip(3), views)
         if mix.turn > 0:
             views = augment.turn(views, torch.rand(count, generator=rng) < mix.turn, rng)
         return views[:, :3].clamp(-1, 1), views[:, 3:].clamp(-1, 1)
-
-    def _squares(self, both: Tensor, part: float, rng: Generator) -> Tensor:
-        """Cut windows of a share of the side out of squares, at random, and bring them to size."""
-        full, side = self.store.side, self.stage.size
-        window = min(full, max(8, round(part * full)))
-        corners = torch.randint(full - window + 1, (len(both), 2), generator=rng).tolist()
-        cuts = [row[:, y : y + window, x : x + window] for row, (y, x) in zip(both, corners, strict=True)]
-        views = torch.stack(cuts).to(self.device).float() / 127.5 - 1
-        if window != side:
-            views = F.interpolate(views, (side, side), mode="bilinear", antialias=True)
-        return views
 
     def _sources(self, picks: Tensor, color: Tensor, rng: Generator) -> Tensor:
         """Return the pictures that references are made of: another of the group, or the row's own."""
