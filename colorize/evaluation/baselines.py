@@ -29,6 +29,8 @@ DARK = 22.0  # L*; darker parts of a reference are ink, and no color of a region
 DRAWN = 0.5  # in [-1, 1]; something darker belongs to the figure of a drawing
 FIGURE = 0.9  # the same for references
 GEOMETRY_WEIGHTS = ((2, 1.0), (3, 0.35), (6, 0.75), (8, 1.0))  # column of `geometry`, and its weight
+PICTURES = ("same", "flip", "cross", "shuffled")  # modes with a picture as reference
+REFERENCES = (*PICTURES, "palette")
 
 
 def gray(sample: Sample) -> Tensor:
@@ -152,8 +154,6 @@ class Baseline:
     oracle: bool = False  # knows the truth, and is compared with only on demand
 
 
-PICTURES = ("same", "flip", "cross", "shuffled")  # modes with a picture as reference
-REFERENCES = (*PICTURES, "palette")
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline
     for baseline in (

@@ -37,6 +37,7 @@ BIN, REACH = 10.0, 110.0  # ab units; bin width and reach of the chroma histogra
 GRID = 16  # cells a side at which layouts are compared; finer is texture, not layout
 FAINT = 1.0  # ab units; a map that varies less (root mean square) has no layout, it is gray
 ROUNDING = 1e-6  # a copying score nearer to 0 is 0
+Score = Callable[[Tensor, Sample], float | None]
 
 
 def psnr(result: Tensor, truth: Tensor) -> Tensor:
@@ -239,9 +240,6 @@ def _blur(picture: Tensor, size: int, sigma: float) -> Tensor:
     taps = (taps / taps.sum()).expand(picture.shape[1], 1, size)
     picture = F.conv2d(picture, taps[..., None], groups=picture.shape[1])
     return F.conv2d(picture, taps[:, :, None], groups=picture.shape[1])
-
-
-Score = Callable[[Tensor, Sample], float | None]
 
 
 @dataclass(frozen=True)

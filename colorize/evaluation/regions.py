@@ -29,6 +29,8 @@ APART = 15.0  # ab units; regions whose colors are nearer than this cannot leak 
 LEAKED = 1 / 3
 SMALL = 32 / 256**2  # of the pixels; a smaller region has no color of its own
 FEWEST = 64 / 256**2  # of the pixels; a share of fewer pixels next to lines means nothing
+# Paper next to lines: regions (H, W), and per pixel (N,) its flat index, own region and the one across.
+_Strip = tuple[Labels, Labels, Labels, Labels]
 
 
 def connected(mask: Mask) -> Labels:
@@ -89,10 +91,6 @@ def leak(result: Tensor, truth: Tensor, drawing: Tensor | None) -> float | None:
     if judged.sum() < max(1, FEWEST * strip[0].size):
         return None
     return float((wrong & judged).sum() / judged.sum())
-
-
-# Paper next to lines: regions (H, W), and per pixel (N,) its flat index, own region and the one across.
-_Strip = tuple[Labels, Labels, Labels, Labels]
 
 
 def _next_to_lines(drawing: Tensor) -> _Strip | None:

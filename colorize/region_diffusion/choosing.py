@@ -24,6 +24,16 @@ MOST = 48  # colors of hints; of more the nearest one counts
 COVER = 0.2  # of a cell of the field, from which a hint counts there
 SPOT = 16  # cells of a stroke, up to which it is a dot and meant for one region
 GRAZED = 0.25  # of a stroke; a region that holds less of it, and not the most, is not meant
+PULL = 10.0  # of regions with nothing but paper between them, on each other's votes
+TURNS = 8  # in which they hear each other
+LEAST = -30.0  # logarithm of a vote that counts no less
+SMOOTH = 2.5  # cells over which the borders of colors are rounded off
+AGREED = 0.7  # share of a region's pixels of one color from which all of it has that color
+WHOLE = 0.93  # the same for regions with wide passages between them, which are one
+SURE = 0.6  # the same for a region whose color is given or was drawn
+FIRM = 6.0  # what a region's color, once it is given or drawn, adds to the votes of its pixels
+SHARP = 0.38  # temperature of the mean over colors in gray pictures (Zhang et al. 2016, annealed mean)
+LIVELY = 1.8  # temperature at which colors are drawn
 
 
 @dataclass(frozen=True)
@@ -92,18 +102,6 @@ def _grouped(rgb: Tensor) -> tuple[Tensor, Tensor]:
     count = torch.bincount(which, minlength=len(centers)).clamp(min=1)
     total = torch.zeros(len(centers), 3).index_add_(0, which, rgb)
     return total / count[:, None], which
-
-
-PULL = 10.0  # of regions with nothing but paper between them, on each other's votes
-TURNS = 8  # in which they hear each other
-LEAST = -30.0  # logarithm of a vote that counts no less
-SMOOTH = 2.5  # cells over which the borders of colors are rounded off
-AGREED = 0.7  # share of a region's pixels of one color from which all of it has that color
-WHOLE = 0.93  # the same for regions with wide passages between them, which are one
-SURE = 0.6  # the same for a region whose color is given or was drawn
-FIRM = 6.0  # what a region's color, once it is given or drawn, adds to the votes of its pixels
-SHARP = 0.38  # temperature of the mean over colors in gray pictures (Zhang et al. 2016, annealed mean)
-LIVELY = 1.8  # temperature at which colors are drawn
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,17 @@ STEPS = 31.0  # of a byte per unit of geometry, which lies between -4 and 4
 FARTHEST = -12.0  # logarithm of the likeness of parts; less counts the same
 LARGE = 0.15  # of the picture; a larger piece counts no more than this
 GRAY = 14.0  # of L*; a part that is lighter or darker by so much is less like a region of a gray picture
+MOST = 400  # regions of a drawing; smaller ones belong to their neighbors
+SCALE = 160 / 256  # of a drawing's inner size: what the encoder sees, near to what it was trained on
+SEEN = 160  # pixels a side of a reference, as the encoder sees it
+DRAWN_AT = 256  # pixels a side at which a reference's lines are extracted
+PIECES = 60  # parts of a reference
+STYLE = 4  # seed of the style in which a reference's lines are drawn
+CALLS = 4  # of the network for a picture that is drawn from what is likely, unless more steps are wanted
+NEAREST = 8  # remembered pictures among which a seed chooses
+FEW = 3  # colors of hints; with fewer, what is not hinted goes by a remembered picture
+LIVELY = 1.25  # what the chroma of gray pictures with nothing given is multiplied by, since means are dull
+WHITE = 0.85  # in [-1, 1]; colors that are all darker have no paper among them
 
 
 class Memory(nn.Module):
@@ -110,19 +121,6 @@ class Memory(nn.Module):
         look = torch.nn.functional.normalize(net.look(pooled), dim=-1)
         mass = (self.owner[pick] >= 0).float()
         return Pieces(pooled, self.geometry[pick].float() / STEPS, look, mass)
-
-
-MOST = 400  # regions of a drawing; smaller ones belong to their neighbors
-SCALE = 160 / 256  # of a drawing's inner size: what the encoder sees, near to what it was trained on
-SEEN = 160  # pixels a side of a reference, as the encoder sees it
-DRAWN_AT = 256  # pixels a side at which a reference's lines are extracted
-PIECES = 60  # parts of a reference
-STYLE = 4  # seed of the style in which a reference's lines are drawn
-CALLS = 4  # of the network for a picture that is drawn from what is likely, unless more steps are wanted
-NEAREST = 8  # remembered pictures among which a seed chooses
-FEW = 3  # colors of hints; with fewer, what is not hinted goes by a remembered picture
-LIVELY = 1.25  # what the chroma of gray pictures with nothing given is multiplied by, since means are dull
-WHITE = 0.85  # in [-1, 1]; colors that are all darker have no paper among them
 
 
 class RegionColorizer(Colorizer):

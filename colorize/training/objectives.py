@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 ALMOST_CLEAN = 1e-3  # the first entry of a table of 1000; where inversion asks about a clean picture
 CLEAR = 0.9  # time from which on tokens become clean again, as published
+RANDOM = "random"  # in place of a file: a tagger that knows nothing, to try things with
+COUNTER = "num_batches_tracked"  # of batch norms, which nothing here needs
+Net = TypeVar("Net", bound=Frozen)
 
 
 class Objective(Protocol):
@@ -223,11 +226,6 @@ def add_critic(model: Colorizer, stage: Stage) -> None:
     """
     if isinstance(stage.objective, Adversarial):
         model.critic = PatchCritic(color=model.space.channels, widths=stage.objective.critic)
-
-
-RANDOM = "random"  # in place of a file: a tagger that knows nothing, to try things with
-COUNTER = "num_batches_tracked"  # of batch norms, which nothing here needs
-Net = TypeVar("Net", bound=Frozen)
 
 
 def perceptual(objective: Adversarial) -> Perceptual | None:

@@ -37,6 +37,10 @@ LEFT = {
     ".": re.compile(r"\.[0-9a-f]{16}\.(safetensors|json|jsonl)|state\.safetensors\.part"),
     "samples": re.compile(r"\.[0-9a-f]{16}\.png"),
 }
+LOG = "log.jsonl"
+STATE = "state.safetensors"
+KIND = "colorize training state 1"  # the number rises when older states can no longer be read
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # AdamW's own names
 
 
 class Lock:
@@ -118,9 +122,6 @@ def _release(file: int, path: Path) -> None:
         os.close(file)
 
 
-LOG = "log.jsonl"
-
-
 class Log:
     """The log of a run folder, every step of its state once, and TensorBoard if that is installed.
 
@@ -148,11 +149,6 @@ class Log:
         """Finish writing."""
         if self.board is not None:
             self.board.close()
-
-
-STATE = "state.safetensors"
-KIND = "colorize training state 1"  # the number rises when older states can no longer be read
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # AdamW's own names
 
 
 def save_state(
