@@ -30,7 +30,7 @@ KINDS = {  # an option's type -> the types that TOML must give, and their names 
 TEXT = ((str,), "text in quotes")  # of all other options
 
 
-def read(path: Path, commands: Mapping[str, Any], context: Any) -> dict[str, dict[str, Any]]:
+def read_config(path: Path, commands: Mapping[str, Any], context: Any) -> dict[str, dict[str, Any]]:
     """Read defaults from a file of tables [sample], [train] ...; keys are the options' long names.
 
     commands: Typer's commands by name. context: Typer's, of the program. Returns, per command,
@@ -112,7 +112,7 @@ class Commands(TyperGroup):
         """Run the command with the defaults of `colorize.toml`, if there is one."""
         path = Path(FILE)
         if path.is_file():
-            ctx.default_map = dict(read(path, self.commands, ctx))
+            ctx.default_map = dict(read_config(path, self.commands, ctx))
         return super().invoke(ctx)
 
 
