@@ -129,7 +129,7 @@ class _Unpickler(pickle.Unpickler):
         builtin = module in _BUILTINS and name in _HARMFUL_BUILTINS
         if builtin or module.partition(".")[0] in _HARMFUL:
             raise ColorizeError(
-                f"the file would run `{module}.{name}` if PyTorch opened it, as only harmful files do",
+                f"the file would run `{module}.{name}` if PyTorch opened it: only harmful files do that",
                 "delete it; nothing of it was run here",
             )
         if module == "torch" and name in _DTYPES:

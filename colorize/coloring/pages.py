@@ -155,7 +155,7 @@ def _is_wanted(picture: Picture, job: Job, options: SampleOptions) -> bool:
         hindered.append("masks and backgrounds")
     if options.panels == "on" and hindered:
         hint = f"leave {hindered[0]} out, or color the page as one with --panels off"
-        raise ColorizeError(f"panels are colored one by one, but {hindered[0]} are of one picture", hint, code=2)
+        raise ColorizeError(f"{hindered[0]} work on single pictures, not on panels", hint, code=2)
     large = max(picture.size) >= SMALLEST
     return options.panels == "on" or (options.panels == "auto" and large and not hindered)
 

@@ -158,8 +158,7 @@ class Conditioner(nn.Module):
             return []
         if self.words is None:
             raise ColorizeError(
-                "the colors are to be changed by text, but the model was loaded without its tower of words",
-                "load it with LoadOptions(words=True)",
+                "edits by text need the text encoder, which was not loaded", "load it with LoadOptions(words=True)"
             )
         words, device = self.words, next(self.words.parameters()).device
         skip = settings.skip or settings.compat

@@ -249,11 +249,8 @@ def fill_tagger(model: Colorizer, recipe: Recipe) -> None:
     if not isinstance(condition, PageEncoder):
         return
     if condition.denoiser is not None:
-        raise ColorizeError(
-            f"`{recipe.name}` is to take noise out of pages by a network that has no weights yet",
-            "leave condition.denoise at 0, or begin with a model that has them: --from MODEL",
-            code=2,
-        )
+        hint = "leave condition.denoise at 0, or begin with a model that has them: --from MODEL"
+        raise ColorizeError(f"`{recipe.name}` denoises pages with a network that has no weights yet", hint, code=2)
     if condition.tagger is None or condition.spec.tagger == RANDOM:
         return
     if not condition.spec.tagger:
