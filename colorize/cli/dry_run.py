@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -32,43 +32,34 @@ TRIED = 12  # pictures to try, spread over those that seem to be colorable
 GIGABYTE = 10**9
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """What would become of the pictures that were looked at: jobs to color, and reasons by the names of the others."""
-
-    color: list[Job] = field(default_factory=list)
-    kept: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-
 def estimate(plan: Plan, options: SampleOptions, prepare: Prepare) -> None:
     """Print what a run would do; color some of its pictures in few steps, and discard them, to time the rest."""
     report = Reporter(plan.total, options.quiet, options.as_json)
     some = plan.todo[:: math.ceil(len(plan.todo) / LOOKED)] if plan.todo else []
-    found, times = Forecast(), list[float]()
+    todo, kept, failed, times = list["Job"](), dict[str, str](), dict[str, str](), list[float]()
     if some:
         loaded, jobs = prepare(some, options, report)
-        found = _look(some, jobs, loaded, options, plan.total == 1)
-        times = _times(loaded, options, found.color[:: math.ceil(len(found.color) / TRIED) or 1])
+        todo, kept, failed = _look(some, jobs, loaded, options, plan.total == 1)
+        times = _times(loaded, options, todo[:: math.ceil(len(todo) / TRIED) or 1])
     for target, error in plan.refused:
-        found.failed[target.name] = error.message
+        failed[target.name] = error.message
     share = len(plan.todo) / len(some) if some else 0.0  # where not all were looked at, they stand for all
-    color, kept = round(len(found.color) * share), round(len(found.kept) * share)
+    color, left = round(len(todo) * share), round(len(kept) * share)
     each = sum(times) / len(times) if times else 0.0
-    counts = {"color": color, "kept": kept, "done": len(plan.done)}
-    counts["failed"] = len(plan.todo) - color - kept + len(plan.refused)
+    counts = {"color": color, "kept": left, "done": len(plan.done)}
+    counts["failed"] = len(plan.todo) - color - left + len(plan.refused)
     facts = {"looked": len(some), "volumes": len(plan.volumes), "seconds": round(each * color, 1)}
     peak = _peak()
     if options.as_json:
-        typer.echo(json.dumps({**counts, **facts, "peak_gigabytes": peak, "why": {**found.kept, **found.failed}}))
+        typer.echo(json.dumps({**counts, **facts, "peak_gigabytes": peak, "why": {**kept, **failed}}))
         return
     if not options.quiet:
         for target in plan.todo:
-            if target.name not in found.kept and target.name not in found.failed:
+            if target.name not in kept and target.name not in failed:
                 result = target.volume.result if target.volume else target.result
                 typer.echo(f"{target.name} -> {result or 'standard output'}")
-        messages.listed("would leave alone", "picture", list(found.kept.values()))
-    for message in found.failed.values():
+        messages.listed("would leave alone", "picture", list(kept.values()))
+    for message in failed.values():
         messages.say(f"would fail: {message}")
     partly = "" if len(some) == len(plan.todo) else f"of {len(plan.todo)} pictures {len(some)} were looked at: about "
     messages.say(partly + _summary(counts, each, len(times), peak))
@@ -88,23 +79,23 @@ def _summary(counts: dict[str, int], each: float, timed: int, peak: float | None
 
 def _look(
     targets: Sequence[Target], jobs: Iterator[Job], loaded: Loaded, options: SampleOptions, alone: bool
-) -> Forecast:
-    """Look at pictures, one at a time. alone: a single one that may stay as it is fails too."""
+) -> tuple[list[Job], dict[str, str], dict[str, str]]:
+    """Return jobs to color, and by name why others would be left alone or fail, also an `alone` one to leave alone."""
     from colorize.coloring.inputs import AlreadyColored
     from colorize.coloring.paint import refusal
 
-    found = Forecast()
+    color, kept, failed = list["Job"](), dict[str, str](), dict[str, str]()
     for target, job in zip(targets, jobs, strict=True):
         interrupts.check()
         why = refusal(job, loaded.recipe, options)
         if why is None:
-            found.color.append(job)
+            color.append(job)
         elif isinstance(why, AlreadyColored) and (target.volume or not alone):
             copied = f"; copied to `{target.copy}`" if target.is_copied(options) else ""
-            found.kept[target.name] = why.message + copied
+            kept[target.name] = why.message + copied
         else:
-            found.failed[target.name] = why.message
-    return found
+            failed[target.name] = why.message
+    return color, kept, failed
 
 
 def _times(loaded: Loaded, options: SampleOptions, jobs: Sequence[Job]) -> list[float]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from colorize.checkpoints.model_files import Loaded
     from colorize.coloring.options import SampleOptions
     from colorize.evaluation.baselines import Baseline
-    from colorize.evaluation.perceptual import FrechetDistance
+    from colorize.evaluation.metrics import FrechetDistance
     from colorize.evaluation.report import Table
     from colorize.evaluation.samples import Protocol, Sample, Samples
     from colorize.recipes.recipe import Recipe
@@ -175,7 +175,7 @@ def _check_file(option: str, path: Path | None, suffixes: Sequence[str]) -> None
 
 def _hint_shares(percents: Sequence[float], curve: bool, modes: Sequence[str]) -> list[float]:
     """Return the shares of hinted pixels, rising, each once; raises ColorizeError (wrong usage) if options conflict."""
-    from colorize.evaluation.charts import SHARES
+    from colorize.evaluation.report import SHARES
     from colorize.evaluation.samples import HINT_SHARE
 
     if percents and curve:
@@ -317,7 +317,7 @@ class _Scorer:
 
     def _distances(self, ways: Mapping[str, object]) -> dict[str, FrechetDistance]:
         """Return an empty FID for each model, if it is wanted and can be had."""
-        from colorize.evaluation.perceptual import FrechetDistance
+        from colorize.evaluation.metrics import FrechetDistance
 
         if not self.fid:
             return {}

@@ -100,12 +100,13 @@ def bar(count: str = "{task.completed:.0f}/{task.total:.0f}", clock: bool = True
     return Progress(*columns, *left, console=console, disable=not on_terminal(), transient=True)
 
 
-def seconds(text: str) -> float:
-    """Read a time such as 90s, 9m, 1.5h or 1h30m, in seconds.
+def seconds(text: str | None) -> float | None:
+    """Read a time such as 90s, 9m, 1.5h or 1h30m, in seconds; None stays None.
 
-    Raises ColorizeError (wrong usage) for anything else; a bare number is refused since nobody
-    knows its unit.
+    Raises ColorizeError (wrong usage) for anything else; a bare number is refused since nobody knows its unit.
     """
+    if text is None:
+        return None
     parts = re.findall(r"(\d+\.?\d*|\.\d+)\s*([smhd])", text.strip().lower())
     total = sum(float(number) * UNITS[unit] for number, unit in parts)
     if re.sub(r"\s", "", text.lower()) != "".join(n + u for n, u in parts) or total <= 0:
@@ -243,12 +244,12 @@ class Reporter:
         self._result(name, result, None, notes=[f"skipped: {why}"])
         if self.total == 1:
             self.note(f"skipped `{name}`: {why}")
-        self._count("skipped")
+        self.count("skipped")
 
     def copied(self, name: str, result: Path, why: str) -> None:
         """A drawing was left as it is, and a copy of it is among the results."""
         self._result(name, result, result, notes=[f"copied unchanged: {why}"])
-        self._count("copied unchanged")
+        self.count("copied unchanged")
 
     def failed(self, name: str, error: ColorizeError) -> None:
         """A drawing could not be colored; if it is the only one, raise the error: it ends the program."""
@@ -257,11 +258,7 @@ class Reporter:
             raise error
         with self._paused():
             print_error(error)
-        self._count("failed")
-
-    def colored(self) -> None:
-        """All variations of a drawing are done."""
-        self._count("colored")
+        self.count("failed")
 
     def note(self, text: str) -> None:
         """Print a note, once."""
@@ -276,7 +273,8 @@ class Reporter:
             words = ("colored", "copied unchanged", "skipped", "failed")
             say(", ".join(f"{self.counts[word]} {word}" for word in words if self.counts[word]))
 
-    def _count(self, word: str) -> None:
+    def count(self, word: str) -> None:
+        """A picture has become `colored`, `copied unchanged`, `skipped` or `failed`."""
         self.counts[word] += 1
         if self.bar:
             ended = self.counts.total()

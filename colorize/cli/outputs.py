@@ -90,11 +90,8 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
     volume = next((target for target in found if target.is_volume), None)
     single = next((name for name, value in given.items() if value), None)
     if volume and single:
-        raise ColorizeError(
-            f"`{volume.name}` is a volume, and {single} is for single pictures",
-            f"leave {single} out, or unpack the pages you want it for",
-            code=2,
-        )
+        hint = f"leave {single} out, or unpack the pages you want it for"
+        raise ColorizeError(f"`{volume.name}` is a volume, and {single} is for single pictures", hint, code=2)
     _check_extras(options, len(found))
     drawings = {_inode(target.path) for target in found if target.path}
     for result in (file for target in found for file in target.files(options)):
@@ -111,10 +108,13 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
     as it is, else FOLDER. Files already below that folder are results of an earlier run and left out, unless it
     was named. Raises ColorizeError (wrong usage) where one file is to hold several pictures, or to be a folder.
     """
+    from colorize.images import listing
+
     is_alone = len(inputs) == 1 and not Path(inputs[0]).is_dir() and len(sources) == 1
     folder, path = Path(out or FOLDER), sources[0].path if sources else None
     to_stdout = out == STDOUT or (out is None and is_alone and path is None)
-    to_file = not folder.is_dir() and not str(out).endswith(("/", os.sep)) and _is_file_name(folder)
+    named = folder.suffix.lower() in listing.PICTURE_SUFFIXES or _is_volume(folder)
+    to_file = named and not folder.is_dir() and not str(out).endswith(("/", os.sep))
     if (to_stdout or to_file) and len(sources) > 1:
         message = f"{'standard output' if to_stdout else f'`{out}`'} takes one picture, but {len(sources)} were given"
         raise ColorizeError(message, "name a folder with --out", code=2)
@@ -127,21 +127,18 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
         _check_folder(folder.parent, 1)
         return [_target(sources[0], folder)]
     _check_folder(folder, len(sources))
-    return _mirrored(folder, [one for one in sources if not _is_result(one, folder, inputs)], copies=out is not None)
-
-
-def _mirrored(folder: Path, sources: Sequence[Source], copies: bool) -> list[Target]:
-    """Targets below a folder; of two drawings that share one, the later keeps its suffix: a.gif.png."""
     taken: set[Path] = set()
     found = []
     for one in sources:
+        if _is_result(one, folder, inputs):
+            continue
         result = folder / one.relative.with_name(f"{one.relative.stem}{result_suffix(one.relative)}")
-        if result in taken:
+        if result in taken:  # of two drawings that share a result, the later keeps its suffix: a.gif.png
             result = folder / one.relative.with_name(f"{one.relative.name}.png")
         taken.add(result)
         same = result.suffix.lower() == one.relative.suffix.lower()
-        copy = result if same else result.with_name(one.relative.name)
-        found.append(replace(_target(one, result), copy=copy if copies else None))
+        copy = None if out is None else result if same else result.with_name(one.relative.name)
+        found.append(replace(_target(one, result), copy=copy))
     return found
 
 
@@ -173,13 +170,6 @@ def _is_volume(path: Path) -> bool:
     from colorize.images.listing import VOLUME_SUFFIXES
 
     return path.suffix.lower() in VOLUME_SUFFIXES
-
-
-def _is_file_name(path: Path) -> bool:
-    """Whether a path that need not exist has the suffix of a picture or a volume."""
-    from colorize.images.listing import PICTURE_SUFFIXES
-
-    return path.suffix.lower() in PICTURE_SUFFIXES or _is_volume(path)
 
 
 def _check_suffix(path: Path, source: Path | None) -> None:

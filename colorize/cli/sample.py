@@ -152,10 +152,8 @@ def _check_same_drawing(target: Target, result: Path) -> None:
     with suppress(OSError, ValueError):
         drawing = json.loads(read_texts(result.read_bytes()).get(MARK, "{}")).get("drawing")
         if drawing and drawing != files.fingerprint(target.path):
-            raise ColorizeError(
-                f"`{result}` exists, but was made from another drawing than `{target.name}`, or before it changed",
-                "name another file or folder with --out, or replace it with --overwrite",
-            )
+            message = f"`{result}` exists, but was made from another drawing than `{target.name}`, or before it changed"
+            raise ColorizeError(message, "name another file or folder with --out, or replace it with --overwrite")
 
 
 def _report_plan(plan: Plan, report: Reporter) -> None:
@@ -255,7 +253,7 @@ def _keep(target: Target, outcome: Outcome, options: SampleOptions, report: Repo
             _write(target, outcome, options, report)
             if volume:
                 volume.record(target, "colored")
-            report.colored()
+            report.count("colored")
     except ColorizeError as found:
         if found.code == USAGE or isinstance(found, AlreadyColored):  # the same for every drawing, or alone
             raise

@@ -60,7 +60,7 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
     about, default = dict(field.metadata), cast(Any, field.default)
     flags = about.pop("flags", ()) or (f"--{field.name.replace('_', '-')}",)
     if about.get("metavar") == "TIME":
-        kind, default, about["callback"] = str | None, default and f"{default / 60:g}m", _seconds
+        kind, default, about["callback"] = str | None, default and f"{default / 60:g}m", messages.seconds
     if field.name in SHARED:
         annotation = SHARED[field.name]
     elif field.name == "data":
@@ -68,10 +68,6 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
     else:
         annotation = Annotated[kind, typer.Option(*flags, **about)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _seconds(text: str | None) -> float | None:
-    return None if text is None else messages.seconds(text)
 
 
 @with_options("lora")
@@ -159,7 +155,7 @@ def _beside(run: Path, ending: str) -> Path:
 def _start(recipe: Recipe, options: TrainOptions, begun: float) -> None:
     """Train, or only say what would be done; begun: when the command started, since that time counts, too."""
     from colorize.training import run
-    from colorize.training.state import done
+    from colorize.training.run_folder import done
 
     steps = [f"steps={options.steps}"] if options.steps else []
     recipe = run.override(recipe, options.phase, [*(options.changes or []), *steps])
@@ -180,7 +176,7 @@ def _plan(recipe: Recipe, options: TrainOptions) -> None:
     """Print the configuration to stdout and what it means to stderr."""
     from colorize.checkpoints import model_files
     from colorize.images.dataset_folder import read_folder
-    from colorize.training import run, state
+    from colorize.training import run, run_folder
 
     known = run.identity(recipe, options)
     rest = {name: value for name, value in asdict(options).items() if name not in {*known, "start", "out", "changes"}}
@@ -188,7 +184,7 @@ def _plan(recipe: Recipe, options: TrainOptions) -> None:
     if options.lora:
         run.add_adapter(model, options)
     typer.echo(json.dumps({**known, "out": str(options.out), "options": rest}, indent=2))
-    weights = sum(value.numel() for value in state.trained(model).values())
+    weights = sum(value.numel() for value in run_folder.trained(model).values())
     rows = len(read_folder(options.data, "train"))
     messages.say(_summary(recipe, options, weights, rows) + "; nothing was written")
 
@@ -219,7 +215,7 @@ def _watch(training: Training) -> None:
     try:
         last = _follow(training)
     except KeyboardInterrupt:
-        from colorize.training.state import done
+        from colorize.training.run_folder import done
 
         if not (step := done(options.folder)[0]):
             raise
@@ -243,21 +239,18 @@ def _follow(training: Training) -> Progress | None:
         task = bar.add_task("training", total=1.0, status="")
         for progress in training.steps():
             loss = loss if progress.loss is None else progress.loss
-            now, left, status = time.monotonic(), progress.seconds_left or 0.0, _status(progress, loss)
+            now, left = time.monotonic(), progress.seconds_left or 0.0
+            parts = [f"step {progress.step}" + (f"/{progress.steps}" if progress.steps else "")]
+            parts += [] if loss is None else [f"loss {loss:.4f}"]
+            parts += [f"{progress.pictures_per_s:.1f} pictures/s"]
+            parts += [] if progress.seconds_left is None else [f"{messages.duration(left)} left"]
+            parts += [f"{progress.skipped} updates skipped"] if progress.skipped else []
+            status = ", ".join(parts)
             bar.update(task, completed=(now - begun) / max(1e-9, now - begun + left), status=status)
             if now - last_line >= EVERY and not messages.on_terminal():
                 messages.say(status)
                 last_line = now
     return progress
-
-
-def _status(progress: Progress, loss: float | None) -> str:
-    parts = [f"step {progress.step}" + (f"/{progress.steps}" if progress.steps else "")]
-    parts += [] if loss is None else [f"loss {loss:.4f}"]
-    parts += [f"{progress.pictures_per_s:.1f} pictures/s"]
-    parts += [] if progress.seconds_left is None else [f"{messages.duration(progress.seconds_left)} left"]
-    parts += [f"{progress.skipped} updates skipped"] if progress.skipped else []
-    return ", ".join(parts)
 
 
 def _say_next(recipe: Recipe, options: TrainOptions) -> None:

@@ -47,7 +47,7 @@ class VolumeJob:
         Raises ColorizeError for what is no volume, and if another process works on it.
         """
         from colorize.images.archives import open_volume
-        from colorize.training.lock import Lock
+        from colorize.training.run_folder import Lock
 
         assert target.path is not None
         assert target.result is not None

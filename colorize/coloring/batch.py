@@ -5,28 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from colorize import __version__
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring.inputs import Kind, ModelInput, shrink
 from colorize.coloring.options import Job, SampleOptions, sampling
-from colorize.coloring.provenance import provenance
 from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.images import finish, layers
+from colorize.images import files, finish, layers
 from colorize.images.finish import HintPixels
 from colorize.images.flat_regions import Labels
 from colorize.images.image import Picture
 from colorize.images.layers import Layer
 from colorize.images.metadata import MARK
+from colorize.model import Sampling
 from colorize.networks import devices
+from colorize.recipes import overrides
 
 SAME = 2.5 / 127.5  # of a channel; colors that differ by less are one
 Regions = tuple[list[dict[str, object]], Labels]  # see `layers.regions`
@@ -155,16 +157,22 @@ class BatchRunner:
             strength.pop("hints", None)  # they lie on other panels of the page
         work = sum(task.share for task, _ in rows)
         walk = self.colorizer.walk(hints, self.sampling, seeds, rows[0][0].guidance, strength, options.settings)
-        with self._counted() as calls:
+        calls: list[int] = []  # of the network
+        hook = self.colorizer.network.register_forward_hook(lambda *_: calls.append(1))
+        try:
             while state := self._next(walk):
                 last = state
-                if options.film:
-                    self._add_frames(frames, rows, state, hints)
+                decoded = self._decoded(state.x0, hints) if options.film else ()  # what the model expects now
+                for some, (task, _), (shaded, _) in zip(frames, rows, decoded, strict=False):
+                    small = shrink(task.input.original, FILM)
+                    some.append(laid(small, shaded, task.input.kind, self.colorizer.inked))
                 yield Step(work / (self.sampling.steps * options.variations))
+        finally:
+            hook.remove()
         colors = self._decoded(last.x, hints)
         share = (time.perf_counter() - begin) / len(rows)
         for (task, at), color, film in zip(rows, colors, frames, strict=True):
-            self._finish(task, at, color, share, calls[0], tuple(film))
+            self._finish(task, at, color, share, len(calls), tuple(film))
 
     def _seed(self, drawing: Picture, variation: int) -> int:
         """The seed of a row; 0 asks a system that can tell for the likeliest picture."""
@@ -191,26 +199,6 @@ class BatchRunner:
             colors = decode(x.float(), hints, strength, exact).cpu()
             plain = decode(x.float(), hints, strength, exact, flat=True).cpu() if flat else colors
             return tuple((colors[at : at + 1], plain[at : at + 1]) for at in range(len(colors)))
-
-    @contextmanager
-    def _counted(self) -> Iterator[list[int]]:
-        """Count the calls of the network."""
-        calls = [0]
-
-        def count(*_: object) -> None:
-            calls[0] += 1
-
-        hook = self.colorizer.network.register_forward_hook(count)
-        try:
-            yield calls
-        finally:
-            hook.remove()
-
-    def _add_frames(self, frames: list[list[Picture]], rows: Sequence[Row], state: State, hints: Hints) -> None:
-        """Add what the model expects now, on a small original, to every row's film."""
-        for film, (task, _), (color, _) in zip(frames, rows, self._decoded(state.x0, hints), strict=True):
-            small = shrink(task.input.original, FILM)
-            film.append(laid(small, color, task.input.kind, self.colorizer.inked))
 
     def _finish(
         self, task: Task, at: int, color: tuple[Tensor, Tensor], seconds: float, calls: int, film: tuple[Picture, ...]
@@ -270,3 +258,53 @@ def with_sources(regions: Regions, hints: Hints, job: Job) -> Regions:
         sources = [name for name, colors in known if len(colors) and (colors - color).abs().amax(1).min() < SAME]
         found_in.append({**region, "source": sources})
     return found_in, regions[1]
+
+
+def provenance(
+    loaded: Loaded,
+    options: SampleOptions,
+    sampling: Sampling,
+    job: Job,
+    given: ModelInput,
+    guidance: Mapping[str, float],
+    variation: int,
+) -> dict[str, object]:
+    """Return what gives a picture again: the model, the sampling, and the inputs; pictures by name and fingerprint.
+
+    The license of the weights is in it, where it is known: it may forbid uses of the picture.
+    """
+    source, back = loaded.source, job.background
+    license_ = loaded.facts.get("license", "")[:200]  # some write all of it
+    known: dict[str, object] = {
+        "program": f"colorize {__version__}",
+        "model": Path(source).name if Path(source).is_absolute() else source,
+        "weights_license": license_ or None,
+        "recipe": loaded.recipe.name,
+        "adapters": [asdict(one) for one in loaded.adapters],
+        "drawing": files.fingerprint(job.drawing) if isinstance(job.drawing, Path) else None,
+        "kind": given.kind,
+        "size": [*given.hints.size[::-1]],
+        "seed": options.seed,
+        "variation": variation,
+        "sampler": sampling.sampler,
+        "steps": sampling.steps,
+        "eta": sampling.eta,
+        "spacing": sampling.spacing,
+        "settings": None if options.settings is None else overrides.to_dict(options.settings),
+        "background": None if back is None else {back.name: _fingerprint(back.picture)},
+        "mask": _fingerprint(job.mask) if isinstance(job.mask, Picture) else job.mask,
+        "reference_mask": None if job.reference_mask is None else _fingerprint(job.reference_mask),
+        "guidance": dict(guidance),
+        "strength": dict(options.strength),
+        "references": {one.name: _fingerprint(one.picture) for one in job.references},
+        "flat": options.flat,
+        "hints": "hints" in job.given,
+        "dots": [dot.text for dot in job.dots],
+        "hint_mode": options.hint_mode,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _fingerprint(picture: Picture) -> str:
+    """The first twelve digits of a hash of the pixels."""
+    return hashlib.sha256(np.ascontiguousarray(picture.pixels).data).hexdigest()[:12]

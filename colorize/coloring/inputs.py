@@ -237,10 +237,8 @@ def check_drawing(drawing: Named, options: SampleOptions) -> None:
     """Refuse a drawing that is tiny, or a result of this program (AlreadyColored)."""
     name, (height, width) = drawing.name, drawing.picture.size
     if min(height, width) < SMALLEST:
-        raise AlreadyColored(
-            f"`{name}` is {width} x {height} pixels; a drawing needs at least {SMALLEST} x {SMALLEST}",
-            "the file may be a thumbnail, or cut off; open it in a viewer",
-        )
+        message = f"`{name}` is {width} x {height} pixels; a drawing needs at least {SMALLEST} x {SMALLEST}"
+        raise AlreadyColored(message, "the file may be a thumbnail, or cut off; open it in a viewer")
     if MARK in drawing.picture.text and not options.force:
         raise AlreadyColored(f"`{name}` was colored by this program already", "color it anew with --force")
 
@@ -272,10 +270,8 @@ def resolve_kind(
         return kind, kind, ()
     if kind == "gray":
         return kind, "line", (f"`{recipe.name}` takes line art only, so the lines of `{name}` were extracted",)
-    raise ColorizeError(
-        f"`{name}` is line art, and the model `{recipe.name}` takes gray pictures only",
-        "choose a model that takes line art: mini; or force it with --kind gray",
-    )
+    hint = "choose a model that takes line art: mini; or force it with --kind gray"
+    raise ColorizeError(f"`{name}` is line art, and the model `{recipe.name}` takes gray pictures only", hint)
 
 
 def references(given: tuple[Named, ...], recipe: Recipe | None = None, side: int = SIDE) -> Tensor | None:
@@ -294,13 +290,10 @@ def references(given: tuple[Named, ...], recipe: Recipe | None = None, side: int
     if joined is not None:
         return joined
     side = min(side, max(SMALLEST, *(max(one.picture.size) for one in given)))
-    return torch.cat([_square(picture, side) for picture in small], dim=1)
-
-
-def _square(picture: Tensor, side: int) -> Tensor:
-    """A picture (1, 3, h, w) in the middle of a white square, (1, 3, side, side)."""
-    height, width = picture.shape[-2:]
-    new = [max(1, round(one * side / max(height, width))) for one in (height, width)]
-    picture = F.interpolate(picture, new, mode="bilinear", antialias=True).clamp(-1, 1)
-    top, left = (side - new[0]) // 2, (side - new[1]) // 2
-    return F.pad(picture, (left, side - new[1] - left, top, side - new[0] - top), value=1.0)
+    squares = []
+    for picture in small:
+        high, wide = (max(1, round(one * side / max(picture.shape[-2:]))) for one in picture.shape[-2:])
+        fitted = F.interpolate(picture, (high, wide), mode="bilinear", antialias=True).clamp(-1, 1)
+        top, left = (side - high) // 2, (side - wide) // 2
+        squares.append(F.pad(fitted, (left, side - wide - left, top, side - high - top), value=1.0))
+    return torch.cat(squares, dim=1)

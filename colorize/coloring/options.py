@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the command line reads the options before anything heavy is
 
     from colorize.checkpoints.adapters import AdapterPaths
     from colorize.checkpoints.model_files import Loaded
+    from colorize.colorize_diffusion.condition import LatentSettings
     from colorize.hints import Hints
     from colorize.images.color_hints import ColorHint
     from colorize.images.image import Picture
@@ -25,6 +26,7 @@ GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring color
 STRENGTH = (0, 3)  # 1 is as trained; each recipe says how far it follows
 RECIPE = "  [default: the recipe's]"
 LATENT = "colorize-diffusion only"
+SWITCHED = {"echo": "InjectionSettings", "window": "Window"}  # off until one of their numbers is given
 
 
 def weights(option: str, texts: Iterable[str]) -> dict[str, float]:
@@ -174,9 +176,26 @@ class SampleOptions:
             hint = "it goes from 0 (without it) over 1 (as trained) to 3 with some models"
             within(f"the strength of `{name}`", share, *STRENGTH, hint)
         if self.settings is None and (self.knob or self.text or self.edits):
-            from colorize.coloring import text_edits
+            object.__setattr__(self, "settings", latent_settings(self.knob, self.text, self.edits))
 
-            object.__setattr__(self, "settings", text_edits.settings(self.knob, self.text, self.edits))
+
+def latent_settings(knobs: Sequence[str], edits: Sequence[str], file: Path | None) -> "LatentSettings":
+    """Return the settings that knobs such as `margin=1.5` and `echo.start=0.2` and edits make.
+
+    edits, file: changes of the reference by words; the file's come first. Raises ColorizeError (wrong usage) for
+    misspelt names, with the nearest, and for values out of range.
+    """
+    from colorize.colorize_diffusion import text_edits
+    from colorize.colorize_diffusion.condition import LatentSettings
+    from colorize.recipes.overrides import override
+
+    for text in knobs:
+        if "=" not in text:
+            raise ColorizeError(f"`--knob {text}` has no value", "write it as NAME=VALUE, such as margin=1.5", code=2)
+    on = [f"{name}={kind}" for name, kind in SWITCHED.items() if any(k.strip().startswith(f"{name}.") for k in knobs)]
+    stored = text_edits.read(file) if file else ()
+    prompts = (*stored, *(text_edits.parse(text) for text in edits))
+    return replace(override(LatentSettings(), *on, *knobs), prompts=prompts)
 
 
 @dataclass(frozen=True)
@@ -231,11 +250,8 @@ def sampling(recipe: "Recipe", options: SampleOptions) -> "Sampling":
     if recipe.once and options.steps not in (None, 1):
         raise ColorizeError(f"`{recipe.name}` colors in one step, not {options.steps}", "leave --steps out", code=2)
     if recipe.chooses and (named := [name for name in ("sampler", "eta", "spacing") if name in wanted]):
-        raise ColorizeError(
-            f"`{recipe.name}` chooses colors and does not denoise, so it has no {named[0]}",
-            f"leave --{named[0]} out, or choose another model",
-            code=2,
-        )
+        message = f"`{recipe.name}` chooses colors and does not denoise, so it has no {named[0]}"
+        raise ColorizeError(message, f"leave --{named[0]} out, or choose another model", code=2)
     changed = replace(recipe.sampling, **wanted)
     if options.eta:
         names.settle(changed.sampler, options.eta, code=2)
@@ -255,18 +271,12 @@ def check(recipe: "Recipe", options: SampleOptions) -> None:
             hint = nearest(name, recipe.hints)
             raise ColorizeError(f"the model `{recipe.name}` takes no hint `{name}`", hint, code=2)
         if recipe.chooses and weight != 1:
-            raise ColorizeError(
-                f"the weight of `{name}` is {weight:g}, but `{recipe.name}` chooses colors and mixes none",
-                "leave --guidance and --strength out, or choose another model",
-                code=2,
-            )
+            message = f"the weight of `{name}` is {weight:g}, but `{recipe.name}` chooses colors and mixes none"
+            raise ColorizeError(message, "leave --guidance and --strength out, or choose another model", code=2)
     for name, share in options.strength.items():
         if share > most.get(name, 1.0):
-            raise ColorizeError(
-                f"the strength of `{name}` is {share:g}",
-                f"with `{recipe.name}` it goes from 0 (without it) to {most.get(name, 1.0):g}",
-                code=2,
-            )
+            hint = f"with `{recipe.name}` it goes from 0 (without it) to {most.get(name, 1.0):g}"
+            raise ColorizeError(f"the strength of `{name}` is {share:g}", hint, code=2)
     recipe.system.check(recipe.name, options)
 
 
@@ -282,11 +292,8 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
             message = f"the model `{recipe.name}` takes no `{name}` ({HINTS[name].option})"
             raise ColorizeError(message, "it takes: " + ", ".join(recipe.hints), code=2)
     if any(one.palette for one in job.references) and not recipe.pretrain.mix.palette:
-        raise ColorizeError(
-            f"the model `{recipe.name}` was not trained on palettes",
-            "give a picture with --ref, or choose a model that has: mini",
-            code=2,
-        )
+        hint = "give a picture with --ref, or choose a model that has: mini"
+        raise ColorizeError(f"the model `{recipe.name}` was not trained on palettes", hint, code=2)
     for name in [*options.guidance, *options.strength]:
         if name in OPTIONAL and name not in job.given:
             hint = f"give it with {HINTS[name].option}"
@@ -301,7 +308,5 @@ def check_kind(name: str, kind: str, options: SampleOptions) -> None:
     """Refuse a gray picture that is to become flat or layers: it has no lines between its regions."""
     if kind == "gray" and options.divides:
         wanted = "--flat" if options.flat else "--layers" if options.layers else "--regions"
-        raise ColorizeError(
-            f"`{name}` is a gray picture, and {wanted} takes only line art, whose regions it fills",
-            f"leave {wanted} out, or take the picture for line art with --kind line",
-        )
+        message = f"`{name}` is a gray picture, and {wanted} takes only line art, whose regions it fills"
+        raise ColorizeError(message, f"leave {wanted} out, or take the picture for line art with --kind line")

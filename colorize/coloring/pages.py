@@ -96,6 +96,8 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
         if areas > MOSTLY * sum(panel.area for panel in panels):
             each = ["gray"] * len(each)  # line art is left as white as the gray panels are
     canvas = finish.on_paper(picture) if "line" in each else picture
+    clean = canvas.pixels.copy()  # to the model there is nothing but paper in bubbles
+    clean[bubbles] = np.quantile(gray[bubbles], 0.9).astype(clean.dtype) if bubbles.any() else 0
     kept = page_masks.keep_mask(gray, panels, bubbles)
     if canvas.alpha is not None:
         kept |= canvas.alpha < canvas.peak  # where paper shines through, a color would be laid on twice
@@ -110,7 +112,7 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     if not parts:
         return None
     notes += (*more, *_notes(parts, hint_map, options))
-    return Page(canvas, _without_letters(canvas, gray, bubbles), len(panels), parts, hint_map, notes)
+    return Page(canvas, replace(canvas, pixels=clean), len(panels), parts, hint_map, notes)
 
 
 def panel_inputs(
@@ -145,26 +147,14 @@ def _without_border(seen: Picture, part: Part) -> Picture:
     return replace(seen, pixels=pixels)
 
 
-def _without_letters(canvas: Picture, gray: np.ndarray, bubbles: np.ndarray) -> Picture:
-    """The page as the model sees it: nothing but paper in its bubbles."""
-    if not bubbles.any():
-        return canvas
-    pixels = canvas.pixels.copy()
-    pixels[bubbles] = np.quantile(gray[bubbles], 0.9).astype(pixels.dtype)
-    return replace(canvas, pixels=pixels)
-
-
 def _is_wanted(picture: Picture, job: Job, options: SampleOptions) -> bool:
     """Whether to look for panels; refuses them together with what works on one picture only."""
     hindered = [name for name in ("layers", "regions") if getattr(options, name)]
     if any(one is not None for one in (job.mask, job.reference_mask, job.background)):
         hindered.append("masks and backgrounds")
     if options.panels == "on" and hindered:
-        raise ColorizeError(
-            f"{hindered[0]} work on single pictures, not on panels",
-            f"leave {hindered[0]} out, or color the page as one with --panels off",
-            code=2,
-        )
+        hint = f"leave {hindered[0]} out, or color the page as one with --panels off"
+        raise ColorizeError(f"{hindered[0]} work on single pictures, not on panels", hint, code=2)
     large = max(picture.size) >= SMALLEST
     return options.panels == "on" or (options.panels == "auto" and large and not hindered)
 

@@ -36,10 +36,8 @@ class CelebASource(Source):
         known = (PARTITION, IDENTITY, PICTURES, f"{PICTURES}.zip")
         bases = [base for base in (path / "celeba", path) if any((base / name).exists() for name in known)]
         if not bases and options.layout == "celeba":
-            raise ColorizeError(
-                f"`{path}` holds neither `{PARTITION}` nor `{PICTURES}`",
-                "give the folder that holds them, or the one above it, with `celeba/` in it",
-            )
+            hint = "give the folder that holds them, or the one above it, with `celeba/` in it"
+            raise ColorizeError(f"`{path}` holds neither `{PARTITION}` nor `{PICTURES}`", hint)
         if not bases:
             return None
         folder = bases[0] / PICTURES
@@ -49,10 +47,8 @@ class CelebASource(Source):
             raise ColorizeError(f"`{folder}` holds no pictures of CelebA", UNPACK)
         splits, people = _read_list(bases[0] / PARTITION), _read_list(bases[0] / IDENTITY)
         if bad := next((name for name, split in splits.items() if split not in SPLIT), ""):
-            raise ColorizeError(
-                f"`{bases[0] / PARTITION}` puts `{shown(bad)}` into no split",
-                "0 is train, 1 validation and 2 test; download the list again",
-            )
+            hint = "0 is train, 1 validation and 2 test; download the list again"
+            raise ColorizeError(f"`{bases[0] / PARTITION}` puts `{shown(bad)}` into no split", hint)
         lists = {bases[0] / PARTITION: splits, bases[0] / IDENTITY: people}
         checks = [(path, names - numbers.keys(), names, "download the list again") for path, numbers in lists.items()]
         for place, missing, every, hint in (*checks, (folder, splits.keys() - names, splits, UNPACK)):

@@ -1,8 +1,8 @@
-"""Make one training pair of one source picture: crop, size, line art, checks, files."""
+"""Make one training pair of one source picture (crop, size, line art, checks, files), and find repeated ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from colorize.datasets.duplicates import difference_hash
 from colorize.datasets.journal import Entry
 from colorize.datasets.sources import Item, chroma
 from colorize.errors import ColorizeError
@@ -31,8 +30,19 @@ WHOLE = 0.998  # of what differs from a plain background is the subject; the res
 SHARE = 0.9  # of the contrast of other pictures, along each axis, lies in the subject
 MARGIN = 1.08  # side of the crop over side of the subject
 
-Style = Callable[[Tensor], Tensor]
-STYLES: dict[str, Style] = {"xdog": lines.xdog, "dog": lines.dog, "pencil": lines.pencil, "canny": lines.canny}
+SIDE = 12  # rows of a hash, and differences in each
+BITS = SIDE * SIDE
+FLAT_ROW = 0.02  # of 2.0; a smaller step is noise of a lossy format on flat paper, not a difference
+DETAIL = 8  # hashes of pictures with little in them are all alike: an 8th of their steps may differ
+ORDER = ("test", "validation", "train")  # what occurs in an earlier split leaves the later ones
+ROWS = 4096  # hashes compared at once, so that a million pictures need no matrix of a million rows
+
+STYLES: dict[str, Callable[[Tensor], Tensor]] = {
+    "xdog": lines.xdog,
+    "dog": lines.dog,
+    "pencil": lines.pencil,
+    "canny": lines.canny,
+}
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 
@@ -45,10 +55,9 @@ def make_pair(
 ) -> Entry:
     """Write the color picture, line art and hints of an item, or say why it cannot be used.
 
-    pictures: files or bytes by path, see `Source.read`. folder: of the split. size: pixels of the longer
-    side. crop: "fit", "square" or "subject". style: of extracted line art; seed draws that of `mix`.
-
-    Raises ColorizeError for a full disk.
+    pictures: files or bytes by path, see `Source.read`. folder: of the split. size: pixels of the longer side. crop:
+    "fit", "square" or "subject". style: of extracted line art; seed draws that of `mix`. Raises ColorizeError for a
+    full disk.
     """
     try:
         color, line, hints = load_pair(item, pictures)
@@ -154,31 +163,25 @@ def _box(color: Tensor, crop: str) -> Box:
         return (height - side) // 2, (width - side) // 2, side, side
     scale = min(1.0, SEARCHED / max(height, width))
     shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-    energy, share = _energy(functional.interpolate(color, shape, mode="area"))
+    small_color = functional.interpolate(color, shape, mode="area")
+    ends = torch.tensor([0, -1])
+    border = torch.cat([small_color[:, :, ends].flatten(2), small_color[..., ends].flatten(2)], dim=2)
+    paper = border.median(dim=2, keepdim=True).values  # (1, 3, 1)
+    if float((border - paper).abs().mean()) < PLAIN:  # the subject differs from a plain background
+        energy, share = ((small_color - paper[..., None]).abs().amax(1)[0] > 2 * PLAIN).float(), WHOLE
+    else:  # or has the strong edges
+        gray, share = luminance(small_color)[0, 0], SHARE
+        energy = torch.zeros_like(gray)
+        energy[1:] += gray.diff(dim=0).abs()
+        energy[:, 1:] += gray.diff(dim=1).abs()
+        energy = energy.square()
     profiles = [energy.sum(1), energy.sum(0)]
     spans = [_span(profile, share) for profile in profiles]
     small = min(*shape, max(1, round(MARGIN * max(stop - start for start, stop in spans))))
-    starts = [_start(profile, span, small) for profile, span in zip(profiles, spans, strict=True)]
+    starts = [_start(profile, *span, small) for profile, span in zip(profiles, spans, strict=True)]
     side = min(side, max(SMALLEST, round(small / scale)))
     top, left = (round(start / scale) for start in starts)
     return min(top, height - side), min(left, width - side), side, side
-
-
-def _energy(color: Tensor) -> tuple[Tensor, float]:
-    """Where the subject is, (H, W), and its share of this.
-
-    That is what differs from a plain background, or strong edges where the background is not plain.
-    """
-    ends = torch.tensor([0, -1])
-    border = torch.cat([color[:, :, ends].flatten(2), color[..., ends].flatten(2)], dim=2)
-    paper = border.median(dim=2, keepdim=True).values  # (1, 3, 1)
-    if float((border - paper).abs().mean()) < PLAIN:
-        return ((color - paper[..., None]).abs().amax(1)[0] > 2 * PLAIN).float(), WHOLE
-    gray = luminance(color)[0, 0]
-    energy = torch.zeros_like(gray)
-    energy[1:] += gray.diff(dim=0).abs()
-    energy[:, 1:] += gray.diff(dim=1).abs()
-    return energy.square(), SHARE
 
 
 def _span(profile: Tensor, share: float) -> tuple[int, int]:
@@ -190,10 +193,48 @@ def _span(profile: Tensor, share: float) -> tuple[int, int]:
     return start, min(stop + 1, len(profile))
 
 
-def _start(profile: Tensor, span: tuple[int, int], side: int) -> int:
+def _start(profile: Tensor, start: int, stop: int, side: int) -> int:
     """Where a window of `side` rows starts: around the span, or where most of a longer one lies."""
-    start, stop = span
     if stop - start <= side:
         return max(0, min(len(profile) - side, (start + stop - side) // 2))
     total = torch.cat([profile.new_zeros(1), profile.cumsum(0)])
     return int((total[side:] - total[:-side]).argmax())
+
+
+def difference_hash(color: Tensor) -> str:
+    """Return 144 bits in hexadecimal: where the picture, shrunk to 12 x 13, darkens to the right.
+
+    color: (1, 3, H, W) in [-1, 1]. Changes of size, format, brightness and contrast leave most bits
+    as they are. Krawetz 2013, "Kind of like that".
+    """
+    small = functional.adaptive_avg_pool2d(luminance(color), (SIDE, SIDE + 1))  # (1, 1, 12, 13)
+    bits = (small[..., :-1] - small[..., 1:] > FLAT_ROW).flatten().int().tolist()
+    return f"{int(''.join(map(str, bits)), 2):0{BITS // 4}x}"
+
+
+def duplicates(splits: Sequence[str], hashes: Sequence[str], near: int) -> dict[int, int]:
+    """Return {picture to drop: the picture it repeats}, so that no two splits share a picture.
+
+    splits, hashes: one per picture. near: most bits in which two hashes of one picture may differ,
+    below 144; negative finds nothing. Test keeps all its pictures, validation loses those that
+    occur in test, train those that occur in either. Repeats within a split stay.
+    """
+    dropped: dict[int, int] = {}
+    if near < 0 or not hashes:
+        return dropped
+    packed = torch.frombuffer(bytearray.fromhex("".join(hashes)), dtype=torch.uint8)
+    bits = (packed[:, None] & torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8)) > 0
+    signs = bits.view(len(hashes), BITS).float() * 2 - 1  # products count equal minus unequal bits
+    steps = (signs > 0).sum(1)  # (N,)
+    kept: list[int] = []  # pictures of the splits already settled
+    for split in ORDER:
+        here = [index for index, name in enumerate(splits) if name == split]
+        known = signs[kept].T  # (144, M)
+        for start in range(0, len(here) if kept else 0, ROWS):
+            part = here[start : start + ROWS]
+            unequal = (BITS - signs[part] @ known) / 2  # exact: sums of 144 signs in float32
+            sparse = DETAIL * unequal > steps[part][:, None] + steps[kept]
+            least, index = unequal.masked_fill(sparse, BITS).min(dim=1)
+            dropped |= {part[row]: kept[int(index[row])] for row in (least <= near).nonzero()[:, 0].tolist()}
+        kept += [index for index in here if index not in dropped]
+    return dropped

@@ -47,17 +47,21 @@ class ParquetSource(Source):
     def open(cls, path: Path, options: PrepareOptions) -> Source | None:
         """Return the rows of Parquet files; None if there are no such files.
 
-        The split comes from the file's name (`train-00000-of-00001.parquet`) or its folder's.
-
-        Raises ColorizeError without pyarrow, for files that are not Parquet, lack a column of pictures,
-        or have no rows, and for a set of numbered files of which one is missing.
+        The split comes from the file's name (`train-00000-of-00001.parquet`) or its folder's. Raises ColorizeError
+        without pyarrow, for files that are not Parquet, lack a column of pictures, or have no rows, and for a set of
+        numbered files of which one is missing.
         """
         files = packed_files(path, SUFFIX, options.layout == "parquet", "Parquet files")
         if not files:
             return None
         check_pyarrow()
         root = path if path.is_dir() else path.parent
-        _check_shards(root, files)
+        found = {file.relative_to(root).with_suffix("").as_posix() for file in files}
+        for shard in filter(None, map(SHARD.fullmatch, sorted(found))):  # one is missing where a download was cut off
+            if missing := sorted({f"{shard[1]}-{n:05d}-of-{shard[3]}" for n in range(int(shard[3]))} - found):
+                number = f"{len(missing)} of {int(shard[3])}"
+                message = f"`{shown(root)}` lacks {number} Parquet files, such as `{shown(missing[0])}{SUFFIX}`"
+                raise ColorizeError(message, "download the data set again, or name a single file")
         items: list[Item] = []
         for file in (each.relative_to(root).as_posix() for each in files):
             columns, count = _columns(root / file, file)
@@ -103,32 +107,16 @@ def fetch(address: str) -> Path:
     check_pyarrow()
     folder = hub.fetch_dataset(data, f"*{SUFFIX}")
     if not any(folder.rglob(f"*{SUFFIX}")):
-        raise ColorizeError(
-            f"the data set `{data}` has no Parquet files",
-            f"try {HUB}{data.name}@refs/convert/parquet, where the Hub puts copies in Parquet",
-        )
+        hint = f"try {HUB}{data.name}@refs/convert/parquet, where the Hub puts copies in Parquet"
+        raise ColorizeError(f"the data set `{data}` has no Parquet files", hint)
     return folder
 
 
 def check_pyarrow() -> None:
     """Raise ColorizeError if pyarrow is not installed; it is not imported yet."""
     if find_spec("pyarrow") is None:
-        raise ColorizeError(
-            "reading Parquet files needs the package datasets, which is not installed",
-            'install it with pip install "colorize[parquet]"',
-        )
-
-
-def _check_shards(root: Path, files: Sequence[Path]) -> None:
-    """Refuse a data set of which a numbered file is missing: a download that was cut off."""
-    found = {path.relative_to(root).with_suffix("").as_posix() for path in files}
-    for shard in filter(None, map(SHARD.fullmatch, sorted(found))):
-        count = int(shard[3])
-        if missing := sorted({f"{shard[1]}-{n:05d}-of-{shard[3]}" for n in range(count)} - found):
-            raise ColorizeError(
-                f"`{shown(root)}` lacks {len(missing)} of {count} Parquet files, such as `{shown(missing[0])}{SUFFIX}`",
-                "download the data set again, or name a single file",
-            )
+        hint = 'install it with pip install "colorize[parquet]"'
+        raise ColorizeError("reading Parquet files needs the package datasets, which is not installed", hint)
 
 
 def _columns(path: Path, name: str) -> tuple[list[str], int]:
@@ -147,10 +135,8 @@ def _columns(path: Path, name: str) -> tuple[list[str], int]:
     columns = [next((usable[word] for word in words if word in usable), "") for words in (COLOR, LINE, MERGED)]
     if not columns[0]:
         listed = ", ".join(f"`{shown(column)}`" for column in list(types)[:20]) or "none"
-        raise ColorizeError(
-            f"`{shown(name)}` has no column of color pictures; its columns are {listed}",
-            f"name the color pictures {', '.join(COLOR)}, and the drawings {', '.join(LINE)}",
-        )
+        hint = f"name the color pictures {', '.join(COLOR)}, and the drawings {', '.join(LINE)}"
+        raise ColorizeError(f"`{shown(name)}` has no column of color pictures; its columns are {listed}", hint)
     return columns, count
 
 

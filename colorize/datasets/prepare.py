@@ -17,8 +17,7 @@ import torch
 
 from colorize.datasets import parquet
 from colorize.datasets.celeba import CelebASource
-from colorize.datasets.crop import SMALLEST, STYLES, make_pair
-from colorize.datasets.duplicates import BITS, duplicates
+from colorize.datasets.crop import BITS, SMALLEST, STYLES, duplicates, make_pair
 from colorize.datasets.journal import Entry, Journal
 from colorize.datasets.parquet import ParquetSource
 from colorize.datasets.sources import ZIP, FolderSource, Item, Source, ZipSource
@@ -113,15 +112,12 @@ class Result:
 def prepare(source: Path | str, target: Path, options: PrepareOptions | None = None) -> Iterator[Event]:
     """Make TARGET/train, validation and test of a source; yield an event after every picture.
 
-    source: a folder, a Parquet file, a zip archive, or `hub:OWNER/NAME[@REVISION]`.
-
-    Each split holds color/ and line/ (PNG), hints/ (transparent PNG) where the source has some, and
-    `metadata.jsonl` in the `imagefolder` convention, readable by `read_folder`. The result depends
-    on the pictures and the options alone, not on `workers`, and not on how often the run was
-    stopped: it goes on where it stopped. A picture that cannot be used is skipped.
-
-    Raises ColorizeError if no picture can be used, for folders that contain each other, for a
-    target made by something else or by other options, and for a full disk.
+    source: a folder, a Parquet file, a zip archive, or `hub:OWNER/NAME[@REVISION]`. Each split holds color/ and line/
+    (PNG), hints/ (transparent PNG) where the source has some, and `metadata.jsonl` in the `imagefolder` convention,
+    readable by `read_folder`. The result depends on the pictures and the options alone, not on `workers`, and not on
+    how often the run was stopped: it goes on where it stopped. A picture that cannot be used is skipped. Raises
+    ColorizeError if no picture can be used, for folders that contain each other, for a target made by something else or
+    by other options, and for a full disk.
     """
     options = options or PrepareOptions()
     started = time.monotonic()
@@ -162,10 +158,8 @@ def locate(source: Path | str) -> Path:
 def open_source(path: Path, options: PrepareOptions) -> Source:
     """Return the pictures of a folder or file, by the first of `SOURCES` that knows its layout.
 
-    CelebA is recognized by the names of its files; Parquet files and zip archives by their suffix, if no
-    pictures lie next to them.
-
-    Raises ColorizeError if there is nothing of the layout, or it is incomplete.
+    CelebA is recognized by the names of its files; Parquet files and zip archives by their suffix, if no pictures lie
+    next to them. Raises ColorizeError if there is nothing of the layout, or it is incomplete.
     """
     kinds = (kind for kind, layouts in SOURCES.items() if options.layout in layouts)
     return next(filter(None, (kind.open(path, options) for kind in kinds)))

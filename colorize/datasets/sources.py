@@ -145,10 +145,9 @@ class ZipSource(Source):
     def open(cls, path: Path, options: PrepareOptions) -> Source | None:
         """Return the pictures in zip archives, which are never unpacked; None if there are none.
 
-        An archive counts as a folder of its name, but alone makes no group: `color/1.zip` and `sketch/1.zip`
-        hold pairs. `exist_sketch` in an index says which of these get a drawing extracted.
-
-        Raises ColorizeError for broken archives, bombs, a damaged index, and archives without pictures.
+        An archive counts as a folder of its name, but alone makes no group: `color/1.zip` and `sketch/1.zip` hold
+        pairs. `exist_sketch` in an index says which of these get a drawing extracted. Raises ColorizeError for broken
+        archives, bombs, a damaged index, and archives without pictures.
         """
         files = packed_files(path, ZIP, options.layout == "zip", "zip archives")
         if not files:
@@ -310,10 +309,8 @@ def _pair(
             lone.append((item.color, "has no drawing of its name"))
     lone += [(item.color, "has no color picture of its name") for item in lines.values()]
     if not pairs:
-        raise ColorizeError(
-            f"`{root}` holds no pairs of a color picture and a drawing",
-            "put them into `color/` and `line/` with equal names, or choose another layout",
-        )
+        hint = "put them into `color/` and `line/` with equal names, or choose another layout"
+        raise ColorizeError(f"`{root}` holds no pairs of a color picture and a drawing", hint)
     masks = len(items) - len(known)
     notes = [f"masks are left out ({masks}); nothing here learns from them"] if masks else []
     return pairs, [(path, f"`{shown(path)}` {reason}") for path, reason in sorted(lone)], notes
@@ -352,10 +349,8 @@ def _read_index(root: Path) -> tuple[set[tuple[str, ...]], list[str]]:
             entries = json.loads(path.read_bytes())
             without = [name for name, entry in entries.items() if not entry.get("exist_sketch", True)]
         except (OSError, ValueError, RecursionError, AttributeError) as error:
-            raise ColorizeError(
-                f"`{shown(path.name)}` is not an index of pictures",
-                'write {"1.zip/a.png": {"exist_sketch": true}}, or rename the file',
-            ) from error
+            hint = 'write {"1.zip/a.png": {"exist_sketch": true}}, or rename the file'
+            raise ColorizeError(f"`{shown(path.name)}` is not an index of pictures", hint) from error
         folders = (re.sub(rf"\{ZIP}/", "/", name, flags=re.IGNORECASE) for name in without)
         undrawn |= {parse_path(folder).parts for folder in folders}
         notes.append(f"`{shown(path.name)}` says which drawings exist; its scores and resolutions are ignored")

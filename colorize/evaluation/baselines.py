@@ -29,6 +29,8 @@ DARK = 22.0  # L*; darker parts of a reference are ink, and no color of a region
 DRAWN = 0.5  # in [-1, 1]; something darker belongs to the figure of a drawing
 FIGURE = 0.9  # the same for references
 GEOMETRY_WEIGHTS = ((2, 1.0), (3, 0.35), (6, 0.75), (8, 1.0))  # column of `geometry`, and its weight
+PICTURES = ("same", "flip", "cross", "shuffled")  # modes with a picture as reference
+REFERENCES = (*PICTURES, "palette")
 
 
 def gray(sample: Sample) -> Tensor:
@@ -39,14 +41,19 @@ def gray(sample: Sample) -> Tensor:
 def reference_statistics(sample: Sample) -> Tensor:
     """Use the reference's colors, but not where they are: (1, 3, S, S).
 
-    Line art: the mean color of the reference's figure fills the drawn figure, and paper around it
-    stays white if the reference has white around its own, or is a palette, which has no paper.
-    Gray: every gray takes the mean chroma that grays of its luma have in the reference (Welsh 2002
-    without texture) and keeps its luma.
+    Line art: the mean color of the reference's figure fills the drawn figure, and paper around it stays white if the
+    reference has white around its own, or is a palette, which has no paper. Gray: every gray takes the mean chroma that
+    grays of its luma have in the reference (Welsh 2002 without texture) and keeps its luma.
     """
     reference = _required(sample.reference, "reference")
     if sample.kind == "gray":
-        return _with_luma(sample.drawing, _chroma_by_luma(sample.drawing, reference))
+        luma = color.luminance(reference)
+        chroma, steps = (reference - luma)[0].flatten(1), torch.linspace(-1, 1, BINS)  # (3, N), (BINS,)
+        weight = torch.exp(-(((luma.flatten()[None] - steps[:, None]) / (2 / (BINS - 1))) ** 2) / 2)
+        overall = chroma.mean(dim=1)  # as one more pixel in every bin, so that empty ones have a value
+        table = (weight @ chroma.T + overall) / (weight.sum(dim=1, keepdim=True) + 1)  # (BINS, 3)
+        found = np.stack([np.interp(sample.drawing[0, 0].numpy(), steps.numpy(), one) for one in table.T.numpy()])
+        return _with_luma(sample.drawing, torch.from_numpy(found).float()[None])
     around = white_around(reference)
     figure = ~around & (color.luminance(reference)[0, 0].numpy() >= INK)
     pixels = reference[0][:, torch.from_numpy(figure)]  # (3, N)
@@ -147,8 +154,6 @@ class Baseline:
     oracle: bool = False  # knows the truth, and is compared with only on demand
 
 
-PICTURES = ("same", "flip", "cross", "shuffled")  # modes with a picture as reference
-REFERENCES = (*PICTURES, "palette")
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline
     for baseline in (
@@ -184,11 +189,8 @@ def find(names: Sequence[str], modes: Sequence[str]) -> list[Baseline]:
 
 def _required(tensor: Tensor | None, name: str) -> Tensor:
     if tensor is None:
-        raise ColorizeError(
-            f"this baseline needs `{name}`, which the mode does not give",
-            "compare with the baseline gray, or choose another mode",
-            code=2,
-        )
+        hint = "compare with the baseline gray, or choose another mode"
+        raise ColorizeError(f"this baseline needs `{name}`, which the mode does not give", hint, code=2)
     return tensor
 
 
@@ -206,19 +208,6 @@ def _with_luma(luma: Tensor, chroma: Tensor) -> Tensor:
     """Add chroma (1, 3, S, S), whose own luma is 0, to a gray; drawn to gray until it fits sRGB."""
     room = torch.where(chroma > 0, 1 - luma, 1 + luma) / chroma.abs().clamp_min(1e-6)
     return luma + chroma * room.amin(dim=1, keepdim=True).clamp_max(1)
-
-
-def _chroma_by_luma(drawing: Tensor, reference: Tensor) -> Tensor:
-    """Look up for every gray (1, 1, S, S) the mean chroma of the reference near that luma."""
-    luma = color.luminance(reference)
-    chroma = (reference - luma)[0].flatten(1)  # (3, N)
-    steps = torch.linspace(-1, 1, BINS)
-    width = 2 / (BINS - 1)
-    weight = torch.exp(-(((luma.flatten()[None] - steps[:, None]) / width) ** 2) / 2)
-    overall = chroma.mean(dim=1)  # as one more pixel in every bin, so that empty ones have a value
-    table = (weight @ chroma.T + overall) / (weight.sum(dim=1, keepdim=True) + 1)  # (BINS, 3)
-    found = np.stack([np.interp(drawing[0, 0].numpy(), steps.numpy(), column) for column in table.T.numpy()])
-    return torch.from_numpy(found).float()[None]
 
 
 def _spread_over_grays(drawing: Tensor, values: Tensor, dots: Labels) -> Tensor:

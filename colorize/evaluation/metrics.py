@@ -5,7 +5,8 @@ Formulas take pictures (B, 3, H, W) in [-1, 1] and return (B,), unless they say 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,7 +15,7 @@ from skimage.color import deltaE_ciede2000
 from torch import Tensor
 from torch.nn import functional as F
 
-from colorize.evaluation import perceptual
+from colorize.errors import ColorizeError
 from colorize.evaluation.regions import leak
 from colorize.evaluation.samples import Sample
 from colorize.images import color, palettes
@@ -36,6 +37,7 @@ BIN, REACH = 10.0, 110.0  # ab units; bin width and reach of the chroma histogra
 GRID = 16  # cells a side at which layouts are compared; finer is texture, not layout
 FAINT = 1.0  # ab units; a map that varies less (root mean square) has no layout, it is gray
 ROUNDING = 1e-6  # a copying score nearer to 0 is 0
+Score = Callable[[Tensor, Sample], float | None]
 
 
 def psnr(result: Tensor, truth: Tensor) -> Tensor:
@@ -174,11 +176,10 @@ def _chroma_histogram(picture: Tensor) -> Tensor:
 def copying(result: Tensor, truth: Tensor, reference: Tensor) -> Tensor:
     """Return how far colors lie where the reference has them, not where the lines want them.
 
-    Returns (B,) in [-1, 1]; below 0 is chance. Let o, t, r be the pictures averaged over 16 x 16 cells,
-    means removed: ab of o and r, Lab of t. r' is r less its least-squares fit by t, so a layout
-    that truth and reference share, such as a figure on paper, is gone. The score is
-    <o, r'> / (|o| |r|): a semipartial correlation times |r'| / |r|. The truth and gray score 0; the
-    reference itself scores 1 - R^2 of that fit.
+    Returns (B,) in [-1, 1]; below 0 is chance. Let o, t, r be the pictures averaged over 16 x 16 cells, means removed:
+    ab of o and r, Lab of t. r' is r less its least-squares fit by t, so a layout that truth and reference share, such
+    as a figure on paper, is gone. The score is <o, r'> / (|o| |r|): a semipartial correlation times |r'| / |r|. The
+    truth and gray score 0; the reference itself scores 1 - R^2 of that fit.
     """
     o, t, r = (_layout(picture) for picture in (result, truth, reference))  # (B, N, 3)
     o, r = o[..., 1:], r[..., 1:]
@@ -241,9 +242,6 @@ def _blur(picture: Tensor, size: int, sigma: float) -> Tensor:
     return F.conv2d(picture, taps[:, :, None], groups=picture.shape[1])
 
 
-Score = Callable[[Tensor, Sample], float | None]
-
-
 @dataclass(frozen=True)
 class Metric:
     """One column of the tables.
@@ -273,9 +271,6 @@ class Metric:
         return f"{value:.{self.digits}f}"
 
 
-lpips = cache(perceptual.lpips)  # loads AlexNet once
-
-
 def _pair(formula: Callable[[Tensor, Tensor], Tensor | float]) -> Score:
     """Score by a formula of result and truth."""
     return lambda result, sample: float(formula(result, sample.truth))
@@ -286,19 +281,71 @@ def _lines(formula: Callable[[Tensor, Tensor, Tensor | None], float | None]) -> 
     return lambda result, one: formula(result, one.truth, one.drawing if one.kind == "line" else None)
 
 
-def _ink(result: Tensor, sample: Sample) -> float | None:
-    return float(ink_kept(result, sample.drawing)) if sample.kind == "line" else None
-
-
-def _used(result: Tensor, sample: Sample) -> float | None:
-    return None if sample.reference is None else colors_used(result, sample.reference)
-
-
 def _copying(result: Tensor, sample: Sample) -> float | None:
     """Score only where the reference has another layout; the warped truth has the right one."""
     if sample.reference is None or sample.mode not in ("cross", "shuffled"):
         return None
     return float(copying(result, sample.truth, sample.reference))
+
+
+@cache  # loads AlexNet once
+def lpips() -> Callable[[Tensor, Tensor], float]:
+    """Return a function from result and truth, (1, 3, H, W) in [-1, 1], to LPIPS; lower is better.
+
+    Zhang 2018 with AlexNet. Pictures have at least 64 x 64 pixels. Raises ColorizeError if the
+    extra `metrics` is not installed or the weights of AlexNet can be had neither here nor online.
+    """
+    with _explained("LPIPS"):
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+        network = LearnedPerceptualImagePatchSimilarity(net_type="alex")
+
+    def score(result: Tensor, truth: Tensor) -> float:
+        with torch.inference_mode():
+            value = float(network(result, truth))
+        network.reset()  # torchmetrics keeps every score it has seen
+        return value
+
+    return score
+
+
+class FrechetDistance:
+    """Gathers results and true pictures, and compares both as distributions: FID, lower is better.
+
+    Heusel 2017 with InceptionV3. Below about 2,000 pictures FID is biased upwards: compare only
+    values of equal numbers of pictures. Raises ColorizeError as `lpips` does, for the weights of InceptionV3.
+    """
+
+    def __init__(self) -> None:
+        with _explained("FID", '"colorize[metrics]" torch-fidelity'):
+            from torchmetrics.image.fid import FrechetInceptionDistance
+
+            self._network = FrechetInceptionDistance(feature=2048)
+        self._pictures = 0
+
+    def add(self, result: Tensor, truth: Tensor) -> None:
+        """Take in results and their true pictures, (B, 3, H, W) each in [-1, 1]."""
+        for pictures, real in ((result, False), (truth, True)):
+            self._network.update(((pictures + 1) * 127.5).round().to(torch.uint8), real=real)
+        self._pictures += len(result)
+
+    def value(self) -> float | None:
+        """Return the FID of all that was added; None for fewer than two pictures, which have no covariance."""
+        return float(self._network.compute()) if self._pictures > 1 else None
+
+
+@contextmanager
+def _explained(name: str, packages: str = '"colorize[metrics]"') -> Iterator[None]:
+    """Turn what a library says about missing packages or weights into a sentence for the user."""
+    try:
+        yield
+    except ImportError as error:
+        missing = f"; `{error.name}` is missing" if error.name else ""
+        hint = f"install them with pip install {packages}"
+        raise ColorizeError(f"{name} needs packages that are not installed{missing}", hint) from error
+    except (OSError, RuntimeError, EOFError) as error:  # no network, wrong hash, cut off file
+        hint = f"connect to the internet once, or evaluate without {name}"
+        raise ColorizeError(f"the weights {name} needs could not be fetched: {error}", hint) from error
 
 
 METRICS: dict[str, Metric] = {
@@ -316,9 +363,21 @@ METRICS: dict[str, Metric] = {
         "Right", True, 3, "share of the colored area that is right, within CIE76 14", _lines(area_right)
     ),
     "stain": Metric("Stain", False, 3, "share of the white paper that took color", _lines(stain)),
-    "colors_used": Metric("Used", True, 2, "share of the given main colors that the picture has", _used),
+    "colors_used": Metric(
+        "Used",
+        True,
+        2,
+        "share of the given main colors that the picture has",
+        lambda r, s: None if s.reference is None else colors_used(r, s.reference),
+    ),
     "hues": Metric("Hues", True, 2, "number of main colors over the truth's; 1 is ideal", _pair(hues)),
-    "ink_kept": Metric("Ink", True, 3, "share of the dark ink that stayed as dark", _ink),
+    "ink_kept": Metric(
+        "Ink",
+        True,
+        3,
+        "share of the dark ink that stayed as dark",
+        lambda r, s: float(ink_kept(r, s.drawing)) if s.kind == "line" else None,
+    ),
     "leak": Metric("Leak", False, 3, "share of paper next to lines that took color from across the line", _lines(leak)),
     "copying": Metric("Copy", False, 3, "how far colors lie where the reference has them; 0 is ideal", _copying),
     "lpips": Metric(

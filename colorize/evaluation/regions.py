@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -29,6 +29,8 @@ APART = 15.0  # ab units; regions whose colors are nearer than this cannot leak 
 LEAKED = 1 / 3
 SMALL = 32 / 256**2  # of the pixels; a smaller region has no color of its own
 FEWEST = 64 / 256**2  # of the pixels; a share of fewer pixels next to lines means nothing
+# Paper next to lines: regions (H, W), and per pixel (N,) its flat index, own region and the one across.
+_Strip = tuple[Labels, Labels, Labels, Labels]
 
 
 def connected(mask: Mask) -> Labels:
@@ -74,31 +76,21 @@ def white_around(picture: Tensor) -> Mask:
 def leak(result: Tensor, truth: Tensor, drawing: Tensor | None) -> float | None:
     """Return the share of paper next to lines that has a color from the region across the line.
 
-    result, truth: (1, 3, H, W), drawing: (1, 1, H, W), line art, all in [-1, 1]. Returns 0 to 1,
-    lower is better; None without a drawing, or if too few places can be judged. Let m and n be the median chroma ab
-    of a pixel's own region (`enclosed`) and of the one across the nearest line, in the result. A
-    pixel of chroma c leaks if <c - m, n - m> > |n - m|^2 / 3: it has gone a third of the way.
-    Judged is paper within 4/256 of the side from ink, where |n - m| is 15 or more, unless the truth
-    leaks there, too: then the line separates no colors. Only chroma counts, since ink darkens the
-    paper next to it. Flat regions score 0, and so does the truth.
+    result, truth: (1, 3, H, W), drawing: (1, 1, H, W), line art, all in [-1, 1]. Returns 0 to 1, lower is better; None
+    without a drawing, or if too few places can be judged. Let m and n be the median chroma ab of a pixel's own region
+    (`enclosed`) and of the one across the nearest line, in the result. A pixel of chroma c leaks if <c - m, n - m> > |n
+    - m|^2 / 3: it has gone a third of the way. Judged is paper within 4/256 of the side from ink, where |n - m| is 15
+    or more, unless the truth leaks there, too: then the line separates no colors. Only chroma counts, since ink darkens
+    the paper next to it. Flat regions score 0, and so does the truth.
     """
     strip = None if drawing is None else _next_to_lines(drawing)
     if strip is None:
         return None
     wrong, judged = _strayed(result, strip)
     judged &= ~_strayed(truth, strip)[0]
-    if judged.sum() < max(1, FEWEST * strip.regions.size):
+    if judged.sum() < max(1, FEWEST * strip[0].size):
         return None
     return float((wrong & judged).sum() / judged.sum())
-
-
-class _Strip(NamedTuple):
-    """Paper next to lines: regions (H, W), and per pixel (N,) its flat index, own region and the one across."""
-
-    regions: Labels
-    at: Labels
-    own: Labels
-    across: Labels
 
 
 def _next_to_lines(drawing: Tensor) -> _Strip | None:
@@ -109,7 +101,13 @@ def _next_to_lines(drawing: Tensor) -> _Strip | None:
         return None
     side = max(regions.shape)
     cells: Labels = regions.ravel()[nearest_region(~ink)]  # ink belongs to the nearest region
-    border, beyond = _borders(cells, ink)
+    border, beyond = np.zeros(cells.shape, bool), np.zeros_like(cells)  # where cells meet inside the ink
+    padded, (height, width) = np.pad(cells, 1, mode="edge"), cells.shape
+    for down, right in ((1, 2), (2, 1), (1, 0), (0, 1)):  # the four neighbors
+        neighbor = padded[down : down + height, right : right + width]
+        meets = (cells != neighbor) & ink
+        border |= meets
+        beyond[meets] = neighbor[meets]
     if not border.any():
         return None
     middle = nearest_region(border)  # where two regions meet inside the nearest line
@@ -118,19 +116,7 @@ def _next_to_lines(drawing: Tensor) -> _Strip | None:
     near = max(NEXT, NEAR * side)
     strip = (_distance(nearest_region(ink)) <= near) & (regions > 0) & (across != regions)
     strip &= _distance(middle) <= near + THICK / 2 * side
-    return _Strip(regions, np.flatnonzero(strip), regions[strip], across[strip])
-
-
-def _borders(cells: Labels, ink: Mask) -> tuple[Mask, Labels]:
-    """Find where cells meet inside the ink, and for each such pixel the number beyond, (H, W)."""
-    border, beyond = np.zeros(cells.shape, bool), np.zeros_like(cells)
-    padded, (height, width) = np.pad(cells, 1, mode="edge"), cells.shape
-    for down, right in ((1, 2), (2, 1), (1, 0), (0, 1)):  # the four neighbors
-        neighbor = padded[down : down + height, right : right + width]
-        meets = (cells != neighbor) & ink
-        border |= meets
-        beyond[meets] = neighbor[meets]
-    return border, beyond
+    return regions, np.flatnonzero(strip), regions[strip], across[strip]
 
 
 def _distance(places: Labels) -> npt.NDArray[np.float64]:
@@ -142,17 +128,18 @@ def _distance(places: Labels) -> npt.NDArray[np.float64]:
 
 def _strayed(picture: Tensor, strip: _Strip) -> tuple[Mask, Mask]:
     """Return which pixels have the color from across, and which have two colors to choose from, (N,)."""
+    regions, at, own, across = strip
     lab = color.rgb_to_lab(picture.detach().cpu().float().clamp(-1, 1))
     ab = lab[0, 1:].flatten(1).T.numpy()  # (H * W, 2)
-    medians = np.full((strip.regions.max() + 1, 2), np.nan, np.float32)
-    order = np.argsort(strip.regions, axis=None, kind="stable")
-    ends = np.bincount(strip.regions.ravel()).cumsum()
-    for number in np.unique([strip.own, strip.across]):  # 0 is ink and has no strip
+    medians = np.full((regions.max() + 1, 2), np.nan, np.float32)
+    order = np.argsort(regions, axis=None, kind="stable")
+    ends = np.bincount(regions.ravel()).cumsum()
+    for number in np.unique([own, across]):  # 0 is ink and has no strip
         inside = order[ends[number - 1] : ends[number]]
         if len(inside) >= SMALL * order.size:
             medians[number] = np.median(ab[inside], axis=0)
-    own, across, here = medians[strip.own], medians[strip.across], ab[strip.at]
-    apart = np.linalg.norm(own - across, axis=1)
-    way = ((here - own) * (across - own)).sum(axis=1)
+    here, there = medians[own], medians[across]
+    apart = np.linalg.norm(here - there, axis=1)
+    way = ((ab[at] - here) * (there - here)).sum(axis=1)
     # Regions too small for a color of their own are nan, and no comparison with nan is true.
     return way > LEAKED * apart**2, apart >= APART

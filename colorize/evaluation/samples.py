@@ -89,9 +89,8 @@ class Protocol:
 class Sample:
     """One picture to color: what the user gives, and what the true picture is.
 
-    truth: (1, 3, S, S). drawing: (1, 1, S, S), line art (paper +1, ink -1) or the gray picture.
-    reference: (1, 3, h, w) or None. hints: (1, 4, S, S), RGB and mask, or None. All in [-1, 1].
-    mode: which of `MODES` it belongs to.
+    truth: (1, 3, S, S). drawing: (1, 1, S, S), line art (paper +1, ink -1) or the gray picture. reference: (1, 3, h, w)
+    or None. hints: (1, 4, S, S), RGB and mask, or None. All in [-1, 1]. mode: which of `MODES` it belongs to.
     """
 
     file: str
@@ -115,8 +114,7 @@ class Task(NamedTuple):
 class Dataset:
     """The rows of `root/validation`, or of `root` itself if it has no splits, and their pictures.
 
-    Every file is read and hashed once, however many modes look at it. Raises ColorizeError as
-    `read_folder` does.
+    Every file is read and hashed once, however many modes look at it. Raises ColorizeError as `read_folder` does.
     """
 
     def __init__(self, root: Path) -> None:
@@ -148,10 +146,8 @@ class Dataset:
         assert task.row.hint is not None, task
         picture = files.read(task.row.hint)
         if picture.alpha is None:
-            raise ColorizeError(
-                f"the hints of `{task.name}` are not transparent between the strokes",
-                "make the folder again with `colorize prepare-data`",
-            )
+            hint = "make the folder again with `colorize prepare-data`"
+            raise ColorizeError(f"the hints of `{task.name}` are not transparent between the strokes", hint)
         rgb = np.broadcast_to(picture.pixels, (*picture.size, 3))
         hints = hint_files.parse(np.dstack([rgb, picture.alpha]), picture.size)
         box = centered(fit_size(hints.shape[-2:], size), (size, size))
@@ -165,16 +161,14 @@ class Dataset:
         for task in tasks:
             stored = [task.row.hint] if mode == "stored" else []
             paths = (task.row.file, task.row.line, task.reference, *stored)
-            parts += [task.name, *("none" if path is None else self._digest(path) for path in paths)]
+            for path in paths:
+                if path is not None and path not in self._digests:
+                    try:
+                        self._digests[path] = bytes.fromhex(files.sha256(path))
+                    except OSError as error:
+                        raise ColorizeError(f"`{path}` cannot be read: {error.strerror}") from error
+            parts += [task.name, *("none" if path is None else self._digests[path] for path in paths)]
         return files.sha256(parts)[:12]
-
-    def _digest(self, path: Path) -> bytes:
-        if path not in self._digests:
-            try:
-                self._digests[path] = bytes.fromhex(files.sha256(path))
-            except OSError as error:
-                raise ColorizeError(f"`{path}` cannot be read: {error.strerror}") from error
-        return self._digests[path]
 
     def _line(self, task: Task, size: int) -> Tensor:
         truth = self.truth(task.row.file, size)
@@ -237,8 +231,11 @@ class Samples:
             reference = augment.warp(truth, WARP, Generator().manual_seed(seed))
         elif mode == "palette":
             reference = palettes.swatches(palettes.dominant(truth))
-        elif mode == "flip":
-            reference = _flipped(truth, seed)
+        elif mode == "flip":  # another view: turned, bent, zoomed, mirrored, and less of it
+            bent = augment.reference(truth, Generator().manual_seed(seed), FLIPPED_WARP).flip(3)
+            edge = round(CROPPED * size)
+            inner = bent[..., edge : size - edge, edge : size - edge]
+            reference = F.interpolate(inner, (size, size), mode="bilinear", antialias=True).clamp(-1, 1)
         elif mode == "stored":
             hints = self.dataset.hints(task, size)
         elif mode == "hints":
@@ -258,14 +255,11 @@ def samples(
 ) -> Samples:
     """Return the samples of a folder, or of its `Dataset`, which several modes may share.
 
-    size: pictures are fitted into size x size pixels and padded white. limit: use only so many
-    pictures, spread evenly over the folder; 0 uses all. share: of the pixels that hints cover, 0 to 1;
-    the dots of a smaller share are among those of a larger one. In mode `cross` the reference is the
-    first of the row's `reference_file_names`, or a picture of the same set and group; alike: share of
-    the row's colors that it must have, see `palettes.shared`.
-
-    Raises ColorizeError for an unknown mode, a share out of range, a broken row or a folder that
-    leaves nothing to score.
+    size: pictures are fitted into size x size pixels and padded white. limit: use only so many pictures, spread evenly
+    over the folder; 0 uses all. share: of the pixels that hints cover, 0 to 1; the dots of a smaller share are among
+    those of a larger one. In mode `cross` the reference is the first of the row's `reference_file_names`, or a picture
+    of the same set and group; alike: share of the row's colors that it must have, see `palettes.shared`. Raises
+    ColorizeError for an unknown mode, a share out of range, a broken row or a folder that leaves nothing to score.
     """
     if mode not in MODES:
         raise ColorizeError(f"there is no mode `{mode}`", nearest(mode, MODES), code=2)
@@ -288,14 +282,6 @@ def samples(
     return Samples(protocol, tasks, left_out, data)
 
 
-def _flipped(truth: Tensor, seed: int) -> Tensor:
-    """Another view of a picture (1, 3, S, S): turned, bent, zoomed, mirrored, and less of it."""
-    bent = augment.reference(truth, Generator().manual_seed(seed), FLIPPED_WARP).flip(3)
-    size, edge = truth.shape[-1], round(CROPPED * truth.shape[-1])
-    inner = bent[..., edge : size - edge, edge : size - edge]
-    return F.interpolate(inner, (size, size), mode="bilinear", antialias=True).clamp(-1, 1)
-
-
 def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
     """Return the tasks that have what the mode needs, with another picture as reference where it gives one."""
     if mode == "stored":
@@ -310,9 +296,14 @@ def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
     partners = []
     for name, row, _ in data.tasks:
         start = _seed(seed, name)
-        if mode == "cross":
-            others = _group_mates(row, groups[row.set, row.group], start)
-            fitting = (path for path in others if not alike or _shared(data, row.file, path) >= alike)
+        if mode == "cross":  # the stored references, or else the pictures of the group, from a random one on
+            own, group = row.file.resolve(), groups[row.set, row.group]
+            stored: Iterable[Path] = [path for path in row.references if path.resolve() != own]
+            others = stored or _rotated(sorted({path for path in group if path.resolve() != own}), start)
+            truth = data.truth(row.file, COARSE) if alike else None
+            fitting = (
+                path for path in others if truth is None or palettes.shared(truth, data.truth(path, COARSE)) >= alike
+            )
         else:  # the first one will do, unless the group spans sets
             unlike = _rotated(strangers[row.set], start)
             fitting = (task.row.file for task in unlike if task.row.group != row.group)
@@ -320,20 +311,8 @@ def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
     return [task._replace(reference=one) for task, one in zip(data.tasks, partners, strict=True) if one]
 
 
-def _group_mates(row: dataset_folder.Row, group: list[Path], start: int) -> Iterable[Path]:
-    """Return the stored references of a row, or else the pictures of its group, from a random one on."""
-    own = row.file.resolve()
-    stored = [path for path in row.references if path.resolve() != own]
-    return stored or _rotated(sorted({path for path in group if path.resolve() != own}), start)
-
-
 def _rotated(items: Sequence[Item], start: int) -> Iterator[Item]:
     return (items[(start + turn) % len(items)] for turn in range(len(items)))
-
-
-def _shared(data: Dataset, *pair: Path) -> float:
-    """Return the share of the first picture's colors that the second one has."""
-    return float(palettes.shared(*(data.truth(path, COARSE) for path in pair)))
 
 
 def _seed(seed: int, name: str) -> int:

@@ -88,10 +88,8 @@ def score(paint: Callable[[Sample], Tensor], sample: Sample, perceptual: bool = 
     seconds = time.perf_counter() - start
     assert result.shape == sample.truth.shape, f"{result.shape} for {sample.truth.shape}"
     if not bool(result.isfinite().all()):
-        raise ColorizeError(
-            f"the result for `{sample.file}` has values that are not numbers",
-            "the weights may be damaged, or half precision too coarse for this model",
-        )
+        hint = "the weights may be damaged, or half precision too coarse for this model"
+        raise ColorizeError(f"the result for `{sample.file}` has values that are not numbers", hint)
     found = {
         name: metric.score(result, sample)
         for name, metric in METRICS.items()
@@ -115,7 +113,12 @@ def summary(rows: Iterable[Row]) -> Summary:
         name: Part(len(some), {metric: values.mean().item() for metric, values in _columns(some).items()})
         for name, some in sets.items()
     }
-    means = {name: _interval(values) for name, values in _columns(rows).items()}
+    means = {}
+    for name, values in _columns(rows).items():  # quantiles of resampled means, Efron 1979
+        draws = torch.randint(len(values), (RESAMPLES, len(values)), generator=Generator().manual_seed(0))
+        ends = torch.tensor([0.025, 0.975], dtype=torch.float64)
+        low, high = values[draws].mean(dim=1).quantile(ends).tolist()
+        means[name] = Mean(values.mean().item(), low, high)
     return Summary(len(rows), sum(row.seconds for row in rows) / len(rows), means, parts)
 
 
@@ -126,15 +129,6 @@ def _columns(rows: list[Row]) -> dict[str, Tensor]:
         for name, value in row.scores.items():
             found[name].append(value)
     return {name: torch.tensor(values, dtype=torch.float64) for name, values in found.items()}
-
-
-def _interval(values: Tensor) -> Mean:
-    """Return the mean of (N,) and the 2.5 % and 97.5 % quantiles of resampled means. Efron 1979."""
-    rng = Generator().manual_seed(0)
-    draws = torch.randint(len(values), (RESAMPLES, len(values)), generator=rng)
-    ends = torch.tensor([0.025, 0.975], dtype=torch.float64)
-    low, high = values[draws].mean(dim=1).quantile(ends).tolist()
-    return Mean(values.mean().item(), low, high)
 
 
 def one_protocol(entries: Sequence[Entry], ignored: str = "") -> Protocol:

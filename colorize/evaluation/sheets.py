@@ -46,11 +46,8 @@ def contact_sheet(rows: Sequence[Sequence[Tensor]], titles: Sequence[str]) -> Pi
         """Height and width of a sheet of so many blocks."""
         return CAPTION + step * -(-len(rows) // blocks), block * blocks - 3 * GUTTER
 
-    def distance(blocks: int) -> float:
-        height, width = shape(blocks)
-        return abs(math.log(width / height / SHAPE))
-
-    blocks = min(range(1, len(rows) + 1), key=distance) if len(rows) > SINGLE else 1
+    shapes = {blocks: shape(blocks) for blocks in (range(1, len(rows) + 1) if len(rows) > SINGLE else (1,))}
+    blocks = min(shapes, key=lambda blocks: abs(math.log(shapes[blocks][1] / shapes[blocks][0] / SHAPE)))
     tall = -(-len(rows) // blocks)
     blocks = -(-len(rows) // tall)
     sheet = torch.ones(1, 3, *shape(blocks))

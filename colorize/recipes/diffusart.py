@@ -1,14 +1,13 @@
 """Diffusart: line art and scribbles, read by cross-attention.
 
-After Carrillo et al., "Diffusart: Enhancing Line Art Colorization with Conditional Diffusion Models"
-(CVPRW 2023), the variant `official`, and the community's Diffusart-pytorch, `community`.
-Departures: the hint encoder runs once per picture; skips of full resolution are used; scribbles are simulated
-in one flat color each, since strokes cut out of the answer leak its texture; a mask marks them, so that black
-ones are seen; hints are dropped for some rows; pictures keep their aspect; weights are averaged; the official
-one takes 50 steps, not 1000.
-The default, made for a laptop, also diffuses the color under the ink at half the size, predicts v on a
-schedule that ends in pure noise, stacks the scribbles, as drawn and as spread up to the next line, and gives
-positions to both sides of cross-attention, without which a network cannot tell which scribble is near.
+After Carrillo et al., "Diffusart: Enhancing Line Art Colorization with Conditional Diffusion Models" (CVPRW 2023), the
+variant `official`, and the community's Diffusart-pytorch, `community`. Departures: the hint encoder runs once per
+picture; skips of full resolution are used; scribbles are simulated in one flat color each, since strokes cut out of the
+answer leak its texture; a mask marks them, so that black ones are seen; hints are dropped for some rows; pictures keep
+their aspect; weights are averaged; the official one takes 50 steps, not 1000. The default, made for a laptop, also
+diffuses the color under the ink at half the size, predicts v on a schedule that ends in pure noise, stacks the
+scribbles, as drawn and as spread up to the next line, and gives positions to both sides of cross-attention, without
+which a network cannot tell which scribble is near.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """Color Diffusion: gray pictures, noise on a and b of Lab only.
 
-After "Color-diffusion" (E. Millon 2023), the variant `published`: the picture's own L stays, and a gray
-encoder's features join the U-Net at every level.
-Departures: the gray encoder runs once per picture; full-size L is kept bit for bit, and chroma is enlarged
-along its edges; pictures keep their aspect; any number of steps samples the same schedule; thresholds act on
-the clean prediction; dropout is off at use; weights are averaged; colors are not over-saturated.
-The default also standardizes chroma, so that noise does not drown it until the last steps, predicts it at a
-quarter of the size, and predicts v on a schedule that ends in pure noise.
+After "Color-diffusion" (E. Millon 2023), the variant `published`: the picture's own L stays, and a gray encoder's
+features join the U-Net at every level. Departures: the gray encoder runs once per picture; full-size L is kept bit for
+bit, and chroma is enlarged along its edges; pictures keep their aspect; any number of steps samples the same schedule;
+thresholds act on the clean prediction; dropout is off at use; weights are averaged; colors are not over-saturated. The
+default also standardizes chroma, so that noise does not drown it until the last steps, predicts it at a quarter of the
+size, and predicts v on a schedule that ends in pure noise.
 """
 
 from __future__ import annotations

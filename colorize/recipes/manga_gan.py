@@ -1,16 +1,15 @@
 """Manga in one call: pix2pix generators trained against a critic, and manga-colorization-v2.
 
-After the "Manga Colorization Model" (Nyanko-sama 2025), whose four generators are the variants `plain`,
-`attention`, `extractor` and `full`, and "manga-colorization-v2" (qweasdd 2022), the variant `v2`.
-Departures of the four: attention at 16 x 16 places instead of one, where it does nothing; gradients through
-the tagger's part of the perceptual loss; colors normalized from [0, 1] for VGG; frozen networks in evaluation
-mode, neither trained nor averaged; group norms, so that any size and one row will do; the tagger sees pages
-in their own shape, and its features are spread over the deepest map; pages are gray, screentone or line art,
-not only gray; weights are averaged; the critic is resumed with the run.
-Departures of v2: the page is its luma; sides are padded to multiples of 32; unused parts are not run; the
-guide decoder is not trained. All give gray pages the colors alone and keep their lightness at full size.
-The default, made for a laptop, is `plain` with fewer channels, color hints, and an output added to the page;
-its critic counts a tenth as much (with 0.01 it soon paints in patches), small errors as their square.
+After the "Manga Colorization Model" (Nyanko-sama 2025), whose four generators are the variants `plain`, `attention`,
+`extractor` and `full`, and "manga-colorization-v2" (qweasdd 2022), the variant `v2`. Departures of the four: attention
+at 16 x 16 places instead of one, where it does nothing; gradients through the tagger's part of the perceptual loss;
+colors normalized from [0, 1] for VGG; frozen networks in evaluation mode, neither trained nor averaged; group norms, so
+that any size and one row will do; the tagger sees pages in their own shape, and its features are spread over the
+deepest map; pages are gray, screentone or line art, not only gray; weights are averaged; the critic is resumed with the
+run. Departures of v2: the page is its luma; sides are padded to multiples of 32; unused parts are not run; the guide
+decoder is not trained. All give gray pages the colors alone and keep their lightness at full size. The default, made
+for a laptop, is `plain` with fewer channels, color hints, and an output added to the page; its critic counts a tenth as
+much (with 0.01 it soon paints in patches), small errors as their square.
 """
 
 from __future__ import annotations

@@ -32,13 +32,12 @@ def _within(value: object, prefix: str, high: float, *names: str) -> None:
 class Denoising:
     """Denoise: one loss a batch at random times (DDPM, Ho et al. 2020, eq. 14).
 
-    pure: share of rows at the end of the schedule, where sampling begins; few-step sampling depends on them.
-    offset: strength of noise that is one number per row and channel, added so that very dark and bright
-    pictures are learned too; 0.05 to 0.1 is usual (Guttenberg 2023).
-    noisy: share of rows whose tokens get as much noise as their picture, so that a network does not rely on
-    places of a reference that fits its drawing better than a user's will (Yan et al. 2025).
-    robust: error up to which the loss is the square, beyond it the distance (pseudo-Huber, Charbonnier et
-    al. 1997), which draws the answer to the median instead of the gray mean; 0: always the square.
+    pure: share of rows at the end of the schedule, where sampling begins; few-step sampling depends on them. offset:
+    strength of noise that is one number per row and channel, added so that very dark and bright pictures are learned
+    too; 0.05 to 0.1 is usual (Guttenberg 2023). noisy: share of rows whose tokens get as much noise as their picture,
+    so that a network does not rely on places of a reference that fits its drawing better than a user's will (Yan et al.
+    2025). robust: error up to which the loss is the square, beyond it the distance (pseudo-Huber, Charbonnier et al.
+    1997), which draws the answer to the median instead of the gray mean; 0: always the square.
     """
 
     pure: float = 0.0
@@ -55,13 +54,12 @@ class Denoising:
 class Trajectory:
     """Learn along the sampling steps: phase 2 of AnimeDiffusion and of the Coloring Assistant.
 
-    start: x at the first step. "sampling": as the recipe samples; "noise": pure noise; "noised-reference";
-    or a picture brought up to noise by the present weights: the reference (Coloring Assistant), or the true
-    picture (AnimeDiffusion as published), which gives the answer away.
-    every: network calls per loss. x is detached after each group, so 1 needs the memory of one call, and
-    `sampling.steps` back-propagates through all of them.
-    target: what is compared with the true picture. "x0": the predicted clean picture (DiffusionCLIP,
-    AnimeDiffusion). "next": the noisy x after the call (Coloring Assistant), which unlearns the noise level.
+    start: x at the first step. "sampling": as the recipe samples; "noise": pure noise; "noised-reference"; or a picture
+    brought up to noise by the present weights: the reference (Coloring Assistant), or the true picture (AnimeDiffusion
+    as published), which gives the answer away. every: network calls per loss. x is detached after each group, so 1
+    needs the memory of one call, and `sampling.steps` back-propagates through all of them. target: what is compared
+    with the true picture. "x0": the predicted clean picture (DiffusionCLIP, AnimeDiffusion). "next": the noisy x after
+    the call (Coloring Assistant), which unlearns the noise level.
     """
 
     start: Literal["sampling", "noise", "noised-reference", "inverted-reference", "inverted-target"] = "sampling"
@@ -76,11 +74,10 @@ class Trajectory:
 class Adversarial:
     """Learn from a critic, the truth and frozen networks (pix2pix, Isola et al. 2017): two losses a batch.
 
-    adversarial, direct, perceptual: weights of the critic's loss, of the mean distance to the truth (L1),
-    and of the perceptual loss. vgg, tagger: weights of the frozen networks, files or OWNER/NAME/FILE on
-    the Hub; empty for none. share: of the tagger in the perceptual loss. critic: its widths.
-    robust: error up to which the distance grows as its square, so that the answer lies between several
-    likely colors; 0: always L1.
+    adversarial, direct, perceptual: weights of the critic's loss, of the mean distance to the truth (L1), and of the
+    perceptual loss. vgg, tagger: weights of the frozen networks, files or OWNER/NAME/FILE on the Hub; empty for none.
+    share: of the tagger in the perceptual loss. critic: its widths. robust: error up to which the distance grows as its
+    square, so that the answer lies between several likely colors; 0: always L1.
     """
 
     adversarial: float = 0.01
@@ -118,19 +115,16 @@ class Choosing:
 class Mix:
     """How pictures become training rows. All numbers are shares of rows, 0 to 1, unless said otherwise.
 
-    gray: shown as gray pictures instead of line art. reference, hints: keep that hint. marks: dots and
-    strokes per picture on average, where hints are kept.
-    other: take their reference from another picture of the same group, if there is one, else from
-    their own. alike: share of the row's colors that such a picture must have, or the row's own serves.
-    warp: how far references are bent (fraction of the side). loose: references also turned, mirrored and
-    zoomed; shuffle: cut into patches that change places; palette: reduced to 2 to 8 of their colors.
-    hue: all colors moved around, with those of the reference and the hints.
-    restyle: stored lines replaced by extracted ones. degrade: lines thinned, thickened, broken or grayed.
-    tone: lines with screentone. printed: gray pictures with screentone for shades.
-    margins: lines with blank borders of up to a fifth of a side. jpeg: lines with JPEG artifacts.
-    crop: smallest share of a side that a crop keeps; 1 never crops. flip: mirrored. turn: turned by up
-    to 20 degrees and zoomed.
-    sets: shares of named sets; the others share the rest by their size.
+    gray: shown as gray pictures instead of line art. reference, hints: keep that hint. marks: dots and strokes per
+    picture on average, where hints are kept. other: take their reference from another picture of the same group, if
+    there is one, else from their own. alike: share of the row's colors that such a picture must have, or the row's own
+    serves. warp: how far references are bent (fraction of the side). loose: references also turned, mirrored and
+    zoomed; shuffle: cut into patches that change places; palette: reduced to 2 to 8 of their colors. hue: all colors
+    moved around, with those of the reference and the hints. restyle: stored lines replaced by extracted ones. degrade:
+    lines thinned, thickened, broken or grayed. tone: lines with screentone. printed: gray pictures with screentone for
+    shades. margins: lines with blank borders of up to a fifth of a side. jpeg: lines with JPEG artifacts. crop:
+    smallest share of a side that a crop keeps; 1 never crops. flip: mirrored. turn: turned by up to 20 degrees and
+    zoomed. sets: shares of named sets; the others share the rest by their size.
     """
 
     gray: float = 0.0
@@ -165,12 +159,11 @@ class Mix:
 class Stage:
     """One stage of training: the objective, the data, and the optimizer's numbers.
 
-    size: training pictures in pixels a side. batch: rows per step. lr: peak learning rate after `warmup`
-    steps (at most a tenth of `steps`), falling to zero along a cosine at `steps`. clip: largest norm of
-    the gradient; 0 for any. ema: decay of the averaged weights. betas: of AdamW's moments.
-    aspects: shapes of the training pictures, width:height such as 3:4, one drawn for every batch; a shape
-    named twice is drawn twice as often. The largest such window is cut out of a picture, or less by
-    `mix.crop`. Without aspects pictures are padded to squares with white.
+    size: training pictures in pixels a side. batch: rows per step. lr: peak learning rate after `warmup` steps (at most
+    a tenth of `steps`), falling to zero along a cosine at `steps`. clip: largest norm of the gradient; 0 for any. ema:
+    decay of the averaged weights. betas: of AdamW's moments. aspects: shapes of the training pictures, width:height
+    such as 3:4, one drawn for every batch; a shape named twice is drawn twice as often. The largest such window is cut
+    out of a picture, or less by `mix.crop`. Without aspects pictures are padded to squares with white.
     """
 
     objective: Denoising | Trajectory | Adversarial | Choosing = Denoising()

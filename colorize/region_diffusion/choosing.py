@@ -5,18 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from colorize.images import flat_regions
+from colorize.hints import Hints
+from colorize.images import color_hints, flat_regions
 from colorize.images.color import lab_to_rgb, rgb_to_lab
 from colorize.images.resize import spread_between_lines
 from colorize.networks.unet import pad
-from colorize.region_diffusion.hint_regions import HintCells
 from colorize.region_diffusion.network import FAINT, INKED, Choices, Pieces, RegionNet
 from colorize.region_diffusion.pieces import lab_of, means
 
+SAME = 6.0  # CIE76; hints that differ by less are one color
+MOST = 48  # colors of hints; of more the nearest one counts
+COVER = 0.2  # of a cell of the field, from which a hint counts there
+SPOT = 16  # cells of a stroke, up to which it is a dot and meant for one region
+GRAZED = 0.25  # of a stroke; a region that holds less of it, and not the most, is not meant
 PULL = 10.0  # of regions with nothing but paper between them, on each other's votes
 TURNS = 8  # in which they hear each other
 LEAST = -30.0  # logarithm of a vote that counts no less
@@ -27,6 +34,74 @@ SURE = 0.6  # the same for a region whose color is given or was drawn
 FIRM = 6.0  # what a region's color, once it is given or drawn, adds to the votes of its pixels
 SHARP = 0.38  # temperature of the mean over colors in gray pictures (Zhang et al. 2016, annealed mean)
 LIVELY = 1.8  # temperature at which colors are drawn
+
+
+@dataclass(frozen=True)
+class HintCells:
+    """Hints on one drawing.
+
+    at: (n,) cells of the field; which: (n,), the color of each; stroke: (n,), the stroke that each is part of.
+    colors: (m, 3) in [-1, 1].
+    """
+
+    at: Tensor
+    which: Tensor
+    stroke: Tensor
+    colors: Tensor
+
+    def meant(self, cells: Tensor, paper: Tensor) -> Tensor:
+        """Which cells (n,) lie in a region that their stroke is meant for: where most of it lies, ink counting little.
+
+        A long stroke may be meant for several. cells, paper: (h * w,), the region of each cell, and how light it is.
+        """
+        keep = torch.zeros(len(self.at), dtype=torch.bool)
+        for stroke in torch.unique(self.stroke):
+            mine = self.stroke == stroke
+            at = self.at[mine]
+            numbers, place = torch.unique(cells[at], return_inverse=True)
+            weight = torch.zeros(len(numbers)).index_add_(0, place, paper[at])
+            share = weight / weight.sum()
+            least = GRAZED if len(at) > SPOT else 1.0
+            meant = numbers[(share >= least) | (weight == weight.max())]
+            keep |= mine & torch.isin(cells[self.at], meant)
+        return keep
+
+
+def hint_cells(hints: Hints) -> HintCells | None:
+    """Return the color hints of one row on a field of half the drawing's size, or None where there are none.
+
+    Gray hints that lie on ink say nothing of color, and are left out.
+    """
+    layer = hints.get("hints")
+    if layer is None:
+        return None
+    layer = color_hints.off_ink(layer, hints["line"])
+    mask = (layer[:, 3:] > 0).to(layer)
+    half = F.avg_pool2d(torch.cat([layer[:, :3] * mask, mask], 1), 2, ceil_mode=True)[0]
+    cover = half[3]
+    at = (cover.flatten() > COVER).nonzero()[:, 0]
+    if not len(at):
+        return None
+    rgb = (half[:3] / cover.clamp(min=COVER)).flatten(1).T[at]
+    colors, which = _grouped(rgb)
+    there = (cover > COVER).numpy().astype(np.uint8)
+    stroke = cv2.connectedComponents(there, connectivity=8)[1]
+    return HintCells(at, which, torch.from_numpy(stroke).flatten()[at], colors)
+
+
+def _grouped(rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """Colors (m, 3) that differ visibly, each the mean of its group, and the group of each of (n, 3)."""
+    lab = lab_of(rgb)
+    centers = lab[:1]
+    while len(centers) < MOST:
+        away = torch.cdist(lab, centers).amin(1)
+        if float(away.max()) < SAME:
+            break
+        centers = torch.cat([centers, lab[away.argmax()][None]])
+    which = torch.cdist(lab, centers).argmin(1)
+    count = torch.bincount(which, minlength=len(centers)).clamp(min=1)
+    total = torch.zeros(len(centers), 3).index_add_(0, which, rgb)
+    return total / count[:, None], which
 
 
 @dataclass(frozen=True)
@@ -95,26 +170,15 @@ class Offer:
             return
         meant = self.hints.meant(cells, self.drawing.paper())
         at, which = self.hints.at[meant], self.hints.which[meant] + self.hinted
-        near = self._nearest(at)
-        self.firm = near >= 0
-        self.chosen[self.firm] = which[near[self.firm]]
-
-    def _nearest(self, at: Tensor) -> Tensor:
-        """For each region the number of the mark, at cells (n,), that is meant for it, -1 for none: (N,).
-
-        Of the hints in what a region belongs to, its own come first, then the nearest one.
-        """
-        drawing = self.drawing
-        cells, width = drawing.labels.flatten(), drawing.size[1]
-        place = drawing.regions.geometry[0, :, :2] / 2 + 0.5
-        height = drawing.size[0]
-        mark = torch.stack([at // width / height, at % width / width], 1)
-        apart = torch.cdist(place, mark)
-        own = cells[at][None] == torch.arange(drawing.count)[:, None]
-        same = drawing.areas[cells[at]][None] == drawing.areas[:, None]
-        apart = torch.where(own, apart - 2, torch.where(same, apart, torch.inf))
-        least, nearest = apart.min(1)
-        return torch.where(least.isfinite(), nearest, -1)
+        # Of the hints in what a region belongs to, its own come first, then the nearest one.
+        (height, width), areas = self.drawing.size, self.drawing.areas
+        place = self.drawing.regions.geometry[0, :, :2] / 2 + 0.5
+        apart = torch.cdist(place, torch.stack([at // width / height, at % width / width], 1))
+        own = cells[at][None] == torch.arange(count)[:, None]
+        same = areas[cells[at]][None] == areas[:, None]
+        least, nearest = torch.where(own, apart - 2, torch.where(same, apart, torch.inf)).min(1)
+        self.firm = least.isfinite()
+        self.chosen[self.firm] = which[nearest[self.firm]]
 
     def shown(self, net: RegionNet) -> Tensor:
         """The answer as it stands: shaded and flat color, (1, 6, h, w) in [-1, 1]."""
@@ -138,17 +202,14 @@ class Offer:
         area = self.drawing.areas
         tally = torch.zeros(count, len(self.votes))
         tally.index_put_((area[cells], pick), self.drawing.paper(), accumulate=True)
-        pick = self._smooth(_unified(pick, area[cells], tally, torch.tensor(WHOLE)))
-        return pick if self.hints is None else self._marked(pick)
-
-    def _smooth(self, pick: Tensor) -> Tensor:
-        """Round off the borders of colors that no line shows, and drop specks: (h * w,)."""
+        pick = _unified(pick, area[cells], tally, torch.tensor(WHOLE))
+        # Round off the borders of colors that no line shows, and drop specks.
         used, place = torch.unique(pick, return_inverse=True)
         planes = F.one_hot(place, len(used)).float().view(*self.drawing.size, -1).numpy()
         light = -F.max_pool2d(-pad(self.drawing.picture, 2), 2)[0, 0]
         smooth = spread_between_lines(planes, ((light + 1) / 2).numpy(), SMOOTH)
-        found: Tensor = used[torch.from_numpy(smooth).flatten(0, 1).argmax(1)]
-        return found
+        pick = used[torch.from_numpy(smooth).flatten(0, 1).argmax(1)]
+        return pick if self.hints is None else self._marked(pick)
 
     def _pulled(self) -> Tensor:
         """What the cells' votes gain by their neighbors' without ink between, and by what is known: (K, h * w).
@@ -183,8 +244,7 @@ class Offer:
         """Color for a gray picture, whose lightness stays: a and b are the annealed mean of the available colors."""
         height, width = self.drawing.size
         share = (self.votes / SHARP).softmax(0)
-        ab = (lab_of(self.choices.colors[0])[:, 1:].T @ share).view(1, 2, height, width)
-        ab = ab * self.gain
+        ab = (lab_of(self.choices.colors[0])[:, 1:].T @ share).view(1, 2, height, width) * self.gain
         gray = F.avg_pool2d(pad(self.drawing.picture, 2), 2)
         light = rgb_to_lab(gray.expand(-1, 3, -1, -1))[:, :1]
         return lab_to_rgb(torch.cat([light, ab], 1)).clamp(-1, 1)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,13 +27,14 @@ REGION, PART, COLOR, NOTHING = range(4)  # what a token stands for
 INKED = 0.02  # what a pixel that is all ink counts in a region's mean
 FAINT = 0.1  # in [-1, 1]; a lighter pixel does not separate two regions
 DRAWN = 0.5  # in [-1, 1]; where something darker lies there is a figure
+PATCH = 4  # pixels of the drawing a side, joined in one cell of the features
+GROUPS = 8  # of the group norms
 LIMIT = 25.0  # of the logarithm of a part's vote
 # Where learning starts: a region is like the part that is nearest in place and size. In the order of `geometry`.
 NEAR = (0.2, 0.1, 2.5, 1.0, 0.3, 0.3, 0.5, 1.8, 0.8, 0.5)
 
 
-@dataclass(frozen=True)
-class Pieces:
+class Pieces(NamedTuple):
     """Regions of a drawing, or parts of a reference.
 
     pooled: (B, N, F) mean features. geometry: (B, N, 10). look: (B, N, E) of length one, by which likeness is
@@ -46,12 +48,11 @@ class Pieces:
 
     def rows(self, rows: Tensor) -> Pieces:
         """Take rows of the batch, some perhaps several times."""
-        return Pieces(self.pooled[rows], self.geometry[rows], self.look[rows], self.mass[rows])
+        return Pieces(*(numbers[rows] for numbers in self))
 
     def first(self, count: int) -> Pieces:
         """Take the first `count` pieces."""
-        pooled, geometry, look = (x[:, :count] for x in (self.pooled, self.geometry, self.look))
-        return Pieces(pooled, geometry, look, self.mass[:, :count])
+        return Pieces(*(numbers[:, :count] for numbers in self))
 
 
 @dataclass(frozen=True)
@@ -71,33 +72,24 @@ class Choices:
 
     def rows(self, rows: Tensor) -> Choices:
         """Take rows of the batch, some perhaps several times."""
-        return Choices(
-            self.colors[rows],
-            self.valid[rows],
-            self.tokens[rows],
-            self.parts.rows(rows),
-            self.part_tokens[rows],
-            self.owner[rows],
-        )
+        tensors: dict[str, Any] = {
+            one.name: getattr(self, one.name)[rows] for one in fields(self) if one.name != "parts"
+        }
+        return Choices(**tensors, parts=self.parts.rows(rows))
 
 
 def joined(choices: Sequence[Choices]) -> Choices:
     """All of several offers at once, in their order."""
-    first = choices[0]
     if len(choices) == 1:
-        return first
+        return choices[0]
     owner, before = [], 0
     for one in choices:
         owner.append(torch.where(one.owner >= 0, one.owner + before, -1))
         before += one.colors.shape[1]
-    pieces = [one.parts for one in choices]
-    parts = Pieces(
-        *(torch.cat([getattr(one, name) for one in pieces], 1) for name in ("pooled", "geometry", "look", "mass"))
-    )
-    names = ("colors", "valid", "tokens")
-    colors, valid, tokens = (torch.cat([getattr(one, name) for one in choices], 1) for name in names)
-    part_tokens = torch.cat([one.part_tokens for one in choices], 1)
-    return Choices(colors, valid, tokens, parts, part_tokens, torch.cat(owner, 1))
+    parts = Pieces(*(torch.cat(numbers, 1) for numbers in zip(*(one.parts for one in choices), strict=True)))
+    names = ("colors", "valid", "tokens", "part_tokens")
+    others = {name: torch.cat([getattr(one, name) for one in choices], 1) for name in names}
+    return Choices(**others, parts=parts, owner=torch.cat(owner, 1))
 
 
 @dataclass(frozen=True)
@@ -213,8 +205,7 @@ class RegionNet(nn.Module):
     def regions(self, drawing: Tensor, features: Tensor, labels: Tensor, count: int) -> Pieces:
         """The regions of drawings (B, 1, H, W); labels (B, h, w) from 0, at half their size or so."""
         size = (features.shape[-2], features.shape[-1])
-        cells = (labels.shape[-2], labels.shape[-1])
-        paper = F.adaptive_avg_pool2d((drawing + 1) / 2, cells)[:, 0]
+        paper = F.adaptive_avg_pool2d((drawing + 1) / 2, (labels.shape[-2], labels.shape[-1]))[:, 0]
         members = membership(labels, count, size, INKED + paper)
         dark = -F.adaptive_max_pool2d(-drawing, labels.shape[-2:])[:, 0]
         return self._pieces(pooled(features, members), geometry(labels, count, dark < DRAWN), members.sum(-1))
@@ -224,8 +215,7 @@ class RegionNet(nn.Module):
         size = (features.shape[-2], features.shape[-1])
         members = membership(labels, owner.shape[1], size)
         dark = -F.adaptive_max_pool2d(-line, labels.shape[-2:])[:, 0]
-        place = geometry(labels, owner.shape[1], dark < DRAWN)
-        mass = members.sum(-1) * (owner >= 0)
+        place, mass = geometry(labels, owner.shape[1], dark < DRAWN), members.sum(-1) * (owner >= 0)
         return self._pieces(pooled(features, members), place, mass)
 
     def _pieces(self, features: Tensor, place: Tensor, mass: Tensor) -> Pieces:
@@ -287,8 +277,7 @@ class RegionNet(nn.Module):
         for block in self.blocks:
             z = block(z, bar, touching)
         z = self.norm(z)
-        ends = (count, count + 1, count + 1 + number)
-        at_region, at_part, at_color = z[:, : ends[0]], z[:, ends[1] : ends[2]], z[:, ends[2] :]
+        at_region, _, at_part, at_color = z.split([count, 1, number, choices.colors.shape[1]], 1)
         query = self.of_region(at_region)
         strength = self.scale.exp()
         direct = query @ self.of_color(at_color).mT * strength[0] + self.bias(at_color).mT
@@ -310,9 +299,8 @@ class RegionNet(nn.Module):
         alike = trust[..., GEOMETRY:] * (regions.look @ choices.parts.look.mT) * strength[2]
         via = (query @ self.of_part(at_part).mT * strength[0] + alike - apart).float()
         there = choices.owner >= 0
-        via = via.clamp(-LIMIT, LIMIT).exp() * there[:, None]
-        owner = F.one_hot(choices.owner.clamp(min=0), choices.colors.shape[1]).float()
-        passed: Tensor = (via @ (owner * there[..., None])).clamp(min=1e-13).log()
+        owner = F.one_hot(choices.owner.clamp(min=0), choices.colors.shape[1]).float() * there[..., None]
+        passed: Tensor = (via.clamp(-LIMIT, LIMIT).exp() * there[:, None] @ owner).clamp(min=1e-13).log()
         return passed
 
     def pixels(self, queries: Tensor, at_color: Tensor) -> Tensor:
@@ -329,10 +317,6 @@ class RegionNet(nn.Module):
         return 0.5 * F.pixel_shuffle(out, 2).float()
 
 
-PATCH = 4  # pixels of the drawing a side, joined in one cell of the features
-GROUPS = 8  # of the group norms
-
-
 class LineEncoder(nn.Module):
     """A U-Net over line art: (B, 1, H, W) to (B, outputs, H/4, W/4)."""
 
@@ -340,7 +324,6 @@ class LineEncoder(nn.Module):
         super().__init__()
         widths, last = spec.widths, len(spec.widths) - 1
         self.stride = PATCH * 2**last
-
         self.enter = nn.Conv2d(PATCH**2 + 1, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         skips, width = [widths[0]], widths[0]

@@ -17,16 +17,18 @@ from colorize.images import flat_regions, lines, palettes
 from colorize.images.under_ink import paper_white
 from colorize.model import Colorizer, Sampling, Space
 from colorize.networks.spaces import Regions, pulled_to_hints
-from colorize.region_diffusion.choosing import Drawing, Offer, choose
-from colorize.region_diffusion.hint_regions import HintCells, hint_cells
-from colorize.region_diffusion.memory import Memory
-from colorize.region_diffusion.network import Choices, RegionNet, RegionNetSpec, joined
-from colorize.region_diffusion.pieces import main_colors, parts
+from colorize.region_diffusion.choosing import Drawing, Offer, choose, hint_cells
+from colorize.region_diffusion.network import Choices, Pieces, RegionNet, RegionNetSpec, joined
+from colorize.region_diffusion.pieces import COLORS, GEOMETRY, PARTS, lab_of, main_colors, parts
 from colorize.system import System
 
 if TYPE_CHECKING:
     from colorize.recipes.recipe import Recipe
 
+STEPS = 31.0  # of a byte per unit of geometry, which lies between -4 and 4
+FARTHEST = -12.0  # logarithm of the likeness of parts; less counts the same
+LARGE = 0.15  # of the picture; a larger piece counts no more than this
+GRAY = 14.0  # of L*; a part that is lighter or darker by so much is less like a region of a gray picture
 MOST = 400  # regions of a drawing; smaller ones belong to their neighbors
 SCALE = 160 / 256  # of a drawing's inner size: what the encoder sees, near to what it was trained on
 SEEN = 160  # pixels a side of a reference, as the encoder sees it
@@ -38,6 +40,87 @@ NEAREST = 8  # remembered pictures among which a seed chooses
 FEW = 3  # colors of hints; with fewer, what is not hinted goes by a remembered picture
 LIVELY = 1.25  # what the chroma of gray pictures with nothing given is multiplied by, since means are dull
 WHITE = 0.85  # in [-1, 1]; colors that are all darker have no paper among them
+
+
+class Memory(nn.Module):
+    """`count` remembered pictures; none as long as `used` is 0. The most alike one serves as the reference.
+
+    Of each only its colors and the looks and places of its parts are kept, as bytes.
+    """
+
+    used: Tensor
+    rgb: Tensor
+    share: Tensor
+    pooled: Tensor
+    peak: Tensor
+    geometry: Tensor
+    owner: Tensor
+
+    def __init__(self, count: int, features: int) -> None:
+        super().__init__()
+        self.register_buffer("used", torch.zeros((), dtype=torch.int32))
+        self.register_buffer("rgb", torch.zeros(count, COLORS, 3, dtype=torch.uint8))
+        self.register_buffer("share", torch.zeros(count, COLORS, dtype=torch.uint8))
+        self.register_buffer("pooled", torch.zeros(count, PARTS, features, dtype=torch.int8))
+        self.register_buffer("peak", torch.zeros(count))
+        self.register_buffer("geometry", torch.zeros(count, PARTS, GEOMETRY, dtype=torch.int8))
+        self.register_buffer("owner", torch.full((count, PARTS), -1, dtype=torch.int8))
+
+    def __len__(self) -> int:
+        return int(self.used)
+
+    @property
+    def room(self) -> int:
+        """How many pictures it can hold."""
+        return len(self.rgb)
+
+    def keep(self, offers: Sequence[Choices], shares: Sequence[Tensor]) -> None:
+        """Remember these references (each of one row) and no others; shares (1, K) of their colors."""
+        assert len(offers) <= self.room, f"there is room for {self.room} pictures"
+        self.used.fill_(len(offers))
+        for at, (offer, share) in enumerate(zip(offers, shares, strict=True)):
+            parts = offer.parts.first(PARTS)  # the largest
+            self.rgb[at] = ((offer.colors[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+            self.share[at] = (share[0] * 255).ceil().clamp(0, 255).to(torch.uint8) * offer.valid[0]
+            self.peak[at] = parts.pooled[0].abs().amax().clamp(min=1e-6)
+            self.pooled[at] = (parts.pooled[0] / self.peak[at] * 127).round().to(torch.int8)
+            self.geometry[at] = (parts.geometry[0] * STEPS).round().to(torch.int8)
+            self.owner[at] = offer.owner[0, :PARTS].to(torch.int8)
+
+    def offer(self, net: RegionNet, pick: Tensor) -> Choices:
+        """Offer remembered pictures as references, one for each row: pick (B,)."""
+        parts, share = self._parts(net, pick), self.share[pick].float() / 255
+        rgb = self.rgb[pick].float() / 127.5 - 1
+        return net.from_reference(rgb, share, share > 0, parts, self.owner[pick].long())
+
+    def alike(self, net: RegionNet, regions: Pieces, light: Tensor | None = None) -> Tensor:
+        """How much each remembered picture is like a drawing (regions of one row): (used,), the more the better.
+
+        light: (N,), L* of the regions of a gray picture, which then counts, too.
+        """
+        everyone = torch.arange(len(self))
+        parts, owner = self._parts(net, everyone), self.owner[everyone].long()
+        near = net.near.detach()
+        apart = torch.cdist(regions.geometry * near, parts.geometry * near).square()  # (M, N, P)
+        via = regions.look @ parts.look.mT * net.scale[2].detach().exp() - apart
+        if light is not None:
+            own = lab_of(self.rgb[everyone].float() / 127.5 - 1)[..., 0].gather(1, owner.clamp(min=0))
+            via = via - ((light[None, :, None] - own[:, None]) / GRAY).square()
+        via = via.clamp(min=FARTHEST)
+        there = (owner >= 0).float()
+        mass = regions.mass[0]
+        weight = (mass / mass.sum().clamp(min=1e-6)).clamp(max=LARGE).sqrt()
+        size = (parts.geometry[..., 6] * 3).exp().clamp(max=LARGE).sqrt() * there
+        best = via.masked_fill(there[:, None] == 0, FARTHEST)
+        to_parts = (best.amax(2) * weight).sum(1) / weight.sum()
+        to_regions = (best.masked_fill(mass[:, None] == 0, FARTHEST).amax(1) * size).sum(1)
+        return to_parts + to_regions / size.sum(1).clamp(min=1e-6)
+
+    def _parts(self, net: RegionNet, pick: Tensor) -> Pieces:
+        pooled = self.pooled[pick].float() * (self.peak[pick, None, None] / 127)
+        look = torch.nn.functional.normalize(net.look(pooled), dim=-1)
+        mass = (self.owner[pick] >= 0).float()
+        return Pieces(pooled, self.geometry[pick].float() / STEPS, look, mass)
 
 
 class RegionColorizer(Colorizer):
@@ -84,7 +167,15 @@ class RegionColorizer(Colorizer):
         draw among the likely ones, or with nothing given among the remembered pictures that are most alike.
         Raises ColorizeError (wrong usage) for settings, and for guidance: a choice cannot be exaggerated.
         """
-        _refuse(settings, {**(guidance or {}), **(strength or {})})
+        if settings is not None:
+            raise ColorizeError("this model takes none of these settings", "leave them out, or choose another", code=2)
+        for name, weight in {**(guidance or {}), **(strength or {})}.items():
+            if weight != 1:
+                raise ColorizeError(
+                    f"the weight of `{name}` is {weight:g}, and this model chooses among the colors that are given",
+                    "leave --guidance and --strength out, or choose another model",
+                    code=2,
+                )
         offers = [self._offer(hints.rows(slice(at, at + 1)), seed) for at, seed in enumerate(seeds)]
         steps = sampling.steps
         for index in range(steps):
@@ -193,14 +284,12 @@ class RegionColorizer(Colorizer):
         if not given and drawing.gray and not seed:  # truer, and duller, than a remembered picture
             given, gain = [self.net.from_book(1)], LIVELY
         elif not given and len(self.memory) and (found is None or len(found.colors) < FEW):
-            given = [self.memory.offer(self.net, self._remembered(hints, seed))]
+            scores = (hints["recalled"] if "recalled" in hints else self.recall([hints])).flatten()
+            near = scores.topk(min(NEAREST, len(scores))).indices
+            given = [self.memory.offer(self.net, near[seed % len(near)][None])]
             rng = None if found is None else rng  # another seed is another picture
         elif not given and found is None:
             given = [self.net.from_book(1)]
-        return Offer(drawing, *self._joined(given, found), found, rng, gain)
-
-    def _joined(self, given: list[Choices], found: HintCells | None) -> tuple[Choices, int]:
-        """All that is offered at once, with paper, and at which place the colors of hints begin."""
         before = sum(one.colors.shape[1] for one in given)
         colors = torch.zeros(0, 3) if found is None else found.colors
         bare = not any(one.owner.numel() for one in given)  # a reference shows its own paper, or has none
@@ -210,7 +299,7 @@ class RegionColorizer(Colorizer):
         if len(colors):
             there = torch.ones(1, len(colors), dtype=torch.bool)
             given = [*given, self.net.from_palette(colors[None], there)]
-        return joined(given), before
+        return Offer(drawing, joined(given), before, found, rng, gain)
 
     def _given(self, hints: Hints) -> list[Choices]:
         """The references and palettes that a user gives."""
@@ -230,12 +319,6 @@ class RegionColorizer(Colorizer):
         self._reference = (reference, joined(found))
         return [self._reference[1]]
 
-    def _remembered(self, hints: Hints, seed: int) -> Tensor:
-        """The number of the remembered picture that serves as the reference: (1,)."""
-        scores = (hints["recalled"] if "recalled" in hints else self.recall([hints])).flatten()
-        near = scores.topk(min(NEAREST, len(scores))).indices
-        return near[seed % len(near)][None]
-
 
 class RegionSystem(System):
     """Regions of a drawing choose among given colors."""
@@ -247,16 +330,6 @@ class RegionSystem(System):
         assert isinstance(recipe.denoiser.net, RegionNetSpec)
         assert isinstance(recipe.space, Regions), "regions choose colors, and x is what they chose"
         return RegionColorizer(recipe.denoiser.net, recipe.space.remembered)
-
-
-def _refuse(settings: object, weights: Mapping[str, float]) -> None:
-    if settings is not None:
-        raise ColorizeError("this model takes none of these settings", "leave them out, or choose another", code=2)
-    for name, weight in weights.items():
-        if weight != 1:
-            message = f"the weight of `{name}` is {weight:g}, and this model chooses among the colors that are given"
-            hint = "leave --guidance and --strength out, or choose another model"
-            raise ColorizeError(message, hint, code=2)
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

@@ -1,1 +1,1 @@
-"""Data, objectives and the training loop. Knows nothing of the command line."""
+"""Data, objectives and the training loop."""

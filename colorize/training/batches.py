@@ -201,23 +201,18 @@ class Pictures:
             size = self.sizes[int(torch.randint(len(self.sizes), (), generator=rng))]
             views = cut(both, self.store.boxes[picks], size, part, torch.rand(count, 2, generator=rng))
         else:
-            views = self._squares(both, part, rng)
+            full = self.store.side
+            window = min(full, max(8, round(part * full)))
+            corners = torch.randint(full - window + 1, (count, 2), generator=rng).tolist()
+            cuts = [row[:, y : y + window, x : x + window] for row, (y, x) in zip(both, corners, strict=True)]
+            views = torch.stack(cuts).to(self.device).float() / 127.5 - 1
+            if window != self.stage.size:
+                views = F.interpolate(views, (self.stage.size,) * 2, mode="bilinear", antialias=True)
         views = views.to(self.device)
         views = torch.where(self._draw(count, mix.flip, rng), views.flip(3), views)
         if mix.turn > 0:
             views = augment.turn(views, torch.rand(count, generator=rng) < mix.turn, rng)
         return views[:, :3].clamp(-1, 1), views[:, 3:].clamp(-1, 1)
-
-    def _squares(self, both: Tensor, part: float, rng: Generator) -> Tensor:
-        """Cut windows of a share of the side out of squares, at random, and bring them to size."""
-        full, side = self.store.side, self.stage.size
-        window = min(full, max(8, round(part * full)))
-        corners = torch.randint(full - window + 1, (len(both), 2), generator=rng).tolist()
-        cuts = [row[:, y : y + window, x : x + window] for row, (y, x) in zip(both, corners, strict=True)]
-        views = torch.stack(cuts).to(self.device).float() / 127.5 - 1
-        if window != side:
-            views = F.interpolate(views, (side, side), mode="bilinear", antialias=True)
-        return views
 
     def _sources(self, picks: Tensor, color: Tensor, rng: Generator) -> Tensor:
         """Return the pictures that references are made of: another of the group, or the row's own."""
@@ -266,7 +261,10 @@ class Pictures:
         """Make the hints of the recipe; rows shown as gray have no ink in their line."""
         names, made = self.recipe.hints, {}
         if "gray" in names:
-            made["gray"] = self._grays(color, rng)
+            made["gray"] = gray = luminance(color)
+            if self.stage.mix.printed > 0:  # screentone for shades
+                rows = self._draw(len(gray), self.stage.mix.printed, rng)
+                made["gray"] = torch.where(rows, lines.screen(lines.xdog(gray), color, rng), gray)
         if "gray" in names and "line" in names:
             gray_rows = drop["line"].to(line.device)[:, None, None, None]
             line = torch.where(gray_rows, torch.ones_like(line), line)
@@ -277,14 +275,6 @@ class Pictures:
         if "hints" in names:
             made["hints"] = color_hints.simulate(color, rng, self.stage.mix.marks)
         return Hints(**made)
-
-    def _grays(self, color: Tensor, rng: Generator) -> Tensor:
-        """Return the luma of colors, (B, 1, H, W); some rows with screentone for shades."""
-        gray, share = luminance(color), self.stage.mix.printed
-        if share <= 0:
-            return gray
-        printed = self._draw(len(gray), share, rng)
-        return torch.where(printed, lines.screen(lines.xdog(gray), color, rng), gray)
 
     def _references(self, source: Tensor, rng: Generator) -> Tensor:
         """Bend the sources; loosen and shuffle some of them, and reduce some to a palette."""

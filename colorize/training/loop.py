@@ -9,23 +9,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from torch import Generator
+from torch import Generator, nn
+from torch.utils.checkpoint import checkpoint
 
 from colorize.errors import ColorizeError
 from colorize.networks import devices
 from colorize.recipes.recipe import Stage
-from colorize.training import distributed, state
-from colorize.training.gradient_checkpointing import recomputing
-from colorize.training.log import Log
+from colorize.training import optimizer, run_folder
 from colorize.training.objectives import Objective
 from colorize.training.optimizer import Update, learning_rate
 from colorize.training.options import TrainOptions
+from colorize.training.run_folder import Log
 
 if TYPE_CHECKING:
     from colorize.hints import Batch
@@ -53,12 +54,10 @@ class Progress:
 class Loop:
     """Trains `model`, yielding after every step, until the steps or the time are spent.
 
-    If `state.safetensors` is in the run folder, the run goes on from there, and ends with the weights of a
-    run that was never stopped. `save` is called whenever the state is written, `show` every `sample_every`
-    steps; both see the averaged weights. Ctrl-C finishes the step, saves, and raises KeyboardInterrupt; a
-    second one stops at once. Leaving the loop saves, too.
-
-    Raises ColorizeError for a damaged state, and if the gradients stop being finite.
+    If `state.safetensors` is in the run folder, the run goes on from there, and ends with the weights of a run that was
+    never stopped. `save` is called whenever the state is written, `show` every `sample_every` steps; both see the
+    averaged weights. Ctrl-C finishes the step, saves, and raises KeyboardInterrupt; a second one stops at once. Leaving
+    the loop saves, too. Raises ColorizeError for a damaged state, and if the gradients stop being finite.
     """
 
     model: Colorizer
@@ -87,20 +86,29 @@ class Loop:
 
     def _begin(self) -> None:
         options = self.options
-        self.ranks, name = distributed.join(options.device)
+        self.ranks, name = optimizer.join(options.device)
         self.device = devices.device(name)
         self.dtype = devices.precision(options.precision, self.device)
         last = options.last_step(self.stage)
         self.prefetcher = (
             Prefetcher(self.batches, self.ranks.world, last and last * self.ranks.world) if options.prefetch else None
         )
-        self._prepare_model()
-        self.update = Update([*state.trained(self.model).values()], self.stage, self.dtype is torch.float16, self.ranks)
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.train()
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa are enough here
+            torch.backends.cudnn.benchmark = True  # batches have one shape, or a few
+        if options.gradient_checkpointing:
+            recomputing(self.model)
+        if options.compile:
+            self.model.network.compile()
+        weights = [*run_folder.trained(self.model).values()]
+        self.update = Update(weights, self.stage, self.dtype is torch.float16, self.ranks)
         self.meter = torch.zeros(2, device=self.device)  # sum and count of losses since the last row
         options.folder.mkdir(parents=True, exist_ok=True)
         self.step, before, self.reserve = 0, 0.0, 0.0  # reserve: seconds that one more step and a save take
-        if (path := options.folder / state.FILE).exists():
-            numbers = state.load(path, self.model, self.update, self.meter)
+        if (path := options.folder / run_folder.STATE).exists():
+            numbers = run_folder.load_state(path, self.model, self.update, self.meter)
             self.step, before, self.reserve = int(numbers["step"]), numbers["seconds"], numbers["reserve"]
         else:
             self.ranks.copy_first([*self.model.parameters(), *self.model.buffers(), *self.update.average])
@@ -111,34 +119,28 @@ class Loop:
         self.elapsed = before  # seconds of the run, read once a step, the same on all ranks
         self.log = Log(options.folder, self.step) if self.ranks.first else None
 
-    def _prepare_model(self) -> None:
-        """Move the model to its device, in the layout convolutions like, and switch on what is asked for."""
-        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model.train()
-        if self.device.type == "cuda":
-            torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa are enough here
-            torch.backends.cudnn.benchmark = True  # batches have one shape, or a few
-        if self.options.gradient_checkpointing:
-            recomputing(self.model)
-        if self.options.compile:
-            self.model.network.compile()
-
     def _steps(self, interrupted: threading.Event) -> Iterator[Progress]:
         """Take steps until the end."""
-        every = self.options.sample_every
+        options, every, last = self.options, self.options.sample_every, self.options.last_step(self.stage)
         while not self._over():
-            lr = learning_rate(self.stage, self.options, self.step, self.elapsed)
+            lr = learning_rate(self.stage, options, self.step, self.elapsed)
             self._train(lr)
-            self._read_clock()
+            # The time spent, and what one more step and a save will take.
+            times = [self.watch.before + self.watch.here, self.saving + 1 / self.watch.pace()[1]]
+            if options.budget is not None:
+                times = self.ranks.agree(times, self.device)
+            self.elapsed, self.reserve = times
             loss = self._report(lr)
-            late = self.watch.clock() - self.watch.saved >= self.options.save_every
+            late = self.watch.clock() - self.watch.saved >= options.save_every
             if late or interrupted.is_set() or self._over():
                 self._save()
             if interrupted.is_set():
                 raise KeyboardInterrupt
             if self.show and every and self.step % every == 0 and self.ranks.first:
                 self._show(self.show)
-            yield self._progress(loss)
+            pictures, pace = self.watch.pace()
+            left = options.seconds_left(self.stage, self.step, self.elapsed, self.watch.here, pace)
+            yield Progress(self.step, last, loss, pictures, left, self.skipped)
 
     def _save(self) -> None:
         """Write the state and the averaged weights, unless that was done at this step."""
@@ -147,21 +149,14 @@ class Loop:
         begun = self.watch.clock()
         if self.ranks.first:
             numbers = {"step": self.step, "seconds": self.elapsed, "reserve": self.reserve}
-            path, keep_frozen = self.options.folder / state.FILE, not self.options.start
-            state.save(path, self.model, self.update, self.meter, numbers, keep_frozen)
+            path, keep_frozen = self.options.folder / run_folder.STATE, not self.options.start
+            run_folder.save_state(path, self.model, self.update, self.meter, numbers, keep_frozen)
             if self.save:
                 with self.update.averaged():
                     self.save(self.model, self.options.folder / "model.safetensors")
         self.saved_step = self.step
         self.watch.saved = self.watch.clock()
         self.saving = self.watch.saved - begun
-
-    def _read_clock(self) -> None:
-        """Note the time spent, and what one more step and a save will take."""
-        times = [self.watch.before + self.watch.here, self.saving + 1 / self.watch.pace()[1]]
-        if self.options.budget is not None:
-            times = self.ranks.agree(times, self.device)
-        self.elapsed, self.reserve = times
 
     def _over(self) -> bool:
         """Whether the run ends here: one more step and a save must still fit into the time."""
@@ -202,10 +197,8 @@ class Loop:
         _, _, skipped, in_a_row = self.update.guard.tolist()
         self.skipped = int(skipped)
         if in_a_row >= HOPELESS:
-            raise ColorizeError(
-                f"the gradients are not finite since {int(in_a_row)} updates, at step {self.step}",
-                "lower the learning rate, or train in fp32; the state on disk is from before",
-            )
+            message = f"the gradients are not finite since {int(in_a_row)} updates, at step {self.step}"
+            raise ColorizeError(message, "lower the learning rate, or train in fp32; the state on disk is from before")
         self.watch.lap()
         if self.log:
             row = {"step": self.step, "loss": loss, "lr": lr, "skipped": self.skipped}
@@ -222,11 +215,6 @@ class Loop:
                 show(self.model, self.step)
         finally:
             self.model.train()
-
-    def _progress(self, loss: float | None) -> Progress:
-        pictures, steps = self.watch.pace()
-        left = self.options.seconds_left(self.stage, self.step, self.elapsed, self.watch.here, steps)
-        return Progress(self.step, self.options.last_step(self.stage), loss, pictures, left, self.skipped)
 
 
 def _seed(*place: int) -> int:
@@ -323,3 +311,20 @@ def deferred_interrupt() -> Iterator[threading.Event]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def recomputing(model: nn.Module) -> int:
+    """Let modules that are marked `recomputed` compute their inner values again for the gradient; return their number.
+
+    Gradients stay the same, dropout included, and so do the names of the weights; a step takes about a third
+    longer. Without gradients nothing changes. Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
+    """
+    if getattr(model, "recomputed", False):
+        if "forward" not in vars(model):  # not twice: that would compute a block three times
+            model.forward = partial(_checkpointed, model.forward)
+        return 1
+    return sum(recomputing(part) for part in model.children())
+
+
+def _checkpointed(forward: Any, *inputs: Any) -> Any:
+    return checkpoint(forward, *inputs, use_reentrant=False) if torch.is_grad_enabled() else forward(*inputs)

@@ -1,37 +1,42 @@
-"""The losses of each objective: what a network should get better at."""
+"""The losses of each objective, and the frozen networks that some compare pictures with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.func import functional_call
 
+from colorize.checkpoints import hub, pickles, weights_io
+from colorize.checkpoints.weights_io import refused
 from colorize.diffusion.samplers import ddim_step
 from colorize.diffusion.schedules import Schedule, draw, expand, times
 from colorize.errors import ColorizeError
 from colorize.hints import COLORED
-from colorize.manga.frozen import Perceptual
+from colorize.manga.frozen import VGG, Frozen, Perceptual, Tagger, TaggerSpec
 from colorize.manga.generators import PatchCritic
-from colorize.model import Sampling
+from colorize.manga.system import PageEncoder
+from colorize.model import Colorizer, Sampling
 from colorize.networks.conditions import shown
 from colorize.networks.unet import Cond
 from colorize.recipes.recipe import Adversarial, Choosing, Denoising, Recipe, Stage, Trajectory
-from colorize.training import frozen_networks
 from colorize.training.region_objective import ChoosingLoss
 
 if TYPE_CHECKING:
     from colorize.hints import Batch
-    from colorize.model import Colorizer
 
 ALMOST_CLEAN = 1e-3  # the first entry of a table of 1000; where inversion asks about a clean picture
 CLEAR = 0.9  # time from which on tokens become clean again, as published
+RANDOM = "random"  # in place of a file: a tagger that knows nothing, to try things with
+COUNTER = "num_batches_tracked"  # of batch norms, which nothing here needs
+Net = TypeVar("Net", bound=Frozen)
 
 
 class Objective(Protocol):
@@ -56,7 +61,7 @@ def build(stage: Stage, recipe: Recipe) -> Objective:
         if not recipe.once:
             message = f"`{recipe.name}` samples in steps, but a critic judges what one call makes"
             raise ColorizeError(message, "choose objective=Denoising, or a recipe such as manga-gan", 2)
-        return partial(adversarial_losses, objective, frozen_networks.perceptual(objective))
+        return partial(adversarial_losses, objective, perceptual(objective))
     if isinstance(objective, Trajectory):
         if recipe.sampling.steps % objective.every:
             message = f"{recipe.sampling.steps} steps cannot be divided into groups of {objective.every}"
@@ -97,7 +102,10 @@ def denoising_losses(numbers: Denoising, model: Colorizer, batch: Batch, rng: Ge
         noise = noise + numbers.offset * gaussian(x0[..., :1, :1], rng)
     cond = model.condition(batch.hints, batch.drop, None)
     if numbers.noisy:
-        rows = (torch.rand(t.shape, generator=rng) < numbers.noisy).to(x0.device) & has_color_hint(batch)
+        rows = (torch.rand(t.shape, generator=rng) < numbers.noisy).to(x0.device)
+        left_out = [batch.drop[name] for name in COLORED if name in batch.drop]
+        if left_out:  # noise in what says "no hint" would say something
+            rows = rows & ~torch.stack(left_out).all(0)
         cond = noisy_tokens(cond, t, rows, model.denoiser.schedule, rng)
     weigh = getattr(model.space, "weight", None)  # spaces without unseen places have none
     weight = weigh(batch.hints) if weigh else None
@@ -117,14 +125,6 @@ def noisy_tokens(cond: Cond, t: Tensor, rows: Tensor, schedule: Schedule, rng: G
     alpha, sigma = (expand(part, cond.tokens) for part in (alpha, sigma))
     noisy = alpha * cond.tokens + sigma * gaussian(cond.tokens, rng)
     return replace(cond, tokens=torch.where(rows[:, None, None], noisy, cond.tokens))
-
-
-def has_color_hint(batch: Batch) -> Tensor:
-    """Return which rows keep a hint of color, (B,) bool: noise in what says "no hint" would say something."""
-    left_out = [batch.drop[name] for name in COLORED if name in batch.drop]
-    if not left_out:
-        return torch.ones(len(batch.color), dtype=torch.bool, device=batch.color.device)
-    return ~torch.stack(left_out).all(0)
 
 
 def trajectory_losses(
@@ -196,21 +196,15 @@ def adversarial_losses(
     page = shown(batch.hints, batch.drop)
     cond = model.condition(batch.hints, batch.drop, None)
     made = model.denoiser(torch.zeros_like(x0), torch.ones(len(x0), device=x0.device), cond)
-    yield _generator_loss(numbers, perceptual, critic, page, made, x0)
-    real, fake = critic(page, x0), critic(page, made.detach())
-    yield (_all_towards(real, 1.0) + _all_towards(fake, 0.0)) / 2
-
-
-def _generator_loss(
-    numbers: Adversarial, perceptual: Perceptual | None, critic: nn.Module, page: Tensor, made: Tensor, true: Tensor
-) -> Tensor:
-    loss = numbers.direct * distance(made, true, numbers.robust)
+    loss = numbers.direct * distance(made, x0, numbers.robust)
     if numbers.adversarial:
         still = {name: value.detach() for name, value in critic.named_parameters()}
         loss = loss + numbers.adversarial * _all_towards(functional_call(critic, still, (page, made)), 1.0)
     if perceptual is not None and numbers.perceptual:
-        loss = loss + numbers.perceptual * perceptual.to(made.device)(made, true)
-    return loss
+        loss = loss + numbers.perceptual * perceptual.to(made.device)(made, x0)
+    yield loss
+    real, fake = critic(page, x0), critic(page, made.detach())
+    yield (_all_towards(real, 1.0) + _all_towards(fake, 0.0)) / 2
 
 
 def distance(made: Tensor, true: Tensor, robust: float = 0.0) -> Tensor:
@@ -232,3 +226,81 @@ def add_critic(model: Colorizer, stage: Stage) -> None:
     """
     if isinstance(stage.objective, Adversarial):
         model.critic = PatchCritic(color=model.space.channels, widths=stage.objective.critic)
+
+
+def perceptual(objective: Adversarial) -> Perceptual | None:
+    """Return the frozen networks that an objective compares pictures with, or None without any.
+
+    Raises ColorizeError for a file of something else.
+    """
+    if not (objective.vgg or objective.tagger) or not objective.perceptual:
+        return None
+    vgg = _filled(objective.vgg, VGG()) if objective.vgg else None
+    tagger = _filled(objective.tagger, TaggerSpec().build()) if objective.tagger else None
+    return Perceptual(vgg, tagger, objective.share)
+
+
+def fill_tagger(model: Colorizer, recipe: Recipe) -> None:
+    """Give a new model whose generator reads features of a tagger that tagger's weights.
+
+    Raises ColorizeError (wrong usage) if the recipe does not say where they are.
+    """
+    condition = getattr(model, "condition", None)
+    if not isinstance(condition, PageEncoder):
+        return
+    if condition.denoiser is not None:
+        hint = "leave condition.denoise at 0, or begin with a model that has them: --from MODEL"
+        raise ColorizeError(f"`{recipe.name}` denoises pages with a network that has no weights yet", hint, code=2)
+    if condition.tagger is None or condition.spec.tagger == RANDOM:
+        return
+    if not condition.spec.tagger:
+        raise ColorizeError(
+            f"`{recipe.name}` reads the features of a tagger, which has no weights yet",
+            "name their file: --set condition.tagger=resnet50-13306192.pth; or try one that knows"
+            f" nothing: condition.tagger={RANDOM}",
+            code=2,
+        )
+    condition.tagger = _filled(condition.spec.tagger, condition.spec.body.build())
+
+
+def _filled(place: str, net: Net) -> Net:
+    """Fill a network exactly from a file, of which it needs only a part.
+
+    Taggers have published names, or those inside a saved generator.
+    """
+    path = located(place)
+    found = read(path)
+    names = {name: name for name in found}
+    if isinstance(net, Tagger):  # RF5/danbooru-pretrained begins with `0.` or `1.`, a generator with `context.`
+        for name in found:
+            part, _, rest = name.removeprefix("context.").partition(".")
+            names[{"0": "body", "1": "head"}.get(part, part) + f".{rest}"] = name
+    chosen = {}
+    for name, value in net.state_dict().items():
+        if name.endswith(COUNTER):
+            chosen[name] = torch.zeros_like(value)
+            continue
+        if name not in names:
+            what = "VGG16" if isinstance(net, VGG) else "the tagger of danbooru-pretrained"
+            raise refused(path.name, f"does not hold {what}: it lacks `{name}`", "name another file")
+        chosen[name] = found[names[name]]
+    weights_io.fill(path.name, net, chosen)
+    return net.freeze()
+
+
+def read(path: Path) -> Mapping[str, Tensor]:
+    """Return the tensors of a safetensors file, or of one that PyTorch wrote, of which no code is run."""
+    return weights_io.read(path)[1] if weights_io.sniff(path) == "safetensors" else pickles.read(path)
+
+
+def located(place: str) -> Path:
+    """Return the file of a network's weights: a path, or OWNER/NAME/FILE on the Hub, which is fetched."""
+    path = Path(place)
+    if path.is_file():
+        return path
+    owner, _, rest = place.partition("/")
+    name, _, file = rest.partition("/")
+    if not file or path.is_absolute() or not file.endswith(".safetensors"):
+        hint = "name a file, or OWNER/NAME/FILE.safetensors on the Hub"
+        raise ColorizeError(f"there is no file `{place}` with the weights of a frozen network", hint, code=2)
+    return hub.fetch_file(f"{owner}/{name}", file)

@@ -1,17 +1,18 @@
-"""Turn losses into changes of the weights: rate, clipping, mixed precision, averages."""
+"""Turn losses into changes of the weights: rate, clipping, mixed precision, averages, over several processes."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import Parameter
 
 from colorize.recipes.recipe import Stage
-from colorize.training.distributed import Ranks
 from colorize.training.options import TrainOptions
 
 HIGHEST_SCALE = 2.0**16  # where PyTorch's own fp16 scaling starts
@@ -39,10 +40,9 @@ def learning_rate(stage: Stage, options: TrainOptions, step: int, elapsed: float
 class Update:
     """AdamW with clipping, averaging over processes, and a moving average of the weights.
 
-    A gradient that is not finite is skipped: weights and moments stay as they were. That is decided on the
-    device, so no step waits for it. In fp16 losses are scaled against underflow.
-    average: keeps `stage.ema` of its old value, at most (1 + n) / (10 + n) at the n-th update, so that the
-    random start is soon forgotten.
+    A gradient that is not finite is skipped: weights and moments stay as they were. That is decided on the device, so
+    no step waits for it. In fp16 losses are scaled against underflow. average: keeps `stage.ema` of its old value, at
+    most (1 + n) / (10 + n) at the n-th update, so that the random start is soon forgotten.
     """
 
     def __init__(self, parameters: Sequence[Parameter], stage: Stage, half: bool, ranks: Ranks) -> None:
@@ -101,3 +101,59 @@ class Update:
     def _swap(self) -> None:
         for i, parameter in enumerate(self.parameters):  # pointers only, nothing is copied
             parameter.data, self.average[i] = self.average[i], parameter.data
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process's place among `world` processes; without torchrun it is 0 of 1."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    @torch.no_grad()
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its mean over all processes, in one transfer."""
+        if self.world == 1 or not tensors:
+            return
+        flat = torch.cat([t.flatten() for t in tensors])
+        distributed.all_reduce(flat)
+        parts = torch.split(flat / self.world, [t.numel() for t in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view(tensor.shape))
+
+    @torch.no_grad()
+    def copy_first(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by that of the first process."""
+        if self.world > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor.data, src=0)
+
+    def agree(self, numbers: list[float], on: torch.device) -> list[float]:
+        """Return the first process's numbers, so that all stop at the same step."""
+        if self.world == 1:
+            return numbers
+        shared = torch.tensor(numbers, dtype=torch.float32, device=on)
+        distributed.broadcast(shared, src=0)
+        agreed: list[float] = shared.tolist()
+        return agreed
+
+
+def join(name: str) -> tuple[Ranks, str]:
+    """Join the processes torchrun started; return this one's place and the device it should use.
+
+    name: the device asked for; `auto` and `cuda` become this process's own card.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Ranks(), name
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        torch.cuda.set_device(name)
+    if not distributed.is_initialized():
+        distributed.init_process_group("nccl" if name.startswith("cuda") else "gloo")
+    return Ranks(distributed.get_rank(), world), name

@@ -31,14 +31,8 @@ PATIENCE = 20.0  # seconds after which no further picture is begun, for slow mac
 WARP, SHARE = 0.05, 0.005  # of references and hints, as in evaluation
 
 
-@dataclass(frozen=True)
-class Example:
-    """What is colored: the drawing and its hints, a gray one or lines, and what is shown of them and of the truth."""
-
-    job: Job
-    kind: Literal["gray", "line"]
-    before: tuple[Tensor, ...]  # drawing, reference and hints, white where there is nothing
-    truth: Tensor
+# The drawing and its hints; a gray one or lines; what is shown of drawing, reference and hints; the truth.
+Example = tuple[Job, Literal["gray", "line"], tuple[Tensor, ...], Tensor]
 
 
 @dataclass(frozen=True)
@@ -58,11 +52,11 @@ class Preview:
         """Color all rows, or as many as patience allows, and write `step-00001000.png`."""
         begun = time.monotonic()
         cells: list[Tensor] = []
-        for row in self.rows:
-            options = SampleOptions(kind=row.kind, size=self.size, force=True, precision="fp32")
-            (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [row.job], options)
-            result = outcome.painted[0].picture.tensor() if outcome.painted else torch.ones_like(row.truth)
-            cells += [*row.before, result, row.truth]
+        for job, kind, before, truth in self.rows:
+            options = SampleOptions(kind=kind, size=self.size, force=True, precision="fp32")
+            (outcome,) = paint_all(Loaded(self.recipe, model, "", {}), [job], options)
+            result = outcome.painted[0].picture.tensor() if outcome.painted else torch.ones_like(truth)
+            cells += [*before, result, truth]
             if time.monotonic() - begun > PATIENCE:
                 break
         if cells:
@@ -99,7 +93,7 @@ class Preview:
         before = drawing.expand_as(truth), white if reference is None else reference, dots
         references = () if reference is None else (Named("the reference", from_tensor(reference)),)
         job = Job("the drawing", from_tensor(drawing), references, hints)
-        return Example(job, "gray" if gray else "line", before, truth)
+        return job, "gray" if gray else "line", before, truth
 
     def _read(self, path: Path, gray: bool = False) -> Tensor:
         return torch.from_numpy(square(path, self.size, gray))[None].float() / 127.5 - 1

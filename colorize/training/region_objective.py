@@ -1,9 +1,12 @@
-"""What a network that lets regions choose should get better at: the color of every region and cell, and shade."""
+"""Train regions to choose: the losses of colors and shade, and the pictures that a model remembers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,8 +16,9 @@ from torch import Generator, Tensor
 from colorize.images.color import rgb_to_lab
 from colorize.recipes.recipe import Choosing
 from colorize.region_diffusion.network import Choices, RegionNet, joined
-from colorize.region_diffusion.pieces import COLORS, LEAST, SIDE, lab_of, means
-from colorize.training.region_batches import Threes
+from colorize.region_diffusion.pieces import COLORS, LEAST, SIDE, lab_of, main_colors, means
+from colorize.region_diffusion.system import RegionColorizer
+from colorize.training.region_batches import PictureStore, Threes
 
 if TYPE_CHECKING:
     from colorize.hints import Batch
@@ -28,6 +32,11 @@ UNTOLD = 0.45  # share of rows in which no region's color is known
 HINTED = 0.3  # share of steps in which rows with a reference get some of their own colors, too
 KEPT = 0.85  # of the colors of a picture, that its palette keeps
 RARE = 0.004  # of the area; colors of less are in no palette
+LEAST_COLORS = 4  # main colors that a picture worth remembering has
+FRESH = 16.0  # mean chroma of its colored area, at least
+PALE, DULL = 92.0, 8.0  # L* and chroma; lighter and grayer is paper
+RARE_COLOR = 0.01  # of the area; rarer colors do not count
+TRIES = 12  # pictures looked at for one that is remembered
 NOISE = 0.03  # of a palette's colors, in [-1, 1]
 BULK = 0.02  # of the area; a color of more than that counts less per pixel
 
@@ -56,9 +65,10 @@ class ChoosingLoss:
         if _happens(HINTED, rng):
             offered = joined([offered, _palette(net, batch, rng, sparse=1.0).rows(place.repeat(2))])
         pairs = seen.loss(place.repeat(2), offered, rng, pixels)
-        free = [_palette(net, batch, rng), net.from_book(len(place))]
-        alone = _either(free, batch.palette & free[0].valid.any(1))
-        single = seen.loss(place, alone, rng, pixels)
+        palette, book = _palette(net, batch, rng), net.from_book(len(place))
+        chosen = (batch.palette & palette.valid.any(1))[:, None]  # both side by side, one of them valid
+        free = (replace(palette, valid=palette.valid & chosen), replace(book, valid=book.valid & ~chosen))
+        single = seen.loss(place, joined(free), rng, pixels)
         yield (2 * pairs + single) / 3 + self.numbers.shade * seen.shading(known)
 
 
@@ -159,13 +169,6 @@ def _palette(net: RegionNet, batch: Threes, rng: Generator, sparse: float = 0.4)
     return net.from_palette((rgb + NOISE * noise).clamp(-1, 1), keep)
 
 
-def _either(offers: list[Choices], first: Tensor) -> Choices:
-    """Both offers side by side, of which each row has one valid: the first where `first` (B,) is True."""
-    one, other = offers
-    one = replace(one, valid=one.valid & first[:, None])
-    return joined([one, replace(other, valid=other.valid & ~first[:, None])])
-
-
 def _targets(colors: Tensor, choices: Choices, gray: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Soft labels of true colors (R, N, 3) among the choices: (R, N, K), how much each counts, and the best (R, N).
 
@@ -187,3 +190,76 @@ def _random(rng: Generator, device: torch.device, *shape: int) -> Tensor:
 
 def _happens(share: float, rng: Generator) -> bool:
     return float(torch.rand((), generator=rng)) < share
+
+
+def remember(model: RegionColorizer, store: PictureStore, seed: int = 0) -> list[int]:
+    """Fill a model's memory from training pictures, drawn as training draws them; return their numbers.
+
+    Pictures of few or dull colors are passed over, and only one of a character is taken.
+    """
+    rng = Generator().manual_seed(seed)
+    count = min(int((store.weights > 0).sum()), TRIES * model.memory.room)
+    order = torch.multinomial(store.weights, count, replacement=False, generator=rng)
+    picked: list[int] = []
+    taken: set[int] = set()
+    for at in order.tolist():
+        if len(picked) >= model.memory.room:
+            break
+        if at not in taken and fresh(store.color[at][None].float() / 127.5 - 1):
+            picked.append(at)
+            taken.update((at, *store.mates[at]))
+    keep(model, store, picked)
+    return picked
+
+
+class Refresh:
+    """Remembers anew when a model is saved: what is kept of a picture follows the encoder that is trained.
+
+    That takes some seconds, and is left out where less than ten times as many went by since the last time.
+    """
+
+    def __init__(self, store: PictureStore, clock: Callable[[], float] = time.monotonic) -> None:
+        self.store, self.clock = store, clock
+        self.picked = chosen(store)
+        self.until = -math.inf
+
+    def __call__(self, model: RegionColorizer) -> None:
+        """Fill the model's memory, if it is time."""
+        begun = self.clock()
+        if begun < self.until:
+            return
+        if self.picked:
+            keep(model, self.store, self.picked[: model.memory.room])
+        else:
+            self.picked = remember(model, self.store)
+        self.until = begun + 11 * (self.clock() - begun)
+
+
+def chosen(store: PictureStore) -> list[int]:
+    """The pictures that were chosen by eye for the embedded model, where the folder holds all of them, else none."""
+    names = resources.files("colorize.weights").joinpath("memory.txt").read_text("utf-8").split()
+    place = {name: at for at, name in enumerate(store.names)}
+    return [place[name] for name in names] if all(name in place for name in names) else []
+
+
+def keep(model: RegionColorizer, store: PictureStore, picked: list[int]) -> None:
+    """Fill a model's memory with these pictures of a store."""
+    before = model.training
+    model.eval()
+    with torch.inference_mode():
+        pairs = ((store.color[at][None], store.ink[at, 0][None, None]) for at in picked)
+        found = [model.offer(*(one.float() / 127.5 - 1 for one in pair)) for pair in pairs]
+        model.memory.keep([choices for choices, _ in found], [share for _, share in found])
+    model.train(before)
+
+
+def fresh(picture: Tensor) -> bool:
+    """Whether a picture (1, 3, H, W) in [-1, 1] has several colors that are not dull."""
+    found = main_colors(picture)
+    lab = lab_of(found.rgb)[0]
+    chroma = lab[:, 1:].norm(dim=1)
+    there = found.valid[0] & (found.share[0] > RARE_COLOR)
+    colored = there & ((lab[:, 0] < PALE) | (chroma > DULL))
+    area = (found.share[0] * colored).sum().clamp(min=0.02)
+    mean = float((chroma * found.share[0] * there).sum() / area)
+    return int(there.sum()) >= LEAST_COLORS and mean >= FRESH

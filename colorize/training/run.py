@@ -23,27 +23,25 @@ from colorize.networks import devices, lora
 from colorize.recipes import overrides
 from colorize.recipes.recipe import Adversarial, Choosing, Recipe, Stage
 from colorize.region_diffusion.system import RegionColorizer
-from colorize.training import distributed, frozen_networks, log, objectives, region_store, remember, state
+from colorize.training import objectives, optimizer, region_batches, region_objective, run_folder
 from colorize.training.batches import Pictures
-from colorize.training.lock import Lock
 from colorize.training.loop import Loop, Progress
 from colorize.training.options import TrainOptions
 from colorize.training.preview import Preview
 from colorize.training.region_batches import RegionBatches
-from colorize.training.state import done
+from colorize.training.run_folder import Lock, done
 
 WEIGHTS, VALUES = "model.safetensors", "recipe.json"
 ADAPTER = adapters.FILE  # in place of the weights, where an adapter is trained
-MADE = (WEIGHTS, ADAPTER, state.FILE, VALUES, log.FILE)  # what a run writes, besides folders
+MADE = (WEIGHTS, ADAPTER, run_folder.STATE, VALUES, run_folder.LOG)  # what a run writes, besides folders
 CLOSE = 0.02  # share of a budget before whose end a run stops, since its last step must fit
 
 
 def override(recipe: Recipe, phase: str, changes: Sequence[str]) -> Recipe:
     """Change values by `name=value`; names that begin with a field of a stage mean that of the phase.
 
-    So `lr=1e-4` is `pretrain.lr=1e-4`, and `size` that of the training pictures; `recipe.size` is the
-    recipe's. Raises ColorizeError (wrong usage) for misspelt names, and for values of which no network
-    can be built.
+    So `lr=1e-4` is `pretrain.lr=1e-4`, and `size` that of the training pictures; `recipe.size` is the recipe's. Raises
+    ColorizeError (wrong usage) for misspelt names, and for values of which no network can be built.
     """
     short = {field.name for field in fields(Stage)}
     own = {field.name for field in fields(Recipe)} - {"name", "help"} | {"recipe"}
@@ -102,7 +100,7 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
     """Refuse a run folder of other settings, or of something else (ColorizeError)."""
     out, way_out = options.folder, "choose another --out, or add --restart"
     if not (out / VALUES).is_file():
-        for name in (WEIGHTS, ADAPTER, state.FILE):
+        for name in (WEIGHTS, ADAPTER, run_folder.STATE):
             if (out / name).exists():
                 raise ColorizeError(f"`{out}` holds `{name}`, but no run", way_out, code=2)
         return
@@ -117,16 +115,11 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
         name, old, new = found
         message = f"is a run with {name} = {json.dumps(old)}, not {json.dumps(new)}"
         if name == f"recipe.{options.phase}.steps":
-            message, way_out = f"is a run of {old} {'step' if old == 1 else 'steps'}, not {new}", _go_on(options, old)
+            message, step = f"is a run of {old} {'step' if old == 1 else 'steps'}, not {new}", done(out)[0]
+            going = f"--steps {old} goes on with it at step {step}; " if 0 < step < old else ""
+            end = "at the end of --budget" if options.anneal else f"at step {old}"
+            way_out = f"{going}its learning rate falls to zero {end}: {train_longer(options)}"
         raise ColorizeError(f"`{out}` {message}", way_out, code=2)
-
-
-def _go_on(options: TrainOptions, old: int) -> str:
-    """Say how to go on with a run of `old` steps, and how to take other steps."""
-    step = done(options.folder)[0]
-    going = f"--steps {old} goes on with it at step {step}; " if 0 < step < old else ""
-    end = "at the end of --budget" if options.anneal else f"at step {old}"
-    return f"{going}its learning rate falls to zero {end}: {train_longer(options)}"
 
 
 def finished(recipe: Recipe, options: TrainOptions) -> bool:
@@ -149,7 +142,7 @@ def train_longer(options: TrainOptions) -> str:
 
 def facts(path: Path) -> dict[str, str]:
     """Return the facts in a model's file, such as the license of the weights it began with."""
-    return {name: text for name, text in state.header(path).items() if name not in model_files.RESERVED}
+    return {name: text for name, text in run_folder.read_header(path).items() if name not in model_files.RESERVED}
 
 
 def _inherited(found: Mapping[str, str]) -> dict[str, str]:
@@ -170,7 +163,7 @@ def batches(
     stage = recipe.stage(options.phase)
     if not isinstance(stage.objective, Choosing):
         return Pictures(options.data, recipe, stage, options.seed, device)
-    return RegionBatches(region_store.opened(options.data, stage.mix.sets, first), stage, options.seed)
+    return RegionBatches(region_batches.opened(options.data, stage.mix.sets, first), stage, options.seed)
 
 
 class Training:
@@ -185,11 +178,11 @@ class Training:
         """
         self.recipe, self.options, self.stage = recipe, options, recipe.stage(options.phase)
         self.begun = time.monotonic() if begun is None else begun
-        self.ranks, name = distributed.join(options.device)
+        self.ranks, name = optimizer.join(options.device)
         self.device = devices.device(name)
         devices.precision(options.precision, self.device)  # refused before the folder is made
         self.lock: Lock | None = None
-        self.refresh: remember.Refresh | None = None
+        self.refresh: region_objective.Refresh | None = None
         self.adapter: Adapter | None = None
         try:
             self._load()
@@ -207,7 +200,7 @@ class Training:
         torch.manual_seed(options.seed)
         if not options.restart:
             check(self.recipe, options)
-        goes_on = not options.restart and (out / state.FILE).exists()
+        goes_on = not options.restart and (out / run_folder.STATE).exists()
         self.facts = {} if options.restart else facts(out / WEIGHTS)
         self.model = self._model(goes_on)
         objectives.add_critic(self.model, self.stage)
@@ -216,18 +209,18 @@ class Training:
         self.step = done(out)[0]
 
     def _model(self, goes_on: bool) -> Colorizer:
-        """Build the model, with fresh weights, or with those of the model it begins with.
-
-        A state does not hold frozen weights, so a run that goes on needs these, too. Raises ColorizeError for
-        parts that are never trained, and so must come from somewhere.
-        """
+        """Build the model, with fresh weights, or those of the model it begins with, which no state holds if frozen."""
         options = self.options
         model = model_files.build_on_meta(self.recipe)
         if options.lora:
-            loaded = self._take(model)
-            self.adapter = self._new_adapter(loaded)
+            adapter = adapters.describe(self._take(model), options.lora)
+            before = {} if options.restart else facts(options.folder / ADAPTER)
+            if before.get("weights", adapter.weights) != adapter.weights:
+                message = f"`{options.start}` has other weights than when the run in `{options.folder}` began with it"
+                raise ColorizeError(message, "name the model it began with, or add --restart", code=2)
+            self.adapter = replace(adapter, facts=_inherited(adapter.facts))
             add_adapter(model, options)
-        elif options.start and (not goes_on or state.frozen(model)):
+        elif options.start and (not goes_on or run_folder.frozen(model)):
             begun = _inherited(self._take(model).facts)
             self.facts = self.facts if goes_on else begun
         else:
@@ -235,7 +228,7 @@ class Training:
                 self.recipe.system.check_start(self.recipe)
             model = self.recipe.build()
         if not goes_on and not options.start:
-            frozen_networks.fill_tagger(model, self.recipe)
+            objectives.fill_tagger(model, self.recipe)
         return model
 
     def _take(self, model: Colorizer) -> Loaded:
@@ -253,22 +246,10 @@ class Training:
         model.load_state_dict(loaded.colorizer.state_dict(), assign=True)  # not a second copy
         return loaded
 
-    def _new_adapter(self, loaded: Loaded) -> Adapter:
-        """Describe the adapter; raises ColorizeError if a run to go on with began with other weights."""
-        adapter = adapters.describe(loaded, self.options.lora or 0)
-        before = {} if self.options.restart else facts(self.options.folder / ADAPTER)
-        if before.get("weights", adapter.weights) != adapter.weights:
-            raise ColorizeError(
-                f"`{self.options.start}` has other weights than when the run in `{self.options.folder}` began with it",
-                "name the model it began with, or add --restart",
-                code=2,
-            )
-        return replace(adapter, facts=_inherited(adapter.facts))
-
     @property
     def parameters(self) -> int:
         """The number of weights that are trained."""
-        return sum(value.numel() for value in state.trained(self.model).values())
+        return sum(value.numel() for value in run_folder.trained(self.model).values())
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -282,13 +263,13 @@ class Training:
     def steps(self) -> Iterator[Progress]:
         """Train, yielding after every step.
 
-        Leaves model.safetensors (or adapter.safetensors), the averaged weights, and everything that going on
-        needs.
+        Leaves model.safetensors (or adapter.safetensors), the averaged weights, and everything that going on needs.
         """
         options = replace(self.options, prefetch=self.prefetch)
         if options.budget is not None and not options.anneal:  # of this call, loading included
             options = replace(options, budget=max(1.0, options.budget - (time.monotonic() - self.begun)))
-        preview = Preview(options.data, self.recipe, self.stage.size, options.folder / "samples")
+        out = options.folder
+        preview = Preview(options.data, self.recipe, self.stage.size, out / "samples")
         show = preview if options.sample_every else None
         self._claim()
         try:
@@ -296,7 +277,9 @@ class Training:
                 self.step = progress.step
                 yield progress
             if show and self.ranks.first:
-                preview(self._saved_model().colorizer, self.step)
+                with_adapter = self.adapter is not None
+                file, lora_file = (options.start, out / ADAPTER) if with_adapter else (out / WEIGHTS, ())
+                preview(model_files.load(file, device=self.device, lora=lora_file).colorizer, self.step)
         finally:
             self.release()
             if torch.distributed.is_initialized():
@@ -323,7 +306,7 @@ class Training:
         step = done(path.parent)[0]  # the state is written first
         training = f"{self.options.phase}, {step} steps, {len(self.pictures)} pictures, {self.stage.size} px"
         if isinstance(model, RegionColorizer) and isinstance(self.pictures, RegionBatches):
-            self.refresh = self.refresh or remember.Refresh(self.pictures.store)
+            self.refresh = self.refresh or region_objective.Refresh(self.pictures.store)
             self.refresh(model)
         if self.adapter is None:
             model_files.save(model, self.recipe, path, {**self.facts, "training": training})
@@ -331,13 +314,6 @@ class Training:
         described = {**self.adapter.facts, "training": training}
         adapter = replace(self.adapter, facts=described, tensors=lora.tensors_of(model.network))
         adapters.save(adapter, path.with_name(ADAPTER))
-
-    def _saved_model(self) -> Loaded:
-        """Load what the run has written, as others will."""
-        out = self.options.folder
-        if self.adapter is None:
-            return model_files.load(out / WEIGHTS, device=self.device)
-        return model_files.load(self.options.start, device=self.device, lora=out / ADAPTER)
 
     def _prepare_folder(self) -> None:
         """Make the folder this run's, before any process looks into it."""

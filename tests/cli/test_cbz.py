@@ -166,7 +166,7 @@ def test_pages_that_came_before_a_kill_reach_a_result_that_is_there_already(monk
 
 
 def test_only_one_process_works_on_a_volume() -> None:
-    from colorize.training.lock import Lock
+    from colorize.training.run_folder import Lock
 
     pack()
     folder = volumes.pages_folder(Path("book_color.cbz"))

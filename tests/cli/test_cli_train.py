@@ -24,7 +24,7 @@ from colorize.recipes import find
 from colorize.training import preview, run
 from colorize.training.options import TrainOptions
 from colorize.training.run import override
-from colorize.training.state import done
+from colorize.training.run_folder import done
 
 RUN = Path("runs/anime-diffusion")
 TUNED = Path("runs/anime-diffusion-finetune")

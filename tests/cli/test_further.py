@@ -10,7 +10,7 @@ from conftest import TINY
 from typer.testing import CliRunner, Result
 
 from colorize.cli.app import app
-from colorize.training.state import done
+from colorize.training.run_folder import done
 
 SETS = [w for text in [*TINY["mini"][:-1], "size=32", "batch=2"] for w in ("--set", text)]
 USUAL = ("--sample-every", "0", "--device", "cpu")

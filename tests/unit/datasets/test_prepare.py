@@ -11,8 +11,7 @@ import torch
 from PIL import Image
 from sources import SMALL, colored, contents, run, save, stories
 
-from colorize.datasets.crop import make_pair
-from colorize.datasets.duplicates import difference_hash, duplicates
+from colorize.datasets.crop import difference_hash, duplicates, make_pair
 from colorize.datasets.prepare import PrepareOptions, prepare
 from colorize.images.dataset_folder import read_folder, splits
 

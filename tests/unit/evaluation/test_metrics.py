@@ -10,7 +10,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 from colorize.errors import ColorizeError
-from colorize.evaluation import metrics, perceptual
+from colorize.evaluation import metrics
 
 
 def noise(seed: int, height: int = 48, width: int = 48) -> torch.Tensor:
@@ -126,7 +126,7 @@ def test_red_and_blue_have_disjoint_palettes():
     assert metrics.palette_distance(RED, BLUE).item() > 0.95
 
 
-@pytest.mark.parametrize("make", [perceptual.lpips, perceptual.FrechetDistance])
+@pytest.mark.parametrize("make", [metrics.lpips.__wrapped__, metrics.FrechetDistance])
 def test_without_the_extra_the_user_learns_what_to_install(monkeypatch, make):
     for name in ("torchmetrics", "torchmetrics.image.lpip", "torchmetrics.image.fid"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -145,7 +145,7 @@ def library(monkeypatch, network: type) -> None:
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
-@pytest.mark.parametrize("make", [perceptual.lpips, perceptual.FrechetDistance])
+@pytest.mark.parametrize("make", [metrics.lpips.__wrapped__, metrics.FrechetDistance])
 @pytest.mark.parametrize("error", [OSError("no route"), RuntimeError("invalid hash value")])
 def test_weights_that_cannot_be_had_are_a_sentence(monkeypatch, make, error):
     def offline(**settings: object) -> None:
@@ -178,20 +178,20 @@ class Fake:
 
 def test_lpips_scores_picture_by_picture(monkeypatch):
     library(monkeypatch, Fake)
-    score = perceptual.lpips()
+    score = metrics.lpips.__wrapped__()
     assert score(RED, RED) == 0
     assert score(WHITE, RED) > 0
 
 
 def test_fid_knows_results_from_true_pictures(monkeypatch):
     library(monkeypatch, Fake)
-    perceptual.FrechetDistance().add(WHITE, plain(-1, -1, -1))
+    metrics.FrechetDistance().add(WHITE, plain(-1, -1, -1))
     assert [(p.float().mean().item(), real) for p, real in Fake.last.seen] == [(255, False), (0, True)]
 
 
 def test_one_picture_has_no_fid(monkeypatch):
     library(monkeypatch, Fake)
-    distance = perceptual.FrechetDistance()
+    distance = metrics.FrechetDistance()
     distance.add(RED, RED)
     assert distance.value() is None
     distance.add(RED, RED)

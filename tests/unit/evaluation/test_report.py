@@ -18,7 +18,7 @@ from PIL import Image
 
 from colorize.cli.evaluate import _write_page
 from colorize.errors import ColorizeError
-from colorize.evaluation import charts, sheets
+from colorize.evaluation import report, sheets
 from colorize.evaluation.report import Table, to_terminal
 from colorize.evaluation.samples import Dataset, samples
 from colorize.evaluation.score import Mean, Row
@@ -115,12 +115,12 @@ def test_a_curve_through_other_pictures_is_refused(tmp_path):
     few = pages.table(samples(data, "hints", 48, share=0.01), small=False)
     many = pages.table(samples(data, "hints", 48, share=0.05, limit=2), small=False)
     with pytest.raises(ColorizeError, match="data"):
-        charts.by_share([few.entries, many.entries], "psnr")
+        report.by_share([few.entries, many.entries], "psnr")
 
 
 def test_one_share_is_no_curve(tmp_path):
     one = pages.table(samples(pages.furnish(tmp_path), "hints", 48), small=False)
-    assert charts.by_share([one.entries], "psnr") == {}
+    assert report.by_share([one.entries], "psnr") == {}
     assert len(to_terminal([one])) == len(one.terminal())
 
 
@@ -145,7 +145,7 @@ def test_of_few_pictures_none_is_shown_twice(count):
 
 @pytest.mark.parametrize(("low", "high"), [(0, 0), (-1, 1), (11.2, 18.9), (1e-4, 3e-4), (1, 1)])
 def test_ticks_are_few_round_and_around_the_values(low, high):
-    found = charts.ticks(low, high, 3)
+    found = report.ticks(low, high, 3)
     assert 2 <= len(found) <= 7
     assert found[0] <= low + 1e-12
     assert found[-1] >= high - 1e-12
@@ -156,7 +156,7 @@ def test_ticks_are_few_round_and_around_the_values(low, high):
 
 def test_a_better_mean_lies_farther_right():
     values = {"low": Mean(1.0, 0.5, 1.5), "high": Mean(3.0, 2.5, 3.5)}
-    (_, first, _), (_, second, _) = charts.dots("psnr", values, {"low": 0, "high": 1}).marks
+    (_, first, _), (_, second, _) = report.dot_chart("psnr", values, {"low": 0, "high": 1}).marks
     assert first < second
 
 

@@ -16,7 +16,7 @@ from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.manga.frozen import VGG, TaggerSpec
 from colorize.recipes.overrides import override
-from colorize.training import frozen_networks, run
+from colorize.training import objectives, run
 from colorize.training.options import TrainOptions
 
 RECIPE = tiny("manga-gan")
@@ -47,7 +47,7 @@ def tagger_file(path: Path) -> Path:
 def test_vgg_is_read_from_a_file(tmp_path):
     path = vgg_file(tmp_path / "vgg16.safetensors")
     objective = override(RECIPE, f"pretrain.objective.vgg={path}").pretrain.objective
-    eyes = frozen_networks.perceptual(objective)
+    eyes = objectives.perceptual(objective)
     assert torch.equal(eyes.vgg.features[14].weight, load_file(path)["features.14.weight"])
     assert not any(value.requires_grad for value in eyes.parameters())
 
@@ -56,12 +56,12 @@ def test_a_file_of_something_else_is_refused_by_what_it_lacks(tmp_path):
     save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
     objective = replace(RECIPE.pretrain.objective, vgg=str(tmp_path / "a.safetensors"))
     with pytest.raises(ColorizeError, match=r"does not hold VGG16: it lacks `features\.0\.weight`"):
-        frozen_networks.perceptual(objective)
+        objectives.perceptual(objective)
 
 
 def test_a_helper_that_is_not_there_is_refused():
     with pytest.raises(ColorizeError, match=r"there is no file `vgg\.pth`"):
-        frozen_networks.located("vgg.pth")
+        objectives.located("vgg.pth")
 
 
 def test_an_extractor_without_weights_is_refused_with_the_way_out(tmp_path, folder):
@@ -77,7 +77,7 @@ def test_an_extractor_keeps_the_weights_of_its_file_while_others_learn(tmp_path,
     recipe = override(TOLD, f"condition.tagger={path}")
     list(training(folder, tmp_path / "run", recipe).steps())
     found = load_file(tmp_path / "run/model.safetensors")
-    theirs = frozen_networks.read(path)
+    theirs = objectives.read(path)
     assert torch.equal(found["condition.tagger.body.0.weight"], theirs["0.0.weight"])
     assert torch.equal(found["condition.tagger.head.4.bias"], theirs["1.4.bias"])
     assert torch.equal(found["condition.tagger.head.2.running_mean"], theirs["1.2.running_mean"])

@@ -13,7 +13,7 @@ from colorize.manga.colorization_v2 import UNUSED, SecondSpec
 from colorize.manga.frozen import VGG, Perceptual, TaggerSpec, scaled
 from colorize.manga.generators import Generator, GeneratorSpec, PatchCritic, SelfAttention
 from colorize.networks.unet import Cond
-from colorize.training.gradient_checkpointing import recomputing
+from colorize.training.loop import recomputing
 
 SMALL = GeneratorSpec((8, 8, 16, 16, 16, 16, 16, 16), dropout=0.5)
 TAGGER = TaggerSpec((1, 1, 1, 1), 48)

@@ -15,7 +15,7 @@ from colorize.coloring.paint import paint
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import palettes
-from colorize.region_diffusion.hint_regions import HintCells
+from colorize.region_diffusion.choosing import HintCells
 from colorize.region_diffusion.pieces import lab_of
 from colorize.region_diffusion.system import RegionColorizer
 

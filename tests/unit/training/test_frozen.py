@@ -16,7 +16,7 @@ from colorize.errors import ColorizeError
 from colorize.recipes.recipe import Recipe
 from colorize.training import run
 from colorize.training.options import TrainOptions
-from colorize.training.state import FILE as STATE
+from colorize.training.run_folder import STATE
 
 FIRST = ("first.weight", "first.bias")
 

@@ -18,7 +18,7 @@ from colorize.colorize_diffusion.encoders import SketchSpec
 from colorize.colorize_diffusion.unet import LatentUNetSpec
 from colorize.networks.unet import Cond, UNetSpec
 from colorize.training import run
-from colorize.training.gradient_checkpointing import recomputing
+from colorize.training.loop import recomputing
 from colorize.training.options import TrainOptions
 
 SPEC = UNetSpec((8, 16), (1, 1), attention=(1,), heads=2, groups=4, dropout=0.2)

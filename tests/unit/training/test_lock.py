@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from colorize.errors import ColorizeError
-from colorize.training import lock
-from colorize.training.lock import NAME, Lock
+from colorize.training import run_folder
+from colorize.training.run_folder import LOCK, Lock
 
 HOLD = (
-    "import sys; from pathlib import Path; from colorize.training.lock import Lock\n"
+    "import sys; from pathlib import Path; from colorize.training.run_folder import Lock\n"
     "held = Lock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
 )
 LEFT = "." + "0123456789abcdef"
@@ -36,7 +36,7 @@ def test_a_killed_process_holds_nothing(tmp_path):
 
 def test_a_lock_leaves_nothing_behind(tmp_path):
     held = Lock(tmp_path)
-    assert (tmp_path / NAME).exists()
+    assert (tmp_path / LOCK).exists()
     held.free()
     assert list(tmp_path.iterdir()) == []
 
@@ -49,15 +49,15 @@ def test_a_forgotten_lock_is_let_go(tmp_path):
 
 def test_a_lock_whose_file_its_last_owner_removes_meanwhile_is_taken_anew(tmp_path, monkeypatch):
     # Guards against two owners: one of a removed file, one of its successor.
-    claim, files = lock._claim, []
+    claim, files = run_folder._claim, []
 
     def removed_once(file: int) -> None:
         claim(file)
         files.append(file)
         if len(files) == 1:
-            (tmp_path / NAME).unlink()
+            (tmp_path / LOCK).unlink()
 
-    monkeypatch.setattr(lock, "_claim", removed_once)
+    monkeypatch.setattr(run_folder, "_claim", removed_once)
     held = Lock(tmp_path)
     with pytest.raises(ColorizeError):
         Lock(tmp_path)
@@ -66,10 +66,10 @@ def test_a_lock_whose_file_its_last_owner_removes_meanwhile_is_taken_anew(tmp_pa
 
 def test_a_lock_does_not_remove_that_of_a_folder_made_anew(tmp_path):
     old = Lock(tmp_path)
-    (tmp_path / NAME).unlink()  # as if the folder had been removed and made again
+    (tmp_path / LOCK).unlink()  # as if the folder had been removed and made again
     new = Lock(tmp_path)
     old.free()
-    assert (tmp_path / NAME).exists()
+    assert (tmp_path / LOCK).exists()
     new.free()
 
 
@@ -77,7 +77,7 @@ def without_locks(monkeypatch):
     def refuse(file: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock, "_claim", refuse)
+    monkeypatch.setattr(run_folder, "_claim", refuse)
 
 
 def test_a_disk_without_locks_is_no_reason_not_to_train(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from colorize.errors import ColorizeError
 from colorize.training import loop
-from colorize.training.state import done
+from colorize.training.run_folder import done
 
 
 def poisoned(at):

@@ -19,7 +19,7 @@ from colorize.hints import Hints
 from colorize.images import json_lines
 from colorize.networks import lora
 from colorize.recipes.recipe import Recipe
-from colorize.training import log, run
+from colorize.training import run, run_folder
 from colorize.training.options import TrainOptions
 from colorize.training.run import check, override
 
@@ -81,7 +81,7 @@ def test_a_stopped_run_goes_on_to_the_same_adapter_and_the_same_curve():
     assert [progress.step for progress in run.Training(*order("b")).steps()] == [4, 5, 6]
     assert same("a", "b", "adapter.safetensors")
     assert same("a", "b", "state.safetensors")
-    curves = [[row["loss"] for row in json_lines.read(Path(folder, log.FILE))] for folder in "ab"]
+    curves = [[row["loss"] for row in json_lines.read(Path(folder, run_folder.LOG))] for folder in "ab"]
     assert curves[0] == curves[1]
 
 

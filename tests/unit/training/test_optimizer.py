@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from colorize.errors import ColorizeError
-from colorize.training.distributed import Ranks
-from colorize.training.optimizer import HIGHEST_SCALE, Update, learning_rate
+from colorize.training.optimizer import HIGHEST_SCALE, Ranks, Update, learning_rate
 
 
 def updated(gradient, half=False, **changes):

@@ -16,7 +16,7 @@ from colorize.checkpoints import model_files
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.region_diffusion.system import RegionColorizer
-from colorize.training import objectives, region_objective, region_store, remember, run
+from colorize.training import objectives, region_batches, region_objective, run
 from colorize.training.options import TrainOptions
 from colorize.training.region_batches import Threes
 from colorize.training.run import WEIGHTS
@@ -67,19 +67,19 @@ def test_three_pictures_of_a_batch_are_of_one_character(cast: Path, tmp_path: Pa
 
 
 def test_a_store_is_made_once_and_anew_when_the_pictures_change(cast: Path) -> None:
-    first = region_store.opened(cast, ())
-    folders = set(region_store.cache().iterdir())
-    assert torch.equal(first.color, region_store.opened(cast, ()).color)
-    assert set(region_store.cache().iterdir()) == folders
+    first = region_batches.opened(cast, ())
+    folders = set(region_batches.cache().iterdir())
+    assert torch.equal(first.color, region_batches.opened(cast, ()).color)
+    assert set(region_batches.cache().iterdir()) == folders
     Image.new("RGB", (50, 50), "red").save(cast / "train" / "c.png")
-    changed = region_store.opened(cast, ())
+    changed = region_batches.opened(cast, ())
     assert not torch.equal(first.color, changed.color)
-    assert len(set(region_store.cache().iterdir())) == len(folders)  # the old one is gone
+    assert len(set(region_batches.cache().iterdir())) == len(folders)  # the old one is gone
 
 
 def test_a_picture_that_cannot_be_read_is_never_drawn(cast: Path) -> None:
     (cast / "train" / "a1.png").write_bytes(b"no picture")
-    store = region_store.opened(cast, ())
+    store = region_batches.opened(cast, ())
     assert store.skipped == ["a1.png"]
     assert store.weights[1] == 0
     assert all(1 not in mates for mates in store.mates)
@@ -87,11 +87,11 @@ def test_a_picture_that_cannot_be_read_is_never_drawn(cast: Path) -> None:
 
 def test_a_full_disk_is_told_before_anything_is_written(cast: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (cast / "train" / "new.png").write_bytes((cast / "train" / "a0.png").read_bytes())
-    usage = region_store.shutil.disk_usage(cast)
-    monkeypatch.setattr(region_store.shutil, "disk_usage", lambda _: usage._replace(free=10_000))
+    usage = region_batches.shutil.disk_usage(cast)
+    monkeypatch.setattr(region_batches.shutil, "disk_usage", lambda _: usage._replace(free=10_000))
     (cast / "train" / "metadata.jsonl").unlink()
     with pytest.raises(ColorizeError, match="has no room for"):
-        region_store.opened(cast, ())
+        region_batches.opened(cast, ())
 
 
 def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(cast: Path, tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_what_training_saves_remembers_pictures_of_its_own_data(cast: Path, tmp_
     model = model_files.load(tmp_path / "run" / WEIGHTS).colorizer
     assert isinstance(model, RegionColorizer)
     assert len(model.memory) == 2  # one of each character that has several colors
-    store = region_store.opened(cast, ())
-    remember.keep(model, store, [0, 3])
+    store = region_batches.opened(cast, ())
+    region_objective.keep(model, store, [0, 3])
     assert len(model.memory) == 2
     offer = model.memory.offer(model.network, torch.tensor([1]))
     colors = offer.colors[0][offer.valid[0]]
@@ -126,7 +126,7 @@ def test_what_training_saves_remembers_pictures_of_its_own_data(cast: Path, tmp_
 def test_memory_survives_its_file(cast: Path, tmp_path: Path) -> None:
     model = RECIPE.build()
     assert isinstance(model, RegionColorizer)
-    remember.keep(model, region_store.opened(cast, ()), [0, 3])
+    region_objective.keep(model, region_batches.opened(cast, ()), [0, 3])
     model_files.save(model, RECIPE, tmp_path / "m.safetensors", half=True)
     again = model_files.load(tmp_path / "m.safetensors").colorizer
     for name, value in model.memory.state_dict().items():

@@ -15,7 +15,7 @@ from tiny import denoising, fit
 from torch import nn
 
 from colorize.errors import ColorizeError
-from colorize.training.state import done
+from colorize.training.run_folder import done
 
 
 def rows(run):

@@ -16,11 +16,10 @@ from safetensors.torch import load_file
 from colorize.checkpoints import weights_io
 from colorize.errors import ColorizeError
 from colorize.training import run
-from colorize.training.distributed import Ranks
-from colorize.training.lock import NAME, Lock
+from colorize.training.optimizer import Ranks
 from colorize.training.options import TrainOptions
 from colorize.training.run import WEIGHTS
-from colorize.training.state import FILE as STATE
+from colorize.training.run_folder import LOCK, STATE, Lock
 
 LEFT = ".0123456789abcdef.safetensors"
 
@@ -56,7 +55,7 @@ def test_a_run_holds_its_folder_from_its_beginning_to_its_end(options, out):
     for _ in training.steps():
         with pytest.raises(ColorizeError, match="another training run"):
             run.Training(RECIPE, options)
-    assert not (out / NAME).exists()
+    assert not (out / LOCK).exists()
     Lock(out).free()
 
 
@@ -73,7 +72,7 @@ def test_a_refused_run_does_not_hold_the_folder(options, out):
 def test_of_several_processes_of_one_run_only_the_first_takes_the_folder(options, out, monkeypatch):
     run.Training(RECIPE, options).release()
     held = Lock(out)
-    monkeypatch.setattr(run.distributed, "join", lambda name: (Ranks(1, 1), name))
+    monkeypatch.setattr(run.optimizer, "join", lambda name: (Ranks(1, 1), name))
     assert run.Training(RECIPE, options).lock is None
     held.free()
 
@@ -128,7 +127,7 @@ def test_a_state_is_written_that_way(tmp_path, monkeypatch):
     written: list[str] = []
     write = weights_io.write
     monkeypatch.setattr(
-        "colorize.training.state.write", lambda path, *more: (written.append(path.name), write(path, *more))
+        "colorize.training.run_folder.write", lambda path, *more: (written.append(path.name), write(path, *more))
     )
     small.train(tmp_path, small.mean_color, steps=1)
     assert written == ["state.safetensors"]
