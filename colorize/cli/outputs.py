@@ -69,7 +69,7 @@ class Target:
 
         if self.result is None or options.overwrite or (self.is_volume and pages_folder(self.result).exists()):
             return False
-        more = (options.film, options.layers, options.regions, options.visualize)
+        more = (options.film, options.layers, options.save_regions, options.visualize)
         return all(path.exists() for path in (*self.files(options), *more) if path)
 
 
@@ -85,7 +85,12 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
         what = "JSON" if options.as_json else f"{options.variations} variations"
         hint = "name a file or a folder with --out"
         raise ColorizeError(f"standard output takes one picture, without {what}", hint, code=2)
-    given = {"--film": options.film, "--layers": options.layers, "--regions": options.regions, "--grid": options.grid}
+    given = {
+        "--film": options.film,
+        "--layers": options.layers,
+        "--save-regions": options.save_regions,
+        "--grid": options.grid,
+    }
     given |= {"--variations": options.variations > 1, "--out -": found[0].result is None}
     volume = next((target for target in found if target.is_volume), None)
     single = next((name for name, value in given.items() if value), None)
@@ -206,11 +211,11 @@ def _check_extras(options: SampleOptions, drawings: int) -> None:
     if film and (film.suffix.lower() != ".gif" or drawings > 1):
         message = f"a film is a GIF of one drawing, not `{film}` of {drawings}"
         raise ColorizeError(message, "write it as --film film.gif, with one drawing", code=2)
-    if options.regions and (options.regions.suffix.lower() != ".json" or pictures > 1):
-        message = f"regions are one JSON file of one picture, not `{options.regions}` of {pictures}"
-        raise ColorizeError(message, "write them as --regions picture.json, with one drawing", code=2)
-    if options.regions and not options.overwrite and not options.regions.exists():
-        chart = options.regions.with_suffix(".regions.png")
+    if options.save_regions and (options.save_regions.suffix.lower() != ".json" or pictures > 1):
+        message = f"regions are one JSON file of one picture, not `{options.save_regions}` of {pictures}"
+        raise ColorizeError(message, "write them as --save-regions picture.json, with one drawing", code=2)
+    if options.save_regions and not options.overwrite and not options.save_regions.exists():
+        chart = options.save_regions.with_suffix(".regions.png")
         if chart.exists():
             hint = "name another file, or replace it with --overwrite"
             raise ColorizeError(f"the map of the regions would replace `{chart}`", hint, code=2)
@@ -263,6 +268,6 @@ def write_extras(painted: Painted, options: SampleOptions, report: Reporter) -> 
         write_layers = write_photoshop if layers.suffix.lower() == ".psd" else write_openraster
         write_layers(painted.layers, painted.picture, layers)
         report.note(f"the layers are `{layers}`")
-    if options.regions and painted.regions:
-        write_regions(*painted.regions, options.regions)
-        report.note(f"the regions are `{options.regions}`, their map is `{map_of(options.regions)}`")
+    if options.save_regions and painted.regions:
+        write_regions(*painted.regions, options.save_regions)
+        report.note(f"the regions are `{options.save_regions}`, their map is `{map_of(options.save_regions)}`")

@@ -236,7 +236,7 @@ def finished(
         hints = item.hints.get("hints") if item.exact else None
         divided = layers.divide(item.original, color, inked, hints, item.exact, flat)
         parts = layers.layers(divided, options.flat) if options.layers else ()
-        regions = layers.regions(divided) if options.regions else None
+        regions = layers.regions(divided) if options.save_regions else None
         return layers.merged(divided, options.flat), parts, regions
 
 

@@ -131,7 +131,7 @@ class SampleOptions:
     layers: Path | None = option(
         None, "FILE", "Also write layers (line, shade, a layer per flat color, paper) as .ora or .psd; line art only"
     )
-    regions: Path | None = option(
+    save_regions: Path | None = option(
         None, "FILE", "Also write the regions and their colors as .json, with a map of them as .png; line art only"
     )
     size: int | None = option(None, "PIXELS", f"Longer side inside the model; results keep the drawing's size{RECIPE}")
@@ -156,7 +156,7 @@ class SampleOptions:
     @property
     def divides(self) -> bool:
         """Whether line art is divided into regions of one color."""
-        return self.flat or self.layers is not None or self.regions is not None
+        return self.flat or self.layers is not None or self.save_regions is not None
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -307,6 +307,6 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
 def check_kind(name: str, kind: str, options: SampleOptions) -> None:
     """Refuse a gray picture that is to become flat or layers: it has no lines between its regions."""
     if kind == "gray" and options.divides:
-        wanted = "--flat" if options.flat else "--layers" if options.layers else "--regions"
+        wanted = "--flat" if options.flat else "--layers" if options.layers else "--save-regions"
         message = f"`{name}` is a gray picture, and {wanted} takes only line art, whose regions it fills"
         raise ColorizeError(message, f"leave {wanted} out, or take the picture for line art with --kind line")

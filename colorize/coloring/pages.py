@@ -149,7 +149,8 @@ def _without_border(seen: Picture, part: Part) -> Picture:
 
 def _is_wanted(picture: Picture, job: Job, options: SampleOptions) -> bool:
     """Whether to look for panels; refuses them together with what works on one picture only."""
-    hindered = [name for name in ("layers", "regions") if getattr(options, name)]
+    wanted = {"layers": options.layers, "regions": options.save_regions}
+    hindered = [name for name, path in wanted.items() if path]
     if any(one is not None for one in (job.mask, job.reference_mask, job.background)):
         hindered.append("masks and backgrounds")
     if options.panels == "on" and hindered:

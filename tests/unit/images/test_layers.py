@@ -245,7 +245,7 @@ def test_psd_without_its_package_is_refused_before_anything_is_done(monkeypatch:
 
 @pytest.mark.usefixtures("here")
 def test_regions_are_written_with_their_map_and_the_sources_of_their_colors() -> None:
-    result = run("sketch.png", "--regions", "a.json", "--hint", "10,10=#00ff00")
+    result = run("sketch.png", "--save-regions", "a.json", "--hint", "10,10=#00ff00")
     assert result.exit_code == 0, result.stderr
     found = json.loads(Path("a.json").read_text())
     numbers = np.asarray(Image.open(found["map"]))
@@ -253,11 +253,11 @@ def test_regions_are_written_with_their_map_and_the_sources_of_their_colors() ->
     assert set(np.unique(numbers)) == {region["number"] for region in found["regions"]}
     hinted = next(region for region in found["regions"] if region["number"] == numbers[10, 10])
     assert (hinted["color"], hinted["source"]) == ("#00ff00", ["hint"])
-    assert "skipped" in run("sketch.png", "--regions", "a.json", "--hint", "10,10=#00ff00").stderr
+    assert "skipped" in run("sketch.png", "--save-regions", "a.json", "--hint", "10,10=#00ff00").stderr
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("wrong", [("sketch.png", "--regions", "a.txt"), ("pages", "--regions", "a.json")])
+@pytest.mark.parametrize("wrong", [("sketch.png", "--save-regions", "a.txt"), ("pages", "--save-regions", "a.json")])
 def test_regions_that_cannot_be_are_refused(wrong: tuple[str, ...]) -> None:
     result = run(*wrong)
     assert result.exit_code == 2
@@ -267,5 +267,5 @@ def test_regions_that_cannot_be_are_refused(wrong: tuple[str, ...]) -> None:
 @pytest.mark.usefixtures("here")
 def test_a_map_of_regions_replaces_no_picture() -> None:
     Path("a.regions.png").write_bytes(b"painted")
-    assert run("sketch.png", "--regions", "a.json").exit_code == 2
+    assert run("sketch.png", "--save-regions", "a.json").exit_code == 2
     assert Path("a.regions.png").read_bytes() == b"painted"
