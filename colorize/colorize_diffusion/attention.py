@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorize.colorize_diffusion.condition import LatentCond, Memory, Split
-from colorize.networks.layers import zero
+from colorize.networks.unet import zero
 
 Ranks = tuple[float, float]  # of the foreground's and the background's change
 

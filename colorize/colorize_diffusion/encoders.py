@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from colorize.colorize_diffusion.attention import Attention
 from colorize.colorize_diffusion.condition import LatentCond
 from colorize.colorize_diffusion.unet import Sizes, embedding, encoder_stages
-from colorize.networks.layers import waves, zero
+from colorize.networks.unet import waves, zero
 
 STEM = ((3, 16, 1), (16, 16, 1), (16, 32, 2), (32, 32, 1), (32, 96, 2), (96, 96, 1), (96, 256, 2))
 

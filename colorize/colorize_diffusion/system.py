@@ -12,7 +12,7 @@ from torch import Tensor
 from colorize.colorize_diffusion import published
 from colorize.colorize_diffusion.condition import LatentSettings
 from colorize.colorize_diffusion.conditioner import SketchAndReference
-from colorize.colorize_diffusion.region_map import draw
+from colorize.colorize_diffusion.token_edits import draw
 from colorize.colorize_diffusion.vae import Latent
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
@@ -136,7 +136,7 @@ class LatentSystem(System):
         return torch.where(figure > settings.halves.drawing, color, torch.ones_like(color))
 
     def region_map(self, colorizer: Colorizer, reference: Picture, settings: Settings) -> Picture:
-        """Draw which places of a reference the edits by text move, see `region_map.draw`."""
+        """Draw which places of a reference the edits by text move, see `token_edits.draw`."""
         assert isinstance(settings, LatentSettings)
         _, condition, _ = published.parts(colorizer)
         whole = flat(reference)

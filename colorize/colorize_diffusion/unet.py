@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from colorize.colorize_diffusion.attention import Attention, Ranks, Transformer, foreground
 from colorize.colorize_diffusion.condition import LatentCond, Memory
 from colorize.errors import ColorizeError
-from colorize.networks.layers import Up, waves, zero
-from colorize.networks.unet import Cond
+from colorize.networks.unet import Cond, Up, waves, zero
 from colorize.system import NetSpec
 
 ENTRIES = 1000  # of the noise table that the published networks were trained with

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from colorize.hints import Hints
 from colorize.images.resize import crop, multiple_size, pad
-from colorize.networks.layers import Up
 from colorize.networks.spaces import pulled_to_hints
+from colorize.networks.unet import Up
 from colorize.system import SpaceSpec
 
 PAPER = 1.0

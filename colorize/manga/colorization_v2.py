@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from colorize.errors import ColorizeError
 from colorize.images.color import luminance
-from colorize.manga.frozen import Frozen
-from colorize.manga.generators import SLOPE
+from colorize.manga.networks import SLOPE, Frozen
 from colorize.networks.unet import Cond, pad
 from colorize.system import NetSpec
 

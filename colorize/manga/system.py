@@ -16,7 +16,7 @@ from colorize.checkpoints.weights_io import AGAIN, refused
 from colorize.errors import ColorizeError, within
 from colorize.hints import Hints
 from colorize.manga.colorization_v2 import FFDNet, SecondSpec
-from colorize.manga.frozen import FEATURES, TaggerSpec
+from colorize.manga.networks import FEATURES, TaggerSpec
 from colorize.model import Colorizer
 from colorize.networks.conditions import Drop, Strength, masked, shown
 from colorize.networks.unet import Cond

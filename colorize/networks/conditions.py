@@ -15,8 +15,7 @@ from colorize.errors import ColorizeError
 from colorize.hints import HINTS, Hints
 from colorize.images.hint_files import resize
 from colorize.images.under_ink import spread
-from colorize.networks.layers import Down, Residual
-from colorize.networks.unet import Cond, cells, darkest, pad
+from colorize.networks.unet import Cond, Down, Residual, cells, darkest, pad
 
 Drop = Mapping[str, Tensor]  # hint -> (B,) bool, True in rows that do without it
 Strength = Mapping[str, float]  # hint -> how much of it to let in, 1 as trained

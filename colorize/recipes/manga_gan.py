@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from colorize.diffusion.schedules import Cosine
 from colorize.manga.colorization_v2 import SecondSpec
-from colorize.manga.generators import GeneratorSpec
+from colorize.manga.networks import GeneratorSpec
 from colorize.manga.system import Page
 from colorize.model import Sampling
 from colorize.networks.spaces import RGB

@@ -12,7 +12,7 @@ from torch import Tensor
 from colorize.checkpoints import hub, pickles, weights_io
 from colorize.checkpoints.weights_io import refused
 from colorize.errors import ColorizeError
-from colorize.manga.frozen import VGG, Frozen, Perceptual, Tagger, TaggerSpec
+from colorize.manga.networks import VGG, Frozen, Perceptual, Tagger, TaggerSpec
 from colorize.manga.system import PageEncoder
 from colorize.model import Colorizer
 from colorize.recipes.recipe import Adversarial, Recipe

@@ -17,8 +17,7 @@ from colorize.diffusion.samplers import ddim_step
 from colorize.diffusion.schedules import Schedule, draw, expand, times
 from colorize.errors import ColorizeError
 from colorize.hints import COLORED
-from colorize.manga.frozen import Perceptual
-from colorize.manga.generators import PatchCritic
+from colorize.manga.networks import PatchCritic, Perceptual
 from colorize.model import Sampling
 from colorize.networks.conditions import shown
 from colorize.networks.unet import Cond
