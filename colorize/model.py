@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,30 +17,7 @@ from colorize.diffusion.schedules import Schedule, times
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.networks.conditions import Drop, Strength, single
-
-
-class Space(Protocol):
-    """What x is, and the way of pictures to x and back; see `networks.spaces`."""
-
-    @property
-    def channels(self) -> int:
-        """The channels of x."""
-
-    @property
-    def inked(self) -> bool:
-        """Whether the ink of line art is in the color that `decode` gives."""
-
-    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
-        """The shape of x for these hints."""
-
-    def encode(self, color: Tensor, hints: Hints) -> Tensor:
-        """A color picture (B, 3, H, W) in [-1, 1] to x."""
-
-    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
-        """From x to color (B, 3, h, w) in [-1, 1], drawn towards color hints by `strength` from 0 to 1."""
-
-    def weight(self, hints: Hints) -> Tensor | None:
-        """How much each place of x counts in the loss; None counts all alike."""
+from colorize.networks.spaces import Space
 
 
 class Settings:
@@ -121,10 +98,7 @@ class Colorizer(nn.Module):
 
     def __init__(self, space: Space, condition: nn.Module, denoiser: Denoiser) -> None:
         super().__init__()
-        self.space = space
-        self.condition = condition
-        self.denoiser = denoiser
-        self.critic = None
+        self.space, self.condition, self.denoiser, self.critic = space, condition, denoiser, None
 
     @property
     def network(self) -> nn.Module:

@@ -16,7 +16,8 @@ from colorize.checkpoints import weights_io
 from colorize.diffusion.denoiser import Denoiser
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.model import Colorizer, Settings, Space
+from colorize.model import Colorizer, Settings
+from colorize.networks.spaces import Space
 
 if TYPE_CHECKING:
     from colorize.coloring.options import Job, SampleOptions

@@ -72,10 +72,9 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         """Return the mean square error of each picture's prediction: (B,).
 
-        robust: with c > 0 the square of an error e becomes 2 c^2 (sqrt(1 + (e / c)^2) - 1), which is
-        the square for small errors and 2 c |e| for large ones (Charbonnier et al. 1997).
-        weight: (B, 1, H, W), multiplies the squared error before the mean over pixels and is not
-        normalized, so that a map of ones changes nothing.
+        robust: with c > 0 the square of an error e becomes 2 c^2 (sqrt(1 + (e / c)^2) - 1), which is the square for
+        small errors and 2 c |e| for large ones (Charbonnier et al. 1997). weight: (B, 1, H, W), multiplies the
+        squared error, not normalized.
         """
         out = self._predict(noised(self.schedule, x0, noise, t), t, cond)
         error = (out - self.prediction(x0, noise, t)) ** 2
@@ -99,11 +98,10 @@ def guide(
 ) -> Denoise:
     """Return a denoise function that follows some hints more (weight > 1) or less (weight < 1).
 
-    cond: the encoded hints; without[name]: the same with that hint left out. For each hint whose
-    weight w is not 1 this runs once more and takes u + w * (c - u), c with the hint and u without
-    (Ho and Salimans 2022); several hints are averaged, as ColorizeDiffusion does. join: makes one
-    condition of several, of so many rows each, so that one call answers them all. Raises ColorizeError
-    for a weight on a hint that is not in `without`.
+    cond: the encoded hints; without[name]: the same with that hint left out. For each hint whose weight w is not 1
+    this runs once more and takes u + w * (c - u), c with the hint and u without (Ho and Salimans 2022); several hints
+    are averaged, as ColorizeDiffusion does. join: makes one condition of several, of so many rows each, so that one
+    call answers them all. Raises ColorizeError for a weight on a hint that is not in `without`.
     """
     strong = {name: w for name, w in weights.items() if w != 1.0}
     for name in strong:
@@ -143,8 +141,7 @@ class Static:
 class Dynamic:
     """Clamp each picture to its own percentile of |x0| and scale that to `floor`.
 
-    Imagen, Saharia et al. 2022; keeps strong guidance from saturating colors. Pictures whose
-    percentile lies below `floor` are only clamped to it. percentile: in (0, 1], not interpolated.
+    Imagen, Saharia et al. 2022; keeps strong guidance from saturating colors. percentile: in (0, 1], not interpolated.
     """
 
     percentile: float = 0.995

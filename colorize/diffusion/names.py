@@ -14,7 +14,7 @@ class Sampler:
 
     eta: the share of fresh noise it adds: `any` from 0 to 1, `none`, or `all`, which is 1 whatever is asked.
     aliases: names that other programs give it, and the settings with which it is theirs. solver: the function of
-    `solvers`, if not of the sampler's name. short: whether it leaves out the last noisy stop, see `times`.
+    `samplers`, if not of the sampler's name. short: whether it leaves out the last noisy stop, see `times`.
     """
 
     eta: Literal["any", "none", "all"]

@@ -19,9 +19,9 @@ from colorize.networks.unet import cells, darkest, pad
 
 
 class Space:
-    """What all spaces share: x has `channels`, one cell for `patch` x `patch` pixels.
+    """What x is, and the way of pictures to x and back: `channels` of it, a cell for `patch` x `patch` pixels.
 
-    inked: whether the ink of line art is in x.
+    inked: whether the ink of line art is in x, and in the color that `decode` gives.
     """
 
     channels = 3
@@ -102,9 +102,8 @@ class Field(Space):
 class Lab(Space):
     """x is the chroma alone: a and b of CIE Lab, (B, 2, H/patch, W/patch); L is the gray picture's.
 
-    center, spread: what is subtracted from a and b and what they are then divided by. The defaults
-    make them as wide as the noise on drawings and photographs; Color Diffusion divides by 110, so
-    that noise drowns the colors until the last steps.
+    center, spread: what is subtracted from a and b and what they are then divided by, so that they are as wide as the
+    noise; Color Diffusion divides by 110, so that noise drowns the colors until the last steps.
     """
 
     patch: int = 4
@@ -136,10 +135,6 @@ class Regions(Space):
 
     channels = 6
     patch = 2
-
-    def weight(self, hints: Hints) -> Tensor | None:
-        """How much each place of x counts in the loss; None counts all alike."""
-        return None
 
 
 def pulled_to_hints(color: Tensor, hints: Hints, strength: float = 1.0, patch: int = 1, inked: bool = False) -> Tensor:
