@@ -33,10 +33,10 @@ class Settings:
 class Sampling:
     """How a trained system walks from noise to picture.
 
-    steps: states of the walk, each of one network call or more, see `samplers.walk`. eta: fresh noise, from 0 (DDIM)
-    to 1 (DDPM), for the samplers that take any. spacing: how times are chosen. start: pure noise, or the reference
-    noised to time `begin` (1 is the end of the schedule). threshold: what keeps predicted pictures in range.
-    guidance: how much each hint is exaggerated by default; each costs another call wherever there is one.
+    steps: states of the walk, each of one network call or more, see `samplers.walk`. eta: fresh noise, from 0 (DDIM) to
+    1 (DDPM), for the samplers that take any. spacing: how times are chosen. start: pure noise, or the reference noised
+    to time `begin` (1 is the end of the schedule). threshold: what keeps predicted pictures in range. guidance: how
+    much each hint is exaggerated by default; each costs another call wherever there is one.
     """
 
     steps: int = 10
@@ -87,9 +87,9 @@ class Noise:
 class Colorizer(nn.Module):
     """Colors pictures: hints in, a walk of ever cleaner x out.
 
-    Conditions are encoded once per call of `walk`, and once more per guided hint, never once per step.
-    critic: judges pictures during adversarial training; no part of the model's file. full_precision: never run under
-    autocast. likeliest: seed 0 stands for the likeliest picture, whatever the drawing.
+    Conditions are encoded once per call of `walk`, and once more per guided hint, never once per step. critic: judges
+    pictures during adversarial training; no part of the model's file. full_precision: never run under autocast.
+    likeliest: seed 0 stands for the likeliest picture, whatever the drawing.
     """
 
     critic: nn.Module | None

@@ -140,8 +140,8 @@ class Fetched:
 def fetch(model: Address, offline: bool = False) -> Fetched:
     """Bring the weights of a model into the cache, with its card and config.json, all of one commit.
 
-    The library keeps them in its cache (HF_HOME) and finds the token in the environment. offline, or
-    HF_HUB_OFFLINE in the environment: look into the cache only. Raises ColorizeError for all that can go wrong.
+    The library keeps them in its cache (HF_HOME) and finds the token in the environment. offline, or HF_HUB_OFFLINE in
+    the environment: look into the cache only. Raises ColorizeError for all that can go wrong.
     """
     with _readable_errors(model, _MODEL):
         return _fetch(model, offline)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -44,9 +45,9 @@ _LONG = 65536  # characters; a card's fields come first
 class Found:
     """The file of a model.
 
-    source: its name for people. facts: what is known of it beside what it says itself: of a model on the
-    Hub its `license` and its `base`, the address that gives it again. notice: its license, in a line
-    for people, if it was downloaded only now. sha256: of a file on the Hub.
+    source: its name for people. facts: what is known of it beside what it says itself: of a model on the Hub its
+    `license` and its `base`, the address that gives it again. notice: its license, in a line for people, if it was
+    downloaded only now. sha256: of a file on the Hub.
     """
 
     file: Traversable
@@ -126,21 +127,16 @@ def _weights_of_recipe(name: str) -> Found:
         file = resources.files("colorize.weights").joinpath(f"{name}.safetensors")
         if file.is_file():
             return Found(file, f"{name}, embedded")
-        raise ColorizeError(
-            f"the embedded model `{name}` is missing from this installation of colorize",
-            "install colorize again, or name a file, a folder or OWNER/NAME on the Hub",
-        )
+        message = f"the embedded model `{name}` is missing from this installation of colorize"
+        raise ColorizeError(message, "install colorize again, or name a file, a folder or OWNER/NAME on the Hub")
     run = _run(name)
     if run.is_file():
         return Found(run, f"{name}, trained here: {run}")
-    raise ColorizeError(
-        f"there are no published weights for `{name}`",
-        f"train them: `colorize train {name}`; or name a file, a folder or OWNER/NAME on the Hub",
-    )
+    hint = f"train them: `colorize train {name}`; or name a file, a folder or OWNER/NAME on the Hub"
+    raise ColorizeError(f"there are no published weights for `{name}`", hint)
 
 
 def _run(name: str) -> Path:
-    """Where `train` keeps the weights of a recipe."""
     return Path("runs", name.replace(":", "-"), hub.WEIGHTS)
 
 
@@ -158,9 +154,9 @@ def _weights_in(folder: Path) -> Path:
 class Loaded:
     """A system ready to color: evaluation mode, float32, channels-last.
 
-    source: where it came from, for people. facts: what was noted when it was saved, such as a license;
-    of a model on the Hub also `base`, its address there. adapters: those on the model, see
-    `adapters.apply`. notice: the license of weights that were fetched only now, in a line for people.
+    source: where it came from, for people. facts: what was noted when it was saved, such as a license; of a model on
+    the Hub also `base`, its address there. adapters: those on the model, see `adapters.apply`. notice: the license of
+    weights that were fetched only now, in a line for people.
     """
 
     recipe: Recipe
@@ -176,9 +172,9 @@ def save(
 ) -> None:
     """Write weights, recipe and its values, and facts as one safetensors file, whole or not at all.
 
-    half: store float16, half the size; weights then have 11 bits. Raises ColorizeError if a weight
-    is not finite (or too large for float16), so that a good file is not replaced by a broken one,
-    if the path cannot be written, and for a model with adapters on it: `adapters.merge` first.
+    half: store float16, half the size; weights then have 11 bits. Raises ColorizeError if a weight is not finite (or
+    too large for float16), so that a good file is not replaced by a broken one, if the path cannot be written, and for
+    a model with adapters on it: `adapters.merge` first.
     """
     facts = facts or {}
     assert not set(facts) & set(RESERVED), f"facts may not be named {RESERVED}"
@@ -220,14 +216,14 @@ def load(
 ) -> Loaded:
     """Find a model, build the system it describes and fill it.
 
-    model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors
-    file, the `generator.zip` of manga-colorization-v2, a folder with a model.safetensors, or
-    OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a Path is always local. offline: use no network.
-    device: where to put it; None is the CPU. options: for published files. lora: the path of an
-    adapter, or pairs of path and weight, see `adapters.apply`.
+    model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors file, the
+    `generator.zip` of manga-colorization-v2, a folder with a model.safetensors, or
+    OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a Path is always local. offline: use no network. device: where
+    to put it; None is the CPU. options: for published files. lora: the path of an adapter, or pairs of path and weight,
+    see `adapters.apply`.
 
-    Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit
-    its recipe, or holds weights that are not finite.
+    Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit its recipe, or holds
+    weights that are not finite.
     """
     found = find(model, offline)
     with resources.as_file(found.file) as path:
@@ -242,10 +238,7 @@ def _opened(
     path: Path, found: Found, options: LoadOptions, offline: bool
 ) -> tuple[Recipe, Colorizer, dict[str, str], Mapping[str, str]]:
     """The recipe of a file, its model filled, what is usual of its kind, and the words of its header."""
-
-    def fetch(address: str, file: str) -> Path:
-        return hub.fetch_file(address, file, offline)
-
+    fetch = partial(hub.fetch_file, offline=offline)
     try:
         foreign = weights_io.sniff(path) != "safetensors"
     except OSError:
@@ -280,11 +273,8 @@ def build_on_meta(recipe: Recipe, most: int = MAX_BLOCKS) -> Colorizer:
         with weights_io.meta_device():
             return recipe.build()
     except INVALID as error:
-        raise ColorizeError(
-            f"no network can be built of these values: {error}",
-            "begin with the recipe's own values, and change one at a time",
-            code=2,
-        ) from error
+        hint = "begin with the recipe's own values, and change one at a time"
+        raise ColorizeError(f"no network can be built of these values: {error}", hint, code=2) from error
 
 
 def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:
@@ -293,24 +283,18 @@ def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:
     try:
         return overrides.from_dict(recipes.find(data["name"]), data)
     except ColorizeError as error:
-        raise refused(
-            path.name,
-            f"was saved by colorize {version}, and {__version__} does not understand it: {error.message}",
-            "install the version that saved it, or a newer one",
-        ) from error
+        why = f"was saved by colorize {version}, and {__version__} does not understand it: {error.message}"
+        raise refused(path.name, why, "install the version that saved it, or a newer one") from error
     except INVALID as error:
         raise refused(path.name, "has a damaged description", AGAIN) from error
 
 
 def _describes(path: Path, header: Mapping[str, str]) -> bool:
     """Whether a file of the published layout comes with a description that is ours."""
-    if "config" in header:
-        return True
     try:
-        beside = json.loads(path.with_name(hub.CONFIG).read_text("utf-8"))
+        return "config" in header or json.loads(path.with_name(hub.CONFIG).read_text("utf-8"))["is"] == "Recipe"
     except (OSError, *INVALID):
         return False
-    return isinstance(beside, dict) and beside.get("is") == "Recipe"
 
 
 def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:

@@ -43,11 +43,11 @@ _BUILTINS = ("builtins", "__builtin__", "io", "_io")  # where those are found
 def read(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file that `torch.save` wrote, under their dotted names, in its order.
 
-    Only what a state dict is made of is read: tensors in dicts, lists and tuples. All else is left out, and no
-    code of the file runs. Tensors may share memory, as they did.
+    Only what a state dict is made of is read: tensors in dicts, lists and tuples. All else is left out, and no code of
+    the file runs. Tensors may share memory, as they did.
 
-    Raises ColorizeError if the file is no such checkpoint, is damaged, holds no tensors, is laid out
-    to exhaust memory, or mentions functions that only harmful files mention.
+    Raises ColorizeError if the file is no such checkpoint, is damaged, holds no tensors, is laid out to exhaust memory,
+    or mentions functions that only harmful files mention.
     """
     try:
         if (kind := sniff(path)) != "zip":
@@ -128,17 +128,13 @@ class _Unpickler(pickle.Unpickler):
         """Return one of our own stand-ins; nothing is ever imported."""
         builtin = module in _BUILTINS and name in _HARMFUL_BUILTINS
         if builtin or module.partition(".")[0] in _HARMFUL:
-            raise ColorizeError(
-                f"the file would run `{module}.{name}` if PyTorch opened it, as only harmful files do",
-                "delete it; nothing of it was run here",
-            )
+            message = f"the file would run `{module}.{name}` if PyTorch opened it, as only harmful files do"
+            raise ColorizeError(message, "delete it; nothing of it was run here")
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
         if module.startswith("torch._") and "rebuild" in name and (module, name) not in _KNOWN:
-            raise ColorizeError(
-                f"the file holds tensors of a kind that is not understood (`{name}`)",
-                "save it again as a plain state dict of dense float tensors",
-            )
+            message = f"the file holds tensors of a kind that is not understood (`{name}`)"
+            raise ColorizeError(message, "save it again as a plain state dict of dense float tensors")
         return _KNOWN.get((module, name), _Inert)
 
     def persistent_load(self, pid: object) -> _Storage:

@@ -22,10 +22,10 @@ from colorize.images.image import Picture
 class Edit:
     """One change, in vectors of length 1, (T,) each, that the text encoder made.
 
-    target: what there is to be. control: what says where, by its likeness to each token; None is
-    everywhere alike. anchor: what it is now, or None. scale: how strongly the target is to show, 0 to 15.
-    enhance: take away what the anchor says, too. thresholds: four rising shares of the likeness, which part
-    the tokens into the most related, related, neighboring, unrelated and most unrelated.
+    target: what there is to be. control: what says where, by its likeness to each token; None is everywhere alike.
+    anchor: what it is now, or None. scale: how strongly the target is to show, 0 to 15. enhance: take away what the
+    anchor says, too. thresholds: four rising shares of the likeness, which part the tokens into the most related,
+    related, neighboring, unrelated and most unrelated.
     """
 
     target: Tensor
@@ -44,8 +44,8 @@ class Edit:
 def encode(prompts: Sequence[Prompt], say: Callable[[list[str]], Tensor]) -> list[Edit]:
     """Return edits in words as vectors, in their order.
 
-    say: gives the vectors of texts, (n, 1, T) of length 1, as `CLIP.say` does of their tokens; it is asked
-    once, for every text once, and not at all without prompts.
+    say: gives the vectors of texts, (n, 1, T) of length 1, as `CLIP.say` does of their tokens; it is asked once, for
+    every text once, and not at all without prompts.
     """
     texts = [words for one in prompts for words in (one.target, one.anchor, one.where) if words]
     if not texts:
@@ -61,8 +61,8 @@ def encode(prompts: Sequence[Prompt], say: Callable[[list[str]], Tensor]) -> lis
 def likeness(tokens: Tensor, control: Tensor) -> Tensor:
     """Return how like the control each token is, from 0 to 1 within a picture: (B, N, T) -> (B, N).
 
-    Low is what belongs to the control: the tokens of CLIP's patches run against their own object. Where
-    all are alike, all are 1.
+    Low is what belongs to the control: the tokens of CLIP's patches run against their own object. Where all are alike,
+    all are 1.
     """
     raw = tokens @ control
     low, high = raw.amin(1, keepdim=True), raw.amax(1, keepdim=True)
@@ -167,18 +167,15 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 def draw(reference: Picture, tokens: Tensor, edits: Sequence[Edit], prompts: Sequence[Prompt]) -> Picture:
     """Return a picture of the five regions that each control finds in a reference, after all edits, with a legend.
 
-    tokens: (1, 1 + N, T) of the reference before the edits, N a square number. edits: made of the prompts, in
-    their order. Controls stand side by side under their words: equal ones with equal thresholds once, and none of
-    an edit that is everywhere alike. Raises ColorizeError (wrong usage) if there is no other. A note of the
-    picture counts controls left out after the 16th.
+    tokens: (1, 1 + N, T) of the reference before the edits, N a square number. edits: made of the prompts, in their
+    order. Controls stand side by side under their words: equal ones with equal thresholds once, and none of an edit
+    that is everywhere alike. Raises ColorizeError (wrong usage) if there is no other. A note of the picture counts
+    controls left out after the 16th.
     """
     places = {(p.where, p.thresholds): e for p, e in zip(prompts, edits, strict=True) if p.where}
     if not places:
-        raise ColorizeError(
-            "no edit says where, so there is no map of places to draw",
-            'give a control, such as "target=blonde hair; control=hair"',
-            code=2,
-        )
+        hint = 'give a control, such as "target=blonde hair; control=hair"'
+        raise ColorizeError("no edit says where, so there is no map of places to draw", hint, code=2)
     changed = edited(tokens, edits).detach().cpu()
     picture = _sized(reference)
     panels = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
@@ -12,9 +11,8 @@ from torch import Tensor, nn
 from colorize.hints import Hints
 from colorize.images.resize import crop, multiple_size, pad
 from colorize.networks.spaces import Space, pulled_to_hints
-from colorize.networks.unet import Up
+from colorize.networks.unet import Up, named
 from colorize.system import SpaceSpec
-
 
 
 @dataclass(frozen=True)
@@ -31,10 +29,6 @@ class VAESpec:
     def build(self) -> VAE:
         """Make the autoencoder."""
         return VAE(self)
-
-
-def _named(**layers: nn.Module) -> nn.Sequential:
-    return nn.Sequential(OrderedDict(layers))
 
 
 def _norm(width: int) -> nn.GroupNorm:
@@ -76,13 +70,13 @@ class Attention(nn.Module):
 
 
 def _middle(width: int) -> nn.Sequential:
-    return _named(block_1=Residual(width, width), attn_1=Attention(width), block_2=Residual(width, width))
+    return named(block_1=Residual(width, width), attn_1=Attention(width), block_2=Residual(width, width))
 
 
 def _level(inputs: int, outputs: int, blocks: int, **change: nn.Module) -> nn.Sequential:
     """Residual blocks at one size, and the change to the next size under its published name, if there is one."""
     first = Residual(inputs, outputs)
-    return _named(block=nn.Sequential(first, *(Residual(outputs, outputs) for _ in range(blocks - 1))), **change)
+    return named(block=nn.Sequential(first, *(Residual(outputs, outputs) for _ in range(blocks - 1))), **change)
 
 
 def encoder(spec: VAESpec) -> nn.Sequential:
@@ -91,9 +85,9 @@ def encoder(spec: VAESpec) -> nn.Sequential:
     for at, width in enumerate(widths):
         change = {}
         if at < len(widths) - 1:  # one more row below and column at the right
-            change["downsample"] = _named(pad=nn.ZeroPad2d((0, 1, 0, 1)), conv=nn.Conv2d(width, width, 3, stride=2))
+            change["downsample"] = named(pad=nn.ZeroPad2d((0, 1, 0, 1)), conv=nn.Conv2d(width, width, 3, stride=2))
         levels.append(_level(widths[max(at - 1, 0)], width, spec.blocks, **change))
-    return _named(
+    return named(
         conv_in=nn.Conv2d(3, widths[0], 3, padding=1),
         down=nn.Sequential(*levels),
         mid=_middle(widths[-1]),
@@ -119,7 +113,7 @@ def decoder(spec: VAESpec) -> nn.Sequential:
     for at, width in enumerate(widths):
         change = {"upsample": Up(width)} if at else {}
         levels.append(_level(widths[min(at + 1, len(widths) - 1)], width, spec.blocks + 1, **change))
-    return _named(
+    return named(
         conv_in=nn.Conv2d(spec.channels, widths[-1], 3, padding=1),
         mid=_middle(widths[-1]),
         up=FromLast(*levels),
@@ -154,8 +148,8 @@ class VAE(nn.Module):
 class Latent(SpaceSpec):
     """x is the autoencoder's mean of the finished picture, times `scale`: (B, 4, H/8, W/8).
 
-    vae: of the autoencoder, which is never trained here. multiple: what sides must be multiples of, in pixels;
-    pictures of other sides lie on a canvas of paper, and are cut out of the answer.
+    vae: of the autoencoder, which is never trained here. multiple: what sides must be multiples of, in pixels; pictures
+    of other sides lie on a canvas of paper, and are cut out of the answer.
     """
 
     vae: VAESpec = VAESpec()

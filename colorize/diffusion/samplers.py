@@ -176,8 +176,8 @@ def dpmpp_sde(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
     """DPM-Solver++(SDE) with a call in the middle, after Crowson's k-diffusion; eta = 1, two calls a step.
 
     The middle is reached with fresh noise of its own, and the noise of the whole step goes on from it: both are one
-    Brownian path. Its clock is sigma / alpha, as published; by the exact solution of the reverse equation it is
-    (alpha / sigma)^2, but that errs up to three times as much. First order at both ends, like `heun`.
+    Brownian path. Its clock is sigma / alpha, as published; by the exact solution of the reverse equation it is (alpha
+    / sigma)^2, but that errs up to three times as much. First order at both ends, like `heun`.
     """
     now, after = walk.levels[i : i + 2]
     r = remaining(now, after)
@@ -360,13 +360,13 @@ def walk(
 ) -> Iterator[State]:
     """Yield the state after every step from times[0] to times[-1]; at time 0, x is x0.
 
-    denoise(x, t (B,)) -> x0. x: (B, C, H, W) at time times[0], maybe pure noise. times: (steps + 1,), falling.
-    sampler: one of `names.SAMPLERS`, which says which may take eta in [0, 1], the share of fresh noise, and which
-    always take 1. noise(i): fresh noise of step i, shape of x, asked only where it is used, twice by `dpmpp-sde`.
-    threshold acts on x0. Gradients flow through all steps unless the caller forbids it.
+    denoise(x, t (B,)) -> x0. x: (B, C, H, W) at time times[0], maybe pure noise. times: (steps + 1,), falling. sampler:
+    one of `names.SAMPLERS`, which says which may take eta in [0, 1], the share of fresh noise, and which always take 1.
+    noise(i): fresh noise of step i, shape of x, asked only where it is used, twice by `dpmpp-sde`. threshold acts on
+    x0. Gradients flow through all steps unless the caller forbids it.
 
-    A step calls denoise once; `heun`, `dpm2`, `dpmpp-2s` and `dpmpp-sde` call it twice but where a step begins at
-    alpha = 0 or ends at sigma = 0, and the first three such steps of `pndm` four times.
+    A step calls denoise once; `heun`, `dpm2`, `dpmpp-2s` and `dpmpp-sde` call it twice but where a step begins at alpha
+    = 0 or ends at sigma = 0, and the first three such steps of `pndm` four times.
 
     Raises ColorizeError for an unknown sampler or an eta it cannot use.
     """

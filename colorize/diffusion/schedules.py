@@ -1,8 +1,8 @@
 """Noise schedules, and the times at which a walk from noise to picture stops.
 
-Convention: x = alpha * x0 + sigma * noise with alpha^2 + sigma^2 = 1, and time t in [0, 1], 0 = clean, 1 = noisiest.
-A published schedule of T numbers abar[0..T-1] becomes a table of T + 1 entries: entry 0 is the clean picture and
-entry i is abar[i - 1], so that t = i / T meets entry i exactly.
+Convention: x = alpha * x0 + sigma * noise with alpha^2 + sigma^2 = 1, and time t in [0, 1], 0 = clean, 1 = noisiest. A
+published schedule of T numbers abar[0..T-1] becomes a table of T + 1 entries: entry 0 is the clean picture and entry i
+is abar[i - 1], so that t = i / T meets entry i exactly.
 """
 
 from __future__ import annotations
@@ -81,10 +81,8 @@ class Linear(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.start <= self.end < 1:
-            raise ColorizeError(
-                f"a schedule from beta {self.start:g} to {self.end:g} is not possible",
-                "choose 0 < start <= end < 1, for example 0.0001 and 0.02",
-            )
+            hint = "choose 0 < start <= end < 1, for example 0.0001 and 0.02"
+            raise ColorizeError(f"a schedule from beta {self.start:g} to {self.end:g} is not possible", hint)
 
     def abar(self) -> Tensor:
         """Return alpha^2 of entries 1..T."""
@@ -113,8 +111,8 @@ class ScaledLinear(Linear):
 class Cosine(Schedule):
     """alpha falls like a cosine: Nichol and Dhariwal 2021, equation 17.
 
-    Beta is clipped at 0.999 as in the paper; with zero_snr it is not, and the last entry is exactly
-    pure noise, which the clipping was there to avoid.
+    Beta is clipped at 0.999 as in the paper; with zero_snr it is not, and the last entry is exactly pure noise, which
+    the clipping was there to avoid.
     """
 
     offset: float = 0.008
@@ -145,8 +143,8 @@ def noised(schedule: Schedule, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
 def draw(n: int, rng: Generator) -> Tensor:
     """Return n random training times, (n,) in (0, 1], on the CPU.
 
-    One comes from each n-th of the range, in random order, so that the loss of a batch is steadier
-    (Kingma et al. 2021, appendix I.1); each single time is still uniform.
+    One comes from each n-th of the range, in random order, so that the loss of a batch is steadier (Kingma et al. 2021,
+    appendix I.1); each single time is still uniform.
     """
     share = torch.rand(n, generator=rng)  # [0, 1)
     share = (torch.randperm(n, generator=rng) + share) / n
@@ -156,13 +154,13 @@ def draw(n: int, rng: Generator) -> Tensor:
 def times(schedule: Schedule, steps: int, begin: float = 1.0, rule: str = "trailing", skip: bool = False) -> Tensor:
     """Return the times at which a walk of `steps` steps stops: (steps + 1,), falling, the last 0.
 
-    begin in (0, 1]: where to start; below 1 the walk starts from a noised picture, not from noise.
-    rule: one of SPACINGS. `trailing`, `linspace`, `leading` and `inner` meet table entries exactly; the last
-    two stop first one stride below `begin`, so a start has to be noised for the first of these times.
-    skip: choose one stop more and leave out the last noisy one, as is usual for DPM2 and DPM++ 3M.
+    begin in (0, 1]: where to start; below 1 the walk starts from a noised picture, not from noise. rule: one of
+    SPACINGS. `trailing`, `linspace`, `leading` and `inner` meet table entries exactly; the last two stop first one
+    stride below `begin`, so a start has to be noised for the first of these times. skip: choose one stop more and leave
+    out the last noisy one, as is usual for DPM2 and DPM++ 3M.
 
-    Raises ColorizeError for an unknown rule, a begin outside (0, 1], or more steps than the table
-    has entries up to `begin`.
+    Raises ColorizeError for an unknown rule, a begin outside (0, 1], or more steps than the table has entries up to
+    `begin`.
     """
     if rule not in SPACINGS:
         raise ColorizeError(f"there is no spacing `{rule}`", nearest(rule, SPACINGS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import torch
@@ -12,12 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorize.errors import ColorizeError
-from colorize.networks.unet import Cond, pad
+from colorize.images.color import luminance
+from colorize.networks.unet import Cond, named, pad
 from colorize.system import NetSpec
 
 SLOPE = 0.2  # of leaky rectifiers, as published
 ATTENTIVE = 4  # halvings before attention: a page of 256 x 256 pixels is 16 x 16 places there
+WIDTHS = (64, 128, 256, 512)  # channels of the critic, as published
+MULTIPLE = 32  # pixels of a page for the critic; fewer have no patch to judge
 SMALLEST = 4  # channels of a group; one number alone would be normalized to nothing
+WIDTH, DEPTH = 96, 12  # channels and convolutions of FFDNet's RGB version
+PLANES = 12  # of an RGB picture whose cells of 2 x 2 pixels became channels
 DROPPED = 3  # deepest levels of the way up that have dropout, as published
 
 
@@ -25,9 +31,9 @@ DROPPED = 3  # deepest levels of the way up that have dropout, as published
 class GeneratorSpec(NetSpec):
     """The numbers of a generator (Isola et al. 2017, "pix2pix").
 
-    widths: channels after each halving, the finest first. attention: self-attention behind the fourth
-    halving. groups: of the group norms. dropout: of the three deepest levels of the way up, in training.
-    added: the answer is what color adds to the page, nothing at first, rather than a picture made anew.
+    widths: channels after each halving, the finest first. attention: self-attention behind the fourth halving. groups:
+    of the group norms. dropout: of the three deepest levels of the way up, in training. added: the answer is what color
+    adds to the page, nothing at first, rather than a picture made anew.
     """
 
     home = "colorize.manga.system:MangaSystem"
@@ -39,11 +45,8 @@ class GeneratorSpec(NetSpec):
 
     def __post_init__(self) -> None:
         if len(self.widths) < ATTENTIVE or min(self.widths, default=0) < 8:
-            raise ColorizeError(
-                f"net.widths is {list(self.widths)}",
-                f"give at least {ATTENTIVE} halvings of 8 channels or more, such as [32,64,128,128]",
-                code=2,
-            )
+            hint = f"give at least {ATTENTIVE} halvings of 8 channels or more, such as [32,64,128,128]"
+            raise ColorizeError(f"net.widths is {list(self.widths)}", hint, code=2)
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -116,8 +119,7 @@ class Generator(nn.Module):
     def __init__(self, spec: GeneratorSpec, inputs: int, outputs: int, tokens: int) -> None:
         super().__init__()
         self.spec, widths = spec, spec.widths
-        before = (inputs, *widths[:-1])
-        self.downs = nn.ModuleList(Down(a, b, spec.groups) for a, b in zip(before, widths, strict=True))
+        self.downs = nn.ModuleList(Down(a, b, spec.groups) for a, b in pairwise((inputs, *widths)))
         self.attention = SelfAttention(widths[ATTENTIVE - 1]) if spec.attention else None
         self.ups, wide = nn.ModuleList(), widths[-1] + tokens
         for depth, width in enumerate(reversed(widths[:-1])):
@@ -132,8 +134,8 @@ class Generator(nn.Module):
     def forward(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
         """Color the page in `cond.stack`, (B, S, H, W), with tokens (B, N, T) of all of it.
 
-        x, t: noise and time, not looked at. Returns colors (B, outputs, H, W), in [-1, 1] unless they are
-        added to the page, which can lead beyond.
+        x, t: noise and time, not looked at. Returns colors (B, outputs, H, W), in [-1, 1] unless they are added to the
+        page, which can lead beyond.
         """
         assert cond.stack is not None
         h, skips = cond.stack.contiguous(memory_format=torch.channels_last), []
@@ -158,23 +160,17 @@ def cut(x: Tensor, size: tuple[int, ...]) -> Tensor:
     return x[..., : size[0], : size[1]]
 
 
-WIDTHS = (64, 128, 256, 512)  # as published
-MULTIPLE = 32  # pixels; fewer have no patch to judge
-
-
 class PatchCritic(nn.Module):
     """Four halvings and a 4x4 convolution: one logit for each patch of 94 pixels (Isola et al. 2017).
 
-    widths: channels after each halving. The first convolution has no norm; those behind it have group
-    norms, with as many weights as the published batch norms, which would let the rows of a batch mix.
+    widths: channels after each halving. The first convolution has no norm; those behind it have group norms, with as
+    many weights as the published batch norms, which would let the rows of a batch mix.
     """
 
-    def __init__(
-        self, page: int = 1, color: int = 3, widths: tuple[int, ...] = (64, 128, 256, 512), groups: int = 8
-    ) -> None:
+    def __init__(self, page: int = 1, color: int = 3, widths: tuple[int, ...] = WIDTHS, groups: int = 8) -> None:
         super().__init__()
-        before = (page + color, *widths[:-1])
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip(before, widths, strict=True))
+        pairs = pairwise((page + color, *widths))
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairs)
         self.norms = nn.ModuleList(norm(groups, width) for width in widths[1:])
         self.out = nn.Conv2d(widths[-1], 1, 4, padding=1)
 
@@ -311,3 +307,33 @@ class Perceptual(Frozen):
                 known = self.tagger(true)
             total = total + self.share * F.mse_loss(self.tagger(made), known)
         return total
+
+
+class FFDNet(Frozen):
+    """The RGB version of FFDNet (Zhang et al. 2018; this file: Tassano et al., IPOL 2019).
+
+    The second name is misspelt in the published file, and so here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def conv(inputs: int, outputs: int) -> nn.Conv2d:
+            return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+
+        layers: list[nn.Module] = [conv(3 + PLANES, WIDTH), nn.ReLU()]
+        for _ in range(DEPTH - 2):
+            layers += [conv(WIDTH, WIDTH), nn.BatchNorm2d(WIDTH), nn.ReLU()]
+        chain = nn.Sequential(*layers, conv(WIDTH, PLANES))
+        self.intermediate_dncnn = named(itermediate_dncnn=chain)
+        self.freeze()
+
+    def forward(self, page: Tensor, sigma: float) -> Tensor:
+        """Clean gray pages (B, 1, H, W) in [-1, 1]. sigma: of the noise to take out, in levels of 255."""
+        height, width = page.shape[-2:]
+        noisy = pad((page.expand(-1, 3, -1, -1) + 1) / 2, 2)
+        cells = F.pixel_unshuffle(noisy, 2)
+        level = torch.full_like(cells[:, :3], sigma / 255)
+        found = self.intermediate_dncnn(torch.cat([level, cells], dim=1))
+        clean = (noisy - F.pixel_shuffle(found, 2)).clamp(0, 1)[..., :height, :width]
+        return luminance(2 * clean - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,11 @@ def zero(module: nn.Conv2d | nn.Linear) -> nn.Module:
     if module.bias is not None:
         nn.init.zeros_(module.bias)
     return module
+
+
+def named(**layers: nn.Module) -> nn.Sequential:
+    """Run layers one after the other, under names."""
+    return nn.Sequential(OrderedDict(layers))
 
 
 class Residual(nn.Module):
@@ -145,9 +151,9 @@ class Up(nn.Module):
 class Cond:
     """The condition: the hints, encoded once per picture.
 
-    stack: (B, S, H, W) joined to the noisy x, or None. tokens: (B, N, T) read by cross-attention, or None.
-    maps: one (B, M, h, w) per level, finest first, added to the encoder's output there; may be empty.
-    token_scale: (B, 1, 1), how much the tokens count; 1 is as trained.
+    stack: (B, S, H, W) joined to the noisy x, or None. tokens: (B, N, T) read by cross-attention, or None. maps: one
+    (B, M, h, w) per level, finest first, added to the encoder's output there; may be empty. token_scale: (B, 1, 1), how
+    much the tokens count; 1 is as trained.
     """
 
     stack: Tensor | None = None
@@ -160,9 +166,9 @@ class Cond:
 class UNetSpec:
     """The numbers of a U-Net.
 
-    widths: channels per level, finest first; each level halves the picture. blocks: residual blocks
-    per level. attention: the levels (0 = finest) that carry transformers. feed_forward: the
-    perceptron's width factor. groups: of the group norms.
+    widths: channels per level, finest first; each level halves the picture. blocks: residual blocks per level.
+    attention: the levels (0 = finest) that carry transformers. feed_forward: the perceptron's width factor. groups: of
+    the group norms.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
@@ -175,13 +181,10 @@ class UNetSpec:
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.blocks) or not self.widths:
-            raise ColorizeError(
-                f"net.widths has {len(self.widths)} levels and net.blocks {len(self.blocks)}",
-                "give both the same number of levels, such as widths=[64,128] blocks=[2,2]",
-                code=2,
-            )
-        wrong = [w for w in self.widths if w < 8 or w % self.heads]
-        if wrong:
+            message = f"net.widths has {len(self.widths)} levels and net.blocks {len(self.blocks)}"
+            hint = "give both the same number of levels, such as widths=[64,128] blocks=[2,2]"
+            raise ColorizeError(message, hint, code=2)
+        if wrong := [w for w in self.widths if w < 8 or w % self.heads]:
             hint = f"choose multiples of net.heads={self.heads} that are at least 8"
             raise ColorizeError(f"net.widths holds {wrong[0]}", hint, code=2)
 

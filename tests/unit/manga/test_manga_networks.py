@@ -9,7 +9,6 @@ from torch import nn
 from colorize import recipes
 from colorize.checkpoints import model_files, weights_io
 from colorize.errors import ColorizeError
-from colorize.manga.colorization_v2 import UNUSED, SecondSpec
 from colorize.manga.networks import (
     VGG,
     Generator,
@@ -20,6 +19,7 @@ from colorize.manga.networks import (
     TaggerSpec,
     scaled,
 )
+from colorize.manga.system import UNUSED, SecondSpec
 from colorize.networks.unet import Cond
 from colorize.training.gradient_checkpointing import recomputing
 
