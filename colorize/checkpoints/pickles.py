@@ -156,11 +156,10 @@ class _Checkpoint:
         paths = [PurePosixPath(name) for name in self.entries]
         indexes = [p for p in paths if p.name == "data.pkl" and len(p.parts) == 2]
         packed = any(info.compress_type != zipfile.ZIP_STORED for info in infos)
-        overlapping = len(self.entries) != len(infos) or total > path.stat().st_size
         outside = any(p.is_absolute() or ".." in p.parts or "\\" in str(p) for p in paths)
         self._refuse(total > LIMIT, f"declares more than {LIMIT / 2**30:g} GiB")
         self._refuse(packed, "is compressed, which PyTorch never does")
-        self._refuse(overlapping, "holds entries that overlap")
+        self._refuse(len(self.entries) != len(infos) or total > path.stat().st_size, "holds entries that overlap")
         self._refuse(outside, "names entries outside itself")
         self._refuse(len(indexes) != 1, "is a zip file, but not one that `torch.save` wrote")
         self.root = indexes[0].parent
@@ -168,8 +167,7 @@ class _Checkpoint:
     def tensors(self) -> dict[str, Tensor]:
         """Read every tensor that can be reached from the top."""
         order = self.entries.get(f"{self.root}/byteorder")
-        big = order is not None and self.archive.read(order) == b"big"
-        self._refuse(big, "was written by a big-endian machine")
+        self._refuse(bool(order and self.archive.read(order) == b"big"), "was written by a big-endian machine")
         found = self._named(self._index())
         self._refuse(not found, "holds no dict of tensors; it may be a whole model, as a pickle")
         huge = sum([saved.check() for saved in found.values()]) > LIMIT
@@ -207,8 +205,8 @@ class _Checkpoint:
     def _read(self, storage: _Storage) -> Tensor:
         """Read the numbers of a storage: (count,)."""
         info = self.entries[f"{self.root}/data/{storage.key}"]
-        differs = info.file_size != storage.amount * storage.dtype.itemsize
-        self._refuse(differs, f"is damaged: `{info.filename}` has another size")
+        wanted = storage.amount * storage.dtype.itemsize
+        self._refuse(info.file_size != wanted, f"is damaged: `{info.filename}` has another size")
         if not storage.amount:
             return torch.empty(0, dtype=storage.dtype)
         return torch.frombuffer(bytearray(self.archive.read(info)), dtype=storage.dtype)

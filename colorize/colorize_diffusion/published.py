@@ -142,8 +142,7 @@ def _predicting(recipe: Recipe, colorizer: Colorizer, predicts: Literal["eps", "
 def probed(net: Callable[[Tensor, Tensor, LatentCond], Tensor], noise: Tensor, tokens: Tensor) -> Literal["eps", "v"]:
     """Return what a trained network predicts, by its answer to pure noise (B, C, H, W) at the last time.
 
-    There, one that predicts noise returns its input, and one that predicts v the picture it sees, negated. tokens: (B,
-    N, T), zeros will do.
+    One that predicts noise returns its input, and one that predicts v the negated picture. tokens: (B, N, T), or zeros.
     """
     with torch.no_grad():
         answer = net(noise, torch.ones(len(noise), device=noise.device), LatentCond(tokens=tokens))
@@ -180,10 +179,7 @@ def _fill_clip(condition: Conditioner, model: ModelFile) -> None:
 
 
 def _lend(file: str, condition: Conditioner, found: Mapping[str, Tensor]) -> None:
-    """Let the tower of pictures use weights that stay in their file, and leave them there after use.
-
-    Memory then holds them only while a reference is read, which is once for all drawings of a folder.
-    """
+    """Let the tower of pictures use weights of a file, which memory holds only while a reference is read."""
 
     def release() -> None:
         if next(condition.vision.parameters()).device.type != "cpu":

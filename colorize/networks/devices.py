@@ -32,9 +32,8 @@ def device(name: str = "auto") -> torch.device:
 def precision(name: str, on: torch.device) -> torch.dtype | None:
     """Find the dtype to autocast to; None means plain float32.
 
-    `auto` is bf16 where the hardware computes in it, else fp32. On a processor without bf16 instructions bf16 was
-    measured 2.6 (AVX-512) to 4.8 times (AVX2) slower than fp32, with them about 2 times faster; so there `auto` asks
-    for the instructions themselves.
+    `auto` is bf16 where the hardware computes in it, else fp32: without such instructions, bf16 was measured 2.6 to 4.8
+    times slower on processors, with them about 2 times faster.
 
     Raises ColorizeError for an unknown name, and for fp16 on a processor.
     """
