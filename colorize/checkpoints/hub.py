@@ -44,10 +44,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _SPACE = "free some space, or set HF_HOME to a folder on another disk"
 _AWAY = ("`{id}` cannot be fetched: the Hub does not answer", "check the connection, or name {local}")
-_BROKEN = (
-    "the connection broke while `{id}` was fetched: {why}",
-    "give the same command again; it goes on where it broke off",
-)
+_BROKEN = ("the connection broke while `{id}` was fetched: {why}", "repeat the command; the download resumes")
 # By the name of the error's class or of a base class, since these move between modules and HTTP libraries.
 _MESSAGES = {
     "GatedRepoError": (

@@ -353,7 +353,7 @@ def notice(name: str, license_: str, page: str) -> str:
     """Return what whoever fetched a model should know, its license, in one line; page: where its card is."""
     words, subject = license_.lower().split("-"), f"the weights of `{name}`"
     if not license_:
-        return f"{subject} come without a word on their license; ask who made them: {page}"
+        return f"{subject} come without a license; ask their authors: {page}"
     if license_.lower() == OTHER:
         return f"{subject} are under a license of their own, which may forbid some uses; see {page}"
     limit = ", which forbids commercial use" if "nc" in words or "noncommercial" in "".join(words) else ""

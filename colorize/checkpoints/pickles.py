@@ -128,7 +128,7 @@ class _Unpickler(pickle.Unpickler):
         """Return one of our own stand-ins; nothing is ever imported."""
         builtin = module in _BUILTINS and name in _HARMFUL_BUILTINS
         if builtin or module.partition(".")[0] in _HARMFUL:
-            message = f"the file would run `{module}.{name}` if PyTorch opened it, as only harmful files do"
+            message = f"the file would run `{module}.{name}` if PyTorch opened it: only harmful files do that"
             raise ColorizeError(message, "delete it; nothing of it was run here")
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]

@@ -44,15 +44,15 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="MODE",
-            help="Give with the drawing: same (the warped truth), cross (another picture), shuffled"
+            help="Hints to give: same (the warped truth), cross (another picture), shuffled"
             " (an unrelated one), palette (the true colors), hints (dots), stored (the folder's own"
-            " hints), flip (it mirrored, bent and cropped) or none; repeatable  [default: all]",
+            " hints), flip (the truth mirrored, bent and cropped) or none; repeatable  [default: all]",
         ),
     ] = None,
     hint_share: Annotated[
         list[float] | None,
         typer.Option(
-            metavar="PERCENT", help="Give the colors of so many pixels in the mode hints; repeatable  [default: 0.5]"
+            metavar="PERCENT", help="Share of pixels that get hints in the mode hints; repeatable  [default: 0.5]"
         ),
     ] = None,
     hint_mode: messages.HintMode = "hard",
@@ -65,16 +65,16 @@ def evaluate(
             min=0,
             max=100,
             metavar="PERCENT",
-            help="In the mode cross, use only references with so many of the picture's colors",
+            help="Least share of the picture's colors in references of the mode cross",
         ),
     ] = 0.0,
     kind: Annotated[
         Literal["line", "gray"] | None,
-        typer.Option(metavar="KIND", help="Draw as: line, gray  [default: what the model is made for]"),
+        typer.Option(metavar="KIND", help="Show drawings as: line, gray  [default: what the model takes]"),
     ] = None,
     size: Annotated[int, typer.Option(min=32, metavar="PIXELS", help="Fit pictures into squares of this side")] = 256,
     limit: Annotated[
-        int, typer.Option(min=0, metavar="NUMBER", help="Use so many pictures, spread evenly; 0 is all")
+        int, typer.Option(min=0, metavar="NUMBER", help="Number of pictures, spread evenly; 0 is all")
     ] = 0,
     against: Annotated[
         list[str] | None,
@@ -85,18 +85,17 @@ def evaluate(
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, metavar="NUMBER", help="Take so many denoising steps  [default: the recipe's]")
+        int | None, typer.Option(min=1, metavar="NUMBER", help="Number of denoising steps  [default: the recipe's]")
     ] = None,
     sampler: messages.Sampler = None,
-    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw noise, warps, dots and partners by it")] = 0,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Random seed of noise, warps, dots and partners")] = 0,
     device: messages.Device = "auto",
     precision: messages.Precision = "auto",
     perceptual: Annotated[
         bool, typer.Option("--perceptual", help="Add LPIPS and FID; needs the extra `metrics`")
     ] = False,
     sheet: Annotated[
-        Path | None,
-        typer.Option(metavar="PICTURE", help="Write drawings, what was given, results and truths side by side"),
+        Path | None, typer.Option(metavar="PICTURE", help="Also write drawings, hints, results and truths side by side")
     ] = None,
     sheet_rows: Annotated[
         int,
@@ -105,11 +104,11 @@ def evaluate(
             "--shown",
             min=1,
             metavar="NUMBER",
-            help="Show so many pictures of each mode there, spread evenly; more than 12 in all are shown small",
+            help="Number of pictures per mode on the sheet, spread evenly; more than 12 in all are small",
         ),
     ] = 6,
     html: Annotated[
-        Path | None, typer.Option(metavar="PAGE", help="Write tables, charts, best and worst pictures as one HTML file")
+        Path | None, typer.Option(metavar="PAGE", help="Also write tables, charts, best and worst pictures as HTML")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, one object per mode, to stdout")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown")] = False,
@@ -123,7 +122,7 @@ def evaluate(
         colorize eval runs/anime-diffusion/model.safetensors data/ --mode cross --limit 50 --json
     """
     if as_json and as_markdown:
-        raise ColorizeError("--json and --markdown are both given", "choose one", code=2)
+        raise ColorizeError("--json and --markdown exclude each other", "choose one", code=2)
     from colorize.checkpoints import model_files
     from colorize.coloring.options import SampleOptions
     from colorize.evaluation import baselines, report, sheets

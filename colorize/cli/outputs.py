@@ -84,7 +84,7 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
     if found[0].result is None and (options.as_json or several):
         what = "JSON" if options.as_json else f"{options.variations} variations"
         hint = "name a file or a folder with --out"
-        raise ColorizeError(f"standard output holds one picture and no {what} beside it", hint, code=2)
+        raise ColorizeError(f"standard output takes one picture, without {what}", hint, code=2)
     given = {"--film": options.film, "--layers": options.layers, "--regions": options.regions, "--grid": options.grid}
     given |= {"--variations": options.variations > 1, "--out -": found[0].result is None}
     volume = next((target for target in found if target.is_volume), None)
@@ -116,7 +116,7 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
     to_stdout = out == STDOUT or (out is None and is_alone and path is None)
     to_file = not folder.is_dir() and not str(out).endswith(("/", os.sep)) and _is_file_name(folder)
     if (to_stdout or to_file) and len(sources) > 1:
-        message = f"{'standard output' if to_stdout else f'`{out}`'} holds one picture, and {len(sources)} were given"
+        message = f"{'standard output' if to_stdout else f'`{out}`'} takes one picture, but {len(sources)} were given"
         raise ColorizeError(message, "name a folder with --out", code=2)
     if to_stdout:
         return [_target(one, None) for one in sources]
@@ -214,7 +214,7 @@ def _check_extras(options: SampleOptions, drawings: int) -> None:
     """Refuse extra files that cannot be written (ColorizeError, wrong usage), before anything is computed."""
     film, layers, pictures = options.film, options.layers, drawings * options.variations
     if film and (film.suffix.lower() != ".gif" or drawings > 1):
-        message = f"a film is one GIF of one drawing, not `{film}` of {drawings}"
+        message = f"a film is a GIF of one drawing, not `{film}` of {drawings}"
         raise ColorizeError(message, "write it as --film film.gif, with one drawing", code=2)
     if options.regions and (options.regions.suffix.lower() != ".json" or pictures > 1):
         message = f"regions are one JSON file of one picture, not `{options.regions}` of {pictures}"
@@ -230,7 +230,7 @@ def _check_extras(options: SampleOptions, drawings: int) -> None:
         hint = "write them as --layers picture.ora, or .psd"
         raise ColorizeError(f"layers cannot be written as `{layers}`", hint, code=2)
     if pictures > 1:
-        message = f"layers are those of one picture, and {pictures} are to be made"
+        message = f"layers need a single picture, not {pictures}"
         raise ColorizeError(message, "give one drawing, without --variations", code=2)
     if layers.suffix.lower() == ".psd":
         from colorize.images import layer_files
@@ -267,7 +267,7 @@ def write_extras(painted: Painted, options: SampleOptions, report: Reporter) -> 
     film, layers = options.film, options.layers
     if film:
         album.write_film(painted.frames, film)
-        still = ", a single picture since there was one denoising step; --steps 8 makes a film of 8"
+        still = ", one frame for one denoising step; --steps 8 gives 8 frames"
         report.note(f"the film is `{film}`{still if len(painted.frames) == 1 else ''}")
     if layers:
         write_layers = layer_files.write_photoshop if layers.suffix.lower() == ".psd" else layer_files.write_openraster

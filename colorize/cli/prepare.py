@@ -33,22 +33,20 @@ def prepare(
         typer.Option(metavar="ORDER", help="Take side-by-side halves as auto, color-line or line-color"),
     ] = "auto",
     styles: Annotated[
-        str, typer.Option(metavar="STYLE,...", help="Extract lines by turns as mix, xdog, dog, pencil or canny")
+        str, typer.Option(metavar="STYLE,...", help="Line styles to take turns: mix, xdog, dog, pencil, canny")
     ] = "mix",
     crop: Annotated[
         Literal["fit", "square", "subject"],
         typer.Option(metavar="CROP", help="Keep all (fit), the middle square (square) or a square on the subject"),
     ] = "fit",
-    validation: Annotated[
-        float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, for validation")
-    ] = 0.05,
-    test: Annotated[float, typer.Option(metavar="SHARE", help="Hold back this share, 0 to 1, for the test")] = 0.05,
-    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Draw splits and line styles by this seed")] = 0,
+    validation: Annotated[float, typer.Option(metavar="SHARE", help="Share of pictures for validation, 0 to 1")] = 0.05,
+    test: Annotated[float, typer.Option(metavar="SHARE", help="Share of pictures for the test, 0 to 1")] = 0.05,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Random seed of splits and line styles")] = 0,
     group: Annotated[
         Literal["folder", "name", "none"],
         typer.Option(metavar="GROUP", help="Split by whole folder, name (up to the number) or none (by picture)"),
     ] = "folder",
-    workers: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Prepare so many at once; 0: one per core")] = 0,
+    workers: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Parallel workers; 0: one per core")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove an earlier result and start again")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report to stdout as JSON")] = False,
 ) -> None:

@@ -93,7 +93,7 @@ def sample(
         if plan.todo:
             _color(plan.todo, options, report)
     except KeyboardInterrupt:
-        hint = "give the same command again to go on; finished results are skipped" if plan.total > 1 else ""
+        hint = "repeat the command to continue; finished results are skipped" if plan.total > 1 else ""
         raise ColorizeError("interrupted", hint, code=messages.INTERRUPTED) from None
     finally:
         for volume in plan.volumes:
@@ -125,7 +125,7 @@ def make_plan(targets: Sequence[Target], options: SampleOptions) -> Plan:
         try:
             if target.is_done(options):
                 _check_same_drawing(target, target.files(options)[0])
-                plan.done.append((target, "its result is there; --overwrite makes it again"))
+                plan.done.append((target, "its result exists; --overwrite replaces it"))
             elif not target.is_volume:
                 plan.todo.append(target)
             else:
@@ -153,8 +153,8 @@ def _check_same_drawing(target: Target, result: Path) -> None:
         drawing = json.loads(read_texts(result.read_bytes()).get(MARK, "{}")).get("drawing")
         if drawing and drawing != files.fingerprint(target.path):
             raise ColorizeError(
-                f"`{result}` is there, but was made of another drawing than `{target.name}`, or before it changed",
-                "name another file or folder with --out, or make it anew with --overwrite",
+                f"`{result}` exists, but was made from another drawing than `{target.name}`, or before it changed",
+                "name another file or folder with --out, or replace it with --overwrite",
             )
 
 
@@ -163,13 +163,13 @@ def _report_plan(plan: Plan, report: Reporter) -> None:
     for target, why in plan.done:
         report.skipped(target.name, target.volume.result if target.volume else target.result, why)
     if (existing := sum(target.volume is None for target, _ in plan.done)) > 1:
-        report.note(f"{existing} results are there, with the options of then; --overwrite makes them anew")
+        report.note(f"{existing} results exist, with the options of their run; --overwrite replaces them")
     for target, error in plan.refused:
         report.failed(target.name, error)
     for volume in plan.volumes:
         if volume.dropped:
             pages = messages.counted(volume.dropped, "finished page")
-            report.note(f"`{volume.target.name}` begins anew, since {pages} had other options")
+            report.note(f"`{volume.target.name}` starts over: {pages} had other options")
         if not volume.left:
             volume.finish(report)
 
@@ -192,7 +192,7 @@ def prepare(targets: Sequence[Target], options: SampleOptions, report: Reporter)
         messages.fetched(loaded.notice)
     folder = _folder(options.hints)
     if folder and not any(_file_of(folder, target, HINTS) for target in targets):
-        report.note(f"`{folder}` holds no hints of the drawings' names")
+        report.note(f"`{folder}` holds no hints named like the drawings")
     if options.visualize and not options.dry_run:
         outputs.write_region_map(loaded, options, template, report)
     return loaded, _jobs(targets, template, options)
@@ -277,7 +277,7 @@ def _leave(target: Target, why: str, options: SampleOptions, report: Reporter) -
         report.copied(target.name, target.copy, why)
         return
     elif target.copy is None and not options.grid:
-        report.note("pictures that stay as they are were left out; --out FOLDER copies them, too")
+        report.note("skipped pictures were not copied; --out FOLDER copies them")
     report.skipped(target.name, None, why)
 
 

@@ -210,7 +210,7 @@ def _watch(training: Training) -> None:
         for _ in training.steps():
             pass
         return
-    going_on = f", going on at step {training.step}" if training.step else ""
+    going_on = f", continuing at step {training.step}" if training.step else ""
     summary = _summary(recipe, options, training.parameters, len(training.pictures))
     messages.say(f"{summary}, on {training.device}{going_on}")
     for note in training.notes:
@@ -224,9 +224,9 @@ def _watch(training: Training) -> None:
         if not (step := done(options.folder)[0]):
             raise
         message = f"interrupted at step {step}, which is saved in `{options.out}`"
-        raise ColorizeError(message, "give the same command again to go on", messages.INTERRUPTED) from None
+        raise ColorizeError(message, "repeat the command to continue", messages.INTERRUPTED) from None
     if last is not None and last.steps is not None and last.step < last.steps:
-        messages.say(f"the time is spent at step {last.step} of {last.steps}; the same command goes on")
+        messages.say(f"out of time at step {last.step} of {last.steps}; the same command continues")
     elif last is not None:
         messages.say(f"done: {last.step} steps")
     seen = 0 if last is None else last.step * training.stage.batch

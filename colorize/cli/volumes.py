@@ -113,7 +113,7 @@ class VolumeJob:
             for note in self.volume.notes:
                 report.note(note)
             for name in damaged:
-                report.note(f"`{self.volume.name(name)}` is damaged; the new volume has what could be read of it")
+                report.note(f"`{self.volume.name(name)}` is damaged; the new volume holds its readable part")
         elif not colored:
             why = "no page of it could be colored" if failed else "all its pages stay as they are"
             path, copy = self.target.path, self.target.copy
@@ -190,7 +190,7 @@ class VolumeJob:
         except OSError as error:
             raise ColorizeError(
                 f"`{self.folder}` cannot be written: {error.strerror}",
-                "make room, and give the same command again to go on",
+                "free some space, then repeat the command to continue",
             ) from error
 
 

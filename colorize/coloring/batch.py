@@ -135,7 +135,7 @@ class BatchRunner:
                 torch.cuda.empty_cache()
             height, width = rows[0][0].input.hints.size
             error = ColorizeError(
-                f"the memory does not hold this picture, {width} x {height} pixels inside the model",
+                f"out of memory for this picture, {width} x {height} pixels inside the model",
                 "give a smaller --size, or --device cpu",
             )
         if len(rows) == 1:

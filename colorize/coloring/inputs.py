@@ -85,7 +85,7 @@ def job_template(options: SampleOptions) -> Job:
     found: list[Named] = []
     for one in [given] if isinstance(given, str | Path | Picture) else given:
         if one == "-":
-            raise ColorizeError("standard input may be a drawing, but no reference", "name a file with --ref", code=2)
+            raise ColorizeError("standard input is for a drawing, not a reference", "name a file with --ref", code=2)
         pictures = [one] if isinstance(one, Picture) else [f.path for f in listing.find([str(one)]) if f.path]
         found += [named(picture) for picture in pictures]
     if options.palette:

@@ -283,17 +283,17 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
             raise ColorizeError(message, "it takes: " + ", ".join(recipe.hints), code=2)
     if any(one.palette for one in job.references) and not recipe.pretrain.mix.palette:
         raise ColorizeError(
-            f"the model `{recipe.name}` has not learnt to use palettes",
+            f"the model `{recipe.name}` was not trained on palettes",
             "give a picture with --ref, or choose a model that has: mini",
             code=2,
         )
     for name in [*options.guidance, *options.strength]:
         if name in OPTIONAL and name not in job.given:
             hint = f"give it with {HINTS[name].option}"
-            raise ColorizeError(f"`{name}` has a weight, but was not given", hint, code=2)
+            raise ColorizeError(f"`{name}` is weighted, but not given", hint, code=2)
     recipe.system.check_job(recipe.name, options, job)
     if [name for name in COLORED if name in recipe.hints] == ["reference"] and not job.references:
-        return (f"no reference was given; the colors are the guess of `{recipe.name}`",)
+        return (f"no reference was given; `{recipe.name}` guesses the colors",)
     return ()
 
 

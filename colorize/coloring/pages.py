@@ -162,7 +162,7 @@ def _is_wanted(picture: Picture, job: Job, options: SampleOptions) -> bool:
         hindered.append("masks and backgrounds")
     if options.panels == "on" and hindered:
         raise ColorizeError(
-            f"panels are colored one by one, but {hindered[0]} are of one picture",
+            f"{hindered[0]} work on single pictures, not on panels",
             f"leave {hindered[0]} out, or color the page as one with --panels off",
             code=2,
         )

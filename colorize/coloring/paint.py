@@ -27,7 +27,7 @@ from colorize.region_diffusion.system import RegionColorizer
 from colorize.system import LoadOptions
 
 RECALLED = (
-    "no colors were given, so they follow a picture that the model remembers; "
+    "no colors were given; they come from a picture in the model's memory; "
     "choose with --ref or --palette, or try another one with --seed"
 )
 

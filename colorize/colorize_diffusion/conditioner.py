@@ -152,7 +152,7 @@ class Conditioner(nn.Module):
         if not any(prompt.scale > 0 for prompt in settings.prompts):
             return []
         if self.words is None:
-            message = "the colors are to be changed by text, but the model was loaded without its tower of words"
+            message = "edits by text need the text encoder, which was not loaded"
             raise ColorizeError(message, "load it with LoadOptions(words=True)")
         words, device = self.words, next(self.words.parameters()).device
         skip = settings.skip or settings.compat

@@ -172,7 +172,7 @@ def _fill_clip(condition: Conditioner, model: ModelFile) -> None:
     if not model.options.words:
         return
     if not texts:
-        raise refused(file, "has no tower of words", "leave edits by text out, or give --encoder")
+        raise refused(file, "has no text encoder", "leave edits by text out, or give --encoder")
     with weights_io.meta_device():
         condition.words = Words(condition.spec.clip).requires_grad_(False).eval()
     weights_io.fill(file, condition.words, texts)

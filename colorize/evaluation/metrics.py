@@ -302,8 +302,8 @@ def _copying(result: Tensor, sample: Sample) -> float | None:
 
 
 METRICS: dict[str, Metric] = {
-    "psnr": Metric("PSNR", True, 2, "nearness to the truth, pixel by pixel", _pair(psnr), "dB"),
-    "ssim": Metric("SSIM", True, 3, "likeness of structure, at most 1", _pair(ssim), terminal=False),
+    "psnr": Metric("PSNR", True, 2, "closeness to the truth, pixel by pixel", _pair(psnr), "dB"),
+    "ssim": Metric("SSIM", True, 3, "similarity of structure, at most 1", _pair(ssim), terminal=False),
     "ms_ssim": Metric("MS-SSIM", True, 3, "the same at several scales", _pair(ms_ssim), terminal=False),
     "delta_e": Metric("ΔE", False, 2, "visible difference of colors, 1 is just visible", _pair(delta_e), "CIEDE2000"),
     "colorfulness_gap": Metric(
@@ -322,7 +322,7 @@ METRICS: dict[str, Metric] = {
     "leak": Metric("Leak", False, 3, "share of paper next to lines that took color from across the line", _lines(leak)),
     "copying": Metric("Copy", False, 3, "how far colors lie where the reference has them; 0 is ideal", _copying),
     "lpips": Metric(
-        "LPIPS", False, 3, "visible difference as a network sees it", lambda r, s: lpips()(r, s.truth), perceptual=True
+        "LPIPS", False, 3, "perceptual difference, by a network", lambda r, s: lpips()(r, s.truth), perceptual=True
     ),
     "fid": Metric("FID", False, 2, "distance of all results from all true pictures", None, perceptual=True),
 }

@@ -38,7 +38,7 @@ class Mode(NamedTuple):
 
 MODES: dict[str, Mode] = {
     "same": Mode("the true picture, warped, as reference", "reference"),
-    "flip": Mode("the true picture, mirrored, bent and crop, as reference", "reference"),
+    "flip": Mode("the true picture, mirrored, bent and cropped, as reference", "reference"),
     "cross": Mode(
         "another picture of the same group as reference",
         "reference",
@@ -276,7 +276,7 @@ def samples(
     tasks = _equipped(data, mode, seed, alike)
     lacks, advice = MODES[mode].lacks, MODES[mode].advice
     if alike:
-        lacks, advice = "a picture of its group that shares so many colors", "ask for less with --alike"
+        lacks, advice = "a picture of its group that shares enough colors", "lower --alike"
     if not tasks:
         raise ColorizeError(f"no picture of `{data.root}` has {lacks}", advice)
     missing = len(data.tasks) - len(tasks)

@@ -44,7 +44,7 @@ def fill_tagger(model: Colorizer, recipe: Recipe) -> None:
         return
     if condition.denoiser is not None:
         raise ColorizeError(
-            f"`{recipe.name}` is to take noise out of pages by a network that has no weights yet",
+            f"`{recipe.name}` denoises pages with a network that has no weights yet",
             "leave condition.denoise at 0, or begin with a model that has them: --from MODEL",
             code=2,
         )

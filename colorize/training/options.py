@@ -46,18 +46,18 @@ class TrainOptions:
         "--set",
     )
     budget: float | None = option(
-        None, "Stop after this time, such as 9m; the same command goes on  [default: none]", "TIME"
+        None, "Stop after this time, such as 9m; the same command continues  [default: none]", "TIME"
     )
     steps: int | None = option(None, "Train for this many steps in all  [default: the recipe's]", "NUMBER", min=1)
     device: str = "auto"  # as all commands have it, and so is the next
     precision: str = "auto"
-    seed: int = option(0, "Seed weights, noise and batches with this", "NUMBER")
+    seed: int = option(0, "Random seed of weights, noise and batches", "NUMBER")
     save_every: float = option(120.0, "Save the state of the run this often, such as 90s", "TIME")
     sample_every: int = option(1000, "Color a few pictures this often, and at the end; 0 never", "STEPS", min=0)
     compile: bool = option(False, "Compile the network; takes 1 to 2 minutes, for GPUs")
     gradient_checkpointing: bool = option(False, "Save memory by computing blocks twice; steps take a third longer")
     anneal: bool = option(False, "Lower the learning rate to zero at the end of --budget, over all calls")
-    restart: bool = option(False, "Delete what the run folder holds, and begin again")
+    restart: bool = option(False, "Delete the files of the run folder and start over")
     dry_run: bool = option(False, "Print the resolved values as JSON and the plan, and stop")
     log_every: int = 20  # steps between rows of the log
     prefetch: bool = False  # make the next batch ahead, on a thread of its own

@@ -104,7 +104,7 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
     if not (out / VALUES).is_file():
         for name in (WEIGHTS, ADAPTER, state.FILE):
             if (out / name).exists():
-                raise ColorizeError(f"`{out}` holds `{name}`, which is of no run", way_out, code=2)
+                raise ColorizeError(f"`{out}` holds `{name}`, but no run", way_out, code=2)
         return
     try:
         before = json.loads((out / VALUES).read_text("utf-8"))
@@ -144,7 +144,7 @@ def train_longer(options: TrainOptions) -> str:
         how = f"`colorize finetune {out} {options.data} --out {out}-2 --steps NUMBER`"
     else:
         how = f"the same command with --from {out} --out {out}-2"
-    return f"{how} goes on with its weights in a new run; --restart forgets them"
+    return f"{how} continues from its weights in a new run; --restart discards them"
 
 
 def facts(path: Path) -> dict[str, str]:

@@ -114,7 +114,7 @@ def test_what_is_done_is_not_done_again_but_for_overwrite() -> None:
     pack()
     run("book.cbz")
     before = Path("book_color.cbz").stat().st_mtime_ns
-    assert "its result is there" in run("book.cbz").stderr
+    assert "its result exists" in run("book.cbz").stderr
     assert Path("book_color.cbz").stat().st_mtime_ns == before
     assert "3 colored" in run("book.cbz", "--overwrite", "--seed", "3").stderr
 
@@ -147,7 +147,7 @@ def test_pages_of_a_run_with_other_options_are_not_mixed_in() -> None:
     first = content("book_color.cbz")["ch/1.png"]
     result = run("book.cbz", "--seed", "2")
     assert "3 colored, 1 failed" in result.stderr
-    assert "begins anew, since 3 finished pages had other options" in result.stderr
+    assert "starts over: 3 finished pages had other options" in result.stderr
     assert content("book_color.cbz")["ch/1.png"] != first
 
 

@@ -176,7 +176,7 @@ def test_edits_of_a_file_come_before_those_of_the_command_line_and_are_drawn() -
         (("--ref", "ref.png", "--encoder", "none.safetensors"), "weights of CLIP"),
         (("--ref", "ref.png", "--background", "none.png"), "none.png"),
         (("--hint", "3,3=red"), "takes no `hints`"),
-        (("--palette", "#ff0000,#00ff00"), "has not learnt to use palettes"),
+        (("--palette", "#ff0000,#00ff00"), "was not trained on palettes"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(options: tuple[str, ...], words: str) -> None:

@@ -95,7 +95,7 @@ def test_an_adapter_of_no_run_is_left_alone():
     Path("mine").mkdir()
     shutil.copy(RUN / "adapter.safetensors", "mine")
     result = finetune("-o", "mine")
-    assert "holds `adapter.safetensors`, which is of no run" in result.stderr
+    assert "holds `adapter.safetensors`, but no run" in result.stderr
 
 
 @pytest.mark.parametrize("rank", ["0", "257", "x"])

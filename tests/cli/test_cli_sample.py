@@ -215,7 +215,7 @@ def test_an_interrupted_run_keeps_what_is_finished_and_says_how_to_go_on(monkeyp
     monkeypatch.setattr(paint, "work", interrupted)
     result = run("pages")
     assert result.exit_code == 130
-    assert "same command again" in result.stderr
+    assert "repeat the command" in result.stderr
     assert [path.name for path in Path("colored").rglob("*.*")] == ["p1.png"]
 
 

@@ -69,7 +69,7 @@ def test_a_folder_without_hints_of_the_drawings_is_told() -> None:
     Path("hints").mkdir()
     result = run("sketch.png", "--hints", "hints")
     assert result.exit_code == 0
-    assert "`hints` holds no hints of the drawings' names" in result.stderr
+    assert "`hints` holds no hints named like the drawings" in result.stderr
 
 
 @pytest.mark.parametrize("model", ["doesnotexist", "manga-gna", "runs/none", "none.safetensors"])

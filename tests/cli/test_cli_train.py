@@ -130,8 +130,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights():
 def test_time_spent_stops_the_run_and_the_same_command_goes_on():
     stopped = train("--budget", "1s", steps=9999)
     step = done(RUN)[0]
-    assert f"the time is spent at step {step} of 9999; the same command goes on" in stopped.stderr
-    assert f"going on at step {step}" in train("--budget", "1s", steps=9999).stderr
+    assert f"out of time at step {step} of 9999; the same command continues" in stopped.stderr
+    assert f"continuing at step {step}" in train("--budget", "1s", steps=9999).stderr
 
 
 def test_other_settings_are_refused_until_restarted():
@@ -146,7 +146,7 @@ def test_other_settings_are_refused_until_restarted():
 def test_a_folder_with_a_foreign_model_is_left_alone():
     RUN.mkdir(parents=True)
     (RUN / "model.safetensors").write_bytes(b"precious")
-    assert "is of no run" in train().stderr
+    assert "but no run" in train().stderr
     assert (RUN / "model.safetensors").read_bytes() == b"precious"
 
 
@@ -243,5 +243,5 @@ def test_a_killed_run_goes_on_from_its_last_save():
     process.wait()
     step = done(RUN)[0]
     assert 0 < step < 30
-    assert f"going on at step {step}" in train(steps=30).stderr
+    assert f"continuing at step {step}" in train(steps=30).stderr
     assert [row["step"] for row in json_lines.read(RUN / "log.jsonl")] == [1, 2, 4, 8, 16, 20, 30]

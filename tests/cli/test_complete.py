@@ -38,7 +38,7 @@ def test_without_out_nothing_is_copied_and_the_way_to_a_complete_folder_is_told(
     result = run("pages")
     assert made("colored") == ["1/p1.png", "p2.jpg"]
     assert "2 colored, 1 skipped" in result.stderr
-    assert "--out FOLDER copies them, too" in result.stderr
+    assert "--out FOLDER copies them" in result.stderr
 
 
 def test_json_tells_the_copy() -> None:

@@ -35,7 +35,7 @@ def test_more_steps_are_refused_with_a_command_that_goes_on() -> None:
     assert "falls to zero at step 2: the same command with --from runs/mini" in more.stderr
     again = colorize(*PRETRAIN, "--steps", "2").stderr
     assert "this run is finished: 2 steps\nto train longer: the same command" in again
-    way_out = more.stderr.partition("the same command with ")[2].partition(" goes on")[0]
+    way_out = more.stderr.partition("the same command with ")[2].partition(" continues")[0]
     followed = colorize(*PRETRAIN, "--steps", "4", *way_out.split())
     assert followed.exit_code == 0, followed.stderr
     assert done(Path("runs/mini-2"))[0] == 4

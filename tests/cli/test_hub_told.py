@@ -90,7 +90,7 @@ def test_a_broken_download_ends_the_command_and_the_same_command_goes_on(server:
     result = sample()
     assert (result.exit_code, result.stdout) == (1, "")
     assert "error: the connection broke while `owner/name` was fetched" in result.stderr
-    assert "hint: give the same command again; it goes on where it broke off" in result.stderr
+    assert "hint: repeat the command; the download resumes" in result.stderr
     assert not Path("sketch_color.png").exists()
     server.line = None
     assert sample().exit_code == 0

@@ -86,7 +86,7 @@ def test_a_license_without_commerce_is_told_as_such(license_: str) -> None:
     [
         ("apache-2.0", "are under apache-2.0; see"),
         ("other", "are under a license of their own, which may forbid some uses; see"),
-        ("", "come without a word on their license; ask who made them:"),
+        ("", "come without a license; ask their authors:"),
     ],
 )
 def test_other_licenses_are_told_without_a_verdict(license_: str, told: str) -> None:

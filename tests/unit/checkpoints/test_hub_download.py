@@ -47,7 +47,7 @@ def test_a_broken_download_goes_on_where_it_broke_off(server: Hub, tmp_path: Pat
     server.line = 600
     error = refusal()
     assert error.message.startswith("the connection broke while `owner/name` was fetched: ")
-    assert (error.hint, error.code) == ("give the same command again; it goes on where it broke off", 1)
+    assert (error.hint, error.code) == ("repeat the command; the download resumes", 1)
     assert not list(tmp_path.rglob("snapshots/*/*.safetensors"))
     server.line = None
     del server.sent[:]

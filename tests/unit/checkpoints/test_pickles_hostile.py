@@ -59,7 +59,7 @@ def test_an_attack_does_not_run(name: str, tmp_path: Path, path: Path) -> None:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_is_told(name: str, tmp_path: Path, path: Path) -> None:
     archive(path, {"a": fake(), "b": aimed(ATTACKS[name], tmp_path / "target")})
-    assert "as only harmful files do" in refusal(path)
+    assert "only harmful files do that" in refusal(path)
 
 
 def test_opening_a_file_is_told(tmp_path: Path, path: Path) -> None:

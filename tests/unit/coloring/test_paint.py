@@ -197,7 +197,7 @@ def test_a_palette_may_be_all_gray_and_stand_beside_a_reference() -> None:
 
 
 def test_a_model_that_never_saw_palettes_refuses_them() -> None:
-    with pytest.raises(ColorizeError, match="has not learnt to use palettes"):
+    with pytest.raises(ColorizeError, match="was not trained on palettes"):
         colorize.paint(sketch(), palette="red", model=model("anime-diffusion"))
 
 

@@ -30,7 +30,7 @@ def test_pages_of_the_same_name_in_two_folders_are_told_apart() -> None:
     before = Path("colored/1.png").read_bytes()
     again = run("b")
     assert again.exit_code == 3
-    assert "made of another drawing than `b/1.png`" in again.stderr
+    assert "made from another drawing than `b/1.png`" in again.stderr
     assert "1 skipped, 1 failed" in again.stderr  # the second pages are alike
     assert Path("colored/1.png").read_bytes() == before
     assert run("b", "--overwrite").exit_code == 0
@@ -47,7 +47,7 @@ def test_the_same_drawing_is_done_wherever_it_lies() -> None:
 def test_a_folder_says_how_to_make_results_anew() -> None:
     chapters()
     run("a")
-    assert "2 results are there, with the options of then; --overwrite" in run("a").stderr
+    assert "2 results exist, with the options of their run; --overwrite" in run("a").stderr
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])

@@ -137,7 +137,7 @@ def test_partners_may_be_asked_to_share_colors(data):
 
 
 def test_partners_that_share_no_colors_are_no_partners(data):
-    with pytest.raises(ColorizeError, match="shares so many colors"):
+    with pytest.raises(ColorizeError, match="shares enough colors"):
         samples(data, "cross", 64, alike=1.0)
 
 

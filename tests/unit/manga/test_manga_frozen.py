@@ -97,7 +97,7 @@ def test_an_extractor_that_knows_nothing_is_had_by_asking(tmp_path, folder):
 
 def test_a_new_model_has_no_denoiser(tmp_path, folder):
     recipe = override(RECIPE, "condition.denoise=25")
-    with pytest.raises(ColorizeError, match="by a network that has no weights yet"):
+    with pytest.raises(ColorizeError, match="with a network that has no weights yet"):
         training(folder, tmp_path / "run", recipe)
 
 

@@ -63,7 +63,7 @@ def test_a_run_holds_its_folder_from_its_beginning_to_its_end(options, out):
 def test_a_refused_run_does_not_hold_the_folder(options, out):
     out.mkdir()
     (out / WEIGHTS).write_bytes(b"of something else")
-    with pytest.raises(ColorizeError, match="is of no run") as caught:
+    with pytest.raises(ColorizeError, match="but no run") as caught:
         run.Training(RECIPE, options)
     assert [path.name for path in out.iterdir()] == [WEIGHTS]
     assert caught.tb is not None  # which keeps the refused object alive
