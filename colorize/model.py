@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,30 +17,7 @@ from colorize.diffusion.schedules import Schedule, times
 from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.networks.conditions import Drop, Strength, single
-
-
-class Space(Protocol):
-    """What x is, and the way of pictures to x and back; see `networks.spaces`."""
-
-    @property
-    def channels(self) -> int:
-        """The channels of x."""
-
-    @property
-    def inked(self) -> bool:
-        """Whether the ink of line art is in the color that `decode` gives."""
-
-    def shape(self, hints: Hints) -> tuple[int, int, int, int]:
-        """The shape of x for these hints."""
-
-    def encode(self, color: Tensor, hints: Hints) -> Tensor:
-        """A color picture (B, 3, H, W) in [-1, 1] to x."""
-
-    def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
-        """From x to color (B, 3, h, w) in [-1, 1], drawn towards color hints by `strength` from 0 to 1."""
-
-    def weight(self, hints: Hints) -> Tensor | None:
-        """How much each place of x counts in the loss; None counts all alike."""
+from colorize.networks.spaces import Space
 
 
 class Settings:
@@ -56,10 +33,10 @@ class Settings:
 class Sampling:
     """How a trained system walks from noise to picture.
 
-    steps: states of the walk, each of one network call or more, see `samplers.walk`. eta: fresh noise, from 0 (DDIM)
-    to 1 (DDPM), for the samplers that take any. spacing: how times are chosen. start: pure noise, or the reference
-    noised to time `begin` (1 is the end of the schedule). threshold: what keeps predicted pictures in range.
-    guidance: how much each hint is exaggerated by default; each costs another call wherever there is one.
+    steps: states of the walk, each of one network call or more, see `samplers.walk`. eta: fresh noise, from 0 (DDIM) to
+    1 (DDPM), for the samplers that take any. spacing: how times are chosen. start: pure noise, or the reference noised
+    to time `begin` (1 is the end of the schedule). threshold: what keeps predicted pictures in range. guidance: how
+    much each hint is exaggerated by default; each costs another call wherever there is one.
     """
 
     steps: int = 10
@@ -110,9 +87,9 @@ class Noise:
 class Colorizer(nn.Module):
     """Colors pictures: hints in, a walk of ever cleaner x out.
 
-    Conditions are encoded once per call of `walk`, and once more per guided hint, never once per step.
-    critic: judges pictures during adversarial training; no part of the model's file. full_precision: never run under
-    autocast. likeliest: seed 0 stands for the likeliest picture, whatever the drawing.
+    Conditions are encoded once per call of `walk`, and once more per guided hint, never once per step. critic: judges
+    pictures during adversarial training; no part of the model's file. full_precision: never run under autocast.
+    likeliest: seed 0 stands for the likeliest picture, whatever the drawing.
     """
 
     critic: nn.Module | None
@@ -121,10 +98,7 @@ class Colorizer(nn.Module):
 
     def __init__(self, space: Space, condition: nn.Module, denoiser: Denoiser) -> None:
         super().__init__()
-        self.space = space
-        self.condition = condition
-        self.denoiser = denoiser
-        self.critic = None
+        self.space, self.condition, self.denoiser, self.critic = space, condition, denoiser, None
 
     @property
     def network(self) -> nn.Module:

@@ -16,7 +16,8 @@ from colorize.checkpoints import weights_io
 from colorize.diffusion.denoiser import Denoiser
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.model import Colorizer, Settings, Space
+from colorize.model import Colorizer, Settings
+from colorize.networks.spaces import Space
 
 if TYPE_CHECKING:
     from colorize.coloring.options import Job, SampleOptions
@@ -34,8 +35,8 @@ class LoadOptions:
     """What a user says of a published file.
 
     predicts: `eps` or `v`, if the network is not to be asked. encoder: where the weights of a frozen encoder are,
-    instead of where the recipe says. words: load what reads words, too. dtype: of the numbers that the network
-    computes in; None is float32.
+    instead of where the recipe says. words: load what reads words, too. dtype: of the numbers that the network computes
+    in; None is float32.
     """
 
     predicts: Literal["", "eps", "v"] = ""
@@ -129,8 +130,8 @@ class NetSpec(ABC):
 class System:
     """How a kind of model is built, loaded, trained and used; see `NetSpec.system` and `Recipe.system`.
 
-    once: one call of the network gives the picture (a GAN). chooses: regions choose among given colors, so that
-    there is no noise, and nothing to exaggerate.
+    once: one call of the network gives the picture (a GAN). chooses: regions choose among given colors, so that there
+    is no noise, and nothing to exaggerate.
     """
 
     once = False
@@ -181,22 +182,16 @@ class System:
     def check(self, name: str, options: SampleOptions) -> None:
         """Refuse settings that a model of this name does not have (ColorizeError, wrong usage)."""
         if options.settings is not None:
-            raise ColorizeError(
-                f"the model `{name}` takes neither --knob nor --text",
-                "leave them out, or choose a model of `colorize-diffusion`",
-                code=2,
-            )
+            hint = "leave them out, or choose a model of `colorize-diffusion`"
+            raise ColorizeError(f"the model `{name}` takes neither --knob nor --text", hint, code=2)
 
     def check_job(self, name: str, options: SampleOptions, job: Job) -> None:
         """Refuse extra inputs that a model of this name does not take (ColorizeError, wrong usage)."""
         extra = {"--mask": job.mask, "--ref-mask": job.reference_mask, "--background": job.background}
         for option, value in extra.items():
             if value is not None:
-                raise ColorizeError(
-                    f"the model `{name}` does not tell figure and background apart ({option})",
-                    "leave it out, or choose a model of `colorize-diffusion`",
-                    code=2,
-                )
+                message = f"the model `{name}` does not tell figure and background apart ({option})"
+                raise ColorizeError(message, "leave it out, or choose a model of `colorize-diffusion`", code=2)
 
     def inner_size(self, size: tuple[int, int], wanted: int) -> tuple[int, int]:
         """Return the (H, W) at which a drawing is colored: the longer side is `wanted`, less for small drawings.

@@ -37,9 +37,9 @@ AdapterPaths = str | Path | Sequence[tuple[str | Path, float]]  # one adapter, o
 class Adapter:
     """A trained change of one network, and what it was made for.
 
-    recipe, base: name and source of the model. rank, alpha: see `lora.Change`. layout: fingerprint of the
-    names and shapes of the model's weights; weights: of the weights themselves. facts: what else was noted,
-    such as the license of the model. tensors: see `lora.tensors_of`.
+    recipe, base: name and source of the model. rank, alpha: see `lora.Change`. layout: fingerprint of the names and
+    shapes of the model's weights; weights: of the weights themselves. facts: what else was noted, such as the license
+    of the model. tensors: see `lora.tensors_of`.
     """
 
     recipe: str
@@ -77,8 +77,8 @@ def describe(base: Loaded, rank: int) -> Adapter:
 def save(adapter: Adapter, path: Path) -> None:
     """Write an adapter as one safetensors file, whole or not at all.
 
-    Raises ColorizeError if a number is not finite, so that a good file is not replaced by a broken one,
-    and if the path cannot be written.
+    Raises ColorizeError if a number is not finite, so that a good file is not replaced by a broken one, and if the path
+    cannot be written.
     """
     for name, value in adapter.tensors.items():
         weights_io.check_finite(path.name, name, value)
@@ -91,13 +91,18 @@ def save(adapter: Adapter, path: Path) -> None:
 def load(path: Path) -> Adapter:
     """Read an adapter; path: its file, or the folder of the run that trained it.
 
-    Raises ColorizeError if there is none, or if it is damaged, is something else such as a whole model,
-    or holds numbers that are not finite.
+    Raises ColorizeError if there is none, or if it is damaged, is something else such as a whole model, or holds
+    numbers that are not finite.
     """
     path = _located(path)
     header, found = weights_io.read(path)
     if header.get("format") != FORMAT:
-        raise _not_an_adapter(path, header)
+        what, hint = "is not an adapter that colorize wrote", HINT
+        if header.get("kind", "").startswith("colorize training state"):
+            what, hint = "is the state of a training run, not an adapter", f"name {FILE} beside it"
+        elif header.get("format") == "colorize" or "config" in header:
+            what, hint = "is a whole model, not an adapter", "give it with --model"
+        raise refused(path.name, what, hint)
     try:
         rank, alpha = json.loads(header["rank"]), float(json.loads(header["alpha"]))
         own = {name: header[name] for name in ABOUT}
@@ -116,15 +121,17 @@ def load(path: Path) -> Adapter:
 def apply(loaded: Loaded, paths: AdapterPaths) -> Loaded:
     """Put adapters on a model, after those that it has, and return it; its own weights stay as they are.
 
-    paths: one, or several with their weights, 0 to 2. Raises ColorizeError before anything is changed
-    if one cannot be read, was made for another network, or has a weight out of range.
+    paths: one, or several with their weights, 0 to 2. Raises ColorizeError before anything is changed if one cannot be
+    read, was made for another network, or has a weight out of range.
     """
     several = [(paths, 1.0)] if isinstance(paths, str | Path) else paths
     ready = [(_fitting(loaded, Path(path), weight), Path(path), weight) for path, weight in several]
     applied = list(loaded.adapters)
     for adapter, path, weight in ready:
         lora.stack(loaded.colorizer.network, adapter.tensors, weight * adapter.alpha / adapter.rank)
-        applied.append(AppliedAdapter(_name(path), float(weight), _fingerprint(adapter.tensors)[:12]))
+        file = _located(path)
+        name = file.resolve().parent.name if file.name == FILE else file.stem  # its run or its file
+        applied.append(AppliedAdapter(name, float(weight), _fingerprint(adapter.tensors)[:12]))
     return replace(loaded, adapters=tuple(applied))
 
 
@@ -146,12 +153,6 @@ def refuse_applied(colorizer: Colorizer) -> None:
     if len(lora.plain(state)) < len(state):
         hint = "merge them into its weights: `colorize.checkpoints.adapters.merge`"
         raise ColorizeError("a model with adapters on it cannot be saved", hint)
-
-
-def _name(path: Path) -> str:
-    """Return what people call an adapter: its run or its file, without folders."""
-    path = _located(path)
-    return path.resolve().parent.name if path.name == FILE else path.stem
 
 
 def _layout(colorizer: Colorizer) -> str:
@@ -183,14 +184,6 @@ def _located(path: Path) -> Path:
     except OSError as error:
         raise weights_io.unreadable(path, error) from error
     raise ColorizeError(f"there is no adapter `{shown(path)}`", HINT)
-
-
-def _not_an_adapter(path: Path, header: Mapping[str, str]) -> ColorizeError:
-    if header.get("kind", "").startswith("colorize training state"):
-        return refused(path.name, "is the state of a training run, not an adapter", f"name {FILE} beside it")
-    if header.get("format") == "colorize" or "config" in header:
-        return refused(path.name, "is a whole model, not an adapter", "give it with --model")
-    return refused(path.name, "is not an adapter that colorize wrote", HINT)
 
 
 def _fitting(loaded: Loaded, path: Path, weight: float) -> Adapter:

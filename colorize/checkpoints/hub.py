@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from colorize import __version__
-from colorize.checkpoints import cards
 from colorize.errors import ColorizeError
 from colorize.images.files import sha256
 
@@ -134,20 +133,12 @@ class Fetched:
         content = self.path.resolve().name  # the cache names contents by their checksums
         return content if _SHA256.fullmatch(content) else ""
 
-    @property
-    def notice(self) -> str:
-        """The license in one line for whoever fetched it; "" if it was in the cache before."""
-        from huggingface_hub import constants
-
-        page = f"{constants.ENDPOINT}/{self.address.name}"
-        return cards.notice(self.address.name, cards.license_in(self.folder / CARD), page) if self.fresh else ""
-
 
 def fetch(model: Address, offline: bool = False) -> Fetched:
     """Bring the weights of a model into the cache, with its card and config.json, all of one commit.
 
-    The library keeps them in its cache (HF_HOME) and finds the token in the environment. offline, or
-    HF_HUB_OFFLINE in the environment: look into the cache only. Raises ColorizeError for all that can go wrong.
+    The library keeps them in its cache (HF_HOME) and finds the token in the environment. offline, or HF_HUB_OFFLINE in
+    the environment: look into the cache only. Raises ColorizeError for all that can go wrong.
     """
     with _readable_errors(model, _MODEL):
         return _fetch(model, offline)
@@ -180,6 +171,13 @@ def fetch_dataset(data: Address, pattern: str) -> Path:
             **_SENDER,
         )
     return Path(folder)
+
+
+def page(name: str) -> str:
+    """Return the address of a model's page."""
+    from huggingface_hub import constants
+
+    return f"{constants.ENDPOINT}/{name}"
 
 
 def known_sha256(name: str, file: str) -> str:

@@ -1,43 +1,162 @@
-"""Save a trained system as one file, and load it again."""
+"""Find a model's file (in the package, a run, on the disk, on the Hub), load the system in it, and save one."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from colorize import __version__, recipes
-from colorize.checkpoints import adapters, cards, hub, weights_io
+from colorize.checkpoints import adapters, hub, weights_io
 from colorize.checkpoints.adapters import AdapterPaths, AppliedAdapter
-from colorize.checkpoints.find import EMBEDDED, Found, find
-from colorize.checkpoints.weights_io import AGAIN, refused
-from colorize.errors import ColorizeError, within
+from colorize.checkpoints.hub import FORM, SUFFIX
+from colorize.checkpoints.weights_io import AGAIN, refused, unreadable
+from colorize.errors import ColorizeError, nearest, within
 from colorize.images.files import atomic, shown
 from colorize.model import Colorizer
 from colorize.recipes import overrides
 from colorize.recipes.recipe import Recipe
 from colorize.system import LoadOptions, ModelFile
 
+EMBEDDED = "mini"  # the recipe whose weights are inside the package
+PICKLES = (".pt", ".pth", ".ckpt", ".bin")
 RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
 CRITIC = "critic."  # before the names of weights that only training needs
 MAX_STEPS = 100_000  # of a schedule's table; 1000 is usual
 MAX_BLOCKS = 1000  # of a network; 20 are usual
 # What an invalid description raises; RecursionError is a RuntimeError.
 INVALID = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+OTHER = "other"  # the Hub's word for a license that is not in its list
+
+_LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,60}")
+_HEAD = re.compile(r"\s*---\n(.*?\n)---", re.DOTALL)
+_LONG = 65536  # characters; a card's fields come first
+
+
+@dataclass(frozen=True)
+class Found:
+    """The file of a model.
+
+    source: its name for people. facts: what is known of it beside what it says itself: of a model on the Hub its
+    `license` and its `base`, the address that gives it again. notice: its license, in a line for people, if it was
+    downloaded only now. sha256: of a file on the Hub.
+    """
+
+    file: Traversable
+    source: str
+    facts: dict[str, str] = field(default_factory=dict)
+    notice: str = ""
+    sha256: str = ""
+
+
+def find(model: str | Path, offline: bool = False) -> Found:
+    """Find the file of a model, and fetch it if it lies on the Hub; see `load`.
+
+    Raises ColorizeError if there is no such model, or it cannot be fetched.
+    """
+    found = _located(model)
+    if isinstance(found, Found):
+        return found
+    fetched = hub.fetch(found, offline)
+    license_, address = license_in(fetched.folder / hub.CARD), fetched.address
+    source = str(replace(address, revision=address.revision[:12]))
+    facts = {"base": str(address), **({"license": license_} if license_ else {})}
+    news = notice(address.name, license_, hub.page(address.name)) if fetched.fresh else ""
+    return Found(fetched.path, source, facts, news, fetched.sha256)
+
+
+def check(model: str | Path) -> None:
+    """Refuse a model that is not here and cannot be on the Hub either (ColorizeError); opens and fetches nothing."""
+    _located(model)
+
+
+def ambiguous(model: str) -> str:
+    """Return a note for a recipe's name if a run of that name is in the working folder, too; else ""."""
+    run = _run(model)
+    if model.partition(":")[0] not in recipes.names() or not run.is_file():
+        return ""
+    if model == EMBEDDED:
+        return f"`{model}` is the embedded model; the one trained here is --model {run.parent}"
+    return f"`{model}` is the model trained here: {run}"
+
+
+def _located(model: str | Path) -> Found | hub.Address:
+    """The file of a model, or its address on the Hub."""
+    if isinstance(model, str) and model.partition(":")[0] in recipes.names():
+        return _weights_of_recipe(model)
+    path = Path(model)
+    try:
+        if model and path.is_dir():
+            return Found(_weights_in(path), str(path))
+        if path.is_file():
+            return Found(path, str(path))
+        local = isinstance(model, Path) or _must_be_local(model)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not local and (address := hub.parse_address(str(model))):
+        return address
+    name = shown(str(model))
+    if local or path.name != model:
+        hint = f"a model on the Hub: {FORM}" if "://" in str(model) else "check the path"
+        if Path(str(model).partition("@")[0]).suffix in PICKLES:
+            hint += f"; of models on the Hub, {SUFFIX} files only: {FORM}"
+        raise ColorizeError(f"there is no file or folder `{name}`", hint)
+    hint = f"name a recipe, a file, a folder, or OWNER/NAME on the Hub; {nearest(model, recipes.names())}"
+    raise ColorizeError(f"there is no model `{name}`", hint, code=2)
+
+
+def _must_be_local(model: str) -> bool:
+    """Whether this can only be a path: a run, a file next to others that are here, or a file that is not fetched."""
+    path = Path(model.partition("@")[0])
+    on_hub = path.suffix == SUFFIX and len(path.parts) > 2 and not path.parent.is_dir()
+    return path.parts[:1] == ("runs",) or (path.suffix in (SUFFIX, *PICKLES) and not on_hub)
+
+
+def _weights_of_recipe(name: str) -> Found:
+    """Find the weights of a recipe: the embedded ones, or those of a run in the working folder."""
+    recipes.find(name)  # refuses a misspelt variant
+    if name == EMBEDDED:
+        file = resources.files("colorize.weights").joinpath(f"{name}.safetensors")
+        if file.is_file():
+            return Found(file, f"{name}, embedded")
+        message = f"the embedded model `{name}` is missing from this installation of colorize"
+        raise ColorizeError(message, "install colorize again, or name a file, a folder or OWNER/NAME on the Hub")
+    run = _run(name)
+    if run.is_file():
+        return Found(run, f"{name}, trained here: {run}")
+    hint = f"train them: `colorize train {name}`; or name a file, a folder or OWNER/NAME on the Hub"
+    raise ColorizeError(f"there are no published weights for `{name}`", hint)
+
+
+def _run(name: str) -> Path:
+    return Path("runs", name.replace(":", "-"), hub.WEIGHTS)
+
+
+def _weights_in(folder: Path) -> Path:
+    if (folder / hub.WEIGHTS).is_file():
+        return folder / hub.WEIGHTS
+    others = ", ".join(sorted(path.name for path in folder.glob(f"*{SUFFIX}")))
+    hint = f"it holds {others}; name the file" if others else "name the folder of a run or a model"
+    if (folder / adapters.FILE).is_file():
+        hint = "it holds an adapter; give it with --lora, and its model with --model"
+    raise ColorizeError(f"the folder `{shown(folder)}` holds no {hub.WEIGHTS}", hint)
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A system ready to color: evaluation mode, float32, channels-last.
 
-    source: where it came from, for people. facts: what was noted when it was saved, such as a license;
-    of a model on the Hub also `base`, its address there. adapters: those on the model, see
-    `adapters.apply`. notice: the license of weights that were fetched only now, in a line for people.
+    source: where it came from, for people. facts: what was noted when it was saved, such as a license; of a model on
+    the Hub also `base`, its address there. adapters: those on the model, see `adapters.apply`. notice: the license of
+    weights that were fetched only now, in a line for people.
     """
 
     recipe: Recipe
@@ -53,9 +172,9 @@ def save(
 ) -> None:
     """Write weights, recipe and its values, and facts as one safetensors file, whole or not at all.
 
-    half: store float16, half the size; weights then have 11 bits. Raises ColorizeError if a weight
-    is not finite (or too large for float16), so that a good file is not replaced by a broken one,
-    if the path cannot be written, and for a model with adapters on it: `adapters.merge` first.
+    half: store float16, half the size; weights then have 11 bits. Raises ColorizeError if a weight is not finite (or
+    too large for float16), so that a good file is not replaced by a broken one, if the path cannot be written, and for
+    a model with adapters on it: `adapters.merge` first.
     """
     facts = facts or {}
     assert not set(facts) & set(RESERVED), f"facts may not be named {RESERVED}"
@@ -84,7 +203,7 @@ def save_folder(
         temporary.write_text(json.dumps(overrides.to_dict(recipe), indent=2) + "\n", "utf-8")
     if not (folder / hub.CARD).exists():
         with atomic(folder / hub.CARD) as temporary:
-            temporary.write_text(cards.card(recipe.name, recipe.help, facts or {}), "utf-8")
+            temporary.write_text(card(recipe.name, recipe.help, facts or {}), "utf-8")
 
 
 def load(
@@ -97,14 +216,14 @@ def load(
 ) -> Loaded:
     """Find a model, build the system it describes and fill it.
 
-    model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors
-    file, the `generator.zip` of manga-colorization-v2, a folder with a model.safetensors, or
-    OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a Path is always local. offline: use no network.
-    device: where to put it; None is the CPU. options: for published files. lora: the path of an
-    adapter, or pairs of path and weight, see `adapters.apply`.
+    model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors file, the
+    `generator.zip` of manga-colorization-v2, a folder with a model.safetensors, or
+    OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a Path is always local. offline: use no network. device: where
+    to put it; None is the CPU. options: for published files. lora: the path of an adapter, or pairs of path and weight,
+    see `adapters.apply`.
 
-    Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit
-    its recipe, or holds weights that are not finite.
+    Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit its recipe, or holds
+    weights that are not finite.
     """
     found = find(model, offline)
     with resources.as_file(found.file) as path:
@@ -119,10 +238,7 @@ def _opened(
     path: Path, found: Found, options: LoadOptions, offline: bool
 ) -> tuple[Recipe, Colorizer, dict[str, str], Mapping[str, str]]:
     """The recipe of a file, its model filled, what is usual of its kind, and the words of its header."""
-
-    def fetch(address: str, file: str) -> Path:
-        return hub.fetch_file(address, file, offline)
-
+    fetch = partial(hub.fetch_file, offline=offline)
     try:
         foreign = weights_io.sniff(path) != "safetensors"
     except OSError:
@@ -157,11 +273,8 @@ def build_on_meta(recipe: Recipe, most: int = MAX_BLOCKS) -> Colorizer:
         with weights_io.meta_device():
             return recipe.build()
     except INVALID as error:
-        raise ColorizeError(
-            f"no network can be built of these values: {error}",
-            "begin with the recipe's own values, and change one at a time",
-            code=2,
-        ) from error
+        hint = "begin with the recipe's own values, and change one at a time"
+        raise ColorizeError(f"no network can be built of these values: {error}", hint, code=2) from error
 
 
 def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:
@@ -170,24 +283,18 @@ def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:
     try:
         return overrides.from_dict(recipes.find(data["name"]), data)
     except ColorizeError as error:
-        raise refused(
-            path.name,
-            f"was saved by colorize {version}, and {__version__} does not understand it: {error.message}",
-            "install the version that saved it, or a newer one",
-        ) from error
+        why = f"was saved by colorize {version}, and {__version__} does not understand it: {error.message}"
+        raise refused(path.name, why, "install the version that saved it, or a newer one") from error
     except INVALID as error:
         raise refused(path.name, "has a damaged description", AGAIN) from error
 
 
 def _describes(path: Path, header: Mapping[str, str]) -> bool:
     """Whether a file of the published layout comes with a description that is ours."""
-    if "config" in header:
-        return True
     try:
-        beside = json.loads(path.with_name(hub.CONFIG).read_text("utf-8"))
+        return "config" in header or json.loads(path.with_name(hub.CONFIG).read_text("utf-8"))["is"] == "Recipe"
     except (OSError, *INVALID):
         return False
-    return isinstance(beside, dict) and beside.get("is") == "Recipe"
 
 
 def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
@@ -205,3 +312,56 @@ def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
     except (OSError, *INVALID) as error:
         raise refused(path.name, "has a damaged description", AGAIN) from error
     return dict(data) if isinstance(data, dict) else {}
+
+
+EMBEDDED = "mini"  # the recipe whose weights are inside the package
+PICKLES = (".pt", ".pth", ".ckpt", ".bin")
+
+
+def card(recipe: str, summary: str, facts: Mapping[str, str]) -> str:
+    """Return the README.md of a model: the Hub's fields, what it is, how to use it, and the facts (a license, too)."""
+    license_ = facts.get("license", "")
+    fields = {
+        "library_name": "colorize",
+        "pipeline_tag": "image-to-image",
+        "license": license_.lower() if _LICENSE.fullmatch(license_) else OTHER,
+        "tags": ["colorization", "line-art", "manga", "diffusion", recipe],
+    }
+    lines = ["---", *(f"{name}: {json.dumps(value)}" for name, value in fields.items()), "---", ""]
+    lines += [f"# {recipe}", "", f"{summary}.", ""]
+    lines += ["```", "colorize sample drawing.png --model OWNER/NAME", "```", ""]
+    for name, text in facts.items():
+        lines += [f"## {name}", "", text, ""]
+    return "\n".join(lines)
+
+
+def license_in(path: Path) -> str:
+    """Return the license that a card's fields name, such as cc-by-nc-4.0; "" if there is no card or none in it.
+
+    For a license outside the Hub's list, this is its name in the card, or `other`.
+    """
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        head = _HEAD.match(stream.read(_LONG))
+    fields = head.group(1) if head else ""
+    found = _field(fields, "license")
+    return (_field(fields, "license_name") or found) if found.lower() == OTHER else found
+
+
+def notice(name: str, license_: str, page: str) -> str:
+    """Return what whoever fetched a model should know, its license, in one line; page: where its card is."""
+    words, subject = license_.lower().split("-"), f"the weights of `{name}`"
+    if not license_:
+        return f"{subject} come without a license; ask their authors: {page}"
+    if license_.lower() == OTHER:
+        return f"{subject} are under a license of their own, which may forbid some uses; see {page}"
+    limit = ", which forbids commercial use" if "nc" in words or "noncommercial" in "".join(words) else ""
+    return f"{subject} are under {license_}{limit}; see {page}"
+
+
+def _field(fields: str, name: str) -> str:
+    """Return the word of a field, even if quoted or first in a list; "" if it is no word."""
+    found = re.search(rf"(?m)^{name}:[ \t]*(?:\[|\n[ \t]*-)?([^\n,#\]]*)", fields)
+    word = found.group(1).strip(" \t\"'") if found else ""
+    return word if _LICENSE.fullmatch(word) else ""

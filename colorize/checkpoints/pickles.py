@@ -43,11 +43,11 @@ _BUILTINS = ("builtins", "__builtin__", "io", "_io")  # where those are found
 def read(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file that `torch.save` wrote, under their dotted names, in its order.
 
-    Only what a state dict is made of is read: tensors in dicts, lists and tuples. All else is left out, and no
-    code of the file runs. Tensors may share memory, as they did.
+    Only what a state dict is made of is read: tensors in dicts, lists and tuples. All else is left out, and no code of
+    the file runs. Tensors may share memory, as they did.
 
-    Raises ColorizeError if the file is no such checkpoint, is damaged, holds no tensors, is laid out
-    to exhaust memory, or mentions functions that only harmful files mention.
+    Raises ColorizeError if the file is no such checkpoint, is damaged, holds no tensors, is laid out to exhaust memory,
+    or mentions functions that only harmful files mention.
     """
     try:
         if (kind := sniff(path)) != "zip":
@@ -128,17 +128,13 @@ class _Unpickler(pickle.Unpickler):
         """Return one of our own stand-ins; nothing is ever imported."""
         builtin = module in _BUILTINS and name in _HARMFUL_BUILTINS
         if builtin or module.partition(".")[0] in _HARMFUL:
-            raise ColorizeError(
-                f"the file would run `{module}.{name}` if PyTorch opened it: only harmful files do that",
-                "delete it; nothing of it was run here",
-            )
+            message = f"the file would run `{module}.{name}` if PyTorch opened it: only harmful files do that"
+            raise ColorizeError(message, "delete it; nothing of it was run here")
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
         if module.startswith("torch._") and "rebuild" in name and (module, name) not in _KNOWN:
-            raise ColorizeError(
-                f"the file holds tensors of a kind that is not understood (`{name}`)",
-                "save it again as a plain state dict of dense float tensors",
-            )
+            message = f"the file holds tensors of a kind that is not understood (`{name}`)"
+            raise ColorizeError(message, "save it again as a plain state dict of dense float tensors")
         return _KNOWN.get((module, name), _Inert)
 
     def persistent_load(self, pid: object) -> _Storage:
@@ -160,11 +156,10 @@ class _Checkpoint:
         paths = [PurePosixPath(name) for name in self.entries]
         indexes = [p for p in paths if p.name == "data.pkl" and len(p.parts) == 2]
         packed = any(info.compress_type != zipfile.ZIP_STORED for info in infos)
-        overlapping = len(self.entries) != len(infos) or total > path.stat().st_size
         outside = any(p.is_absolute() or ".." in p.parts or "\\" in str(p) for p in paths)
         self._refuse(total > LIMIT, f"declares more than {LIMIT / 2**30:g} GiB")
         self._refuse(packed, "is compressed, which PyTorch never does")
-        self._refuse(overlapping, "holds entries that overlap")
+        self._refuse(len(self.entries) != len(infos) or total > path.stat().st_size, "holds entries that overlap")
         self._refuse(outside, "names entries outside itself")
         self._refuse(len(indexes) != 1, "is a zip file, but not one that `torch.save` wrote")
         self.root = indexes[0].parent
@@ -172,8 +167,7 @@ class _Checkpoint:
     def tensors(self) -> dict[str, Tensor]:
         """Read every tensor that can be reached from the top."""
         order = self.entries.get(f"{self.root}/byteorder")
-        big = order is not None and self.archive.read(order) == b"big"
-        self._refuse(big, "was written by a big-endian machine")
+        self._refuse(bool(order and self.archive.read(order) == b"big"), "was written by a big-endian machine")
         found = self._named(self._index())
         self._refuse(not found, "holds no dict of tensors; it may be a whole model, as a pickle")
         huge = sum([saved.check() for saved in found.values()]) > LIMIT
@@ -211,8 +205,8 @@ class _Checkpoint:
     def _read(self, storage: _Storage) -> Tensor:
         """Read the numbers of a storage: (count,)."""
         info = self.entries[f"{self.root}/data/{storage.key}"]
-        differs = info.file_size != storage.amount * storage.dtype.itemsize
-        self._refuse(differs, f"is damaged: `{info.filename}` has another size")
+        wanted = storage.amount * storage.dtype.itemsize
+        self._refuse(info.file_size != wanted, f"is damaged: `{info.filename}` has another size")
         if not storage.amount:
             return torch.empty(0, dtype=storage.dtype)
         return torch.frombuffer(bytearray(self.archive.read(info)), dtype=storage.dtype)

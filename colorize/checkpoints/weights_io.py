@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,15 @@ _DTYPES = {  # names of dtypes in the format
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+WINDOW = 2**28  # bytes of tensors to read before the file is mapped anew
 _FILLS = ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "xavier_uniform_")
 
 
 def sniff(path: Path) -> str:
     """Tell what a file is by its first bytes.
 
-    One of safetensors, zip (what PyTorch writes), pickle, page (HTML), pointer (Git LFS), empty, other.
-    Raises OSError if it cannot be opened.
+    One of safetensors, zip (what PyTorch writes), pickle, page (HTML), pointer (Git LFS), empty, other. Raises OSError
+    if it cannot be opened.
     """
     with path.open("rb") as stream:
         start = stream.read(64)
@@ -83,8 +84,8 @@ def read(path: Path) -> tuple[dict[str, str], Mapping[str, Tensor]]:
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and the header's metadata, whole or not at all, even if the power fails.
 
-    One tensor at a time is copied to the CPU. The library's own writer would leave a file that only its owner
-    can read and, when it is killed, one under a random name. Raises ColorizeError if the path cannot be written.
+    One tensor at a time is copied to the CPU. The library's own writer would leave a file that only its owner can read
+    and, when it is killed, one under a random name. Raises ColorizeError if the path cannot be written.
     """
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # aligned
     header: dict[str, object] = {"__metadata__": dict(metadata)}
@@ -114,9 +115,9 @@ def fill(
 ) -> None:
     """Give a module on the meta device its weights: these tensors, copied one by one, and exactly these.
 
-    Numbers become those of the module (float32 if nothing else was asked of it), convolutions channels-last.
-    mapped: use the tensors of a mapped file as they are, unless they must change, so that memory holds only what is
-    in use; filling again frees what was read. known: they were checked before.
+    Numbers become those of the module (float32 if nothing else was asked of it), convolutions channels-last. mapped:
+    use the tensors of a mapped file as they are, unless they must change, so that memory holds only what is in use;
+    filling again frees what was read. known: they were checked before.
 
     Raises ColorizeError for names, shapes and dtypes that differ, and for weights that are not finite.
     """
@@ -144,8 +145,7 @@ def _check(file: str, wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor
     for name, like in wanted.items():
         if name not in tensors:
             raise refused(file, f"lacks the tensor `{name}`", way_out)
-        found, needed = _described(tensors[name]), _described(like)
-        if found != needed:
+        if (found := _described(tensors[name])) != (needed := _described(like)):
             raise refused(file, f"holds `{name}` as {found}; the recipe needs {needed}", way_out)
     if extra := [name for name in tensors if name not in wanted]:
         raise refused(file, f"holds `{extra[0]}`, which the recipe does not have", way_out)
@@ -192,13 +192,7 @@ def meta_device() -> Iterator[None]:
 class _SkipInit(TorchFunctionMode):
     """Random normal numbers on the meta device would import much of torch.compile, which takes 1 s."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         """Return the tensor that a function would fill, and call all other functions."""
         named = kwargs or {}
         target = args[0] if args else named.get("tensor")
@@ -207,16 +201,12 @@ class _SkipInit(TorchFunctionMode):
         return func(*args, **named)
 
 
-WINDOW = 2**28  # bytes of tensors to read before the file is mapped anew
-
-
 class Mapped(Mapping[str, Tensor]):
     """The tensors of a safetensors file by name, mapped into memory.
 
-    What was read counts as memory of this process while the mapping lives. So the file is mapped anew now and then,
-    which frees tensors that nobody kept: copied one by one, a file takes up hardly more than the copies.
-
-    Raises OSError and SafetensorError like the library, and ColorizeError if the file is replaced meanwhile.
+    What was read counts as memory of this process while the mapping lives; so the file is mapped anew now and then,
+    which frees tensors that nobody kept. Raises OSError and SafetensorError like the library, and ColorizeError if the
+    file is replaced meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
@@ -255,10 +245,7 @@ class Mapped(Mapping[str, Tensor]):
 
 
 class Renamed(Mapping[str, Tensor]):
-    """Some tensors of a mapping under other names, read only when they are asked for.
-
-    names: those in the mapping by the new ones.
-    """
+    """Some tensors of a mapping, read only when they are asked for; names: those in the mapping by the new ones."""
 
     def __init__(self, tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
         self._tensors, self._names = tensors, names

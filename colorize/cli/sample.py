@@ -78,10 +78,10 @@ def sample(
         colorize sample pages/ --ref hero.png --ref villain.png --out colored/
     """
     targets = outputs.targets(pictures, options)
-    from colorize.checkpoints import find
+    from colorize.checkpoints import model_files
     from colorize.coloring import paint  # noqa: F401 - now, while Ctrl-C may still end the program at once
 
-    find.check(str(options.model))
+    model_files.check(str(options.model))
     interrupts.begin()
     plan = make_plan(targets, options)
     if options.dry_run:
@@ -174,7 +174,7 @@ def _report_plan(plan: Plan, report: Reporter) -> None:
 
 def prepare(targets: Sequence[Target], options: SampleOptions, report: Reporter) -> tuple[Loaded, Iterator[Job]]:
     """Load the model, and read what all drawings share; return the model and a job per drawing, read when needed."""
-    from colorize.checkpoints import find
+    from colorize.checkpoints import model_files
     from colorize.coloring import inputs, paint
 
     template = inputs.job_template(options)
@@ -184,7 +184,7 @@ def prepare(targets: Sequence[Target], options: SampleOptions, report: Reporter)
     if options.visualize:
         outputs.check_region_map(options, template)
     loaded = paint.load_model(options)
-    if ambiguous := find.ambiguous(str(options.model)):
+    if ambiguous := model_files.ambiguous(str(options.model)):
         report.note(ambiguous)
     if not options.quiet:
         messages.fetched(loaded.notice)

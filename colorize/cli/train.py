@@ -105,9 +105,9 @@ def train(
         way_out = f"pretrain first: `colorize train {recipe}`, or give --from MODEL"
         raise ColorizeError(f"there is no `{pretrained}` to finetune", way_out)
     if options.start and (options.restart or not goes_on) and not options.dry_run:
-        from colorize.checkpoints import find
+        from colorize.checkpoints import model_files
 
-        messages.fetched(find.find(options.start).notice)
+        messages.fetched(model_files.find(options.start).notice)
     _start(found, options, begun)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorize.errors import ColorizeError
+from colorize.networks.unet import named
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures, R, G, B from 0 to 1
 SPREAD = (0.26862954, 0.26130258, 0.27577711)
@@ -30,8 +30,8 @@ class TowerSpec:
 class CLIPSpec:
     """The numbers of a CLIP; the defaults are those of OpenCLIP's ViT-H-14.
 
-    embed: width of the tokens that come out. patch, size: pixels a side of a patch and of the picture.
-    length, words: tokens of a text, and of the vocabulary.
+    embed: width of the tokens that come out. patch, size: pixels a side of a patch and of the picture. length, words:
+    tokens of a text, and of the vocabulary.
     """
 
     embed: int = 1024
@@ -76,7 +76,7 @@ class Block(nn.Module):
         width = spec.width
         self.ln_1, self.attn = nn.LayerNorm(width), Attention(width, spec.head, causal)
         enter, leave = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        self.ln_2, self.mlp = nn.LayerNorm(width), _named(c_fc=enter, gelu=nn.GELU(), c_proj=leave)
+        self.ln_2, self.mlp = nn.LayerNorm(width), named(c_fc=enter, gelu=nn.GELU(), c_proj=leave)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pass tokens (B, N, C)."""
@@ -87,7 +87,7 @@ class Block(nn.Module):
 
 def blocks(spec: TowerSpec, causal: bool = False) -> nn.Sequential:
     """Make a tower's blocks."""
-    return _named(resblocks=nn.Sequential(*(Block(spec, causal) for _ in range(spec.layers))))
+    return named(resblocks=nn.Sequential(*(Block(spec, causal) for _ in range(spec.layers))))
 
 
 class Vision(nn.Module):
@@ -109,18 +109,13 @@ class Vision(nn.Module):
 
         picture: (B, 3, H, W) in [-1, 1] of any size, which is squashed to a square.
         """
-        x = self.conv1(self.prepared(picture)).flatten(2).transpose(1, 2)  # (B, N, C)
+        small = F.interpolate(picture, 2 * (self.spec.size,), mode="bicubic", align_corners=True, antialias=True)
+        mean, spread = (torch.tensor(row).to(small)[:, None, None] for row in (MEAN, SPREAD))
+        x = self.conv1(((small + 1) / 2 - mean) / spread).flatten(2).transpose(1, 2)  # (B, N, C)
         whole = self.class_embedding.expand(len(x), 1, -1)
         x = self.ln_pre(torch.cat([whole, x], dim=1) + self.positional_embedding)
         out: Tensor = self.ln_post(self.transformer(x)) @ self.proj
         return out
-
-    def prepared(self, picture: Tensor) -> Tensor:
-        """Squash a picture to the tower's size and standardize it; values may leave the range."""
-        size = (self.spec.size, self.spec.size)
-        small = F.interpolate(picture, size, mode="bicubic", align_corners=True, antialias=True)
-        mean, spread = (torch.tensor(row).to(small)[:, None, None] for row in (MEAN, SPREAD))
-        return ((small + 1) / 2 - mean) / spread
 
 
 class Words(nn.Module):
@@ -164,19 +159,14 @@ def tokenized(texts: list[str]) -> Tensor:
     try:
         import open_clip
     except ImportError as error:
-        raise ColorizeError(
-            "changing colors by text needs the package open_clip", 'install it with pip install "colorize[latent]"'
-        ) from error
+        hint = 'install it with pip install "colorize[latent]"'
+        raise ColorizeError("changing colors by text needs the package open_clip", hint) from error
     words: Tensor = open_clip.tokenize(texts, LENGTH + 1)
     for text, longer in zip(texts, words[:, LENGTH], strict=True):
         if longer:
             message = f"`{text[:30]}...` is longer than the {LENGTH - 2} word pieces that CLIP reads"
             raise ColorizeError(message, "say it in fewer words", code=2)
     return words[:, :LENGTH]
-
-
-def _named(**layers: nn.Module) -> nn.Sequential:
-    return nn.Sequential(OrderedDict(layers))
 
 
 def _normal(*shape: int) -> Tensor:

@@ -24,9 +24,9 @@ COMPAT = (6, 13, 14, 15)  # whose weight the published program ignores
 class Split:
     """Which half of the tokens a place reads: the first where the mask is above the threshold, else the second.
 
-    mask: (B, 1, h, w) at the latent's size, foreground 1. foreground, background: weights of the halves.
-    merge: share of the second half inside the foreground, 0 to 1. tuned: which halves use their low-rank
-    change of the weights (LoRA, Hu et al. 2022), foreground first, where the network has one.
+    mask: (B, 1, h, w) at the latent's size, foreground 1. foreground, background: weights of the halves. merge: share
+    of the second half inside the foreground, 0 to 1. tuned: which halves use their low-rank change of the weights
+    (LoRA, Hu et al. 2022), foreground first, where the network has one.
     """
 
     mask: Tensor
@@ -56,10 +56,9 @@ class Window:
 class Injection:
     """Another picture whose self-attention the places also read (reference-only attention).
 
-    noised: whole index (B,), 0 to 999, into the noise table -> that picture's latent with so much noise,
-    (B or 1, C, h, w).
-    maps: its sketch maps. own: (B, 1, 1), the share of plain self-attention, None for none. start: from
-    which share of the way on, 0 to 1.
+    noised: whole index (B,), 0 to 999, into the noise table -> that picture's latent with so much noise, (B or 1, C, h,
+    w). maps: its sketch maps. own: (B, 1, 1), the share of plain self-attention, None for none. start: from which share
+    of the way on, 0 to 1.
     """
 
     noised: Callable[[Tensor], Tensor]
@@ -81,9 +80,9 @@ class Memory:
 class LatentCond(Cond):
     """A Cond for the latent U-Net: tokens (B, N, T) and the sketch's five maps; there is no stack.
 
-    places: one weight of the tokens per transformer: encoder, middle, decoder; empty is 1 each.
-    split: read two halves of the tokens by a mask. background, style: features of version 2's encoders, one
-    per stage of the decoder, the coarsest first; background needs split. window: when tokens count.
+    places: one weight of the tokens per transformer: encoder, middle, decoder; empty is 1 each. split: read two halves
+    of the tokens by a mask. background, style: features of version 2's encoders, one per stage of the decoder, the
+    coarsest first; background needs split. window: when tokens count.
     """
 
     places: tuple[float, ...] = ()
@@ -93,14 +92,6 @@ class LatentCond(Cond):
     window: Window | None = None
     injection: Injection | None = None
     memory: Memory | None = None
-
-    def __post_init__(self) -> None:
-        if self.places and len(self.places) != PLACES:
-            raise ColorizeError(
-                f"{len(self.places)} weights were given for the {PLACES} places where tokens are read",
-                f"give {PLACES} numbers, or none",
-                code=2,
-            )
 
     @staticmethod
     def of(cond: Cond) -> LatentCond:
@@ -122,11 +113,9 @@ class LatentCond(Cond):
                 return tuple(map(cast, value))
             return value.to(dtype) if isinstance(value, Tensor) else value
 
-        changed = {name: cast(getattr(self, name)) for name in ("tokens", "maps", "token_scale", "background", "style")}
-        other = self.injection
-        if other is not None:
-            other = replace(other, maps=cast(other.maps), own=cast(other.own))
-        return replace(self, **changed, injection=other)
+        names = ("tokens", "maps", "token_scale", "background", "style")
+        other = self.injection and replace(self.injection, maps=cast(self.injection.maps), own=cast(self.injection.own))
+        return replace(self, **{name: cast(getattr(self, name)) for name in names}, injection=other)
 
     def scale(self, place: int) -> Tensor | float:
         """Return how much the tokens count at a place: a number or (B, 1, 1)."""
@@ -136,43 +125,37 @@ class LatentCond(Cond):
 def joined(conds: Sequence[LatentCond], rows: int) -> LatentCond:
     """Join conditions of `rows` pictures each into one of all their rows, so that one call answers them all.
 
-    All must be of the same kind: as many tokens and maps, the same split, window and injection but for
-    their rows. Raises ValueError for others.
+    All must be of the same kind: as many tokens and maps, the same split, window and injection but for their rows.
+    Raises ValueError for others.
     """
-    first = conds[0]
-    tokens = _stacked([() if cond.tokens is None else (cond.tokens,) for cond in conds], rows)
-    splits = [cond.split for cond in conds if cond.split is not None]
-    others = [cond.injection for cond in conds if cond.injection is not None]
+
+    def stacked(parts: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Join the k-th tensors of all, each brought to `rows` rows."""
+        return tuple(torch.cat([one.expand(rows, *one.shape[1:]) for one in same]) for same in zip(*parts, strict=True))
+
+    def column(values: Sequence[Tensor | float], like: Tensor) -> Tensor:
+        return stacked([(torch.as_tensor(value).reshape(-1, 1, 1).to(like),) for value in values])[0]
+
     changed: dict[str, Any] = {}
-    if tokens:
-        scales = [torch.as_tensor(cond.token_scale).reshape(-1, 1, 1).to(tokens[0]) for cond in conds]
-        changed = {"tokens": tokens[0], "token_scale": torch.cat([scale.expand(rows, 1, 1) for scale in scales])}
-    if splits:
-        changed["split"] = replace(splits[0], mask=_stacked([(split.mask,) for split in splits], rows)[0])
-    if others:
-        maps = _stacked([other.maps for other in others], rows)
-        like = maps[0] if maps else torch.zeros(())
-        own = [torch.as_tensor(0.0 if one.own is None else one.own).to(like).reshape(-1, 1, 1) for one in others]
-        shares = torch.cat([share.expand(rows, 1, 1) for share in own])
-        changed["injection"] = replace(others[0], maps=maps, own=shares)
     for name in ("maps", "background", "style"):
-        changed[name] = _stacked([getattr(cond, name) for cond in conds], rows)
-    return replace(first, **changed)
-
-
-def _stacked(parts: Sequence[tuple[Tensor, ...]], rows: int) -> tuple[Tensor, ...]:
-    """Join the k-th tensors of all, each brought to `rows` rows."""
-    return tuple(
-        torch.cat([value.expand(rows, *value.shape[1:]) for value in same]) for same in zip(*parts, strict=True)
-    )
+        changed[name] = stacked([getattr(cond, name) for cond in conds])
+    if tokens := stacked([() if cond.tokens is None else (cond.tokens,) for cond in conds]):
+        changed |= {"tokens": tokens[0], "token_scale": column([cond.token_scale for cond in conds], tokens[0])}
+    if splits := [cond.split for cond in conds if cond.split is not None]:
+        changed["split"] = replace(splits[0], mask=stacked([(split.mask,) for split in splits])[0])
+    if others := [cond.injection for cond in conds if cond.injection is not None]:
+        maps = stacked([other.maps for other in others])
+        own = column([0.0 if one.own is None else one.own for one in others], maps[0] if maps else torch.zeros(()))
+        changed["injection"] = replace(others[0], maps=maps, own=own)
+    return replace(conds[0], **changed)
 
 
 @dataclass(frozen=True)
 class ReferenceWeights:
     """How much the tokens of references count: overall, and in the encoder, the middle and the coarse places.
 
-    Places at half the latent's size follow `middle`, those at a quarter `low`, the two first `encoder`, and all of
-    them `overall`. places: all 16 at once, in place of the others.
+    Places at half the latent's size follow `middle`, those at a quarter `low`, the two first `encoder`, and all of them
+    `overall`. places: all 16 at once, in place of the others.
     """
 
     overall: float = 1.0
@@ -185,11 +168,8 @@ class ReferenceWeights:
         for name in ("overall", "encoder", "middle", "low"):
             within(f"the weight of the reference ({name})", getattr(self, name), 0, 2)
         if self.places and len(self.places) != PLACES:
-            raise ColorizeError(
-                f"{len(self.places)} weights were given for {PLACES} places",
-                f"give {PLACES} numbers, in the order encoder, middle, decoder",
-                code=2,
-            )
+            message = f"{len(self.places)} weights were given for {PLACES} places"
+            raise ColorizeError(message, f"give {PLACES} numbers, in the order encoder, middle, decoder", code=2)
         for place, weight in enumerate(self.places):
             within(f"the weight of the reference at place {place}", weight, 0, 2)
 
@@ -204,17 +184,15 @@ class ReferenceWeights:
         for places, weight in (((0, 1), self.encoder), (MIDDLE, self.middle), (LOW, self.low)):
             for place in places:
                 chosen[place] = self.overall * weight
-        for place in COMPAT if compat else ():
-            chosen[place] = 1.0
-        return tuple(chosen)
+        return tuple(1.0 if compat and place in COMPAT else weight for place, weight in enumerate(chosen))
 
 
 @dataclass(frozen=True)
 class InjectionSettings:
     """Let self-attention read the noised reference, too (reference-only attention).
 
-    start: from which share of the way on. lines, own: fidelity to the sketch and to the picture itself,
-    0 to 1, see section "Attention injection" of the guide.
+    start: from which share of the way on. lines, own: fidelity to the sketch and to the picture itself, 0 to 1, see
+    section "Attention injection" of the guide.
     """
 
     start: float = 0.0
@@ -230,10 +208,10 @@ class InjectionSettings:
 class BackgroundSettings:
     """How figure and background are told apart, where masks or a background are given.
 
-    drawing, reference: the threshold of each mask above which there is the figure, 0 to 1. figure, background:
-    weights of the two. merge: share of the background's colors in the figure. factor: weight of version 2's
-    background encoder. tuned: whether the figure's low-rank change is on, too. style: let version 2's style
-    encoder see the reference. clear: whiten what surrounds the figure in the end.
+    drawing, reference: the threshold of each mask above which there is the figure, 0 to 1. figure, background: weights
+    of the two. merge: share of the background's colors in the figure. factor: weight of version 2's background encoder.
+    tuned: whether the figure's low-rank change is on, too. style: let version 2's style encoder see the reference.
+    clear: whiten what surrounds the figure in the end.
     """
 
     drawing: float = 0.05
@@ -257,11 +235,11 @@ class BackgroundSettings:
 class LatentSettings(Settings):
     """All settings of ColorizeDiffusion; the defaults are what it was trained with.
 
-    levels: weights of the reference. margin: width of the white canvas that references lie on, in their own widths,
-    1 to 2. window: when the reference counts. echo: attention injection. halves: figure and background. prompts:
-    edits of the reference by text, in their order. skip: blocks of the text tower to leave out. compat: keep the
-    published program's ways where they change results: four places ignore their weight, thresholds are added to the
-    figure's tokens, too, and texts skip a block.
+    levels: weights of the reference. margin: width of the white canvas that references lie on, in their own widths, 1
+    to 2. window: when the reference counts. echo: attention injection. halves: figure and background. prompts: edits of
+    the reference by text, in their order. skip: blocks of the text tower to leave out. compat: keep the published
+    program's ways where they change results: four places ignore their weight, thresholds are added to the figure's
+    tokens, too, and texts skip a block.
     """
 
     levels: ReferenceWeights = ReferenceWeights()

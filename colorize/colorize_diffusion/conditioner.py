@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,9 +32,9 @@ Encode = Callable[[Tensor], Tensor]  # pictures (B, 3, H, W) -> latents
 class SketchAndReference(ConditionSpec):
     """The sketch as maps, references as tokens of CLIP, which is never trained here.
 
-    clip: its numbers. encoder: where its weights are, a file or OWNER/NAME/FILE on the Hub; empty if they are
-    in the model's own file. threshold, clusters: version 1.5's background tokens. sides: version 2's encoders of
-    background and style.
+    clip: its numbers. encoder: where its weights are, a file or OWNER/NAME/FILE on the Hub; empty if they are in the
+    model's own file. threshold, clusters: version 1.5's background tokens. sides: version 2's encoders of background
+    and style.
     """
 
     clip: CLIPSpec = CLIPSpec()
@@ -79,10 +79,7 @@ class Conditioner(nn.Module):
             self.background = spec.sides.build(tokens=spec.tokens)
             self.style = spec.sides.build(tokens=spec.tokens, pooled=True)
 
-    @staticmethod
-    def join(conds: Sequence[LatentCond], rows: int) -> LatentCond:
-        """Make one condition of several, so that guidance takes one call a step; see `condition.joined`."""
-        return joined(conds, rows)
+    join = staticmethod(joined)  # so that guidance takes one call a step
 
     def forward(
         self,
@@ -103,9 +100,8 @@ class Conditioner(nn.Module):
             window=settings.window,
         )
         if settings.halves.style and self.spec.sides is None:
-            raise ColorizeError(
-                "this model has no encoder of styles", "leave it out, or name a model of version 2", code=2
-            )
+            way_out = "leave it out, or name a model of version 2"
+            raise ColorizeError("this model has no encoder of styles", way_out, code=2)
         if settings.halves.style and "reference" in hints:
             style = self.features(self.style, hints["reference"][:, :3], cond, settings, latent)
             if "background" in hints and (share := settings.halves.merge):
@@ -121,8 +117,7 @@ class Conditioner(nn.Module):
     def maps(self, hints: Hints, rows: Tensor, strength: float) -> tuple[Tensor, ...]:
         """The sketch's five maps; rows: (B, 1, 1, 1), 0 where there is to be none, which is black throughout."""
         white_on_black = rows * -on_canvas(hints["line"], self.multiple) + (rows - 1)
-        maps = self.sketch(white_on_black.expand(-1, 3, -1, -1))
-        return tuple(value * strength for value in maps)
+        return tuple(value * strength for value in self.sketch(white_on_black.expand(-1, 3, -1, -1)))
 
     def tokens(self, hints: Hints, rows: Tensor, settings: LatentSettings) -> Tensor:
         """All references of a picture as one row of tokens, (B, R * N, T); zeros where rows (B, 1, 1) are 0."""
@@ -157,9 +152,8 @@ class Conditioner(nn.Module):
         if not any(prompt.scale > 0 for prompt in settings.prompts):
             return []
         if self.words is None:
-            raise ColorizeError(
-                "edits by text need the text encoder, which was not loaded", "load it with LoadOptions(words=True)"
-            )
+            message = "edits by text need the text encoder, which was not loaded"
+            raise ColorizeError(message, "load it with LoadOptions(words=True)")
         words, device = self.words, next(self.words.parameters()).device
         skip = settings.skip or settings.compat
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
@@ -216,7 +210,7 @@ class Conditioner(nn.Module):
 
 
 def _noised(clean: Tensor) -> Callable[[Tensor], Tensor]:
-    """Add fresh noise to latents, (B, C, h, w), one noise for all of them, for an index of the noise table."""
+    """For an index of the noise table, add fresh noise to latents (B, C, h, w), one noise for all of them."""
     abar, rng = ScaledLinear().abar(), torch.Generator().manual_seed(0)
 
     def at(index: Tensor) -> Tensor:
@@ -236,15 +230,18 @@ def background_picture(hints: Hints, threshold: float) -> Tensor:
     if own is not None:
         return own
     if reference is None:
-        raise ColorizeError(
-            "a mask tells figure and background apart, but neither a background nor a reference is given",
-            "add --background or --ref, or leave --mask out",
-            code=2,
-        )
+        raise no_background()
     picture = reference[:, :3]
-    if mask is None:
-        return picture
-    return torch.where((mask + 1) / 2 >= threshold, torch.ones_like(picture), picture)
+    return picture if mask is None else torch.where((mask + 1) / 2 >= threshold, torch.ones_like(picture), picture)
+
+
+def no_background() -> ColorizeError:
+    """Return the error of a mask with nothing to take the background from."""
+    return ColorizeError(
+        "a mask tells figure and background apart, but neither a background nor a reference is given",
+        "add --background or --ref, or leave --mask out",
+        code=2,
+    )
 
 
 def resized(picture: Tensor, cells: Tensor) -> Tensor:

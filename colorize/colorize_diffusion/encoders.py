@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from colorize.colorize_diffusion.attention import Attention
 from colorize.colorize_diffusion.condition import LatentCond
-from colorize.colorize_diffusion.unet import Sizes, embedding, encoder_stages
-from colorize.networks.layers import waves, zero
+from colorize.colorize_diffusion.unet import Attention, Sizes, embedding, encoder_stages
+from colorize.networks.unet import waves, zero
 
 STEM = ((3, 16, 1), (16, 16, 1), (16, 32, 2), (32, 32, 1), (32, 96, 2), (96, 96, 1), (96, 256, 2))
 
@@ -41,8 +40,7 @@ class SketchEncoder(nn.Module):
         self.model = nn.Sequential(*layers, nn.Conv2d(STEM[-1][1], first, 3, padding=1))
         self.zero_layer = nn.Sequential(zero(nn.Conv2d(first, first, 1)))
         self.output_blocks, self.zero_blocks = nn.ModuleList(), nn.ModuleList()
-        before = (first, *spec.widths[:-1])
-        for level, (inputs, outputs) in enumerate(zip(before, spec.widths, strict=True)):
+        for level, (inputs, outputs) in enumerate(itertools.pairwise((first, *spec.widths))):
             stride = 2 if level < len(spec.widths) - 1 else 1
             halve = nn.Conv2d(inputs, outputs, 3, stride, 1)
             keep = nn.Conv2d(outputs, outputs, 3, padding=1)
@@ -116,9 +114,7 @@ class ThresholdEmbedder(nn.Module):
     def __init__(self, spec: ThresholdSpec) -> None:
         super().__init__()
         self.waves = spec.waves
-        self.embed_layer = nn.Sequential(
-            nn.Linear(spec.waves, spec.width), nn.SiLU(), nn.Linear(spec.width, spec.width)
-        )
+        self.embed_layer = embedding(spec.waves, spec.width)
 
     def forward(self, thresholds: Tensor) -> Tensor:
         """Embed thresholds."""
@@ -147,18 +143,15 @@ class PictureEncoder(nn.Module):
         self.label_emb = nn.ModuleList([embedding(spec.labels, spec.time)])
         self.input_blocks, after = encoder_stages(spec, inputs, tokens, itertools.count())
         ups = [w for w, blocks in zip(spec.widths, spec.blocks, strict=True) for _ in range(blocks + 1)]
-        self.zero_layers = nn.ModuleList(
-            [
-                zero(nn.Linear(width, 2 * up) if pooled else nn.Conv2d(width, width, 1))
-                for width, up in zip(after, ups, strict=True)
-            ]
-        )
+        self.zero_layers = nn.ModuleList()
+        for width, up in zip(after, ups, strict=True):
+            self.zero_layers.append(zero(nn.Linear(width, 2 * up) if pooled else nn.Conv2d(width, width, 1)))
 
     def forward(self, latent: Tensor, labels: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
         """Return the features for each stage of the decoder, the coarsest first.
 
-        latent: (B, 4, h, w), of the picture squashed to the output's size. labels: (B, L), see `proportions`.
-        tokens: (B, N, T), of the picture. A background gives (B, cells, C) tokens, a style (B, 2C) numbers.
+        latent: (B, 4, h, w), of the picture squashed to the output's size. labels: (B, L), see `proportions`. tokens:
+        (B, N, T), of the picture. A background gives (B, cells, C) tokens, a style (B, 2C) numbers.
         """
         clean = latent.new_zeros(len(latent))
         time = self.time_embed(waves(clean, self.spec.widths[0])) + self.label_emb[0](labels)
@@ -172,8 +165,8 @@ class PictureEncoder(nn.Module):
 def proportions(given: tuple[int, int], size: tuple[int, int], labels: int = 512) -> Tensor:
     """Return a picture's proportions as an encoder takes them: (1, labels).
 
-    given, size: height and width in pixels of the picture and of the output. A picture smaller than the
-    output counts as enlarged: its height by the longer side of the output, its width in proportion.
+    given, size: height and width in pixels of the picture and of the output. A picture smaller than the output counts
+    as enlarged: its height by the longer side of the output, its width in proportion.
     """
     height, width = given
     if height < size[0] or width < size[1]:

@@ -103,15 +103,18 @@ def adopt(file: ModelFile, variants: Mapping[str, Recipe]) -> tuple[Recipe, Colo
     colorizer = hollow(recipe)
     recipe = fill(file, recipe, colorizer)
     if not file.options.predicts:
-        recipe = _predicting(recipe, colorizer, _asked(colorizer))
+        space, condition, net = parts(colorizer)
+        noise = torch.randn(1, space.channels, PROBE, PROBE, generator=torch.Generator().manual_seed(0))
+        found = probed(net.eval(), noise, noise.new_zeros(1, 1, condition.spec.tokens))
+        recipe = _predicting(recipe, colorizer, found)
     return recipe, colorizer.eval()
 
 
 def fill(file: ModelFile, recipe: Recipe, colorizer: Colorizer) -> Recipe:
     """Give a model on the meta device the tensors of a file, in float32 and channels-last; return its recipe.
 
-    Raises ColorizeError for tensors that are missing, superfluous, misshapen or not finite, and for CLIP's
-    weights that cannot be had.
+    Raises ColorizeError for tensors that are missing, superfluous, misshapen or not finite, and for CLIP's weights that
+    cannot be had.
     """
     recognize(file.tensors, file.path.name)
     fill_networks(file.path.name, colorizer, file.tensors, file.options.dtype)
@@ -130,25 +133,16 @@ def fill_networks(
     return module
 
 
-def _predicting(recipe: Recipe, colorizer: Colorizer, predicts: Literal["", "eps", "v"]) -> Recipe:
+def _predicting(recipe: Recipe, colorizer: Colorizer, predicts: Literal["eps", "v"]) -> Recipe:
     """Settle what a model's network predicts, and return its recipe."""
-    assert predicts
     colorizer.denoiser.predicts = predicts
     return replace(recipe, denoiser=replace(recipe.denoiser, predicts=predicts))
-
-
-def _asked(colorizer: Colorizer) -> Literal["eps", "v"]:
-    """Ask a network what it predicts."""
-    space, condition, net = parts(colorizer)
-    noise = torch.randn(1, space.channels, PROBE, PROBE, generator=torch.Generator().manual_seed(0))
-    return probed(net.eval(), noise, noise.new_zeros(1, 1, condition.spec.tokens))
 
 
 def probed(net: Callable[[Tensor, Tensor, LatentCond], Tensor], noise: Tensor, tokens: Tensor) -> Literal["eps", "v"]:
     """Return what a trained network predicts, by its answer to pure noise (B, C, H, W) at the last time.
 
-    There, one that predicts noise returns its input, and one that predicts v the picture it sees, negated.
-    tokens: (B, N, T), zeros will do.
+    One that predicts noise returns its input, and one that predicts v the negated picture. tokens: (B, N, T), or zeros.
     """
     with torch.no_grad():
         answer = net(noise, torch.ones(len(noise), device=noise.device), LatentCond(tokens=tokens))
@@ -166,10 +160,8 @@ def _fill_clip(condition: Conditioner, model: ModelFile) -> None:
         names = [name for name in theirs if not name.startswith("visual.") and name != "attn_mask"]
         texts: Mapping[str, Tensor] = Renamed(theirs, {name: name for name in names})
     else:
-        file, pictures, texts = (
-            "this model",
-            *(strip_prefix(model.tensors, f"{OWN}{tower}.") for tower in ("vision", "words")),
-        )
+        file, pictures = "this model", strip_prefix(model.tensors, f"{OWN}vision.")
+        texts = strip_prefix(model.tensors, f"{OWN}words.")
     if not pictures:
         raise refused(file, "holds none of CLIP's weights", AGAIN)
     if place:
@@ -187,10 +179,7 @@ def _fill_clip(condition: Conditioner, model: ModelFile) -> None:
 
 
 def _lend(file: str, condition: Conditioner, found: Mapping[str, Tensor]) -> None:
-    """Let the tower of pictures use weights that stay in their file, and leave them there after use.
-
-    Memory then holds them only while a reference is read, which is once for all drawings of a folder.
-    """
+    """Let the tower of pictures use weights of a file, which memory holds only while a reference is read."""
 
     def release() -> None:
         if next(condition.vision.parameters()).device.type != "cpu":
@@ -212,10 +201,8 @@ def _located(place: str, fetch: Fetch) -> Path:
     owner, _, rest = place.partition("/")
     name, _, file = rest.partition("/")
     if not file or path.is_absolute():
-        raise ColorizeError(
-            f"there is no file `{place}` with the weights of CLIP",
-            "check --encoder: a file, or OWNER/NAME/FILE.safetensors on the Hub",
-        )
+        hint = "check --encoder: a file, or OWNER/NAME/FILE.safetensors on the Hub"
+        raise ColorizeError(f"there is no file `{place}` with the weights of CLIP", hint)
     return fetch(f"{owner}/{name}", file)
 
 
@@ -225,22 +212,14 @@ def recognize(names: Iterable[str], file: str = "this file") -> Version:
     Raises ColorizeError for those of version XL, which is not supported, and for those of none.
     """
     known = list(names)
-    if any(name.startswith(UNET) for name in known):
-        for version, signs in SIGNS:
-            if not any(name.startswith(signs) for name in known):
-                continue
-            if version == "xl":
-                raise refused(
-                    file,
-                    "is a model of ColorizeDiffusion XL, which colorize cannot run",
-                    "name a file of version 1, 1.5 or 2, such as mult-eps-ft.safetensors",
-                )
-            return version
-    raise refused(
-        file,
-        "is no model of ColorizeDiffusion: it lacks its U-Net or its sketch encoder",
-        "name one of its files, such as mult-eps-ft.safetensors",
-    )
+    version = next((one for one, signs in SIGNS if any(name.startswith(signs) for name in known)), None)
+    if version is None or not any(name.startswith(UNET) for name in known):
+        why = "is no model of ColorizeDiffusion: it lacks its U-Net or its sketch encoder"
+        raise refused(file, why, "name one of its files, such as mult-eps-ft.safetensors")
+    if version == "xl":
+        why = "is a model of ColorizeDiffusion XL, which colorize cannot run"
+        raise refused(file, why, "name a file of version 1, 1.5 or 2, such as mult-eps-ft.safetensors")
+    return version
 
 
 def buffers(schedule: ScaledLinear) -> dict[str, Tensor]:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from colorize.colorize_diffusion import published
 from colorize.colorize_diffusion.condition import LatentSettings
-from colorize.colorize_diffusion.conditioner import SketchAndReference
-from colorize.colorize_diffusion.region_map import draw
+from colorize.colorize_diffusion.conditioner import SketchAndReference, no_background
+from colorize.colorize_diffusion.token_edits import draw
 from colorize.colorize_diffusion.vae import Latent
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
@@ -65,11 +65,9 @@ class LatentSystem(System):
         """Refuse fresh weights where CLIP's are expected in a file of their own."""
         assert isinstance(recipe.condition, SketchAndReference)
         if recipe.condition.encoder:
-            raise ColorizeError(
-                f"`{recipe.name}` trains on top of an autoencoder and of CLIP, which have no weights yet",
-                "begin with a model that has them: add --from, such as --from tellurion/ColorizeDiffusion",
-                code=2,
-            )
+            message = f"`{recipe.name}` trains on top of an autoencoder and of CLIP, which have no weights yet"
+            hint = "begin with a model that has them: add --from, such as --from tellurion/ColorizeDiffusion"
+            raise ColorizeError(message, hint, code=2)
 
     def multiple(self, recipe: Recipe) -> int:
         """Return what the autoencoder and the U-Net need."""
@@ -99,8 +97,8 @@ class LatentSystem(System):
     def extras(self, job: Job, line: Tensor) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         """Return what masks and a background become, by hint, and notes.
 
-        With any of them given the others are found, as well as can be without anything learned. Raises
-        ColorizeError where neither background nor reference is there.
+        With any of them given the others are found, as well as can be without anything learned. Raises ColorizeError
+        where neither background nor reference is there.
         """
         if job.mask is None and job.reference_mask is None and job.background is None:
             return {}, ()
@@ -113,11 +111,7 @@ class LatentSystem(System):
         if job.background is not None:
             return {**found, "background": flat(job.background.picture)}, tuple(notes)
         if not job.references:
-            raise ColorizeError(
-                "a mask tells figure and background apart, but neither a background nor a reference is given",
-                "add --background or --ref, or leave --mask out",
-                code=2,
-            )
+            raise no_background()
         first, own = job.references[0], job.reference_mask
         mask = background.of_picture(first.picture) if own is None else background.read(own)
         if mask is None:
@@ -136,7 +130,7 @@ class LatentSystem(System):
         return torch.where(figure > settings.halves.drawing, color, torch.ones_like(color))
 
     def region_map(self, colorizer: Colorizer, reference: Picture, settings: Settings) -> Picture:
-        """Draw which places of a reference the edits by text move, see `region_map.draw`."""
+        """Draw which places of a reference the edits by text move, see `token_edits.draw`."""
         assert isinstance(settings, LatentSettings)
         _, condition, _ = published.parts(colorizer)
         whole = flat(reference)

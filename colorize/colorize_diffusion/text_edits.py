@@ -41,10 +41,10 @@ _TRUTH = {"yes": True, "true": True, "on": True, "no": False, "false": False, "o
 class Prompt:
     """One change of colors by text.
 
-    target: what there is to be. anchor: what it is now, or "". control: the words that say where, or "",
-    which is the anchor's place, or without an anchor everywhere; also "everything". scale: how strongly the target
-    is to show, 0 to 15. enhance: take away what the anchor says, too. thresholds: four rising shares of
-    the likeness, see `token_edits.Edit`. In the texts, spaces count once, and "none" is no text.
+    target: what there is to be. anchor: what it is now, or "". control: the words that say where, or "", which is the
+    anchor's place, or without an anchor everywhere; also "everything". scale: how strongly the target is to show, 0 to
+    15. enhance: take away what the anchor says, too. thresholds: four rising shares of the likeness, see
+    `token_edits.Edit`. In the texts, spaces count once, and "none" is no text.
 
     Raises ColorizeError (wrong usage) for a missing target, numbers out of range, and a text with a `;`.
     """
@@ -80,13 +80,13 @@ class Prompt:
 def parse(text: str, name: str = "") -> Prompt:
     """Read an edit in any of four forms.
 
-    `hair: blonde` is the target "blonde hair" with anchor and control "hair". The color goes behind an
-    article or owner: `the girl's hair: blonde` is "the girl's blonde hair"; if it names the thing itself, it is the
-    target. `brown hair -> blonde hair` is that target with anchor and control "brown hair".
-    `everything: night` is the target "night" everywhere, without an anchor. All of these may end in a scale, `@ 12`.
-    `target=blonde hair; anchor=brown hair; control=hair; scale=8; enhance=yes; thresholds=0.5,0.55,0.65,0.95`
-    is the full form; only the target must be given. `[target] blonde hair; [anchor] none; [scale] 8.0;
-    [enhanced] False; [ts0] 0.5` is a line of ColorizeDiffusion's list.
+    `hair: blonde` is the target "blonde hair" with anchor and control "hair". The color goes behind an article or
+    owner: `the girl's hair: blonde` is "the girl's blonde hair"; if it names the thing itself, it is the target. `brown
+    hair -> blonde hair` is that target with anchor and control "brown hair". `everything: night` is the target "night"
+    everywhere, without an anchor. All of these may end in a scale, `@ 12`. `target=blonde hair; anchor=brown hair;
+    control=hair; scale=8; enhance=yes; thresholds=0.5,0.55,0.65,0.95` is the full form; only the target must be given.
+    `[target] blonde hair; [anchor] none; [scale] 8.0; [enhanced] False; [ts0] 0.5` is a line of ColorizeDiffusion's
+    list.
 
     name: what messages call it. Raises ColorizeError (wrong usage), which names it.
     """
@@ -101,9 +101,9 @@ def parse(text: str, name: str = "") -> Prompt:
 def read(path: Path) -> tuple[Prompt, ...]:
     """Return the edits of a file in their order, at least one.
 
-    TOML has a table [[edit]] and JSON has an object in a list for every edit, with the keys of `Prompt`. Any
-    other file has an edit in a line, see `parse`, and may have empty lines and lines that begin with #.
-    Raises ColorizeError, which names the file and the number of the edit, or the line.
+    TOML has a table [[edit]] and JSON has an object in a list for every edit, with the keys of `Prompt`. Any other file
+    has an edit in a line, see `parse`, and may have empty lines and lines that begin with #. Raises ColorizeError,
+    which names the file and the number of the edit, or the line.
     """
     from colorize.images import files  # which waits for torch
 
@@ -145,9 +145,8 @@ def made(name: str, given: Mapping[str, object]) -> Prompt:
         hint = "give four rising numbers, such as 0.5,0.55,0.65,0.95"
         raise _wrong(name, f"the thresholds are `{shortened(several)}`", hint)
     first, second, third, last = (_number(name, "a threshold", value) for value in several)
-    scale = _number(name, "the scale", given.get("scale", 8.0))
+    scale, words = _number(name, "the scale", given.get("scale", 8.0)), {key: str(text) for key, text in texts.items()}
     try:
-        words = {key: str(value) for key, value in texts.items()}
         return Prompt(**words, scale=scale, enhance=enhance, thresholds=(first, second, third, last))
     except ColorizeError as error:
         raise _wrong(name, error.message, error.hint) from None
@@ -239,16 +238,15 @@ def _text(path: Path, name: str) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(MOST + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ColorizeError(f"`{name}` cannot be read: {reason}", "check the path") from None
-    if len(data) > MOST:
-        raise ColorizeError(f"`{name}` has more than 1 MiB", "name a file of edits by text")
-    try:
+        if len(data) > MOST:
+            raise ColorizeError(f"`{name}` has more than 1 MiB", "name a file of edits by text")
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"`{name}` is no UTF-8 text, from byte {error.start} on"
         raise ColorizeError(message, "save it as UTF-8", code=2) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ColorizeError(f"`{name}` cannot be read: {reason}", "check the path") from None
 
 
 def _listed(name: str, kind: str, text: str) -> list[object]:

@@ -1,36 +1,149 @@
 """The U-Net of ColorizeDiffusion in Stable Diffusion's latent space, with the names of the published tensors.
 
-It is another than `networks.unet`: sketch maps enter inside its levels, tokens are weighted per place and split by a
-mask, self-attention can read another picture, and its 686 tensors have other names.
+Other than in `networks.unet`, sketch maps enter inside its levels, tokens are weighted per place and split by a mask,
+and self-attention can read another picture.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorize.colorize_diffusion.attention import Attention, Ranks, Transformer, foreground
-from colorize.colorize_diffusion.condition import LatentCond, Memory
+from colorize.colorize_diffusion.condition import LatentCond, Memory, Split
 from colorize.errors import ColorizeError
-from colorize.networks.layers import Up, waves, zero
-from colorize.networks.unet import Cond
+from colorize.networks.lora import LowRankLinear, Ranks
+from colorize.networks.unet import Cond, Up, named, waves, zero
 from colorize.system import NetSpec
 
 ENTRIES = 1000  # of the noise table that the published networks were trained with
+
+
+class Attention(nn.Module):
+    """Multi-head attention of tokens (B, N, C) over a context (B, M, D); `head` channels a head."""
+
+    def __init__(self, width: int, context: int, head: int, ranks: Ranks | None = None) -> None:
+        super().__init__()
+        self.heads = width // head
+        self.to_q, self.to_k, self.to_v = (
+            LowRankLinear(inputs, width, ranks) if ranks else nn.Linear(inputs, width, bias=False)
+            for inputs in (width, context, context)
+        )
+        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor,
+        scale: Tensor | float = 1.0,
+        split: Split | None = None,
+        inside: Tensor | None = None,
+    ) -> Tensor:
+        """Let x read from the context, weighted by `scale`: of two halves the first where `inside` (B, N, 1)."""
+        if split is None or inside is None:
+            mixed = scale * self.attend(x, context)
+        else:
+            first, second = context.chunk(2, dim=1)
+            front = self.attend(x, first, "fg" if split.tuned[0] else "")
+            back = self.attend(x, second, "bg" if split.tuned[1] else "")
+            front, back = scale * split.foreground * front, scale * split.background * back
+            mixed = torch.where(inside, torch.lerp(front, back, split.merge), back)
+        out: Tensor = self.to_out[0](mixed)
+        return out
+
+    def attend(self, x: Tensor, context: Tensor, ground: str = "") -> Tensor:
+        """Return what the heads read, joined: (B, N, C), before the output layer; ground: see `LowRankLinear`."""
+        rows, shape = len(x), (self.heads, x.shape[2] // self.heads)
+        layers = (self.to_q, x), (self.to_k, context), (self.to_v, context)
+        read = (f.changed(y, ground) if isinstance(f, LowRankLinear) else f(y) for f, y in layers)
+        q, k, v = (y.reshape(rows, -1, *shape).transpose(1, 2) for y in read)
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+class Gate(nn.Module):
+    """One layer whose second half gates its first (GEGLU, Shazeer 2020)."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(width, 2 * outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, width) -> (B, N, outputs)."""
+        value, gate = self.proj(x).chunk(2, dim=-1)
+        out: Tensor = value * F.gelu(gate)
+        return out
+
+
+class Block(nn.Module):
+    """Self-attention, attention to the tokens, and a perceptron, each added to what comes in."""
+
+    def __init__(self, width: int, context: int, head: int, ranks: Ranks | None = None) -> None:
+        super().__init__()
+        self.attn1 = Attention(width, width, head)
+        perceptron = Gate(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)  # a dropout of 0 in the middle
+        self.ff = named(net=nn.Sequential(*perceptron))
+        self.attn2 = Attention(width, context, head, ranks)
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
+
+    def forward(self, x: Tensor, cond: LatentCond, place: int, inside: Tensor | None) -> Tensor:
+        """Pass tokens (B, N, C); inside: (B, N, 1) or None, which of them are foreground."""
+        x = x + self.self_attention(self.norm1(x), cond.memory, place)
+        if cond.tokens is not None:
+            x = x + self.attn2(self.norm2(x), cond.tokens, cond.scale(place), cond.split, inside)
+        out: Tensor = x + self.ff(self.norm3(x))
+        return out
+
+    def self_attention(self, x: Tensor, memory: Memory | None, place: int) -> Tensor:
+        """Let x attend to itself, and to what another picture left in the memory, if there is one to read."""
+        out: Tensor
+        if memory is None or memory.writing:
+            if memory is not None:
+                memory.states.append(x)
+            out = self.attn1(x, x)
+            return out
+        state = memory.states[place].expand(len(x), -1, -1)
+        out = self.attn1(x, torch.cat([x, state], dim=1))
+        return out if memory.own is None else torch.lerp(out, self.attn1(x, x), memory.own.to(out.dtype))
+
+
+class Transformer(nn.Module):
+    """One block on every position of a map, between two 1x1 convolutions; `place` is its number in the network."""
+
+    adaptable = True
+
+    def __init__(self, width: int, context: int, head: int, place: int, ranks: Ranks | None = None) -> None:
+        super().__init__()
+        self.place = place
+        self.norm = nn.GroupNorm(32, width, eps=1e-6)
+        self.proj_in = nn.Conv2d(width, width, 1)
+        self.transformer_blocks = nn.ModuleList([Block(width, context, head, ranks)])
+        self.proj_out = zero(nn.Conv2d(width, width, 1))
+
+    def forward(self, x: Tensor, cond: LatentCond) -> Tensor:
+        """(B, C, H, W) -> the same."""
+        inside = None if cond.split is None else foreground(cond.split, x).flatten(2).mT
+        h = self.proj_in(self.norm(x)).flatten(2).transpose(1, 2)  # (B, C, H, W) -> (B, H*W, C)
+        for block in self.transformer_blocks:
+            h = block(h, cond, self.place, inside)
+        out: Tensor = x + self.proj_out(h.transpose(1, 2).reshape(x.shape))
+        return out
+
+
+def foreground(split: Split, like: Tensor) -> Tensor:
+    """Return where the mask is above its threshold, at the size of a map: (B, 1, H, W), true or false."""
+    return F.interpolate(split.mask.float(), like.shape[-2:], mode="bicubic") > split.threshold
 
 
 @dataclass(frozen=True)
 class Sizes:
     """The numbers of a latent U-Net; the defaults are Stable Diffusion 2's (Rombach et al. 2022).
 
-    widths: channels per level, finest first; each level halves the map. blocks: residual blocks per level.
-    attention: levels (0 = finest) that have transformers; the middle always does. head: channels of an attention
-    head.
+    widths: channels per level, finest first; each level halves the map. blocks: residual blocks per level. attention:
+    levels (0 = finest) that have transformers; the middle always does. head: channels of an attention head.
     """
 
     widths: tuple[int, ...] = (320, 640, 1280, 1280)
@@ -40,16 +153,11 @@ class Sizes:
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.blocks) or not self.widths:
-            raise ColorizeError(
-                f"net.widths has {len(self.widths)} levels and net.blocks {len(self.blocks)}",
-                "give both the same number of levels",
-                code=2,
-            )
-        wrong = [width for width in self.widths if width < 32 or width % 32 or width % self.head]
-        if wrong:
-            raise ColorizeError(
-                f"net.widths holds {wrong[0]}", f"choose multiples of 32 and of net.head={self.head}", code=2
-            )
+            message = f"net.widths has {len(self.widths)} levels and net.blocks {len(self.blocks)}"
+            raise ColorizeError(message, "give both the same number of levels", code=2)
+        if wrong := [width for width in self.widths if width < 32 or width % 32 or width % self.head]:
+            hint = f"choose multiples of 32 and of net.head={self.head}"
+            raise ColorizeError(f"net.widths holds {wrong[0]}", hint, code=2)
 
     @property
     def stride(self) -> int:
@@ -66,10 +174,9 @@ class Sizes:
 class LatentUNetSpec(Sizes, NetSpec):
     """The numbers of the denoiser.
 
-    lora: ranks of the foreground's and the background's change of the layers that read tokens, below 1 a
-    share of the smaller side; empty for none. tuned: whether the encoder and the decoder have these. sides: with
-    version 2's background and style. whole: ask the network at whole entries of the noise table only, as the
-    schedulers of `diffusers` do.
+    lora: ranks, see `LowRankLinear`, of the layers that read tokens; empty for none. tuned: whether the encoder and the
+    decoder have these. sides: with version 2's background and style. whole: ask the network at whole entries of the
+    noise table only, as the schedulers of `diffusers` do.
     """
 
     home = "colorize.colorize_diffusion.system:LatentSystem"
@@ -118,6 +225,14 @@ class Stage(nn.ModuleList):
         return x
 
 
+def _stage(sizes: Sizes, inputs: int, level: int, tokens: int, places: Iterator[int], ranks: Ranks | None) -> Stage:
+    width = sizes.widths[level]
+    stage = Stage([Residual(inputs, width, sizes.time)])
+    if level in sizes.attention:
+        stage.append(Transformer(width, tokens, sizes.head, next(places), ranks))
+    return stage
+
+
 def encoder_stages(
     sizes: Sizes, inputs: int, tokens: int, places: Iterator[int], ranks: Ranks | None = None
 ) -> tuple[nn.ModuleList, list[int]]:
@@ -126,15 +241,12 @@ def encoder_stages(
     stages, after = [Stage([nn.Conv2d(inputs, width, 3, padding=1)])], [width]
     for level, count in enumerate(sizes.blocks):
         for _ in range(count):
-            stage = Stage([Residual(width, sizes.widths[level], sizes.time)])
+            stages.append(_stage(sizes, width, level, tokens, places, ranks))
             width = sizes.widths[level]
-            if level in sizes.attention:
-                stage.append(Transformer(width, tokens, sizes.head, next(places), ranks))
-            stages.append(stage)
             after.append(width)
         if level < len(sizes.widths) - 1:
             halve = nn.Conv2d(width, width, 3, stride=2, padding=1)
-            stages.append(Stage([nn.Sequential(OrderedDict(op=halve))]))
+            stages.append(Stage([named(op=halve)]))
             after.append(width)
     return nn.ModuleList(stages), after
 
@@ -147,10 +259,8 @@ def decoder_stages(
     stages, after = nn.ModuleList(), []
     for level, count in reversed(list(enumerate(sizes.blocks))):
         for i in range(count + 1):
-            stage = Stage([Residual(width + skips.pop(), sizes.widths[level], sizes.time)])
+            stage = _stage(sizes, width + skips.pop(), level, tokens, places, ranks)
             width = sizes.widths[level]
-            if level in sizes.attention:
-                stage.append(Transformer(width, tokens, sizes.head, next(places), ranks))
             if level and i == count:
                 stage.append(Up(width))
             stages.append(stage)
@@ -219,13 +329,10 @@ class LatentUNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
         """x: (B, C, H, W); t: (B,) in [0, 1]; the answer has x's shape."""
-        index = table_index(t)
-        index = index.round() if self.spec.whole else index
+        index = table_index(t).round() if self.spec.whole else table_index(t)
         way = (1 - index / (ENTRIES - 1)).float()
         latent = LatentCond.of(cond).at(way).to(self.dtype)
-        if latent.injection is not None:
-            latent = self.remember(index, way, latent)
-        return self.run(x, index, latent)
+        return self.run(x, index, self.remember(index, way, latent))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -252,8 +359,7 @@ class LatentUNet(nn.Module):
         for k, stage in enumerate(self.output_blocks):
             skip = skips.pop()
             if cond.background and cond.split is not None:
-                inside = foreground(cond.split, (skip.shape[-2], skip.shape[-1]))
-                skip = torch.where(inside, skip, self.warp_modules[k](skip, cond.background[k]))
+                skip = torch.where(foreground(cond.split, skip), skip, self.warp_modules[k](skip, cond.background[k]))
             x = stage(torch.cat([x, skip], dim=1), time, cond)
             if cond.style:
                 x = self.style_modules[k](x, cond.style[k], time)
@@ -261,16 +367,12 @@ class LatentUNet(nn.Module):
         return out
 
     def remember(self, index: Tensor, way: Tensor, cond: LatentCond) -> LatentCond:
-        """Pass the other picture with as much noise as x, and return a cond that remembers it.
-
-        Rows before the injection's start keep their plain self-attention.
-        """
-        injection = cond.injection
-        assert injection is not None
-        early = (way < injection.start)[:, None, None]
+        """Pass the other picture, as noisy as x, and return a cond that remembers it in rows past the start of that."""
+        if (injection := cond.injection) is None:
+            return cond
+        early, own = (way < injection.start)[:, None, None], injection.own
         if bool(early.all()):
             return replace(cond, injection=None)
-        own = injection.own
         if bool(early.any()):
             own = torch.where(early, 1.0, 0.0 if own is None else own).to(self.dtype)
         memory = Memory()
@@ -288,12 +390,9 @@ def table_index(t: Tensor) -> Tensor:
 
 def place_maps(maps: tuple[Tensor, ...], sizes: Sizes) -> list[Tensor | None]:
     """Give each stage of the encoder its map or None: after the first, after each halving, after the last."""
-    stages, last = [0], 0
-    for amount in sizes.blocks:
-        last += amount + 1
-        stages.append(last)
+    stages = [0, *itertools.accumulate(amount + 1 for amount in sizes.blocks)]
+    placed: list[Tensor | None] = [None] * stages[-1]
     stages[-1] -= 1
-    placed: list[Tensor | None] = [None] * last
     for stage, value in zip(stages, maps, strict=False):
         placed[stage] = value
     return placed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
@@ -11,12 +10,9 @@ from torch import Tensor, nn
 
 from colorize.hints import Hints
 from colorize.images.resize import crop, multiple_size, pad
-from colorize.networks.layers import Up
-from colorize.networks.spaces import pulled_to_hints
+from colorize.networks.spaces import Space, pulled_to_hints
+from colorize.networks.unet import Up, named
 from colorize.system import SpaceSpec
-
-PAPER = 1.0
-SCALE = 0.18215  # latents are multiplied by it, so that they are about as wide as noise
 
 
 @dataclass(frozen=True)
@@ -33,10 +29,6 @@ class VAESpec:
     def build(self) -> VAE:
         """Make the autoencoder."""
         return VAE(self)
-
-
-def _named(**layers: nn.Module) -> nn.Sequential:
-    return nn.Sequential(OrderedDict(layers))
 
 
 def _norm(width: int) -> nn.GroupNorm:
@@ -77,15 +69,14 @@ class Attention(nn.Module):
         return out
 
 
-def middle(width: int) -> nn.Sequential:
-    """Two residual blocks around self-attention."""
-    return _named(block_1=Residual(width, width), attn_1=Attention(width), block_2=Residual(width, width))
+def _middle(width: int) -> nn.Sequential:
+    return named(block_1=Residual(width, width), attn_1=Attention(width), block_2=Residual(width, width))
 
 
-def level(inputs: int, outputs: int, blocks: int, **change: nn.Module) -> nn.Sequential:
+def _level(inputs: int, outputs: int, blocks: int, **change: nn.Module) -> nn.Sequential:
     """Residual blocks at one size, and the change to the next size under its published name, if there is one."""
     first = Residual(inputs, outputs)
-    return _named(block=nn.Sequential(first, *(Residual(outputs, outputs) for _ in range(blocks - 1))), **change)
+    return named(block=nn.Sequential(first, *(Residual(outputs, outputs) for _ in range(blocks - 1))), **change)
 
 
 def encoder(spec: VAESpec) -> nn.Sequential:
@@ -94,12 +85,12 @@ def encoder(spec: VAESpec) -> nn.Sequential:
     for at, width in enumerate(widths):
         change = {}
         if at < len(widths) - 1:  # one more row below and column at the right
-            change["downsample"] = _named(pad=nn.ZeroPad2d((0, 1, 0, 1)), conv=nn.Conv2d(width, width, 3, stride=2))
-        levels.append(level(widths[max(at - 1, 0)], width, spec.blocks, **change))
-    return _named(
+            change["downsample"] = named(pad=nn.ZeroPad2d((0, 1, 0, 1)), conv=nn.Conv2d(width, width, 3, stride=2))
+        levels.append(_level(widths[max(at - 1, 0)], width, spec.blocks, **change))
+    return named(
         conv_in=nn.Conv2d(3, widths[0], 3, padding=1),
         down=nn.Sequential(*levels),
-        mid=middle(widths[-1]),
+        mid=_middle(widths[-1]),
         norm_out=_norm(widths[-1]),
         act=nn.SiLU(),
         conv_out=nn.Conv2d(widths[-1], 2 * spec.channels, 3, padding=1),
@@ -121,10 +112,10 @@ def decoder(spec: VAESpec) -> nn.Sequential:
     widths, levels = spec.widths, []
     for at, width in enumerate(widths):
         change = {"upsample": Up(width)} if at else {}
-        levels.append(level(widths[min(at + 1, len(widths) - 1)], width, spec.blocks + 1, **change))
-    return _named(
+        levels.append(_level(widths[min(at + 1, len(widths) - 1)], width, spec.blocks + 1, **change))
+    return named(
         conv_in=nn.Conv2d(spec.channels, widths[-1], 3, padding=1),
-        mid=middle(widths[-1]),
+        mid=_middle(widths[-1]),
         up=FromLast(*levels),
         norm_out=_norm(widths[0]),
         act=nn.SiLU(),
@@ -133,7 +124,7 @@ def decoder(spec: VAESpec) -> nn.Sequential:
 
 
 class VAE(nn.Module):
-    """Pictures to distributions of latents and back; without the factor SCALE, which is the space's business."""
+    """Pictures to distributions of latents and back; without the factor `scale` of the space."""
 
     def __init__(self, spec: VAESpec) -> None:
         super().__init__()
@@ -141,11 +132,6 @@ class VAE(nn.Module):
         self.encoder, self.decoder = encoder(spec), decoder(spec)
         self.quant_conv = nn.Conv2d(2 * spec.channels, 2 * spec.channels, 1)
         self.post_quant_conv = nn.Conv2d(spec.channels, spec.channels, 1)
-
-    @property
-    def stride(self) -> int:
-        """How many pixels share one cell of a latent."""
-        return int(2 ** (len(self.spec.widths) - 1))
 
     def encode(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance of the latent, (B, channels, h, w) each, of (B, 3, H, W) in [-1, 1]."""
@@ -162,12 +148,12 @@ class VAE(nn.Module):
 class Latent(SpaceSpec):
     """x is the autoencoder's mean of the finished picture, times `scale`: (B, 4, H/8, W/8).
 
-    vae: the numbers of the autoencoder, which is never trained here. multiple: sides in pixels that the
-    network can take; pictures of other sides lie on a canvas of paper, and are cut out of the answer.
+    vae: of the autoencoder, which is never trained here. multiple: what sides must be multiples of, in pixels; pictures
+    of other sides lie on a canvas of paper, and are cut out of the answer.
     """
 
     vae: VAESpec = VAESpec()
-    scale: float = SCALE
+    scale: float = 0.18215  # so that latents are about as wide as noise
     multiple: int = 64
 
     inked = True
@@ -182,25 +168,20 @@ class Latent(SpaceSpec):
         return LatentSpace(self)
 
 
-class LatentSpace(nn.Module):
+class LatentSpace(nn.Module, Space):
     """The autoencoder, and the way of pictures to it and back."""
 
     inked = True
 
     def __init__(self, spec: Latent) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.channels = spec, spec.channels
         self.vae = spec.vae.build().requires_grad_(False)
-
-    @property
-    def channels(self) -> int:
-        """The channels of x."""
-        return self.spec.channels
 
     def shape(self, hints: Hints) -> tuple[int, int, int, int]:
         """The shape of x for these hints."""
         (height, width), _ = multiple_size(hints.size, self.spec.multiple)
-        stride = self.vae.stride
+        stride = 2 ** (len(self.spec.vae.widths) - 1)  # pixels a side of a cell
         return hints.batch, self.channels, height // stride, width // stride
 
     def encode(self, color: Tensor, hints: Hints) -> Tensor:
@@ -220,12 +201,8 @@ class LatentSpace(nn.Module):
             whole = self.vae.decode(x.float() / self.spec.scale).clamp(-1, 1)
         return pulled_to_hints(crop(whole, box), hints, strength, inked=True)
 
-    def weight(self, hints: Hints) -> Tensor | None:
-        """How much each place of x counts in the loss; None counts all alike."""
-        return None
 
-
-def on_canvas(picture: Tensor, multiple: int, paper: float = PAPER) -> Tensor:
+def on_canvas(picture: Tensor, multiple: int, paper: float = 1.0) -> Tensor:
     """Lay a picture (B, C, H, W) into the middle of a canvas of one value whose sides are multiples."""
     size, box = multiple_size((picture.shape[-2], picture.shape[-1]), multiple)
     return pad(picture, box, size, paper)

@@ -21,9 +21,8 @@ Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, ...), t (B,) in [0, 1] -> 
 class Denoiser(nn.Module):
     """A network together with what it predicts and the noise it was made for: noisy in, clean out.
 
-    net: called as net(x (B, C, H, W), t (B,) in [0, 1], cond), returns the shape of x.
-    predicts: `eps`, the noise; `x0`, the clean picture; `v` = alpha * noise - sigma * x0
-    (Salimans and Ho 2022).
+    net: called as net(x (B, C, H, W), t (B,) in [0, 1], cond), returns the shape of x. predicts: `eps`, the noise;
+    `x0`, the clean picture; `v` = alpha * noise - sigma * x0 (Salimans and Ho 2022).
 
     Raises ColorizeError for an unknown prediction, or for `eps` where the schedule ends in pure noise.
     """
@@ -33,13 +32,9 @@ class Denoiser(nn.Module):
         if predicts not in get_args(Predicts):
             raise ColorizeError(f"a network cannot predict `{predicts}`", nearest(predicts, get_args(Predicts)))
         if predicts == "eps" and schedule(torch.ones((), device="cpu"))[0] == 0:
-            raise ColorizeError(
-                "a network that predicts noise (`eps`) cannot start from pure noise, "
-                "since alpha = 0 leaves no way back to the picture",
-                "choose `v` or `x0`, or a schedule without zero_snr",
-            )
-        self.net = net
-        self.schedule = schedule
+            message = "a network that predicts noise (`eps`) cannot start from pure noise: alpha = 0 leaves no way back"
+            raise ColorizeError(message, "choose `v` or `x0`, or a schedule without zero_snr")
+        self.net, self.schedule = net, schedule
         self.predicts: Predicts = predicts
 
     def forward(self, x: Tensor, t: Tensor, cond: object = None) -> Tensor:
@@ -62,20 +57,13 @@ class Denoiser(nn.Module):
         return alpha * noise - sigma * x0
 
     def loss(
-        self,
-        x0: Tensor,
-        noise: Tensor,
-        t: Tensor,
-        cond: object = None,
-        weight: Tensor | None = None,
-        robust: float = 0.0,
+        self, x0: Tensor, noise: Tensor, t: Tensor, cond: object = None, weight: Tensor | None = None, robust: float = 0
     ) -> Tensor:
         """Return the mean square error of each picture's prediction: (B,).
 
-        robust: with c > 0 the square of an error e becomes 2 c^2 (sqrt(1 + (e / c)^2) - 1), which is
-        the square for small errors and 2 c |e| for large ones (Charbonnier et al. 1997).
-        weight: (B, 1, H, W), multiplies the squared error before the mean over pixels and is not
-        normalized, so that a map of ones changes nothing.
+        robust: with c > 0 the square of an error e becomes 2 c^2 (sqrt(1 + (e / c)^2) - 1), which is the square for
+        small errors and 2 c |e| for large ones (Charbonnier et al. 1997). weight: (B, 1, H, W), multiplies the squared
+        error, not normalized.
         """
         out = self._predict(noised(self.schedule, x0, noise, t), t, cond)
         error = (out - self.prediction(x0, noise, t)) ** 2
@@ -99,11 +87,10 @@ def guide(
 ) -> Denoise:
     """Return a denoise function that follows some hints more (weight > 1) or less (weight < 1).
 
-    cond: the encoded hints; without[name]: the same with that hint left out. For each hint whose
-    weight w is not 1 this runs once more and takes u + w * (c - u), c with the hint and u without
-    (Ho and Salimans 2022); several hints are averaged, as ColorizeDiffusion does. join: makes one
-    condition of several, of so many rows each, so that one call answers them all. Raises ColorizeError
-    for a weight on a hint that is not in `without`.
+    cond: the encoded hints; without[name]: the same with that hint left out. For each hint whose weight w is not 1 this
+    runs once more and takes u + w * (c - u), c with the hint and u without (Ho and Salimans 2022); several hints are
+    averaged, as ColorizeDiffusion does. join: makes one condition of several, of so many rows each, so that one call
+    answers them all. Raises ColorizeError for a weight on a hint that is not in `without`.
     """
     strong = {name: w for name, w in weights.items() if w != 1.0}
     for name in strong:
@@ -143,8 +130,7 @@ class Static:
 class Dynamic:
     """Clamp each picture to its own percentile of |x0| and scale that to `floor`.
 
-    Imagen, Saharia et al. 2022; keeps strong guidance from saturating colors. Pictures whose
-    percentile lies below `floor` are only clamped to it. percentile: in (0, 1], not interpolated.
+    Imagen, Saharia et al. 2022; keeps strong guidance from saturating colors. percentile: in (0, 1], not interpolated.
     """
 
     percentile: float = 0.995

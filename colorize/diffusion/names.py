@@ -12,9 +12,9 @@ from colorize.errors import ColorizeError, nearest
 class Sampler:
     """One sampler.
 
-    eta: the share of fresh noise it adds: `any` from 0 to 1, `none`, or `all`, which is 1 whatever is asked.
-    aliases: names that other programs give it, and the settings with which it is theirs. solver: the function of
-    `solvers`, if not of the sampler's name. short: whether it leaves out the last noisy stop, see `times`.
+    eta: the share of fresh noise it adds: `any` from 0 to 1, `none`, or `all`, which is 1 whatever is asked. aliases:
+    names that other programs give it, and the settings with which it is theirs. solver: the function of `samplers`, if
+    not of the sampler's name. short: whether it leaves out the last noisy stop, see `times`.
     """
 
     eta: Literal["any", "none", "all"]
@@ -66,16 +66,13 @@ def check(sampler: str, code: int = 1) -> None:
 def settle(sampler: str, eta: float, code: int = 1) -> float:
     """Return the share of fresh noise that a sampler adds when asked for eta.
 
-    Raises ColorizeError for an unknown sampler, an eta outside [0, 1], and one above 0 for a sampler
-    that adds no noise.
+    Raises ColorizeError for an unknown sampler, an eta outside [0, 1], and one above 0 for a sampler that adds no
+    noise.
     """
     check(sampler, code)
     if not 0 <= eta <= 1:
         raise ColorizeError(f"eta must lie between 0 and 1, not at {eta:g}", code=code)
     if eta and SAMPLERS[sampler].eta == "none":
-        raise ColorizeError(
-            f"the sampler `{sampler}` adds no noise, so eta = {eta:g} has no effect",
-            f"leave eta at 0, or choose another sampler: {', '.join(FREE)}",
-            code,
-        )
+        hint = f"leave eta at 0, or choose another sampler: {', '.join(FREE)}"
+        raise ColorizeError(f"the sampler `{sampler}` adds no noise, so eta = {eta:g} has no effect", hint, code)
     return 1.0 if SAMPLERS[sampler].eta == "all" else eta

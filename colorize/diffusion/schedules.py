@@ -1,9 +1,8 @@
 """Noise schedules, and the times at which a walk from noise to picture stops.
 
-Convention, once for all: x = alpha * x0 + sigma * noise with alpha^2 + sigma^2 = 1, and time t in
-[0, 1], 0 = clean, 1 = noisiest. A published schedule of T numbers abar[0..T-1] becomes a table of
-T + 1 entries: entry 0 is the clean picture and entry i is abar[i - 1], so that t = i / T meets
-entry i exactly.
+Convention: x = alpha * x0 + sigma * noise with alpha^2 + sigma^2 = 1, and time t in [0, 1], 0 = clean, 1 = noisiest. A
+published schedule of T numbers abar[0..T-1] becomes a table of T + 1 entries: entry 0 is the clean picture and entry i
+is abar[i - 1], so that t = i / T meets entry i exactly.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from colorize.diffusion.names import SPACINGS
 from colorize.errors import ColorizeError, nearest
 
 SNAP = 1e-3  # of a table entry: float32 cannot write i / 1000 exactly, yet should meet entry i
+Convert = Callable[[Tensor], Tensor]
 KARRAS_RHO = 7.0  # Karras et al. 2022 (EDM), table 1
 RATIO_CEILING = 80.0  # EDM's largest sigma / alpha; stands in where alpha = 0 makes it infinite
 
@@ -27,8 +27,7 @@ RATIO_CEILING = 80.0  # EDM's largest sigma / alpha; stands in where alpha = 0 m
 class Schedule:
     """How noisy each time is: `abar()` gives a table of `steps` numbers, a call looks t up between them.
 
-    Between entries the angle atan(sigma / alpha) runs straight, which needs no special case where
-    alpha or sigma is 0 (the log-SNR would be infinite there). Times outside [0, 1] count as 0 or 1.
+    Between entries the angle atan(sigma / alpha) runs straight. Times outside [0, 1] count as 0 or 1.
     """
 
     steps: int
@@ -56,8 +55,8 @@ class Schedule:
 
 @lru_cache(maxsize=64)
 def _angles(schedule: Schedule, device: torch.device) -> Tensor:
-    # Two complementary angles, so that sin(first) = alpha and sin(second) = sigma are both exactly
-    # 0 and 1 at the ends. Made outside inference mode and the meta device, since the table stays.
+    # Two angles, so that sin(first) = alpha and sin(second) = sigma are exactly 0 and 1 at the ends.
+    # Made outside inference mode and the meta device, since the table stays.
     with torch.inference_mode(False), torch.no_grad(), torch.device("cpu"):
         # Float64: in float32, 1 - abar is wrong by 1 % when beta is 1e-6.
         abar = torch.cat([torch.ones(1, dtype=torch.float64), schedule.abar()])
@@ -82,10 +81,8 @@ class Linear(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.start <= self.end < 1:
-            raise ColorizeError(
-                f"a schedule from beta {self.start:g} to {self.end:g} is not possible",
-                "choose 0 < start <= end < 1, for example 0.0001 and 0.02",
-            )
+            hint = "choose 0 < start <= end < 1, for example 0.0001 and 0.02"
+            raise ColorizeError(f"a schedule from beta {self.start:g} to {self.end:g} is not possible", hint)
 
     def abar(self) -> Tensor:
         """Return alpha^2 of entries 1..T."""
@@ -114,8 +111,8 @@ class ScaledLinear(Linear):
 class Cosine(Schedule):
     """alpha falls like a cosine: Nichol and Dhariwal 2021, equation 17.
 
-    Beta is clipped at 0.999 as in the paper; with zero_snr it is not, and the last entry is exactly
-    pure noise, which the clipping was there to avoid.
+    Beta is clipped at 0.999 as in the paper; with zero_snr it is not, and the last entry is exactly pure noise, which
+    the clipping was there to avoid.
     """
 
     offset: float = 0.008
@@ -146,8 +143,8 @@ def noised(schedule: Schedule, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
 def draw(n: int, rng: Generator) -> Tensor:
     """Return n random training times, (n,) in (0, 1], on the CPU.
 
-    One comes from each n-th of the range, in random order, so that the loss of a batch is steadier
-    (Kingma et al. 2021, appendix I.1); each single time is still uniform.
+    One comes from each n-th of the range, in random order, so that the loss of a batch is steadier (Kingma et al. 2021,
+    appendix I.1); each single time is still uniform.
     """
     share = torch.rand(n, generator=rng)  # [0, 1)
     share = (torch.randperm(n, generator=rng) + share) / n
@@ -157,13 +154,13 @@ def draw(n: int, rng: Generator) -> Tensor:
 def times(schedule: Schedule, steps: int, begin: float = 1.0, rule: str = "trailing", skip: bool = False) -> Tensor:
     """Return the times at which a walk of `steps` steps stops: (steps + 1,), falling, the last 0.
 
-    begin in (0, 1]: where to start; below 1 the walk starts from a noised picture, not from noise.
-    rule: one of SPACINGS. `trailing`, `linspace`, `leading` and `inner` meet table entries exactly; the last
-    two stop first one stride below `begin`, so a start has to be noised for the first of these times.
-    skip: choose one stop more and leave out the last noisy one, as is usual for DPM2 and DPM++ 3M.
+    begin in (0, 1]: where to start; below 1 the walk starts from a noised picture, not from noise. rule: one of
+    SPACINGS. `trailing`, `linspace`, `leading` and `inner` meet table entries exactly; the last two stop first one
+    stride below `begin`, so a start has to be noised for the first of these times. skip: choose one stop more and leave
+    out the last noisy one, as is usual for DPM2 and DPM++ 3M.
 
-    Raises ColorizeError for an unknown rule, a begin outside (0, 1], or more steps than the table
-    has entries up to `begin`.
+    Raises ColorizeError for an unknown rule, a begin outside (0, 1], or more steps than the table has entries up to
+    `begin`.
     """
     if rule not in SPACINGS:
         raise ColorizeError(f"there is no spacing `{rule}`", nearest(rule, SPACINGS))
@@ -201,13 +198,8 @@ def _entries_of(wanted: Tensor, angles: Tensor) -> Tensor:
     return above - 1 + part
 
 
-def _by_ratio(
-    steps: int, last: int, angles: Tensor, to: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """Return fractional entries, (steps,), at even steps of `to(sigma / alpha)`.
-
-    angles: atan(sigma / alpha) of every entry. The first is always `last`, even where its ratio is infinite.
-    """
+def _by_ratio(steps: int, last: int, angles: Tensor, to: Convert, back: Convert) -> Tensor:
+    """Return fractional entries, (steps,), at even steps of `to(sigma / alpha)`; the first is always `last`."""
     pure = bool(angles[last] >= torch.pi / 2)  # alpha = 0 there
     high, low = angles.new_tensor(RATIO_CEILING) if pure else angles[last].tan(), angles[1].tan()
     ratios = back(torch.lerp(to(high), to(low), torch.linspace(0, 1, steps, dtype=torch.float64)))
@@ -217,10 +209,7 @@ def _by_ratio(
 
 
 def _inner(steps: int, last: int) -> list[int]:
-    """Stop at the N inner borders of N + 1 whole strides: the multistep schedulers of `diffusers`, offset 1.
-
-    As published, strides are rounded down: 600 steps of a table of 1000 begin at entry 602.
-    """
+    """Stop at the N inner borders of N + 1 whole strides, rounded down: the multistep schedulers of `diffusers`."""
     stride = max(1, last // (steps + 1))
     offset = min(2, last - steps * stride)
     return [offset + k * stride for k in reversed(range(1, steps + 1))]
@@ -238,15 +227,14 @@ EVEN_TIMES: dict[str, Callable[[int, int], Sequence[float]]] = {  # steps, last 
     "linspace": lambda steps, last: (
         [last] if steps == 1 else [k * (last - 1) // (steps - 1) + 1 for k in reversed(range(steps))]
     ),
-    # from one stride before the end: AnimeDiffusion's indices 1 + k * floor(T / N). Published, the list falls short
-    # unless N divides T (N = 600 starts at 600 of 1000), runs out of the table at N = T, and ends on abar[0]. Here
-    # the stride is T / N itself, and the end is clean; N = T leaves no room for the offset.
+    # from one stride before the end: AnimeDiffusion's indices, but of stride T / N, not floor(T / N), which falls
+    # short unless N divides T, and with a clean end; N = T leaves no room for the offset
     "leading": lambda steps, last: [(2 if steps < last else 1) + k * last // steps for k in reversed(range(steps))],
     "inner": _inner,
     "uniform": _uniform,
     "sgm": lambda steps, last: _uniform(steps + 1, last)[:-1],  # of Stability's generative models
 }
-EVEN_RATIOS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {  # and back
+EVEN_RATIOS: dict[str, tuple[Convert, Convert]] = {  # and back
     "karras": (lambda ratio: ratio ** (1 / KARRAS_RHO), lambda root: root**KARRAS_RHO),  # equation 5
     "exponential": (torch.log, torch.exp),  # k-diffusion's list for third-order samplers
 }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +16,7 @@ from colorize.errors import ColorizeError
 from colorize.hints import HINTS, Hints
 from colorize.images.hint_files import resize
 from colorize.images.under_ink import spread
-from colorize.networks.layers import Down, Residual
-from colorize.networks.unet import Cond, cells, darkest, pad
+from colorize.networks.unet import Cond, Down, Residual, cells, darkest, pad
 
 Drop = Mapping[str, Tensor]  # hint -> (B,) bool, True in rows that do without it
 Strength = Mapping[str, float]  # hint -> how much of it to let in, 1 as trained
@@ -49,16 +49,17 @@ def masked(hints: Hints, drop: Drop, strength: float = 1.0) -> Tensor:
 def single(reference: Tensor, model: str) -> Tensor:
     """Refuse more references than the model can take: (B, 3, H, W) in and out."""
     if reference.shape[1] > 3:
-        raise ColorizeError(
-            f"{reference.shape[1] // 3} references were given; {model} takes one",
-            "give one --ref, or choose a model that joins several: mini",
-            code=2,
-        )
+        message = f"{reference.shape[1] // 3} references were given; {model} takes one"
+        raise ColorizeError(message, "give one --ref, or choose a model that joins several: mini", code=2)
     return reference
 
 
 class Encoder(nn.Module):
     """The module that a condition builds; it runs once per picture, not once per step."""
+
+    def __init__(self, spec: Condition) -> None:
+        super().__init__()
+        self.spec: Any = spec
 
     def forward(self, hints: Hints, drop: Drop | None = None, strength: Strength | None = None) -> Cond:
         """Encode the hints; one that is dropped looks like one that is missing."""
@@ -66,7 +67,7 @@ class Encoder(nn.Module):
 
     def encode(self, hints: Hints, drop: Drop, strength: Strength) -> Cond:
         """Encode the hints."""
-        raise NotImplementedError
+        return Cond(stack=self.spec.planes(hints, drop, strength))
 
 
 class Condition:
@@ -87,20 +88,11 @@ class Condition:
 
     def build(self, widths: tuple[int, ...] = ()) -> Encoder:
         """Make the module. widths: of the U-Net's levels, which its maps must have."""
-        return _Planes(self)
+        return Encoder(self)
 
     def planes(self, hints: Hints, drop: Drop, strength: Strength) -> Tensor:
         """Return what is joined to x, (B, stacked, H, W)."""
         raise NotImplementedError
-
-
-class _Planes(Encoder):
-    def __init__(self, spec: Condition) -> None:
-        super().__init__()
-        self.spec = spec
-
-    def encode(self, hints: Hints, drop: Drop, strength: Strength) -> Cond:
-        return Cond(stack=self.spec.planes(hints, drop, strength))
 
 
 @dataclass(frozen=True)
@@ -182,8 +174,8 @@ class HintMap(Condition):
 class ReferenceTokens(Condition):
     """References into tokens for cross-attention: one learnt token for "no reference", and one per 1/8 cell.
 
-    The tokens of R references are (B, 1 + R * N, width); each also carries the plain mean color of its cell.
-    size: the reference's longer side is brought to this many pixels. width: of a token.
+    The tokens of R references are (B, 1 + R * N, width); each also carries the plain mean color of its cell. size: the
+    reference's longer side is brought to this many pixels. width: of a token.
     """
 
     width: int = 192
@@ -196,13 +188,13 @@ class ReferenceTokens(Condition):
 
     def build(self, widths: tuple[int, ...] = ()) -> Encoder:
         """Make the module."""
-        return _ReferenceEncoder(self.width, self.size)
+        return _ReferenceEncoder(self)
 
 
 class _ReferenceEncoder(Encoder):
-    def __init__(self, width: int, size: int) -> None:
-        super().__init__()
-        self.size, half = size, width // 2
+    def __init__(self, spec: ReferenceTokens) -> None:
+        super().__init__(spec)
+        width, half = spec.width, spec.width // 2
         self.enter = nn.Conv2d(48, half, 3, padding=1)
         self.fine = Residual(half, half, 0, 8)
         self.down = nn.Conv2d(half, width, 3, stride=2, padding=1)
@@ -225,9 +217,9 @@ class _ReferenceEncoder(Encoder):
         return Cond(tokens=torch.cat([none, tokens], dim=1), token_scale=scale)
 
     def picture_tokens(self, picture: Tensor) -> Tensor:
-        longer = max(picture.shape[-2:])
-        if longer != self.size:
-            size = [max(8, round(side * self.size / longer)) for side in picture.shape[-2:]]
+        wanted, longer = self.spec.size, max(picture.shape[-2:])
+        if longer != wanted:
+            size = [max(8, round(side * wanted / longer)) for side in picture.shape[-2:]]
             picture = F.interpolate(picture, size, mode="bilinear", antialias=True)
         picture = pad(picture, 8).contiguous(memory_format=torch.channels_last)
         h = self.fine(self.enter(F.pixel_unshuffle(picture, 4)))
@@ -241,10 +233,10 @@ class _ReferenceEncoder(Encoder):
 class Pyramid(Condition):
     """Encode the drawing or gray picture by a U-Net's way down of its own, a map for each level.
 
-    Color Diffusion concatenates such maps to the U-Net's before a linear layer, which is the same as
-    adding a linear image of them behind it: W [x, g] = W' x + W'' g. So they are added, and all that
-    belongs to them is computed once per picture. blocks: residual blocks per level, as wide as the
-    U-Net's. patch: x is smaller than the drawing by this factor.
+    Color Diffusion concatenates such maps to the U-Net's before a linear layer, which is the same as adding a linear
+    image of them behind it: W [x, g] = W' x + W'' g. So they are added, and all that belongs to them is computed once
+    per picture. blocks: residual blocks per level, as wide as the U-Net's. patch: x is smaller than the drawing by this
+    factor.
     """
 
     blocks: int = 1
@@ -257,8 +249,7 @@ class Pyramid(Condition):
 
 class _PyramidEncoder(Encoder):
     def __init__(self, spec: Pyramid, widths: tuple[int, ...]) -> None:
-        super().__init__()
-        self.spec = spec
+        super().__init__(spec)
         self.enter = nn.Conv2d(spec.patch**2, widths[0], 3, padding=1)
         self.levels, self.downs, self.out = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for before, width in pairwise((widths[0], *widths)):
@@ -284,10 +275,9 @@ class _PyramidEncoder(Encoder):
 class ScribbleTokens(Condition):
     """Line art and scribbles together into tokens, one for each cell of the coarsest level.
 
-    widths: channels per level; each but the last halves the picture, the last is a token's width.
-    waves: how many frequencies tell where a cell lies, on the tokens and, as planes of the stack, on
-    x; 0 for none, as published, where a network can only guess which scribble is near. patch: x is
-    smaller than the drawing by this factor.
+    widths: channels per level; each but the last halves the picture, the last is a token's width. waves: how many
+    frequencies tell where a cell lies, on the tokens and, as planes of the stack, on x; 0 for none, as published, where
+    a network can only guess which scribble is near. patch: x is smaller than the drawing by this factor.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 128)
@@ -311,8 +301,8 @@ class ScribbleTokens(Condition):
 
 class _ScribbleEncoder(Encoder):
     def __init__(self, spec: ScribbleTokens) -> None:
-        super().__init__()
-        self.spec, widths = spec, spec.widths
+        super().__init__(spec)
+        widths = spec.widths
         self.enter = nn.Conv2d(5, widths[0], 3, padding=1)  # line, color under the mask, mask
         self.levels = nn.ModuleList(
             nn.Sequential(Residual(a, a, 0, 8), Down(a), Residual(a, b, 0, 8)) for a, b in pairwise(widths)
@@ -338,8 +328,8 @@ class _ScribbleEncoder(Encoder):
 def places(size: tuple[int, int], cell: int, waves: int) -> Tensor:
     """Sines and cosines of where cells lie, (4 * waves, h, w): waves of 512, 128, 32 ... pixels.
 
-    size: height and width in pixels; cells of `cell` pixels begin at the upper left corner, so that
-    planes of other cells tell the same place alike, whatever the picture's size.
+    size: height and width in pixels; cells of `cell` pixels begin at the upper left corner, so that planes of other
+    cells tell the same place alike, whatever the picture's size.
     """
     down, across = (torch.arange(count) * cell + cell / 2 for count in cells(size, cell))
     y, x = torch.meshgrid(down, across, indexing="ij")
@@ -365,13 +355,13 @@ class Together(Condition):
 
     def build(self, widths: tuple[int, ...] = ()) -> Encoder:
         """Make the module. widths: of the U-Net's levels, which its maps must have."""
-        return _TogetherEncoder([part.build(widths) for part in self.parts])
+        return _TogetherEncoder(self, widths)
 
 
 class _TogetherEncoder(Encoder):
-    def __init__(self, parts: list[Encoder]) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(parts)
+    def __init__(self, spec: Together, widths: tuple[int, ...]) -> None:
+        super().__init__(spec)
+        self.parts = nn.ModuleList(part.build(widths) for part in spec.parts)
 
     def encode(self, hints: Hints, drop: Drop, strength: Strength) -> Cond:
         conds = [part(hints, drop, strength) for part in self.parts]

@@ -22,10 +22,8 @@ def device(name: str = "auto") -> torch.device:
     if kind not in DEVICES or (number and not number.isdigit()):
         raise ColorizeError(f"unknown device `{name}`", nearest(kind, DEVICES), code=2)
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ColorizeError(
-            f"the device `{name}` was asked for, but PyTorch finds {torch.cuda.device_count()} CUDA devices here",
-            "use `cpu` or `auto`, or install a CUDA build of PyTorch",
-        )
+        message = f"the device `{name}` was asked for, but PyTorch finds {torch.cuda.device_count()} CUDA devices here"
+        raise ColorizeError(message, "use `cpu` or `auto`, or install a CUDA build of PyTorch")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ColorizeError("the device `mps` was asked for, but it exists on Apple chips only", "use `cpu` or `auto`")
     return torch.device(name)
@@ -34,18 +32,16 @@ def device(name: str = "auto") -> torch.device:
 def precision(name: str, on: torch.device) -> torch.dtype | None:
     """Find the dtype to autocast to; None means plain float32.
 
-    `auto` is bf16 where the hardware computes in it, else fp32. On a processor without bf16
-    instructions bf16 was measured 2.6 (AVX-512) to 4.8 times (AVX2) slower than fp32, with them
-    about 2 times faster; so there `auto` asks for the instructions themselves.
+    `auto` is bf16 where the hardware computes in it, else fp32: without such instructions, bf16 was measured 2.6 to 4.8
+    times slower on processors, with them about 2 times faster.
 
     Raises ColorizeError for an unknown name, and for fp16 on a processor.
     """
     if name not in PRECISIONS:
         raise ColorizeError(f"unknown precision `{name}`", nearest(name, PRECISIONS), code=2)
     if name == "fp16" and on.type == "cpu":
-        raise ColorizeError(
-            "fp16 is for graphics cards; processors do not compute in it", "use `auto`, `bf16` or `fp32`", code=2
-        )
+        message = "fp16 is for graphics cards; processors do not compute in it"
+        raise ColorizeError(message, "use `auto`, `bf16` or `fp32`", code=2)
     if name == "auto":
         name = "bf16" if _has_bf16(on) else "fp32"
     return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]

@@ -14,18 +14,20 @@ from torch import Generator, Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from colorize.errors import ColorizeError, within
+from colorize.networks.unet import zero
 
 RANKS = (1, 256)
 NAME = "lora"  # of a layer's changes among its submodules
 Layer = nn.Linear | nn.Conv2d
 Value = TypeVar("Value")
+Ranks = tuple[float, float]  # of the foreground's and the background's change; below 1 a share of the smaller side
 
 
 class Change(nn.Module):
     """What is added to a layer's output: scale * up(down(x)).
 
-    down: (rank, inputs). up: (outputs, rank). scale: alpha / rank (Hu et al. 2022, section 4.1), times
-    the weight that a user gives the adapter. convolved: for maps (B, C, H, W) instead of tokens.
+    down: (rank, inputs). up: (outputs, rank). scale: alpha / rank (Hu et al. 2022, section 4.1), times the weight that
+    a user gives the adapter. convolved: for maps (B, C, H, W) instead of tokens.
     """
 
     def __init__(self, down: Tensor, up: Tensor, scale: float, convolved: bool = False) -> None:
@@ -49,30 +51,48 @@ class Change(nn.Module):
 class Changes(nn.ModuleList):
     """All changes of one layer, and the hook that adds them."""
 
-    def __init__(self, handle: RemovableHandle) -> None:
-        super().__init__()
-        self.handle = handle
+    handle: RemovableHandle
+
+
+class LowRankLinear(nn.Linear):
+    """A linear layer without bias, and low-rank changes of it for foreground and background (LoRA)."""
+
+    def __init__(self, inputs: int, outputs: int, ranks: Ranks) -> None:
+        super().__init__(inputs, outputs, bias=False)
+        for ground, rank in zip(("fg", "bg"), ranks, strict=True):
+            size = int(rank * min(inputs, outputs) if rank < 1 else rank)
+            self.add_module(f"lora_down_{ground}", nn.Linear(inputs, size, bias=False))
+            self.add_module(f"lora_up_{ground}", zero(nn.Linear(size, outputs, bias=False)))
+
+    def changed(self, x: Tensor, ground: str) -> Tensor:
+        """(B, N, inputs) -> (B, N, outputs); ground: `fg` or `bg`, or empty for the layer as it is."""
+        out: Tensor = self(x)
+        if not ground:
+            return out
+        down, up = (self.get_submodule(f"lora_{part}_{ground}") for part in ("down", "up"))
+        change: Tensor = up(down(x))
+        return out + change
 
 
 def adaptable_layers(net: nn.Module) -> dict[str, Layer]:
     """Return the layers that can be changed, by name: every projection in modules that are marked `adaptable`.
 
-    These are linear layers and 1x1 convolutions: query, key, value and output of the attention, the
-    perceptron, and the layers that lead into a transformer and out of it.
+    These are linear layers and 1x1 convolutions: query, key, value and output of the attention, the perceptron, and the
+    layers that lead into a transformer and out of it.
     """
     found: dict[str, Layer] = {}
     for place, part in net.named_modules():
         if getattr(part, "adaptable", False):
             for name, layer in part.named_modules(prefix=place):
                 inside = name.rpartition(".")[0] in found  # as the low-rank parts of a layer are
-                if not inside and (isinstance(layer, nn.Linear) or _is_projection(layer)):
+                if not inside and _is_projection(layer):
                     found[name] = cast(Layer, layer)
     return found
 
 
 def _is_projection(layer: nn.Module) -> bool:
     if not isinstance(layer, nn.Conv2d):
-        return False
+        return isinstance(layer, nn.Linear)
     return (layer.kernel_size, layer.stride, layer.padding, layer.groups) == ((1, 1), (1, 1), (0, 0), 1)
 
 
@@ -86,17 +106,14 @@ def shapes(layer: Layer, rank: int) -> tuple[tuple[int, int], tuple[int, int]]:
 def begin(net: nn.Module, rank: int, rng: Generator) -> None:
     """Freeze a network and add a change to each of its projections, to be trained; at first it adds nothing.
 
-    `down` starts at random and `up` at zero. The scale is 1, that is alpha = rank. Raises ColorizeError
-    (wrong usage) for a rank out of range, and for a network without transformers.
+    `down` starts at random and `up` at zero. The scale is 1, that is alpha = rank. Raises ColorizeError (wrong usage)
+    for a rank out of range, and for a network without transformers.
     """
     within("the rank of an adapter", rank, *RANKS)
     found = adaptable_layers(net)
     if not found:
-        raise ColorizeError(
-            "an adapter changes the attention of a network, and this one has none",
-            "finetune without --lora, or choose a model with attention: mini",
-            code=2,
-        )
+        message = "an adapter changes the attention of a network, and this one has none"
+        raise ColorizeError(message, "finetune without --lora, or choose a model with attention: mini", code=2)
     net.requires_grad_(False)
     for layer in found.values():
         down, up = shapes(layer, rank)
@@ -119,10 +136,11 @@ def stack(net: nn.Module, tensors: Mapping[str, Tensor], scale: float) -> None:
 
 def tensors_of(net: nn.Module) -> dict[str, Tensor]:
     """Return the adapter added last: `down` and `up` of every changed layer, by the layer's name."""
-    last = {name: changes[-1] for name, layer in adaptable_layers(net).items() if (changes := _changes(layer))}
-    return {
-        f"{name}.{part}": getattr(change, part).detach() for name, change in last.items() for part in ("down", "up")
-    }
+    found: dict[str, Tensor] = {}
+    for name, layer in adaptable_layers(net).items():
+        if changes := _changes(layer):
+            found |= {f"{name}.{part}": getattr(changes[-1], part).detach() for part in ("down", "up")}
+    return found
 
 
 @torch.no_grad()
@@ -156,7 +174,8 @@ def _changes(layer: nn.Module) -> Changes | None:
 def _add(layer: Layer, change: Change) -> None:
     changes = _changes(layer)
     if changes is None:
-        changes = Changes(layer.register_forward_hook(_changed))
+        changes = Changes()
+        changes.handle = layer.register_forward_hook(_changed)
         setattr(layer, NAME, changes)
     changes.append(change)
 

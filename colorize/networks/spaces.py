@@ -19,9 +19,9 @@ from colorize.networks.unet import cells, darkest, pad
 
 
 class Space:
-    """What all spaces share: x has `channels`, one cell for `patch` x `patch` pixels.
+    """What x is, and the way of pictures to x and back: `channels` of it, a cell for `patch` x `patch` pixels.
 
-    inked: whether the ink of line art is in x.
+    inked: whether the ink of line art is in x, and in the color that `decode` gives.
     """
 
     channels = 3
@@ -68,8 +68,8 @@ class RGB(Space):
 class Field(Space):
     """x is the color under the ink, (B, 3, H/patch, W/patch) in [-1, 1]: ink pixels filled from their neighbors.
 
-    A gray picture has no ink; its x is the picture's color itself. ink_weight: how much a place that is
-    all ink counts in the loss, where its color is unseen.
+    A gray picture has no ink; its x is the picture's color itself. ink_weight: how much a place that is all ink counts
+    in the loss, where its color is unseen.
     """
 
     patch: int = 2
@@ -83,8 +83,8 @@ class Field(Space):
     def decode(self, x: Tensor, hints: Hints, strength: float = 1.0) -> Tensor:
         """From x to the color under the ink, (B, 3, h, w) in [-1, 1].
 
-        On line art it is evened out between the lines, and paper is white, also around the figure. Areas
-        that color hints reach are pulled to them, by `strength` from 0 to 1.
+        On line art it is evened out between the lines, and paper is white, also around the figure. Areas that color
+        hints reach are pulled to them, by `strength` from 0 to 1.
         """
         line = hints.get("line")
         if line is not None:
@@ -102,9 +102,8 @@ class Field(Space):
 class Lab(Space):
     """x is the chroma alone: a and b of CIE Lab, (B, 2, H/patch, W/patch); L is the gray picture's.
 
-    center, spread: what is subtracted from a and b and what they are then divided by. The defaults
-    make them as wide as the noise on drawings and photographs; Color Diffusion divides by 110, so
-    that noise drowns the colors until the last steps.
+    center, spread: what is subtracted from a and b and what they are then divided by, so that they are as wide as the
+    noise; Color Diffusion divides by 110, so that noise drowns the colors until the last steps.
     """
 
     patch: int = 4
@@ -137,17 +136,13 @@ class Regions(Space):
     channels = 6
     patch = 2
 
-    def weight(self, hints: Hints) -> Tensor | None:
-        """How much each place of x counts in the loss; None counts all alike."""
-        return None
-
 
 def pulled_to_hints(color: Tensor, hints: Hints, strength: float = 1.0, patch: int = 1, inked: bool = False) -> Tensor:
     """Pull color to the user's hints: up to the lines of line art, or along the shades of a gray picture.
 
-    color: (B, 3, h, w) in [-1, 1], one cell for `patch` x `patch` pixels of the drawing; inked: with its
-    ink, which is left alone while the color under it changes. strength: how far, from 0 to 1. Gray
-    pictures keep the luma of the color. Returns (B, 3, h, w) in [-1, 1].
+    color: (B, 3, h, w) in [-1, 1], one cell for `patch` x `patch` pixels of the drawing; inked: with its ink, which is
+    left alone while the color under it changes. strength: how far, from 0 to 1. Gray pictures keep the luma of the
+    color. Returns (B, 3, h, w) in [-1, 1].
     """
     dots, line = hints.get("hints"), hints.get("line")
     if dots is None or strength <= 0:

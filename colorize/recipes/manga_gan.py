@@ -17,9 +17,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from colorize.diffusion.schedules import Cosine
-from colorize.manga.colorization_v2 import SecondSpec
-from colorize.manga.generators import GeneratorSpec
-from colorize.manga.system import Page
+from colorize.manga.networks import GeneratorSpec
+from colorize.manga.system import Page, SecondSpec
 from colorize.model import Sampling
 from colorize.networks.spaces import RGB
 from colorize.recipes.recipe import Adversarial, DenoiserSpec, Mix, Recipe, Stage

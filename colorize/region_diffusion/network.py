@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from colorize.errors import ColorizeError
 from colorize.images.color import luminance
-from colorize.networks.layers import Down, Residual, Transformer, Up
-from colorize.networks.unet import pad
+from colorize.networks.unet import Down, Residual, Transformer, Up, pad
 from colorize.region_diffusion.pieces import GEOMETRY, contacts, geometry, lab_of, membership, pooled
 from colorize.system import NetSpec
 

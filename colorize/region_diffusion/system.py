@@ -15,8 +15,8 @@ from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import flat_regions, lines, palettes
 from colorize.images.under_ink import paper_white
-from colorize.model import Colorizer, Sampling, Space
-from colorize.networks.spaces import Regions, pulled_to_hints
+from colorize.model import Colorizer, Sampling
+from colorize.networks.spaces import Regions, Space, pulled_to_hints
 from colorize.region_diffusion.choosing import Drawing, Offer, choose, hint_cells
 from colorize.region_diffusion.network import Choices, Pieces, RegionNet, RegionNetSpec, joined
 from colorize.region_diffusion.pieces import COLORS, GEOMETRY, PARTS, lab_of, main_colors, parts

@@ -20,8 +20,7 @@ from colorize.diffusion.samplers import ddim_step
 from colorize.diffusion.schedules import Schedule, draw, expand, times
 from colorize.errors import ColorizeError
 from colorize.hints import COLORED
-from colorize.manga.frozen import VGG, Frozen, Perceptual, Tagger, TaggerSpec
-from colorize.manga.generators import PatchCritic
+from colorize.manga.networks import VGG, Frozen, PatchCritic, Perceptual, Tagger, TaggerSpec
 from colorize.manga.system import PageEncoder
 from colorize.model import Colorizer, Sampling
 from colorize.networks.conditions import shown

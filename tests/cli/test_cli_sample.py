@@ -15,7 +15,7 @@ from drawings import DOT, colored, run, sketch
 from PIL import Image
 from typer.testing import Result
 
-from colorize.checkpoints import find, model_files
+from colorize.checkpoints import model_files
 from colorize.cli import messages
 from colorize.coloring import paint
 from colorize.images import files
@@ -187,10 +187,10 @@ def test_quiet_says_nothing_but_results_and_errors() -> None:
 def test_a_note_tells_which_model_a_recipe_s_name_stands_for() -> None:
     model_files.save(tiny("diffusart").build(), tiny("diffusart"), Path("d.safetensors"))
     for name in ("mini", "diffusart"):
-        assert find.ambiguous(name) == ""
+        assert model_files.ambiguous(name) == ""
         Path("runs", name).mkdir(parents=True)
         shutil.copy("d.safetensors", Path("runs", name, "model.safetensors"))
-    assert "the one trained here is --model runs/mini" in find.ambiguous("mini")
+    assert "the one trained here is --model runs/mini" in model_files.ambiguous("mini")
     told = run("sketch.png", "--model", "diffusart").stderr
     assert "note: `diffusart` is the model trained here: runs/diffusart/model.safetensors" in told
     made = json.loads(files.read(Path("sketch_color.png")).text["colorize"])

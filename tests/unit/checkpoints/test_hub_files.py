@@ -9,8 +9,8 @@ import pytest
 from hub_server import NEW, OLD, Hub, serving
 
 from colorize.checkpoints import hub
-from colorize.checkpoints.find import find
 from colorize.checkpoints.hub import Address, fetch, parse_address
+from colorize.checkpoints.model_files import find
 from colorize.errors import ColorizeError
 
 V1 = "tellurion/ColorizeDiffusion"

@@ -74,8 +74,8 @@ def test_as_published_four_places_keep_their_weight():
 
 
 def test_another_number_of_weights_is_refused():
-    with pytest.raises(ColorizeError, match="15 weights were given for the 16 places"):
-        LatentCond(places=(1.0,) * 15)
+    with pytest.raises(ColorizeError, match="15 weights were given for 16 places"):
+        ReferenceWeights(places=(1.0,) * 15)
 
 
 # Windows

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from colorize.colorize_diffusion.region_map import ABREAST, COVER, GAP, MOST, NARROWEST, REGIONS, TITLE, draw
 from colorize.colorize_diffusion.text_edits import Prompt, parse
-from colorize.colorize_diffusion.token_edits import encode
+from colorize.colorize_diffusion.token_edits import ABREAST, COVER, GAP, MOST, NARROWEST, REGIONS, TITLE, draw, encode
 from colorize.errors import ColorizeError
 from colorize.images.image import Picture
 

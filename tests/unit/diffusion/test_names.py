@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from colorize.cli.app import app
-from colorize.diffusion import names, schedules, solvers
+from colorize.diffusion import names, samplers, schedules
 from colorize.diffusion.schedules import ScaledLinear, times
 from colorize.errors import ColorizeError
 from colorize.model import Sampling
@@ -17,7 +17,7 @@ def helped(command: str) -> str:
 
 def test_every_row_of_the_table_has_its_solver():
     for name, sampler in names.SAMPLERS.items():
-        assert callable(getattr(solvers, sampler.solver or name.replace("-", "_")))
+        assert callable(getattr(samplers, sampler.solver or name.replace("-", "_")))
 
 
 def test_every_spacing_has_its_rule():

@@ -18,7 +18,8 @@ from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import files
 from colorize.images.color import rgb_to_lab
-from colorize.manga.colorization_v2 import UNUSED, FFDNet, SecondSpec
+from colorize.manga.networks import FFDNet
+from colorize.manga.system import UNUSED, SecondSpec
 from colorize.recipes.overrides import override
 from colorize.recipes.recipe import DenoiserSpec
 from colorize.training import run as training

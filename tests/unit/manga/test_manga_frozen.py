@@ -14,7 +14,7 @@ from torch import Generator
 
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.manga.frozen import VGG, TaggerSpec
+from colorize.manga.networks import VGG, TaggerSpec
 from colorize.recipes.overrides import override
 from colorize.training import objectives, run
 from colorize.training.options import TrainOptions

@@ -9,9 +9,17 @@ from torch import nn
 from colorize import recipes
 from colorize.checkpoints import model_files, weights_io
 from colorize.errors import ColorizeError
-from colorize.manga.colorization_v2 import UNUSED, SecondSpec
-from colorize.manga.frozen import VGG, Perceptual, TaggerSpec, scaled
-from colorize.manga.generators import Generator, GeneratorSpec, PatchCritic, SelfAttention
+from colorize.manga.networks import (
+    VGG,
+    Generator,
+    GeneratorSpec,
+    PatchCritic,
+    Perceptual,
+    SelfAttention,
+    TaggerSpec,
+    scaled,
+)
+from colorize.manga.system import UNUSED, SecondSpec
 from colorize.networks.unet import Cond
 from colorize.training.loop import recomputing
 

@@ -13,7 +13,6 @@ from golden import R, fill, filled
 from saved import NET
 from torch import Generator, Tensor, nn
 
-from colorize.colorize_diffusion.attention import LowRankLinear
 from colorize.colorize_diffusion.condition import LatentCond, Split
 from colorize.colorize_diffusion.unet import LatentUNetSpec
 from colorize.errors import ColorizeError
@@ -132,7 +131,7 @@ def test_halves_keep_the_changes_that_were_published():
     lora.stack(net, learnt(net), 1.0)
     with_sides = call(net)
     for layer in net.modules():
-        if isinstance(layer, LowRankLinear):
+        if isinstance(layer, lora.LowRankLinear):
             layer.lora_up_fg.weight.data.zero_()
     assert (call(net) - with_sides).abs().max() > 1e-3
 

@@ -18,7 +18,7 @@ from colorize import recipes
 from colorize.checkpoints import model_files
 from colorize.errors import ColorizeError
 from colorize.hints import Batch, Hints
-from colorize.manga.frozen import VGG, Perceptual
+from colorize.manga.networks import VGG, Perceptual
 from colorize.recipes.overrides import override
 from colorize.recipes.recipe import Adversarial
 from colorize.training import objectives, run

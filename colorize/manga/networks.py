@@ -1,0 +1,339 @@
+"""The networks of the manga GAN: generators (a page in and colors out in one call), critic, and frozen networks."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorize.errors import ColorizeError
+from colorize.images.color import luminance
+from colorize.networks.unet import Cond, named, pad
+from colorize.system import NetSpec
+
+SLOPE = 0.2  # of leaky rectifiers, as published
+ATTENTIVE = 4  # halvings before attention: a page of 256 x 256 pixels is 16 x 16 places there
+WIDTHS = (64, 128, 256, 512)  # channels of the critic, as published
+MULTIPLE = 32  # pixels of a page for the critic; fewer have no patch to judge
+SMALLEST = 4  # channels of a group; one number alone would be normalized to nothing
+WIDTH, DEPTH = 96, 12  # channels and convolutions of FFDNet's RGB version
+PLANES = 12  # of an RGB picture whose cells of 2 x 2 pixels became channels
+DROPPED = 3  # deepest levels of the way up that have dropout, as published
+
+
+@dataclass(frozen=True)
+class GeneratorSpec(NetSpec):
+    """The numbers of a generator (Isola et al. 2017, "pix2pix").
+
+    widths: channels after each halving, the finest first. attention: self-attention behind the fourth halving. groups:
+    of the group norms. dropout: of the three deepest levels of the way up, in training. added: the answer is what color
+    adds to the page, nothing at first, rather than a picture made anew.
+    """
+
+    home = "colorize.manga.system:MangaSystem"
+    widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512, 512, 512)
+    attention: bool = False
+    groups: int = 8
+    dropout: float = 0.5
+    added: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.widths) < ATTENTIVE or min(self.widths, default=0) < 8:
+            hint = f"give at least {ATTENTIVE} halvings of 8 channels or more, such as [32,64,128,128]"
+            raise ColorizeError(f"net.widths is {list(self.widths)}", hint, code=2)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """One block for each halving."""
+        return (1,) * len(self.widths)
+
+    @property
+    def stride(self) -> int:
+        """What sides are best multiples of; deeper levels repeat the last row where they must."""
+        return int(2**ATTENTIVE)
+
+    def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> Generator:
+        """Make the network for `inputs` channels, those of x included, and tokens of a width for its depth."""
+        return Generator(self, inputs - outputs, outputs, tokens)
+
+
+def norm(groups: int, width: int) -> nn.GroupNorm:
+    """A norm within one picture, of as many weights as a batch norm; it works on a single place, too."""
+    return nn.GroupNorm(math.gcd(groups, width) if width >= SMALLEST * groups else 1, width)
+
+
+class Down(nn.Module):
+    """Halve a map by a 4x4 convolution, rounding up: (B, inputs, H, W) -> (B, outputs, H/2, W/2)."""
+
+    recomputed = True
+
+    def __init__(self, inputs: int, outputs: int, groups: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
+        self.norm = norm(groups, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pass a map through."""
+        return F.leaky_relu(self.norm(self.conv(pad(x, 2))), SLOPE)
+
+
+class Up(nn.Sequential):
+    """Double a map by a transposed 4x4 convolution: (B, inputs, h, w) -> (B, outputs, 2h, 2w)."""
+
+    recomputed = True
+
+    def __init__(self, inputs: int, outputs: int, groups: int, dropout: float) -> None:
+        deconv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+        parts = {"deconv": deconv, "norm": norm(groups, outputs), "relu": nn.ReLU(), "dropout": nn.Dropout(dropout)}
+        super().__init__(OrderedDict(parts))
+
+
+class SelfAttention(nn.Module):
+    """Let every place of a map read from every other, faded in from nothing (Zhang et al. 2019, "SAGAN")."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(1))
+        self.query_conv = nn.Conv2d(width, width // 8, 1)
+        self.key_conv = nn.Conv2d(width, width // 8, 1)
+        self.value_conv = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (B, C, H, W)."""
+        parts = (conv(x) for conv in (self.query_conv, self.key_conv, self.value_conv))
+        q, k, v = (part.flatten(2).transpose(1, 2) for part in parts)  # (B, C, H, W) -> (B, H*W, C)
+        read = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
+        out: Tensor = x + self.gamma * read
+        return out
+
+
+class Generator(nn.Module):
+    """A U-Net of strided convolutions. Any height and width: a level repeats its last row where it is odd."""
+
+    def __init__(self, spec: GeneratorSpec, inputs: int, outputs: int, tokens: int) -> None:
+        super().__init__()
+        self.spec, widths = spec, spec.widths
+        self.downs = nn.ModuleList(Down(a, b, spec.groups) for a, b in pairwise((inputs, *widths)))
+        self.attention = SelfAttention(widths[ATTENTIVE - 1]) if spec.attention else None
+        self.ups, wide = nn.ModuleList(), widths[-1] + tokens
+        for depth, width in enumerate(reversed(widths[:-1])):
+            dropout = spec.dropout if depth < DROPPED else 0.0
+            self.ups.append(Up(wide, width, spec.groups, dropout))
+            wide = 2 * width
+        self.out = nn.ConvTranspose2d(wide, outputs, 4, stride=2, padding=1)
+        if spec.added:
+            for value in self.out.parameters():
+                nn.init.zeros_(value)
+
+    def forward(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
+        """Color the page in `cond.stack`, (B, S, H, W), with tokens (B, N, T) of all of it.
+
+        x, t: noise and time, not looked at. Returns colors (B, outputs, H, W), in [-1, 1] unless they are added to the
+        page, which can lead beyond.
+        """
+        assert cond.stack is not None
+        h, skips = cond.stack.contiguous(memory_format=torch.channels_last), []
+        sizes = [h.shape[-2:]]
+        for level, down in enumerate(self.downs, 1):
+            h = down(h)
+            if level == ATTENTIVE and self.attention is not None:
+                h = self.attention(h)
+            skips.append(h)
+            sizes.append(h.shape[-2:])
+        if cond.tokens is not None:
+            features = cond.tokens.mean(1)[:, :, None, None].expand(-1, -1, *h.shape[-2:])
+            h = torch.cat([h, features], dim=1)
+        for up, skip in zip(self.ups, reversed(skips[:-1]), strict=True):
+            h = torch.cat([cut(up(h), skip.shape[-2:]), skip], dim=1)
+        out: Tensor = cut(self.out(h), sizes[0])
+        return cond.stack[:, :1] + out if self.spec.added else torch.tanh(out)
+
+
+def cut(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Leave out the last row or column where a level was odd."""
+    return x[..., : size[0], : size[1]]
+
+
+class PatchCritic(nn.Module):
+    """Four halvings and a 4x4 convolution: one logit for each patch of 94 pixels (Isola et al. 2017).
+
+    widths: channels after each halving. The first convolution has no norm; those behind it have group norms, with as
+    many weights as the published batch norms, which would let the rows of a batch mix.
+    """
+
+    def __init__(self, page: int = 1, color: int = 3, widths: tuple[int, ...] = WIDTHS, groups: int = 8) -> None:
+        super().__init__()
+        pairs = pairwise((page + color, *widths))
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairs)
+        self.norms = nn.ModuleList(norm(groups, width) for width in widths[1:])
+        self.out = nn.Conv2d(widths[-1], 1, 4, padding=1)
+
+    def forward(self, page: Tensor, color: Tensor) -> Tensor:
+        """Judge pages (B, 1, H, W) and their colors (B, 3, H, W): logits (B, 1, H/16 - 1, W/16 - 1)."""
+        h = pad(torch.cat([page, color], dim=1), MULTIPLE)
+        h = F.leaky_relu(self.convs[0](h), SLOPE)
+        for conv, scale in zip(self.convs[1:], self.norms, strict=True):
+            h = F.leaky_relu(scale(conv(h)), SLOPE)
+        out: Tensor = self.out(h)
+        return out
+
+
+FEATURES = 512  # numbers that the tagger gives of a picture
+TAPS = (3, 8, 15)  # VGG16's layers relu1_2, relu2_2, relu3_3
+VGG_MEAN, VGG_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for [0, 1]
+TAGGER_MEAN, TAGGER_STD = (0.7137, 0.6628, 0.6519), (0.2970, 0.3017, 0.2979)  # of Danbooru
+
+
+class Frozen(nn.Module):
+    """A network that is never trained: without gradients of its own, and in evaluation mode for good."""
+
+    def freeze(self) -> Self:
+        """Make it so; gradients still pass through to what it looks at."""
+        return self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode, whatever the rest of a model does."""
+        return super().train(False)
+
+
+def scaled(picture: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """From [-1, 1] over [0, 1] to what a network was trained on; gray (B, 1, H, W) becomes three planes."""
+    share = (picture.expand(-1, 3, -1, -1) + 1) / 2
+    center, spread = (torch.tensor(row).to(share)[:, None, None] for row in (mean, std))
+    return (share - center) / spread
+
+
+@dataclass(frozen=True)
+class TaggerSpec:
+    """A ResNet of bottleneck blocks; the published one has 50 layers and sees 360 pixels.
+
+    size: of the longer side of what it sees.
+    """
+
+    layers: tuple[int, int, int, int] = (3, 4, 6, 3)
+    size: int = 360
+
+    def build(self) -> Tagger:
+        """Make it with fresh weights."""
+        return Tagger(self)
+
+
+class MaxAndMean(nn.Module):
+    """The largest and the mean value of every channel, one behind the other: (B, C, h, w) -> (B, 2C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool a map."""
+        return torch.cat([x.amax((2, 3)), x.mean((2, 3))], dim=1)
+
+
+class Tagger(Frozen):
+    """A tagger of drawings, up to the 512 numbers before its last rectifier.
+
+    RF5/danbooru-pretrained, a ResNet-50 that names 6000 tags: its body, and its head's first five layers.
+    """
+
+    def __init__(self, spec: TaggerSpec) -> None:
+        super().__init__()
+        from torchvision.models.resnet import Bottleneck, ResNet
+
+        self.spec = spec
+        self.body = nn.Sequential(*list(ResNet(Bottleneck, list(spec.layers)).children())[:-2])
+        wide = 2 * 512 * Bottleneck.expansion
+        layers = (nn.Flatten(), nn.BatchNorm1d(wide), nn.Dropout(0.25), nn.Linear(wide, FEATURES))
+        self.head = nn.Sequential(MaxAndMean(), *layers)
+        self.freeze()
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Look at color or gray pictures in [-1, 1], as whole as they are: (B, 512)."""
+        longer = max(picture.shape[-2:])
+        height, width = (max(32, round(s * self.spec.size / longer)) for s in picture.shape[-2:])
+        seen = scaled(picture, TAGGER_MEAN, TAGGER_STD)
+        seen = F.interpolate(seen, (height, width), mode="bilinear", antialias=True)
+        out: Tensor = self.head(self.body(seen))
+        return out
+
+
+class VGG(Frozen):
+    """The first seven convolutions of VGG16 (Simonyan and Zisserman 2015): maps of three depths.
+
+    Names are torchvision's; its other 127 million weights are not needed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models.vgg import cfgs, make_layers
+
+        self.features = make_layers(cfgs["D"][:9])  # up to relu3_3
+        self.freeze()
+
+    def forward(self, picture: Tensor) -> list[Tensor]:
+        """Look at color pictures (B, 3, H, W) in [-1, 1]."""
+        h, maps = scaled(picture, VGG_MEAN, VGG_STD), []
+        for index, layer in enumerate(self.features):
+            h = layer(h)
+            if index in TAPS:
+                maps.append(h)
+        return maps
+
+
+class Perceptual(Frozen):
+    """The perceptual distance of two pictures: share * tagger + (1 - share) * VGG, or the one there is.
+
+    Both are mean squares; gradients reach the first picture through both.
+    """
+
+    def __init__(self, vgg: VGG | None, tagger: Tagger | None, share: float = 0.1) -> None:
+        super().__init__()
+        assert vgg or tagger
+        self.vgg, self.tagger = vgg, tagger
+        self.share = share if vgg and tagger else float(tagger is not None)
+
+    def forward(self, made: Tensor, true: Tensor) -> Tensor:
+        """Compare color pictures (B, 3, H, W) in [-1, 1]: a scalar."""
+        total = made.new_zeros(())
+        if self.vgg is not None:
+            with torch.no_grad():
+                wanted = self.vgg(true)
+            pairs = zip(self.vgg(made), wanted, strict=True)
+            total = total + (1 - self.share) * sum(F.mse_loss(a, b) for a, b in pairs)
+        if self.tagger is not None:
+            with torch.no_grad():
+                known = self.tagger(true)
+            total = total + self.share * F.mse_loss(self.tagger(made), known)
+        return total
+
+
+class FFDNet(Frozen):
+    """The RGB version of FFDNet (Zhang et al. 2018; this file: Tassano et al., IPOL 2019).
+
+    The second name is misspelt in the published file, and so here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def conv(inputs: int, outputs: int) -> nn.Conv2d:
+            return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+
+        layers: list[nn.Module] = [conv(3 + PLANES, WIDTH), nn.ReLU()]
+        for _ in range(DEPTH - 2):
+            layers += [conv(WIDTH, WIDTH), nn.BatchNorm2d(WIDTH), nn.ReLU()]
+        chain = nn.Sequential(*layers, conv(WIDTH, PLANES))
+        self.intermediate_dncnn = named(itermediate_dncnn=chain)
+        self.freeze()
+
+    def forward(self, page: Tensor, sigma: float) -> Tensor:
+        """Clean gray pages (B, 1, H, W) in [-1, 1]. sigma: of the noise to take out, in levels of 255."""
+        height, width = page.shape[-2:]
+        noisy = pad((page.expand(-1, 3, -1, -1) + 1) / 2, 2)
+        cells = F.pixel_unshuffle(noisy, 2)
+        level = torch.full_like(cells[:, :3], sigma / 255)
+        found = self.intermediate_dncnn(torch.cat([level, cells], dim=1))
+        clean = (noisy - F.pixel_shuffle(found, 2)).clamp(0, 1)[..., :height, :width]
+        return luminance(2 * clean - 1)
