@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 from colorize.coloring import inputs
@@ -15,7 +16,7 @@ from colorize.coloring.batch import FILM, Painted
 from colorize.coloring.inputs import HintSource, Kind, ModelInput
 from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.errors import ColorizeError
-from colorize.images import finish, kinds, page_masks
+from colorize.images import finish, flat_regions, kinds, page_masks
 from colorize.images.hint_files import resize
 from colorize.images.image import Picture, Pixels
 from colorize.images.metadata import MARK
@@ -122,29 +123,40 @@ def panel_inputs(
     for part in page.parts:
         flat = options.flat and part.kind == "line"
         own = replace(options, kind=part.kind, force=True, flat=flat)  # its kind has been checked
-        hints = None if page.hints is None else page.hints[:, :, *part.crop]
-        if hints is not None and not bool((hints[:, 3] > 0).any()):
-            hints = None
+        hints = None if page.hints is None else page.hints[:, :, *part.crop].clone()
         seen = _cut(page.clean, part.crop)
+        if hints is not None:
+            hints[:, 3, ~torch.from_numpy(_inside(seen, part))] = -1  # a neighbor's, or in the gutter
+            hints = hints if bool((hints[:, 3] > 0).any()) else None
         if recipe.chooses and part.kind == "line":
             seen = _without_border(seen, part)
         fitted = inputs.model_input(Named(name, seen), recipe, own, reference, hints)
         yield replace(fitted, original=_cut(page.canvas, part.crop), notes=page.notes)
 
 
-def _without_border(seen: Picture, part: Part) -> Picture:
-    """A panel without its border line: to a model that chooses by regions, what reaches the border is paper."""
+def _inside(seen: Picture, part: Part) -> np.ndarray:
+    """What lies within the outline of a panel, bubbles included: (H, W) bool."""
     top, left = part.crop[0].start, part.crop[1].start
     inside = np.zeros(seen.size, np.uint8)
     rows, columns = part.box
     inside[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = part.mask
     outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     whole = cv2.drawContours(np.zeros_like(inside), outlines, -1, 1, cv2.FILLED)
+    return np.asarray(whole > 0)
+
+
+def _without_border(seen: Picture, part: Part) -> Picture:
+    """A panel without its border line, which is replaced by what lies within: lines go on to the picture's edge.
+
+    To a model that chooses by regions, what the border encloses would be a figure. A figure that the border cuts off
+    stays apart from its background.
+    """
     edge = 2 * max(2, round(FRAME * min(part.mask.shape))) + 1
-    core = cv2.erode(whole, np.ones((edge, edge), np.uint8), borderValue=0)
-    pixels = seen.pixels.copy()
-    pixels[core == 0] = np.quantile(pixels[core > 0], 0.9) if core.any() else seen.peak
-    return replace(seen, pixels=pixels)
+    core = cv2.erode(_inside(seen, part).astype(np.uint8), np.ones((edge, edge), np.uint8), borderValue=0) > 0
+    if not core.any():
+        return seen
+    flat = seen.pixels.reshape(-1, seen.pixels.shape[-1])
+    return replace(seen, pixels=flat[flat_regions.nearest_region(core)].reshape(seen.pixels.shape))
 
 
 def _is_wanted(picture: Picture, job: Job, options: SampleOptions) -> bool:

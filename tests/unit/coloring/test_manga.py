@@ -249,3 +249,24 @@ def test_a_model_that_chooses_sees_panels_without_their_frames() -> None:
     seen = pages._without_border(Picture(sheet[5:95, 5:75]), part).pixels[..., 0]
     assert (seen == 0).sum() == 20 * 20
     assert (seen[35:55, 25:45] == 0).all()
+
+
+def test_a_figure_that_its_panel_cuts_off_stays_apart_from_the_background() -> None:
+    from colorize.coloring import pages
+    from colorize.images.flat_regions import trapped
+
+    sheet = np.full((100, 80, 1), 255, np.uint8)
+    sheet[10:90, [10, 69]] = sheet[[10, 89], 10:70] = 0  # a frame
+    sheet[40:89, [30, 50]] = sheet[40, 30:51] = 0  # a figure that goes on below it
+    part = pages.Part((slice(5, 95), slice(5, 75)), (slice(10, 90), slice(10, 70)), np.ones((80, 60), bool), "line")
+    seen = pages._without_border(Picture(sheet[5:95, 5:75]), part).pixels[..., 0]
+    labels = trapped(seen > 128)
+    assert labels[60, 35] != labels[60, 10]
+    assert (seen[:, 25] == 0).sum() > 40  # its outline reaches the edge
+
+
+def test_a_hint_in_the_margin_reaches_no_panel() -> None:
+    given = Job("p", PAGE, ref(), dots=(parse_hint("2,350=#ff0000"),))
+    plain = one(Job("p", PAGE, ref()), kind="line")
+    hinted = one(given, kind="line")
+    assert (pixels(plain) == pixels(hinted)).all()
