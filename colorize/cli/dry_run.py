@@ -48,7 +48,7 @@ def estimate(plan: Plan, options: SampleOptions, prepare: Prepare) -> None:
     each = sum(times) / len(times) if times else 0.0
     counts = {"color": color, "kept": left, "done": len(plan.done)}
     counts["failed"] = len(plan.todo) - color - left + len(plan.refused)
-    facts = {"looked": len(some), "volumes": len(plan.volumes), "seconds": round(each * color, 1)}
+    facts = {"looked": len(some), "volumes": len(plan.volumes), "seconds": round(each * color, 3)}
     peak = _peak()
     if options.as_json:
         typer.echo(json.dumps({**counts, **facts, "peak_gigabytes": peak, "why": {**kept, **failed}}))

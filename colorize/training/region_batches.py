@@ -37,6 +37,7 @@ NONE = 255  # a cell that belongs to no part
 VERSION = 1  # of what the files hold; another one is made anew
 CHUNK = 64  # pictures that a worker makes at a time
 SHOWN = 88  # regions of a drawing in training; smaller ones belong to their neighbors
+CELL = 4  # pixels of the side of an encoder's cell
 ZOOM, TURN, SHIFT, BEND = (0.68, 1.45), 0.28, 0.13, 0.08
 ARRAYS = {
     "color": ((3, PIXELS, PIXELS), np.uint8),
@@ -206,6 +207,13 @@ class RegionBatches:
 
     def __init__(self, store: PictureStore, stage: Stage, seed: int) -> None:
         self.store, self.stage, self.seed = store, stage, seed
+
+    @staticmethod
+    def check(stage: Stage) -> None:
+        """Refuse a size that cells do not divide (ColorizeError, wrong usage)."""
+        if stage.size % CELL or stage.size < 8 * CELL:
+            message = f"size is {stage.size}, and this model trains on multiples of {CELL} from {8 * CELL} pixels on"
+            raise ColorizeError(message, f"give size={max(8, round(stage.size / CELL)) * CELL}", code=2)
 
     def __len__(self) -> int:
         return len(self.store)

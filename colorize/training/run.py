@@ -99,11 +99,11 @@ def difference(before: Any, now: Any, name: str = "") -> tuple[str, Any, Any] | 
 def check(recipe: Recipe, options: TrainOptions) -> None:
     """Refuse a run folder of other settings, or of something else (ColorizeError)."""
     out, way_out = options.folder, "choose another --out, or add --restart"
+    written = [name for name in (WEIGHTS, ADAPTER, run_folder.STATE) if (out / name).exists()]
+    if not written:
+        return  # no run, or one that ended before its first state
     if not (out / VALUES).is_file():
-        for name in (WEIGHTS, ADAPTER, run_folder.STATE):
-            if (out / name).exists():
-                raise ColorizeError(f"`{out}` holds `{name}`, but no run", way_out, code=2)
-        return
+        raise ColorizeError(f"`{out}` holds `{written[0]}`, but no run", way_out, code=2)
     try:
         before = json.loads((out / VALUES).read_text("utf-8"))
     except ValueError as error:
@@ -163,6 +163,7 @@ def batches(
     stage = recipe.stage(options.phase)
     if not isinstance(stage.objective, Choosing):
         return Pictures(options.data, recipe, stage, options.seed, device)
+    RegionBatches.check(stage)
     return RegionBatches(region_batches.opened(options.data, stage.mix.sets, first), stage, options.seed)
 
 

@@ -143,6 +143,13 @@ def test_other_settings_are_refused_until_restarted():
     assert train("--set", "lr=0.01", "--restart").exit_code == 0
 
 
+def test_a_run_that_ended_before_its_first_state_may_begin_otherwise():
+    train()
+    for file in (RUN / "state.safetensors", RUN / "model.safetensors"):
+        file.unlink()
+    assert train("--set", "lr=0.01").exit_code == 0
+
+
 def test_a_folder_with_a_foreign_model_is_left_alone():
     RUN.mkdir(parents=True)
     (RUN / "model.safetensors").write_bytes(b"precious")

@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from colorize.checkpoints import model_files
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
+from colorize.recipes.overrides import override
 from colorize.region_diffusion.system import RegionColorizer
 from colorize.training import objectives, region_batches, region_objective, run
 from colorize.training.options import TrainOptions
@@ -157,3 +158,10 @@ def _there(fake: FakeTensorMode, value: object) -> object:
     if isinstance(value, Hints):
         return Hints(**{name: fake.from_tensor(one).to("cuda") for name, one in value.items()})
     return fake.from_tensor(value).to("cuda") if isinstance(value, torch.Tensor) else value
+
+
+@pytest.mark.parametrize("size", [65, 30, 16])
+def test_a_size_that_cells_do_not_divide_is_refused(cast: Path, tmp_path: Path, size: int) -> None:
+    recipe = override(RECIPE, f"pretrain.size={size}")
+    with pytest.raises(ColorizeError, match=f"size is {size}, and this model trains on multiples of 4"):
+        run.batches(recipe, options(cast, tmp_path / "run"), CPU)
