@@ -42,7 +42,7 @@ def read_config(path: Path, commands: Mapping[str, Any], context: Any) -> dict[s
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ColorizeError(f"`{path}` cannot be read: {error}", "mend or remove it", 2) from None
+        raise ColorizeError(f"`{path}` cannot be read: {error}", "fix or remove it", 2) from None
     result: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
         if name not in commands or not isinstance(table, dict):

@@ -58,7 +58,7 @@ def estimate(plan: Plan, options: SampleOptions, prepare: Prepare) -> None:
             if target.name not in kept and target.name not in failed:
                 result = target.volume.result if target.volume else target.result
                 typer.echo(f"{target.name} -> {result or 'standard output'}")
-        messages.listed("would leave alone", "picture", list(kept.values()))
+        messages.listed("would leave unchanged", "picture", list(kept.values()))
     for message in failed.values():
         messages.say(f"would fail: {message}")
     partly = "" if len(some) == len(plan.todo) else f"of {len(plan.todo)} pictures {len(some)} were looked at: about "

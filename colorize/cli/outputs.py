@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,7 +128,8 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
         return [_target(one, None) for one in sources]
     if out is None and is_alone and path:
         return [_target(sources[0], path.with_name(f"{path.stem}_color{result_suffix(path)}"))]
-    if to_file:
+    misspelt = re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{1,4}", folder.suffix) and not folder.exists()
+    if to_file or (is_alone and misspelt and not str(out).endswith(("/", os.sep))):
         _check_suffix(folder, path)
         _check_folder(folder.parent, 1)
         return [_target(sources[0], folder)]
@@ -185,7 +187,11 @@ def _check_suffix(path: Path, source: Path | None) -> None:
     known = (".cbz", ".zip") if volume else tuple(FORMATS)
     if path.suffix.lower() not in known:
         what = "volumes" if volume else "pictures"
-        raise ColorizeError(f"{what} cannot be written as `{path.suffix}`", "use one of " + ", ".join(known), code=2)
+        raise ColorizeError(
+            f"{what} cannot be written as `{path.suffix}`",
+            f"use one of {', '.join(known)}, or end a folder with /",
+            code=2,
+        )
 
 
 def _check_folder(path: Path, count: int) -> None:
@@ -212,8 +218,8 @@ def _check_extras(options: SampleOptions, drawings: int) -> None:
         message = f"a film is a GIF of one drawing, not `{film}` of {drawings}"
         raise ColorizeError(message, "write it as --film film.gif, with one drawing", code=2)
     if options.save_regions and (options.save_regions.suffix.lower() != ".json" or pictures > 1):
-        message = f"regions are one JSON file of one picture, not `{options.save_regions}` of {pictures}"
-        raise ColorizeError(message, "write them as --save-regions picture.json, with one drawing", code=2)
+        message = f"--save-regions writes one JSON file for one picture, not `{options.save_regions}` for {pictures}"
+        raise ColorizeError(message, "name a .json file, and give one drawing without --variations", code=2)
     if options.save_regions and not options.overwrite and not options.save_regions.exists():
         chart = options.save_regions.with_suffix(".regions.png")
         if chart.exists():

@@ -227,7 +227,8 @@ def _watch(training: Training) -> None:
         messages.say(f"done: {last.step} steps")
     seen = 0 if last is None else last.step * training.stage.batch
     if seen < FEW and not options.start:
-        messages.say(f"note: it has seen {seen} pictures so far; expect gray before {FEW}, and color long after")
+        so_far = messages.counted(seen, "picture")
+        messages.say(f"note: it has seen {so_far} so far; expect gray until about {FEW}, and color much later")
     _say_next(recipe, options)
 
 

@@ -148,7 +148,7 @@ class SampleOptions:
     force: bool = option(False, "", "Also color pictures that are blank or already in color")
     overwrite: bool = option(False, "", "Replace existing results")
     dry_run: bool = option(False, "", "Estimate work, time and memory; write nothing", affects=False)
-    offline: bool = option(False, "", "Use no network", affects=False)
+    offline: bool = option(False, "", "Do not use the network", affects=False)
     as_json: bool = option(False, "", "Print one JSON object per result to stdout", "--json", affects=False)
     quiet: bool = option(False, "", "Print only results and errors", "--quiet", "-q", affects=False)
     settings: "Settings | None" = None  # of colorize-diffusion, made of knob, text and edits

@@ -106,7 +106,7 @@ def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
         raise ColorizeError(f"{name} has no points", EXAMPLE)
     for pair in pairs:
         if not isinstance(pair, list | tuple) or [type(one) in (int, float) for one in pair] != [True, True]:
-            raise ColorizeError(f"{name} has no place x, y but `{pair}`", EXAMPLE)
+            raise ColorizeError(f"{name} needs a place x, y, not `{pair}`", EXAMPLE)
     half = {}
     for key, share in (("width", 0.5), ("radius", 1.0)):
         number = given.get(key, 1)

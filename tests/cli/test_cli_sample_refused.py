@@ -96,3 +96,13 @@ def test_a_file_is_no_folder_for_several_pictures(out: str) -> None:
         assert said in result.stderr
         assert result.stderr.count("\n") == 2
         assert Path(file).read_text() == "mine"
+
+
+def test_a_misspelt_suffix_makes_no_folder() -> None:
+    before = sorted(Path().rglob("*"))
+    result = run("sketch.png", "-o", "out.pgn")
+    assert result.exit_code == 2
+    assert "cannot be written as `.pgn`" in result.stderr
+    assert "end a folder with /" in result.stderr
+    assert sorted(Path().rglob("*")) == before
+    assert run("sketch.png", "-o", "v1.pgn/").exit_code == 0

@@ -46,7 +46,7 @@ def test_nothing_is_written_and_time_and_memory_are_foreseen() -> None:
 def test_pages_that_pass_through_and_pages_that_fail_are_named_and_not_counted_as_work() -> None:
     pack(cover__png=COVER, blank__png=BLANK, bad__png=BROKEN)
     told = run("book.cbz", "--dry-run")
-    assert "would leave alone 2 pictures:" in told.stderr
+    assert "would leave unchanged 2 pictures:" in told.stderr
     assert "`book.cbz/cover.png` is already in color" in told.stderr
     assert "`book.cbz/blank.png` is blank" in told.stderr
     assert "would fail: `book.cbz/bad.png` is cut off or damaged" in told.stderr

@@ -158,7 +158,7 @@ def test_json_colors_may_be_names():
         ('{"pionts": []}', "unknown key `pionts` .did you mean `points`"),
         (point(x=8), r"point 1 is at \(8, 2\), outside the drawing of 8 x 8"),
         (point(y=-1), r"\(4, -1\), outside"),
-        (point(x=None), r"no place x, y but `\(None, 2\)`"),
+        (point(x=None), r"needs a place x, y, not `\(None, 2\)`"),
         (point(x=float("nan")), "outside the drawing"),
         (point(color="reddish"), "color of point 1 is `reddish`"),
         (point(radius=0), "radius of point 1 is `0`"),

@@ -261,7 +261,7 @@ def test_regions_are_written_with_their_map_and_the_sources_of_their_colors() ->
 def test_regions_that_cannot_be_are_refused(wrong: tuple[str, ...]) -> None:
     result = run(*wrong)
     assert result.exit_code == 2
-    assert "regions are one JSON file" in result.stderr
+    assert "--save-regions writes one JSON file" in result.stderr
 
 
 @pytest.mark.usefixtures("here")
