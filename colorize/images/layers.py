@@ -16,18 +16,22 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from colorize.errors import ColorizeError
 from colorize.images import files, finish
+from colorize.images.color import rgb_to_lab
 from colorize.images.encode import encode
 from colorize.images.finish import HintPixels
 from colorize.images.flat_regions import Labels, flats, grown
 from colorize.images.image import Picture, Pixels
 from colorize.images.resize import Array, fit_size, resized
 
+FEW = 160  # colors; a flat answer of more was not chosen from given ones
+ALIKE = 6.0  # CIE76; a chosen color so near to a hint's is the hint's
 MOST = 32  # flat colors that get a layer each
 SEEN = 0.5 / 255  # a smaller difference from the flat color is no shade
 
@@ -100,8 +104,33 @@ def divide(
         marks = np.concatenate([near[..., :3] / 2 + 0.5, near[..., 3:]], 2)
     coarse, colors = flats(resized(plain, size, cv2.INTER_AREA), finish.paper_share(drawing, size), marks)
     labels = raised(coarse, finish.paper_share(drawing, drawing.size))
+    if flat is not None and flat is not color:
+        colors = _snapped(colors, flat, marks)
     table = np.asarray(np.rint(colors * 255) / 255, np.float32)
     return DividedDrawing(drawing, field, labels, table, exact)
+
+
+def _snapped(table: Array, flat: Tensor, marks: Array | None) -> Array:
+    """Take for each color (N, 3) in [0, 1] the nearest one that the model chose or the user hinted.
+
+    Medians of small regions mix the colors around them. A chosen color that a hint's is hardly different from gives way
+    to it. If the model did not choose from a few colors, the table stays.
+    """
+    chosen = torch.unique(((flat.detach().cpu().float()[0].flatten(1).T / 2 + 0.5) * 255).round(), dim=0) / 255
+    if len(chosen) > FEW:
+        return table
+    known = torch.cat([chosen, torch.ones(1, 3)])
+    if marks is not None and (marks[..., 3] > 0).any():
+        hinted = torch.unique(torch.from_numpy(marks[marks[..., 3] > 0][:, :3]), dim=0)
+        away = torch.cdist(_lab(known), _lab(hinted)).amin(1)
+        known = torch.cat([known[away > ALIKE], hinted])
+    nearest = torch.cdist(_lab(torch.from_numpy(np.asarray(table, np.float32))), _lab(known)).argmin(1)
+    return np.asarray(known[nearest].numpy(), np.float32)
+
+
+def _lab(colors: Tensor) -> Tensor:
+    """Colors (N, 3) in [0, 1] as CIE L*a*b*."""
+    return rgb_to_lab(colors.T[None, :, :, None] * 2 - 1)[0, :, :, 0].T
 
 
 def merged(divided: DividedDrawing, flat: bool) -> Picture:

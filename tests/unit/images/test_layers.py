@@ -269,3 +269,18 @@ def test_a_map_of_regions_replaces_no_picture() -> None:
     Path("a.regions.png").write_bytes(b"painted")
     assert run("sketch.png", "--save-regions", "a.json").exit_code == 2
     assert Path("a.regions.png").read_bytes() == b"painted"
+
+
+def test_flat_colors_are_those_that_were_chosen_or_hinted() -> None:
+    red, almost, blue = ((0.8, -0.8, -0.8), (0.78, -0.78, -0.8), (-0.6, -0.6, 0.9))
+    flat = torch.tensor(almost)[:, None, None].expand(3, 16, 12).clone()
+    flat[:, 8:] = torch.tensor(blue)[:, None, None]
+    shaded = flat * 0.9
+    hints = torch.zeros(1, 4, 16, 12)
+    hints[0, 3] = -1
+    hints[0, :, 2, 3] = torch.tensor((*red, 1.0))
+    divided = layers.divide(sketch(), shaded[None], inked=False, hints=hints, flat=flat[None])
+    chosen = {tuple(np.rint((np.array(color) + 1) * 127.5).astype(int)) for color in (red, blue)}
+    found = {tuple(color) for color in np.rint(divided.table[np.unique(divided.labels)] * 255).astype(int)}
+    assert found <= chosen | {(255, 255, 255)}
+    assert tuple(np.rint((np.array(almost) + 1) * 127.5).astype(int)) not in found
