@@ -25,7 +25,7 @@ def command_line() -> str:
     """Return the page on all commands: their help, word for word."""
     parts = [HEAD + "# The command line\n"]
     for command in ((), *((name,) for name in COMMANDS)):
-        text = CliRunner().invoke(app, [*command, "--help"]).output
+        text = CliRunner().invoke(app, [*command, "--help"], prog_name="colorize").output
         lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
         parts.append(f"## colorize {' '.join(command)}".rstrip() + f"\n\n```text\n{lines}\n```\n")
     return "\n".join(parts)

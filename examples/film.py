@@ -23,4 +23,6 @@ def main(sketch: Path, reference: Path, out: Path, steps: int = 20) -> None:
 
 
 if __name__ == "__main__":
-    main(*(Path(argument) for argument in sys.argv[1:4]))
+    if len(sys.argv) != 4:
+        sys.exit("usage: python film.py SKETCH REFERENCE FILM.gif")
+    main(*(Path(argument) for argument in sys.argv[1:]))

@@ -9,5 +9,7 @@ import colorize
 from colorize.images import files
 
 if __name__ == "__main__":
-    sketch, reference, out = sys.argv[1:4]
+    if len(sys.argv) != 4:
+        sys.exit("usage: python one_picture.py SKETCH REFERENCE RESULT")
+    sketch, reference, out = sys.argv[1:]
     files.write(colorize.paint(sketch, reference=reference), Path(out))

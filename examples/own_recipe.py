@@ -50,4 +50,6 @@ def main(data: str, out: str, steps: int = 20) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if len(sys.argv) != 3:
+        sys.exit("usage: python own_recipe.py DATA RUN")
+    main(*sys.argv[1:])

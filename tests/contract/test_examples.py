@@ -55,3 +55,10 @@ def test_own_recipe_trains_and_its_checkpoint_loads(folder: Path, tmp_path: Path
 @pytest.mark.parametrize("name", [path.stem for path in EXAMPLES.glob("*.py")])
 def test_examples_stay_short(name: str) -> None:
     assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) <= 60
+
+
+@pytest.mark.parametrize("name", ["one_picture", "film", "own_recipe"])
+def test_an_example_without_arguments_says_how_it_is_called(name: str) -> None:
+    done = subprocess.run([sys.executable, str(EXAMPLES / f"{name}.py")], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"usage: python {name}.py")
