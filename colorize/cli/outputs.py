@@ -221,8 +221,9 @@ def _check_extras(options: SampleOptions, drawings: int) -> None:
         message = f"--save-regions writes one JSON file for one picture, not `{options.save_regions}` for {pictures}"
         raise ColorizeError(message, "name a .json file, and give one drawing without --variations", code=2)
     if options.save_regions and not options.overwrite and not options.save_regions.exists():
-        chart = options.save_regions.with_suffix(".regions.png")
-        if chart.exists():
+        from colorize.images.layers import map_of
+
+        if (chart := map_of(options.save_regions)).exists():
             hint = "name another file, or replace it with --overwrite"
             raise ColorizeError(f"the map of the regions would replace `{chart}`", hint, code=2)
     if layers is None:

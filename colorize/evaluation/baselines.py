@@ -18,8 +18,9 @@ from colorize.evaluation.metrics import SAME_COLOR
 from colorize.evaluation.regions import Labels, connected, enclosed, frame, open_to_border, white_around
 from colorize.evaluation.samples import MODES, Sample
 from colorize.images import color, flat_regions, under_ink
+from colorize.images.color import lab_of
 from colorize.images.flat_regions import nearest_region
-from colorize.region_diffusion.pieces import geometry, lab_of, main_colors, parts
+from colorize.region_diffusion.pieces import geometry, main_colors, parts
 
 INK = -0.7  # in [-1, 1]; luma below which a reference's pixel is ink, which has no color of its own
 BINS = 16  # luma steps of the gray statistics

@@ -40,6 +40,12 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), 1)
 
 
+def lab_of(rgb: Tensor) -> Tensor:
+    """CIE L*a*b* of colors (..., 3) in [-1, 1]: (..., 3)."""
+    rows = rgb.reshape(1, -1, 1, 3).permute(0, 3, 1, 2).float()
+    return rgb_to_lab(rows).permute(0, 2, 3, 1).reshape(rgb.shape)
+
+
 def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
     """Return the sRGB pictures of CIE L*a*b* values, the inverse of `rgb_to_lab`.
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from colorize.errors import ColorizeError
 from colorize.images import files, finish
-from colorize.images.color import rgb_to_lab
+from colorize.images.color import lab_of
 from colorize.images.encode import encode
 from colorize.images.finish import HintPixels
 from colorize.images.flat_regions import Labels, flats, grown
@@ -122,15 +122,11 @@ def _snapped(table: Array, flat: Tensor, marks: Array | None) -> Array:
     known = torch.cat([chosen, torch.ones(1, 3)])
     if marks is not None and (marks[..., 3] > 0).any():
         hinted = torch.unique(torch.from_numpy(marks[marks[..., 3] > 0][:, :3]), dim=0)
-        away = torch.cdist(_lab(known), _lab(hinted)).amin(1)
+        away = torch.cdist(lab_of(known * 2 - 1), lab_of(hinted * 2 - 1)).amin(1)
         known = torch.cat([known[away > ALIKE], hinted])
-    nearest = torch.cdist(_lab(torch.from_numpy(np.asarray(table, np.float32))), _lab(known)).argmin(1)
+    colors = torch.from_numpy(np.asarray(table, np.float32))
+    nearest = torch.cdist(lab_of(colors * 2 - 1), lab_of(known * 2 - 1)).argmin(1)
     return np.asarray(known[nearest].numpy(), np.float32)
-
-
-def _lab(colors: Tensor) -> Tensor:
-    """Colors (N, 3) in [0, 1] as CIE L*a*b*."""
-    return rgb_to_lab(colors.T[None, :, :, None] * 2 - 1)[0, :, :, 0].T
 
 
 def merged(divided: DividedDrawing, flat: bool) -> Picture:

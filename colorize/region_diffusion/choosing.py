@@ -13,11 +13,11 @@ from torch import Generator, Tensor
 
 from colorize.hints import Hints
 from colorize.images import color_hints, flat_regions
-from colorize.images.color import lab_to_rgb, rgb_to_lab
+from colorize.images.color import lab_of, lab_to_rgb, rgb_to_lab
 from colorize.images.resize import spread_between_lines
 from colorize.networks.unet import pad
 from colorize.region_diffusion.network import FAINT, INKED, Choices, Pieces, RegionNet
-from colorize.region_diffusion.pieces import lab_of, means
+from colorize.region_diffusion.pieces import means
 
 SAME = 6.0  # CIE76; hints that differ by less are one color
 MOST = 48  # colors of hints; of more the nearest one counts

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorize.errors import ColorizeError
-from colorize.images.color import luminance
+from colorize.images.color import lab_of, luminance
 from colorize.networks.unet import Down, Residual, Transformer, Up, pad
-from colorize.region_diffusion.pieces import GEOMETRY, contacts, geometry, lab_of, membership, pooled
+from colorize.region_diffusion.pieces import GEOMETRY, contacts, geometry, membership, pooled
 from colorize.system import NetSpec
 
 BOOK = 48  # colors of the code book, which stand in where nothing is given

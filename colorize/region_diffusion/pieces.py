@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from colorize.images.color import rgb_to_lab
+from colorize.images.color import lab_of
 
 SIDE = 64  # cells a side in which the main colors and parts of a reference are found
 COLORS = 14  # main colors of a reference, at most
@@ -33,12 +33,6 @@ class MainColors:
     share: Tensor
     valid: Tensor
     which: Tensor
-
-
-def lab_of(rgb: Tensor) -> Tensor:
-    """Colors (..., 3) in [-1, 1] as CIE L*a*b*, (..., 3)."""
-    rows = rgb.reshape(1, -1, 1, 3).permute(0, 3, 1, 2).float()
-    return rgb_to_lab(rows).permute(0, 2, 3, 1).reshape(rgb.shape)
 
 
 def main_colors(picture: Tensor, count: int = COLORS, side: int = SIDE) -> MainColors:

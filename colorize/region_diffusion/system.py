@@ -14,12 +14,13 @@ from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import flat_regions, lines, palettes
+from colorize.images.color import lab_of
 from colorize.images.under_ink import paper_white
 from colorize.model import Colorizer, Sampling
 from colorize.networks.spaces import Regions, Space, pulled_to_hints
 from colorize.region_diffusion.choosing import Drawing, Offer, choose, hint_cells
 from colorize.region_diffusion.network import Choices, Pieces, RegionNet, RegionNetSpec, joined
-from colorize.region_diffusion.pieces import COLORS, GEOMETRY, PARTS, lab_of, main_colors, parts
+from colorize.region_diffusion.pieces import COLORS, GEOMETRY, PARTS, main_colors, parts
 from colorize.system import System
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class RegionColorizer(Colorizer):
     x is the answer itself: shaded and flat color, (B, 6, h, w) in [-1, 1] at half the drawing's size.
     """
 
-    full_precision = True  # bfloat16 saves nothing here, and choices near a tie would differ between machines
+    full_precision = True  # bfloat16 saves next to nothing, and choices near a tie would differ between machines
     likeliest = True
 
     def __init__(self, spec: RegionNetSpec, remembered: int) -> None:

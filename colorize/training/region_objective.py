@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from colorize.images.color import rgb_to_lab
+from colorize.images.color import lab_of, rgb_to_lab
 from colorize.recipes.recipe import Choosing
 from colorize.region_diffusion.network import Choices, RegionNet, joined
-from colorize.region_diffusion.pieces import COLORS, LEAST, SIDE, lab_of, main_colors, means
+from colorize.region_diffusion.pieces import COLORS, LEAST, SIDE, main_colors, means
 from colorize.region_diffusion.system import RegionColorizer
 from colorize.training.region_batches import PictureStore, Threes
 

@@ -15,8 +15,8 @@ from colorize.coloring.paint import paint
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import palettes
+from colorize.images.color import lab_of
 from colorize.region_diffusion.choosing import HintCells
-from colorize.region_diffusion.pieces import lab_of
 from colorize.region_diffusion.system import RegionColorizer
 
 RECIPE = tiny("mini")
