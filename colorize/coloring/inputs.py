@@ -194,7 +194,7 @@ def model_input(
     if kind != hint:
         gray = lines.xdog(gray)
     elif kind == "line" and max(inner) < max(picture.size):
-        gray = darken(gray)
+        gray = darken(gray, picture)
     tensors: dict[str, Tensor] = {hint: gray}
     held, more = hint_map(drawing, hints, job.dots if job else ())
     if held is not None:
@@ -239,19 +239,30 @@ def shrink(picture: Picture, side: int) -> Picture:
     return replace(flat, pixels=pixels.reshape(*new, -1).astype(flat.pixels.dtype, copy=False))
 
 
-def darken(line: Tensor) -> Tensor:
+def darken(line: Tensor, picture: Picture | None = None) -> Tensor:
     """Return line art (1, 1, H, W) whose lines went pale by shrinking, with dark lines again.
 
-    A pen line of 2 pixels is a quarter as dark at an eighth of the size; models never saw such.
+    A pen line of 2 pixels is a quarter as dark at an eighth of the size; models never saw such. Where lines are too
+    thin for that, the drawing in full is shrunk by its darkest pixels.
     """
     ink = (1 - line) / 2
     paper = ink.median()
     dark = ink[ink > paper + 0.05]
+    darkest = torch.quantile(dark, 0.9) if len(dark) else paper
+    if picture is not None and (DARK - paper) > GAIN * (darkest - paper):
+        return darken(_darkest(picture, line.shape[-2:]))
     if not len(dark):
         return line
-    darkest = torch.quantile(dark, 0.9)
     gain = ((DARK - paper) / (darkest - paper)).clamp(1, GAIN)
     return 1 - 2 * (paper + gain * (ink - paper)).clamp(0, 1)
+
+
+def _darkest(picture: Picture, size: Sequence[int]) -> Tensor:
+    """A drawing on white at a smaller size (H, W), with lines at least a third of a pixel wide: (1, 1, H, W)."""
+    wide = max(2, round(max(picture.size) / max(size) / 3) + 1)
+    gray = cv2.erode(picture.on_white().pixels.max(2), np.ones((wide, wide), np.uint8))
+    small = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(small.astype(np.float32))[None, None] * (2 / picture.peak) - 1
 
 
 def check_drawing(drawing: Named, options: SampleOptions) -> None:
