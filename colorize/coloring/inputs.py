@@ -175,8 +175,30 @@ def model_input(
     a background for latent models. Raises ColorizeError for a drawing that is tiny, blank, in color, or of
     a kind the model does not take, and for hints that do not fit it.
     """
-    name, picture = drawing.name, drawing.picture
     check_drawing(drawing, options)
+    picture, kind, hint, gray, notes, inverted = _view(drawing, recipe, options)
+    tensors: dict[str, Tensor] = {hint: gray}
+    held, more = hint_map(drawing, hints, job.dots if job else ())
+    if held is not None:
+        small = hint_files.resize(held, (gray.shape[2], gray.shape[3]))
+        tensors["hints"] = color_hints.off_ink(small, gray) if hint == "line" else small
+    if job is not None and hint == "line":
+        found, extra = recipe.system.extras(job, gray)
+        tensors, notes = {**tensors, **found}, notes + extra
+    fitted = Hints(**tensors, reference=reference)
+    if not any(need in fitted for need in recipe.needs):
+        _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
+    exact = None
+    if held is not None and options.hint_mode == "hard":
+        exact = finish.hint_pixels(hint_files.resize(held, picture.size), options.strength.get("hints", 1.0))
+    return ModelInput(picture, kind, fitted, notes + more, exact, inverted)
+
+
+def _view(
+    drawing: Named, recipe: Recipe, options: SampleOptions
+) -> tuple[Picture, Kind, str, Tensor, tuple[str, ...], bool]:
+    """A drawing as it is colored: its picture, kind and hint, that hint (1, 1, h, w), notes, whether it is inverted."""
+    name, picture = drawing.name, drawing.picture
     inner, seen = inner_view(picture, recipe, options)
     inverted = options.kind != "gray" and "line" in recipe.hints and kinds.is_inverted(seen)
     if inverted:
@@ -195,21 +217,7 @@ def model_input(
         gray = lines.xdog(gray)
     elif kind == "line" and max(inner) < max(picture.size):
         gray = darken(gray, picture)
-    tensors: dict[str, Tensor] = {hint: gray}
-    held, more = hint_map(drawing, hints, job.dots if job else ())
-    if held is not None:
-        small = hint_files.resize(held, inner)
-        tensors["hints"] = color_hints.off_ink(small, gray) if hint == "line" else small
-    if job is not None and hint == "line":
-        found, extra = recipe.system.extras(job, gray)
-        tensors, notes = {**tensors, **found}, notes + extra
-    fitted = Hints(**tensors, reference=reference)
-    if not any(need in fitted for need in recipe.needs):
-        _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
-    exact = None
-    if held is not None and options.hint_mode == "hard":
-        exact = finish.hint_pixels(hint_files.resize(held, picture.size), options.strength.get("hints", 1.0))
-    return ModelInput(picture, kind, fitted, notes + more, exact, inverted)
+    return picture, kind, hint, gray, notes, inverted
 
 
 def _ink(seen: Tensor) -> Tensor:

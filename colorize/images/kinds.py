@@ -79,7 +79,7 @@ def is_text(picture: Tensor) -> bool:
     """Whether all ink of a picture (1, 3, H, W) in [-1, 1] is letters in rows."""
     gray = ((luminance(picture) + 1) / 2)[0, 0].numpy()
     ink = (gray / paper_brightness(gray) < PRINT).astype(np.uint8)
-    count, labels, stats, places = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     high, size = stats[:, 3] / max(gray.shape), stats[:, 2:4].max(1) / max(gray.shape)
     letters = (high > LETTER[0]) & (size < LETTER[1])
     letters[0] = False

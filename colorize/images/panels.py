@@ -115,8 +115,9 @@ def find_panels(
     """Return the panels of a page in reading order, or one that is the whole page.
 
     gray: (H, W), uint8, uint16 or float in [0, 1]. order: the side that rows are read from. bubbles: (H, W), what
-    `find_bubbles` returns, if it is known; they hide the gutters that they cross. least: number of panels; a page of fewer is whole. A splash page, a single
-    drawing and a photo are one panel, and so is a page whose panels no gutter parts.
+    `find_bubbles` returns, if it is known; they hide the gutters that they cross. least: number of panels; a page of
+    fewer is whole. A splash page, a single drawing and a photo are one panel, and so is a page whose panels no gutter
+    parts.
     """
     height, width = gray.shape
     whole = _panel(_corners(0, 0, width, height), (height, width))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -88,7 +89,7 @@ def test_strips_are_cut_between_their_pictures() -> None:
     found = bands(strip)
     assert found[0].start == 0
     assert found[-1].stop == len(strip)
-    assert all(low.stop == high.start for low, high in zip(found, found[1:], strict=False))
+    assert all(low.stop == high.start for low, high in pairwise(found))
     assert all(rows.stop - rows.start <= 1600 for rows in found)
     for rows in found[:-1]:
         assert strip[rows.stop].min() == 255
