@@ -89,7 +89,8 @@ def on_paper(drawing: Picture) -> Picture:
     if (light & shown).mean() <= SHOWN:
         return drawing.on_white()
     inside = ~shown & ~_outside(~shown)
-    if not inside.any() or inside.sum() < (light & shown & ~_outside(light & shown)).sum():
+    core = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0)
+    if core.mean() < SHOWN or inside.sum() < (light & shown & ~_outside(light & shown)).sum():
         return drawing
     soft = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0  # and the edges of lines beside it
     paper = soft & ~_outside(~shown)
