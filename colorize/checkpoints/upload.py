@@ -45,7 +45,8 @@ def upload(
         kind = next((kind for kind in kinds if kind in _HINTS), "")
         if not kind:
             raise
-        answer = getattr(error, "response", None)
-        why = f"the Hub answered {answer.status_code}" if answer is not None else str(error).partition("\n")[0]
+        cause = error.__cause__ if kind == "RuntimeError" and error.__cause__ else error
+        answer = getattr(cause, "response", None)
+        why = f"the Hub answered {answer.status_code}" if answer is not None else str(cause).partition("\n")[0]
         why = "the network is switched off" if kind == "OfflineModeIsEnabled" else why
         raise ColorizeError(f"`{name}` cannot be pushed: {why}", _HINTS[kind].format(name=name)) from error
