@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from colorize.checkpoints import hub
+from colorize.checkpoints.access import access, sender
 from colorize.errors import ColorizeError
 from colorize.images.files import shown
 
@@ -32,7 +33,8 @@ def upload(
     address = hub.parse_address(name)
     if address is None or str(address) != address.name:
         raise ColorizeError(f"`{shown(name)}` cannot be a name on the Hub", "write it as OWNER/NAME", code=2)
-    api = HfApi(endpoint=constants.ENDPOINT, token=token, library_name="colorize")
+    with access(token):
+        api = HfApi(endpoint=constants.ENDPOINT, **sender())
     try:
         api.create_repo(name, private=private, exist_ok=True)
         wanted = {**files}
