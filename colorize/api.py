@@ -57,7 +57,8 @@ class Result:
 
     def __repr__(self) -> str:
         height, width = self.picture.size
-        return f"<colorize.Result {self.name}, {width} x {height} pixels, seed {self.seed}>"
+        which = f", variation {self.variation}" if self.variation else ""
+        return f"<colorize.Result {self.name}, {width} x {height} pixels, seed {self.seed}{which}>"
 
     def _repr_png_(self) -> bytes:
         return encode.encode(inputs.shrink(self.picture, PREVIEW).eight_bit(), ".png")
@@ -264,12 +265,13 @@ def _unpacked(outcomes: Iterator[painting.Outcome]) -> Iterator[Result | Coloriz
 
 def _jobs(images: Iterable[ImageLike], template: Job) -> Iterator[Job]:
     """A job for each drawing, which is read when the job begins."""
+    alone = isinstance(images, list) and len(images) == 1
     for number, one in enumerate(images, 1):
         if isinstance(one, str | os.PathLike):
             yield replace(template, name=files.shown(Path(one).name), drawing=Path(one))
             continue
         path = getattr(one, "filename", "") or getattr(one, "name", "")  # of Pillow images, open files and results
-        name = files.shown(Path(path).name) if isinstance(path, str) and path else f"drawing {number}"
+        name = files.shown(Path(path).name) if isinstance(path, str) and path else "drawing" if alone else f"drawing {number}"
         yield replace(template, name=name, drawing=partial(_picture, one, name))
 
 
@@ -293,16 +295,20 @@ def _options(given: Mapping[str, Any]) -> tuple[SampleOptions, object]:
 
 def _check_type(name: str, value: object, wanted: Any) -> None:
     """Refuse a number that is a text and the like, where the option has a plain type."""
-    plain: dict[object, Any] = {int: numbers.Integral, float: numbers.Real, bool: bool, str: str}
-    kinds = (str,) if get_origin(wanted) is Literal else get_args(wanted) or (wanted,)
-    kinds = (Mapping,) if str(wanted).startswith("Mapping") else tuple(plain[one] for one in kinds if one in plain)
-    if kinds and not isinstance(value, kinds):
+    plain = {int: numbers.Integral, float: numbers.Real, bool: bool, str: str, dict: Mapping}
+    if get_origin(wanted) is Literal:
+        wanted = str
+    elif isinstance(wanted, str):  # of several types, but for mappings
+        wanted = dict if wanted.startswith("Mapping") else None
+    kinds = [one for one in get_args(wanted) or (wanted,) if one in plain]
+    if kinds and not isinstance(value, tuple(plain[one] for one in kinds)):
         names = " or ".join(one.__name__ for one in kinds)
-        raise ColorizeError(f"`{name}` is {value!r}", f"give a value of the type {names}", code=USAGE)
+        raise ColorizeError(f"`{name}` is {value!r}", f"it takes a value of the type {names}", code=USAGE)
 
 
 def _references(value: Any) -> list[str | Path | Picture]:
-    return [_file(one, "reference") for one in (value if isinstance(value, list | tuple) else [value])]
+    several = value if isinstance(value, list | tuple) else [value]
+    return [_file(one, f"reference {number}") for number, one in enumerate(several, 1)]
 
 
 def _palette(value: Any) -> str | Path | Picture:
@@ -342,8 +348,8 @@ def _unknown(name: str, known: Iterable[str]) -> ColorizeError:
 def _file(value: Any, what: str) -> str | Path | Picture:
     """A path as it is, and any other picture read."""
     if not isinstance(value, str | os.PathLike):
-        return _picture(value, f"the {what}")
-    if what != "reference" and Path(value).is_dir():
+        return _picture(value, what)
+    if not what.startswith("reference") and Path(value).is_dir():
         raise ColorizeError(f"`{what}` is the folder `{files.shown(os.fspath(value))}`", "give a file", code=USAGE)
     return value if isinstance(value, str) else Path(value)
 
@@ -360,8 +366,8 @@ def _picture(value: Any, name: str) -> Picture:
         return from_array(value, name)
     if isinstance(value, bytes | bytearray | memoryview) or hasattr(value, "read"):
         return files.read(value if hasattr(value, "read") else bytes(value), name)
-    hint = "give a path, bytes, a Pillow image, or an array of numpy"
-    raise ColorizeError(f"`{name}` is a {type(value).__name__}, not a picture", hint, code=USAGE)
+    hint = "give a path, bytes, a Pillow image, or a numpy array"
+    raise ColorizeError(f"`{name}` is a {type(value).__name__}, not a picture", hint)
 
 
 @dataclass

@@ -111,16 +111,16 @@ def from_array(values: npt.NDArray[np.generic], name: str) -> Picture:
         hint = "it has the shape (H, W), (H, W, 3) or (H, W, 4)"
         if values.ndim == 3 and values.shape[0] in (1, 3, 4):
             hint += "; put the channels last: np.moveaxis(array, 0, -1)"
-        raise ColorizeError(f"`{name}` is an array of {shape} values", hint, code=2)
+        raise ColorizeError(f"`{name}` is an array of {shape} values", hint)
     if values.dtype.kind in "bf":
         low, high = float(values.min()), float(values.max())
         if not (low >= 0 and high <= 1):  # NaN, too
             hint = "floats go from 0 (black) to 1 (white); or give uint8 from 0 to 255"
-            raise ColorizeError(f"`{name}` holds floats from {low:g} to {high:g}", hint, code=2)
+            raise ColorizeError(f"`{name}` holds floats from {low:g} to {high:g}", hint)
         values = np.rint(values.astype(np.float32) * 255).astype(np.uint8)
     if values.dtype not in (np.uint8, np.uint16):
         hint = "convert it: uint8, uint16, bool, or floats in [0, 1]"
-        raise ColorizeError(f"`{name}` is an array of {values.dtype}", hint, code=2)
+        raise ColorizeError(f"`{name}` is an array of {values.dtype}", hint)
     copied = np.array(values)
     alpha = np.ascontiguousarray(copied[..., 3]) if copied.shape[2] == 4 else None
     return Picture(np.ascontiguousarray(copied[..., :3]), alpha)
