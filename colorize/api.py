@@ -1,4 +1,4 @@
-"""What `import colorize` offers: paint pictures, load models, save results."""
+"""What `import colorize` offers: paint pictures, and load models."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import numbers
 import os
 import re
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, TypedDict, Unpack, get_args, get_origin, overload
+from typing import Any, BinaryIO, Literal, TypedDict, Unpack, get_args, get_origin, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +22,14 @@ from colorize.checkpoints.adapters import AdapterPaths
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring import inputs
 from colorize.coloring import paint as painting
-from colorize.coloring.batch import Painted
 from colorize.coloring.options import Job, SampleOptions
+from colorize.coloring.result import Result
 from colorize.errors import ColorizeError, nearest
-from colorize.images import decode, encode, files, listing
-from colorize.images.image import Picture, Pixels, from_array
-from colorize.images.layers import Layer, write_openraster, write_photoshop
+from colorize.images import decode, files, listing
+from colorize.images.image import Picture, from_array
 from colorize.model import Colorizer
 
 USAGE = 2  # the code of errors that are the same for every drawing
-PREVIEW = 1024  # pixels of the longer side of a result in a notebook
 ELSEWHERE = {  # options of the command line, and what Python has instead
     "out": "save the result: `result.save(path)`",
     "film": "see examples/film.py",
@@ -41,91 +38,6 @@ ELSEWHERE = {  # options of the command line, and what Python has instead
 }
 _FLAG = re.compile(r"--([a-z][a-z-]+)")
 _LOCK = threading.RLock()  # models keep what they have encoded last, so one drawing is colored at a time
-
-
-class Result:
-    """A colored picture, and how it was made.
-
-    name: of the drawing. picture: of the drawing's size, depth and alpha, with its metadata. notes: sentences that a
-    user should read. `print(result)` names it; notebooks show it.
-    """
-
-    def __init__(self, name: str, painted: Painted) -> None:
-        self.name, self._painted = name, painted
-        self.picture: Picture = painted.picture
-        self.notes = tuple(_in_python(note) for note in painted.notes)
-
-    def __repr__(self) -> str:
-        height, width = self.picture.size
-        which = f", variation {self.variation}" if self.variation else ""
-        return f"<colorize.Result {self.name}, {width} x {height} pixels, seed {self.seed}{which}>"
-
-    def _repr_png_(self) -> bytes:
-        return encode.encode(inputs.shrink(self.picture, PREVIEW).eight_bit(), ".png")
-
-    @property
-    def seed(self) -> int:
-        """The seed that was asked for."""
-        return self._painted.seed
-
-    @property
-    def variation(self) -> int:
-        """Which of its drawing's results this is, from 0."""
-        return self._painted.variation
-
-    @property
-    def meta(self) -> dict[str, object]:
-        """How it was made: model, seed, settings, and the pictures given, by name and fingerprint."""
-        return self._painted.meta
-
-    @cached_property
-    def image(self) -> Image.Image:
-        """The picture for Pillow, RGB or RGBA, 8 bits."""
-        return self.picture.image
-
-    @property
-    def array(self) -> Pixels:
-        """A fresh array (H, W, 3) or, with alpha, (H, W, 4); uint8, or uint16 of a 16-bit drawing."""
-        return self.picture.array
-
-    @property
-    def layers(self) -> list[LayerImage]:
-        """The layers from top to bottom, which compose to the picture; only if it was painted with `layers=True`."""
-        return [LayerImage(one.name, one.picture.image) for one in self._layers()]
-
-    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> Path:
-        """Write the picture with its metadata, whole or not at all, and return the path; the suffix is the format.
-
-        quality: 1 to 100, JPEG 95 by default; WebP is lossless by default. Warns of what the format cannot hold. Raises
-        ColorizeError for an unknown suffix, a full disk, or missing permission.
-        """
-        for note in files.write(self.picture, Path(path), quality=quality):
-            warnings.warn(note, stacklevel=2)
-        return Path(path)
-
-    def save_layers(self, path: str | os.PathLike[str]) -> Path:
-        """Write the layers as OpenRaster (.ora, for Krita and GIMP) or Photoshop (.psd), and return the path.
-
-        Raises ColorizeError if it was painted without `layers=True`, for another suffix, and without psd-tools.
-        """
-        writers = {".ora": write_openraster, ".psd": write_photoshop}
-        suffix = Path(path).suffix.lower()
-        if suffix not in writers:
-            raise ColorizeError(f"layers cannot be written as `{path}`", "use .ora or .psd", code=USAGE)
-        writers[suffix](self._layers(), self.picture, Path(path))
-        return Path(path)
-
-    def _layers(self) -> tuple[Layer, ...]:
-        if not self._painted.layers:
-            raise ColorizeError(f"the result `{self.name}` has no layers", "paint it with `layers=True`", code=USAGE)
-        return self._painted.layers
-
-
-class LayerImage(NamedTuple):
-    """A layer: its name, such as `line` or `flat #c81414`, and an RGBA picture of the size of the whole."""
-
-    name: str
-    image: Image.Image
 
 
 ImageLike = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[Any] | Picture | Result
@@ -260,7 +172,8 @@ def _unpacked(outcomes: Iterator[painting.Outcome]) -> Iterator[Result | Coloriz
             raise _reworded(outcome.error)
         if outcome.error:
             yield _reworded(outcome.error)
-        yield from (Result(outcome.job.name, one) for one in outcome.painted)
+        for one in outcome.painted:
+            yield Result(outcome.job.name, one, tuple(_in_python(note) for note in one.notes))
 
 
 def _jobs(images: Iterable[ImageLike], template: Job) -> Iterator[Job]:
@@ -271,7 +184,13 @@ def _jobs(images: Iterable[ImageLike], template: Job) -> Iterator[Job]:
             yield replace(template, name=files.shown(Path(one).name), drawing=Path(one))
             continue
         path = getattr(one, "filename", "") or getattr(one, "name", "")  # of Pillow images, open files and results
-        name = files.shown(Path(path).name) if isinstance(path, str) and path else "drawing" if alone else f"drawing {number}"
+        name = (
+            files.shown(Path(path).name)
+            if isinstance(path, str) and path
+            else "drawing"
+            if alone
+            else f"drawing {number}"
+        )
         yield replace(template, name=name, drawing=partial(_picture, one, name))
 
 

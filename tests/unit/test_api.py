@@ -187,7 +187,7 @@ def test_a_format_that_cannot_hold_all_warns(tmp_path: Path) -> None:
 
 
 def test_a_result_is_an_image_an_array_and_shown_in_notebooks() -> None:
-    made = colorize.paint(sketch(1300, 64, 20), reference=colored(), model=MINI)
+    made = colorize.paint(sketch(1300, 64), reference=colored(), model=MINI, panels="off")
     assert made.image.mode == "RGB"
     assert (np.asarray(made.image) == made.array).all()
     with Image.open(BytesIO(made._repr_png_())) as shown:
