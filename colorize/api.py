@@ -153,12 +153,14 @@ def _results(images: Iterable[ImageLike], given: Mapping[str, Any]) -> Iterator[
     try:
         options, hints = _options(given)
         template = inputs.job_template(options)
-        template = replace(template, hints=json.dumps(hints) if isinstance(hints, Mapping) else template.hints)
+        if isinstance(hints, Mapping):
+            template = replace(template, hints=json.dumps(hints, default=_listed))
         with _LOCK:
             loaded = _model(options)
             outcomes = painting.paint_all(loaded, _jobs(images, template), options)
     except ColorizeError as error:
-        raise _reworded(error) from error
+        _reworded(error)
+        raise
     return _unpacked(outcomes)
 
 
@@ -204,16 +206,16 @@ def _options(given: Mapping[str, Any]) -> tuple[SampleOptions, object]:
     changes = {}
     for name, value in given.items():
         if value is not None:
-            _check_type(name, value, wanted[name])
-            changes[name] = CONVERTED.get(name, lambda same: same)(value)
+            changes[name] = CONVERTED.get(name, lambda same: same)(_plain(name, value, wanted[name]))
     hints = changes.get("hints")
     if isinstance(hints, Mapping):
         del changes["hints"]
     return SampleOptions(**changes), hints
 
 
-def _check_type(name: str, value: object, wanted: Any) -> None:
-    """Refuse a number that is a text and the like, where the option has a plain type."""
+def _plain(name: str, value: Any, wanted: Any) -> Any:
+    """A value without numpy's scalars; ColorizeError if the option has a plain type and this is another."""
+    value = {key: _item(one) for key, one in value.items()} if isinstance(value, Mapping) else _item(value)
     plain = {int: numbers.Integral, float: numbers.Real, bool: bool, str: str, dict: Mapping}
     if get_origin(wanted) is Literal:
         wanted = str
@@ -223,6 +225,16 @@ def _check_type(name: str, value: object, wanted: Any) -> None:
     if kinds and not isinstance(value, tuple(plain[one] for one in kinds)):
         names = " or ".join(one.__name__ for one in kinds)
         raise ColorizeError(f"`{name}` is {value!r}", f"it takes a value of the type {names}", code=USAGE)
+    return value
+
+
+def _item(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _listed(value: Any) -> Any:
+    """What JSON holds of numpy's values, and the text of all others."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
 
 
 def _references(value: Any) -> list[str | Path | Picture]:
@@ -316,6 +328,7 @@ def _model(options: SampleOptions) -> Loaded:
 def _reworded(error: ColorizeError) -> ColorizeError:
     """An error in the words of Python, of the same class."""
     error.message, error.hint = _in_python(error.message), _in_python(error.hint)
+    error.args = (error.message,)
     return error
 
 

@@ -145,7 +145,14 @@ def test_hints_may_be_an_array_a_dictionary_or_text() -> None:
     layer = np.zeros((96, 64, 4), np.uint8)
     layer[28:33, 29:34] = (255, 136, 0, 255)
     point = {"points": [{"x": 31, "y": 30, "color": "#ff8800", "radius": 2}]}
-    for given in ({"hints": layer}, {"hints": point}, {"hint": "31,30,2=#ff8800"}, {"hint": ["31,30,2=#ff8800"]}):
+    found = {"points": [{"x": np.int64(31), "y": np.float32(30), "color": "#ff8800", "radius": 2}]}
+    for given in (
+        {"hints": layer},
+        {"hints": point},
+        {"hints": found},
+        {"hint": "31,30,2=#ff8800"},
+        {"hint": ["31,30,2=#ff8800"]},
+    ):
         made = colorize.paint(sketch(), model=MINI, **given)
         assert made.array[30, 31].tolist() == [255, 136, 0]
 
@@ -293,6 +300,19 @@ def test_a_wrong_option_says_what_is_right(name: str) -> None:
         colorize.paint(sketch(), model=MINI, **{name: value})
     assert hint in str(found.value)
     assert f"`{name}`" in found.value.message or name in found.value.message
+
+
+def test_numbers_may_be_numpy_s() -> None:
+    given = {
+        "seed": np.int64(3),
+        "guidance": {"reference": np.float32(1.5)},
+        "steps": np.uint8(2),
+        "flat": np.bool_(False),
+    }
+    made = colorize.paint(sketch(), reference=colored(), model=MINI, **given)
+    same = colorize.paint(sketch(), reference=colored(), model=MINI, seed=3, guidance={"reference": 1.5}, steps=2)
+    assert (made.array == same.array).all()
+    assert made.meta == same.meta
 
 
 def test_an_unknown_keyword_is_a_type_error_too() -> None:
