@@ -82,8 +82,19 @@ class PaintOptions(TypedDict, total=False):
     offline: bool
 
 
+class LoadOptions(TypedDict, total=False):
+    """Options of `load`, which `paint` has, too."""
+
+    device: str
+    precision: str
+    lora: AdapterPaths
+    encoder: str
+    predicts: str
+    offline: bool
+
+
 class UnknownOption(ColorizeError, TypeError):
-    """A keyword that `paint` does not know."""
+    """A keyword that `paint` or `load` does not know."""
 
 
 @overload
@@ -129,29 +140,27 @@ def paint_all(
 def load(
     model: str | Path = "mini",
     *,
-    device: str = "auto",
-    precision: str = "auto",
-    lora: AdapterPaths = (),
     revision: str = "",
     token: str | None = None,
-    offline: bool = False,
+    words: bool = False,
+    **options: Unpack[LoadOptions],
 ) -> Colorizer:
     """Load a model for `paint(model=...)`: a recipe's name, a file, a folder, or OWNER/NAME[/FILE] on the Hub.
 
-    device: auto, cpu, cuda, cuda:1 or mps. lora: the path of an adapter, or pairs of path and weight. revision, token,
-    offline: as `Colorizer.from_pretrained` takes them. Raises ColorizeError if there is no such model or it is damaged.
+    revision: a branch, a tag or a commit. token: by default HF_TOKEN or that of `hf auth login`. words: also load what
+    edits by `text` need. options: those of `paint` that concern models: device, precision, lora, encoder, predicts and
+    offline. Raises ColorizeError if there is no such model, or it is damaged.
     """
-    options = SampleOptions(
-        model=model_files.at_revision(model, revision), device=device, precision=precision, lora=lora, offline=offline
-    )
+    given, _ = _options(options, LoadOptions.__annotations__)
+    given = replace(given, model=model_files.at_revision(model, revision))
     with _LOCK, access.access(token):
-        return painting.load_model(options).own()
+        return painting.load_model(given, words).own()
 
 
 def _results(images: Iterable[ImageLike], given: Mapping[str, Any]) -> Iterator[Result | ColorizeError]:
     """Check the options and load the model at once; color the drawings when they are asked for."""
     try:
-        options, hints = _options(given)
+        options, hints = _options(given, {*PaintOptions.__annotations__, "variations"})
         template = inputs.job_template(options)
         if isinstance(hints, Mapping):
             template = replace(template, hints=json.dumps(hints, default=_listed))
@@ -196,9 +205,8 @@ def _jobs(images: Iterable[ImageLike], template: Job) -> Iterator[Job]:
         yield replace(template, name=name, drawing=partial(_picture, one, name))
 
 
-def _options(given: Mapping[str, Any]) -> tuple[SampleOptions, object]:
+def _options(given: Mapping[str, Any], known: Iterable[str]) -> tuple[SampleOptions, object]:
     """The options of `sample` that keywords mean, and the hints, if they are a dictionary."""
-    known = {*PaintOptions.__annotations__, "variations"}
     for name in given:
         if name not in known:
             raise _unknown(name, known)
@@ -270,6 +278,8 @@ CONVERTED: dict[str, Callable[[Any], Any]] = {
 def _unknown(name: str, known: Iterable[str]) -> ColorizeError:
     """The error for a keyword that is not an option, with the right word."""
     flags = {flag.lstrip("-"): one.name for one in fields(SampleOptions) for flag in one.metadata.get("flags", ())}
+    if name in PaintOptions.__annotations__:
+        return UnknownOption(f"`{name}` is not an option of `load`", "give it to `paint`", USAGE)
     if name in ELSEWHERE or name in {one.name for one in fields(SampleOptions)}:
         return UnknownOption(f"`{name}` is an option of the command line", ELSEWHERE.get(name, "leave it out"), USAGE)
     hint = f"did you mean `{flags[name]}`?" if name in flags else nearest(name, known)

@@ -387,6 +387,15 @@ def test_what_was_loaded_paints_without_being_loaded_again(counted: list[object]
     assert len(counted) == 1
 
 
+def test_load_takes_what_concerns_models() -> None:
+    with pytest.raises(TypeError, match="`seed` is not an option of `load`"):
+        colorize.load("mini", seed=1)
+    with pytest.raises(ColorizeError, match="did you mean `device`"):
+        colorize.load("mini", devise="cpu")
+    with pytest.raises(ColorizeError, match="cannot predict `x`"):
+        colorize.load("mini", predicts="x")
+
+
 def test_a_model_from_a_recipe_paints_without_being_saved() -> None:
     model = MINI.recipe.build()
     assert colorize.paint(sketch(), reference=colored(), model=model).meta["model"] == "a model made here"
