@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from colorize.checkpoints import model_files
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring import inputs, pages
 from colorize.coloring.batch import BatchRunner, Painted, Step, Task
-from colorize.coloring.inputs import AlreadyColored, File, ModelInput
+from colorize.coloring.inputs import AlreadyColored, ModelInput
 from colorize.coloring.options import Job, Named, SampleOptions, check, check_job, check_kind, guidance
 from colorize.coloring.pages import Page
 from colorize.errors import ColorizeError
@@ -42,25 +41,11 @@ class Outcome:
     error: ColorizeError | None = None
 
 
-def paint(drawing: File | Picture, *, options: SampleOptions | None = None, **changes: Any) -> Picture:
-    """Color one drawing: `paint("sketch.png", reference="ref.png", seed=1)`.
+def load_model(options: SampleOptions, words: bool = False) -> Loaded:
+    """Return the model that options name, on their device; raises ColorizeError as `model_files.load` does.
 
-    changes: fields of `SampleOptions`, which explains them all. Pictures may be paths or `Picture`; model may be
-    what `load` returned, which saves loading it for every drawing. Options about output files do nothing here.
-    The result has the drawing's size, depth and alpha. Raises ColorizeError if anything prevents it.
+    words: also load what edits by text need, which the options may ask for, too.
     """
-    options = replace(options or SampleOptions(), **changes)
-    loaded = load_model(options)
-    canvas = inputs.named(drawing, "the drawing")
-    job = replace(inputs.job_template(options), name=canvas.name, drawing=canvas.picture)
-    (outcome,) = paint_all(loaded, [job], options)
-    if outcome.error:
-        raise outcome.error
-    return outcome.painted[0].picture
-
-
-def load_model(options: SampleOptions) -> Loaded:
-    """Return the model that options name, on their device; raises ColorizeError as `model_files.load` does."""
     if isinstance(options.model, Loaded):
         if options.lora:
             hint = 'load it with them: `load("mini", lora=...)`'
@@ -68,7 +53,7 @@ def load_model(options: SampleOptions) -> Loaded:
         return options.model
     device = devices.device(options.device)
     dtype = devices.precision(options.precision, device)
-    words = bool(options.settings and options.settings.reads_text)
+    words = words or bool(options.settings and options.settings.reads_text)
     wanted = LoadOptions(options.predicts, options.encoder, words, dtype)  # type: ignore[arg-type]
     return model_files.load(options.model, offline=options.offline, device=device, options=wanted, lora=options.lora)
 
