@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from colorize.recipes.recipe import Recipe
 
 PREDICTIONS = ("eps", "v")
+LATENT_ONLY = ("knob", "text", "edits", "visualize", "background", "mask", "ref_mask", "encoder", "predicts")
+ONLY = "leave it out, or choose a model of `colorize-diffusion`"
 UPWARD = 128  # smaller drawings are enlarged, since no model was trained on less
 PROBE = 512  # pixels a side of a picture that a space is asked for the size of its x
 Fetch = Callable[[str, str], Path]  # OWNER/NAME and a file there -> its path on the disk
@@ -181,17 +183,19 @@ class System:
 
     def check(self, name: str, options: SampleOptions) -> None:
         """Refuse settings that a model of this name does not have (ColorizeError, wrong usage)."""
+        for option in LATENT_ONLY:
+            if getattr(options, option):
+                flag = option.replace("_", "-")
+                raise ColorizeError(f"the model `{name}` takes no --{flag}", ONLY, code=2)
         if options.settings is not None:
-            hint = "leave them out, or choose a model of `colorize-diffusion`"
-            raise ColorizeError(f"the model `{name}` takes neither --knob nor --text", hint, code=2)
+            raise ColorizeError(f"the model `{name}` takes no settings", ONLY, code=2)
 
     def check_job(self, name: str, options: SampleOptions, job: Job) -> None:
         """Refuse extra inputs that a model of this name does not take (ColorizeError, wrong usage)."""
         extra = {"--mask": job.mask, "--ref-mask": job.reference_mask, "--background": job.background}
         for option, value in extra.items():
             if value is not None:
-                message = f"the model `{name}` does not tell figure and background apart ({option})"
-                raise ColorizeError(message, "leave it out, or choose a model of `colorize-diffusion`", code=2)
+                raise ColorizeError(f"the model `{name}` takes no {option}", ONLY, code=2)
 
     def inner_size(self, size: tuple[int, int], wanted: int) -> tuple[int, int]:
         """Return the (H, W) at which a drawing is colored: the longer side is `wanted`, less for small drawings.

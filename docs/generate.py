@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.update(NO_COLOR="1", COLUMNS="100", TERMINAL_WIDTH="100", TERM="dumb")
+os.environ.update(NO_COLOR="1", COLUMNS="100", TERM="dumb", XDG_CONFIG_HOME=os.devnull)
 
 from typer.testing import CliRunner
 

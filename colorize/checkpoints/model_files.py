@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import resources
@@ -73,9 +74,20 @@ def find(model: str | Path, offline: bool = False) -> Found:
     return Found(fetched.path, source, facts, news, fetched.sha256)
 
 
-def check(model: str | Path) -> None:
-    """Refuse a model that is not here and cannot be on the Hub either (ColorizeError); opens and fetches nothing."""
-    _located(model)
+def check(model: str | Path) -> Recipe | None:
+    """Refuse a model that is not here and cannot be on the Hub either (ColorizeError); fetches nothing.
+
+    Returns its recipe if that is known without its weights: by its name, or by the header of its file.
+    """
+    found = _located(model)
+    if isinstance(model, str) and model.partition(":")[0] in recipes.names():
+        return recipes.find(model)
+    path = found.file if isinstance(found, Found) else None
+    if isinstance(path, Path) and path.suffix == SUFFIX:
+        with suppress(ColorizeError):  # `load` raises it
+            header, _ = weights_io.read(path)
+            return _recipe(path, header) if _describes(path, header) else None
+    return None
 
 
 def ambiguous(model: str) -> str:

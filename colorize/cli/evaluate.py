@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from colorize import __version__, interrupts
-from colorize.cli import messages
+from colorize.cli import complete, messages
 from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def evaluate(
         typer.Argument(
             metavar="MODEL",
             envvar="COLORIZE_MODEL",
+            autocompletion=complete.of("model"),
             help="Score this model: a recipe's name, a file, a folder, or OWNER/NAME[/FILE]",
         ),
     ] = "mini",
@@ -44,6 +45,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="MODE",
+            autocompletion=complete.of("mode"),
             help="Hints to give: same (the warped truth), cross (another picture), shuffled"
             " (an unrelated one), palette (the true colors), hints (dots), stored (the folder's own"
             " hints), flip (the truth mirrored, bent and cropped) or none; repeatable  [default: all]",
@@ -80,6 +82,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="BASELINE",
+            autocompletion=complete.of("against"),
             help="Compare with: gray, reference-statistics, reference-copy, region-matcher, nearest-hint, all (of"
             " these), none, or with oracle-regions or oracle-cells, which know the truth; repeatable  [default: all]",
         ),

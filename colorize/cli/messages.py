@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, TextIO
 import typer
 
 from colorize import interrupts
+from colorize.cli import complete
 from colorize.coloring.options import SampleOptions
 from colorize.errors import ColorizeError
 
@@ -33,7 +34,7 @@ def sample_option(name: str) -> Any:
     """Return the option of the command line for a field of `SampleOptions`."""
     known = SampleOptions.__dataclass_fields__[name].metadata
     flags = known["flags"] or (f"--{name.replace('_', '-')}",)
-    return typer.Option(*flags, **known["typer"])
+    return typer.Option(*flags, autocompletion=complete.of(name), **known["typer"])
 
 
 Device = Annotated[str, sample_option("device")]
@@ -155,7 +156,8 @@ def print_error(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):  # the reader, `head` say, has seen enough
         return 1
     known = explain(error)
-    wanted = False if os.environ.get("NO_COLOR") else None  # None: the terminal decides
+    off = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    wanted = False if off else True if os.environ.get("FORCE_COLOR") else None  # None: the terminal decides
     for word, text, color in (("error", known.message, "red"), ("hint", known.hint, "cyan")):
         if text:
             typer.secho(f"{word}:", fg=color, bold=True, nl=False, err=True, color=wanted)

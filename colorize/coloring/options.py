@@ -25,7 +25,6 @@ SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills an
 GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring colors is left
 STRENGTH = (0, 3)  # 1 is as trained; each recipe says how far it follows
 RECIPE = "  [default: the recipe's]"
-LATENT = "colorize-diffusion only"
 SWITCHED = {"echo": "InjectionSettings", "window": "Window"}  # off until one of their numbers is given
 
 
@@ -108,19 +107,15 @@ class SampleOptions:
     strength: "Mapping[str, float]" = option(
         dict, "HINT=NUMBER", "Strength of a hint, 0 to 1, or more with some models; repeatable"
     )
-    text: "Sequence[str]" = option(
-        (), "EDIT", f'Change the reference by words, such as "hair: blonde"; {LATENT}; repeatable'
-    )
-    edits: Path | None = option(None, "FILE", "Change the reference by the edits in a TOML, JSON or text file")
-    visualize: Path | None = option(None, "PICTURE", "Also draw where the edits act on the reference", affects=False)
-    background: "str | Path | Picture | None" = option(None, "PICTURE", f"Reference for the background; {LATENT}")
-    mask: "str | Path | Picture" = option(
-        "", "PATH", f"Mask of the figure (white): a picture, a folder with one per drawing, or auto; {LATENT}"
-    )
-    ref_mask: "str | Path | Picture | None" = option(None, "PICTURE", f"Mask of the reference's figure; {LATENT}")
-    knob: "Sequence[str]" = option((), "NAME=VALUE", "Setting of colorize-diffusion, such as margin=1.5; repeatable")
-    encoder: str = option("", "FILE", f"CLIP weights to use: a file, or OWNER/NAME/FILE; {LATENT}")
-    predicts: str = option("", "NAME", "What a colorize-diffusion file predicts, eps or v  [default: detected]")
+    text: "Sequence[str]" = option((), "EDIT", 'Edit of the reference, "hair: blonde"; repeatable')
+    edits: Path | None = option(None, "FILE", "File of such edits: TOML, JSON or text")
+    visualize: Path | None = option(None, "PICTURE", "Also draw where the edits act", affects=False)
+    background: "str | Path | Picture | None" = option(None, "PICTURE", "Reference for the background")
+    mask: "str | Path | Picture" = option("", "PATH", "Figure in white: picture, folder, or auto")
+    ref_mask: "str | Path | Picture | None" = option(None, "PICTURE", "The same for the reference")
+    knob: "Sequence[str]" = option((), "NAME=VALUE", "Setting, such as margin=1.5; repeatable")
+    encoder: str = option("", "FILE", "CLIP weights: a file, or OWNER/NAME/FILE")
+    predicts: str = option("", "NAME", "eps or v  [default: detected]")
     variations: int = option(1, "NUMBER", "Number of results per drawing", min=1)
     grid: bool = option(False, "", "Write drawing, references and results side by side as one picture", affects=False)
     film: Path | None = option(None, "GIF", "Also write the denoising steps as an animation")

@@ -59,6 +59,12 @@ def paint(drawing: File | Picture, *, options: SampleOptions | None = None, **ch
     return outcome.painted[0].picture
 
 
+def check_model(options: SampleOptions) -> None:
+    """Refuse a model that does not exist, and options that it cannot have, before anything is loaded or fetched."""
+    if not isinstance(options.model, Loaded) and (recipe := model_files.check(options.model)):
+        check(recipe, options)
+
+
 def load_model(options: SampleOptions) -> Loaded:
     """Return the model that options name, on their device; raises ColorizeError as `model_files.load` does."""
     if isinstance(options.model, Loaded):

@@ -106,3 +106,29 @@ def test_a_misspelt_suffix_makes_no_folder() -> None:
     assert "end a folder with /" in result.stderr
     assert sorted(Path().rglob("*")) == before
     assert run("sketch.png", "-o", "v1.pgn/").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--encoder", "clip.safetensors"),
+        ("--predicts", "eps"),
+        ("--text", "hair: blonde"),
+        ("--knob", "margin=1.5"),
+        ("--background", "none.png"),
+        ("--mask", "auto"),
+        ("--ref-mask", "none.png"),
+        ("--visualize", "edits.png"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("model", ["mini", "tiny.safetensors"])
+def test_options_of_colorize_diffusion_are_refused_before_anything_is_loaded(
+    given: tuple[str, ...], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from colorize.checkpoints import model_files
+
+    monkeypatch.setattr(model_files, "load", None)
+    result = run("sketch.png", "--model", model, *given)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: the model `mini` takes no {given[0]}\nhint: leave it out, or choose")
