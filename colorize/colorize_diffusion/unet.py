@@ -177,7 +177,7 @@ class LatentUNetSpec(Sizes, NetSpec):
     widths, blocks: channels and residual blocks per level, finest first.
     attention, head: the levels (0 is the finest) that carry transformers, and channels of their heads.
     lora: ranks, see `LowRankLinear`, of the layers that read tokens; empty for none.
-    tuned, sides: whether encoder and decoder have these; whether there are version 2's encoders of background and style.
+    tuned, sides: whether encoder and decoder have these, and version 2's encoders of background and style.
     whole: ask the network at whole entries of the noise table only, as the schedulers of `diffusers` do.
     """
 
