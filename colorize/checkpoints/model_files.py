@@ -122,7 +122,7 @@ def _located(model: str | Path) -> Found | hub.Address:
             hint += f"; of models on the Hub, {SUFFIX} files only: {FORM}"
         raise ColorizeError(f"there is no file or folder `{name}`", hint)
     hint = f"name a recipe, a file, a folder, or OWNER/NAME on the Hub; {nearest(model, recipes.names())}"
-    raise ColorizeError(f"there is no model `{name}`", hint, code=2)
+    raise ColorizeError(f"unknown model `{name}`", hint, code=2)
 
 
 def _must_be_local(model: str) -> bool:
@@ -268,7 +268,7 @@ def _opened(
     try:
         colorizer = build_on_meta(recipe, len(weights))
     except ColorizeError as error:
-        raise refused(path.name, "describes a network that cannot be", AGAIN) from error
+        raise refused(path.name, "describes an impossible network", AGAIN) from error
     recipe = recipe.system.fill(ModelFile(path, weights, options, fetch), recipe, colorizer)
     return recipe, colorizer.eval(), {}, header
 
@@ -285,8 +285,8 @@ def build_on_meta(recipe: Recipe, most: int = MAX_BLOCKS) -> Colorizer:
         with weights_io.meta_device():
             return recipe.build()
     except INVALID as error:
-        hint = "begin with the recipe's own values, and change one at a time"
-        raise ColorizeError(f"no network can be built of these values: {error}", hint, code=2) from error
+        hint = "start from the recipe's own values and change one at a time"
+        raise ColorizeError(f"cannot build a network from these values: {error}", hint, code=2) from error
 
 
 def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:

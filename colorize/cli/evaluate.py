@@ -125,7 +125,7 @@ def evaluate(
         colorize eval runs/anime-diffusion/model.safetensors data/ --mode cross --limit 50 --json
     """
     if as_json and as_markdown:
-        raise ColorizeError("--json and --markdown exclude each other", "choose one", code=2)
+        raise ColorizeError("--json and --markdown cannot be combined", "choose one", code=2)
     from colorize.checkpoints import model_files
     from colorize.coloring.options import SampleOptions
     from colorize.evaluation import baselines, report, sheets
@@ -169,7 +169,7 @@ def _check_file(option: str, path: Path | None, suffixes: Sequence[str]) -> None
         wrong = f"{option} cannot be written as `{shown}`", "use one of " + ", ".join(suffixes)
     elif not path.parent.is_dir():
         folder = files.shown(path.parent)
-        wrong = f"{option} `{shown}`: there is no folder `{folder}`", "make the folder first, or name another place"
+        wrong = f"{option} `{shown}`: there is no folder `{folder}`", "create the folder first, or choose another place"
     elif path.is_dir():
         wrong = f"{option} `{shown}` is a folder", "name a file in it"
     if any(wrong):
@@ -182,10 +182,10 @@ def _hint_shares(percents: Sequence[float], curve: bool, modes: Sequence[str]) -
     from colorize.evaluation.samples import HINT_SHARE
 
     if percents and curve:
-        raise ColorizeError("--curve and --hint-share are both given", "choose one", code=2)
+        raise ColorizeError("--curve and --hint-share cannot be combined", "choose one", code=2)
     if (percents or curve) and modes and "hints" not in modes:
         option = "--curve" if curve else "--hint-share"
-        raise ColorizeError(f"{option} is for the mode hints", "add --mode hints", code=2)
+        raise ColorizeError(f"{option} works only with --mode hints", "add --mode hints", code=2)
     return list(SHARES) if curve else sorted({percent / 100 for percent in percents}) or [HINT_SHARE]
 
 
@@ -216,7 +216,7 @@ def _samples(
         try:
             needs = MODES[mode].needs if mode in MODES else ""
             if needs and needs not in recipe.hints:
-                message = f"`{recipe.name}` takes no {needs}, which the mode {mode} gives"
+                message = f"the mode {mode} needs {needs}, which `{recipe.name}` does not take"
                 raise ColorizeError(message, "choose another --mode", code=2)
             of_mode = shares if mode == "hints" else [HINT_SHARE]
             some = [samples(dataset, mode, share=share, **protocol) for share in of_mode]

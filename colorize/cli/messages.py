@@ -127,12 +127,12 @@ def adapters(texts: Sequence[str] | None) -> list[tuple[str, float]]:
             try:
                 found.append((path, float(number)))
             except ValueError:
-                message = f"`--lora {text}` has no number as its weight"
+                message = f"`--lora {text}` has a weight that is not a number"
                 raise ColorizeError(message, "write it as --lora runs/series=0.8", 2) from None
         elif text.strip("="):
             found.append((text, 1.0))
         else:
-            raise ColorizeError("--lora names no adapter", "write it as --lora runs/series", 2)
+            raise ColorizeError("--lora is empty", "write it as --lora runs/series", 2)
     return found
 
 
@@ -184,23 +184,23 @@ def explain(error: BaseException) -> ColorizeError:
         isinstance(error, RuntimeError) and any(w in str(error).lower() for w in words)
     ):
         return ColorizeError(
-            "there is not enough memory for this",
-            "take a smaller --size or batch (--set batch=2 in training), --precision bf16, or another --device",
+            "not enough memory for this",
+            "use a smaller --size or batch (--set batch=2 in training), --precision bf16, or another --device",
         )
     if isinstance(error, OSError) and error.errno is not None:
         return _disk(error)
     return ColorizeError(
         f"this should not have happened: {type(error).__name__}: {error}",
-        "please report it with the command you gave; COLORIZE_DEBUG=1 shows where it happened",
+        "please report it with the command you ran; COLORIZE_DEBUG=1 shows where it happened",
     )
 
 
 def _disk(error: OSError) -> ColorizeError:
     name = f"`{os.fspath(error.filename)!s}`" if error.filename is not None else "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ColorizeError(f"the disk is full; {name} could not be written", "make room, and give it again")
+        return ColorizeError(f"the disk is full; {name} could not be written", "free some space and run it again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ColorizeError(f"{name} may not be read or written here", "check its permissions, or another --out")
+        return ColorizeError(f"no permission to read or write {name}", "check its permissions, or choose another --out")
     return ColorizeError(f"{name}: {error.strerror or error}", "check the path")
 
 

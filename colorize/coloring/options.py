@@ -157,18 +157,18 @@ class SampleOptions:
         for one in fields(self):
             value, what = getattr(self, one.name), one.name.replace("_", " ")
             if get_origin(one.type) is Literal and value not in get_args(one.type):
-                raise ColorizeError(f"there is no {what} `{value}`", nearest(value, get_args(one.type)), code=2)
+                raise ColorizeError(f"unknown {what} `{value}`", nearest(value, get_args(one.type)), code=2)
             least = one.metadata.get("typer", {}).get("min")
             if least is not None and value is not None and value < least:
-                raise ColorizeError(f"{what} is {value}", f"give at least {least}", code=2)
+                raise ColorizeError(f"{what} is {value}", f"choose at least {least}", code=2)
         if self.size is not None and not SIZES[0] <= self.size <= SIZES[1]:
-            raise ColorizeError(f"size is {self.size}", f"it goes from {SIZES[0]} to {SIZES[1]} pixels", code=2)
+            raise ColorizeError(f"size is {self.size}", f"choose {SIZES[0]} to {SIZES[1]} pixels", code=2)
         within("seed", self.seed, *SEEDS)
         for name, weight in self.guidance.items():
-            hint = "it goes from 0 (without it) over 1 (as trained) to 20; 1.5 to 3 is usual"
+            hint = "choose 0 (without it) to 20; 1 is as trained, 1.5 to 3 is usual"
             within(f"the guidance of `{name}`", weight, *GUIDANCE, hint)
         for name, share in self.strength.items():
-            hint = "it goes from 0 (without it) over 1 (as trained) to 3 with some models"
+            hint = "choose 0 (without it) to 1 (as trained), or up to 3 with some models"
             within(f"the strength of `{name}`", share, *STRENGTH, hint)
         if self.settings is None and (self.knob or self.text or self.edits):
             object.__setattr__(self, "settings", latent_settings(self.knob, self.text, self.edits))
@@ -264,13 +264,13 @@ def check(recipe: "Recipe", options: SampleOptions) -> None:
     for name, weight in [*options.guidance.items(), *options.strength.items()]:
         if name not in recipe.hints:
             hint = nearest(name, recipe.hints)
-            raise ColorizeError(f"the model `{recipe.name}` takes no hint `{name}`", hint, code=2)
+            raise ColorizeError(f"the model `{recipe.name}` does not support the hint `{name}`", hint, code=2)
         if recipe.chooses and weight != 1:
             message = f"the weight of `{name}` is {weight:g}, but `{recipe.name}` chooses colors and mixes none"
             raise ColorizeError(message, "leave --guidance and --strength out, or choose another model", code=2)
     for name, share in options.strength.items():
         if share > most.get(name, 1.0):
-            hint = f"with `{recipe.name}` it goes from 0 (without it) to {most.get(name, 1.0):g}"
+            hint = f"with `{recipe.name}` choose 0 (without it) to {most.get(name, 1.0):g}"
             raise ColorizeError(f"the strength of `{name}` is {share:g}", hint, code=2)
     recipe.system.check(recipe.name, options)
 
@@ -284,7 +284,7 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
 
     for name in job.given:
         if name not in recipe.hints:
-            message = f"the model `{recipe.name}` takes no `{name}` ({HINTS[name].option})"
+            message = f"the model `{recipe.name}` does not support `{name}` ({HINTS[name].option})"
             raise ColorizeError(message, "it takes: " + ", ".join(recipe.hints), code=2)
     if any(one.palette for one in job.references) and not recipe.pretrain.mix.palette:
         hint = "give a picture with --ref, or choose a model that has: mini"
@@ -292,7 +292,7 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
     for name in [*options.guidance, *options.strength]:
         if name in OPTIONAL and name not in job.given:
             hint = f"give it with {HINTS[name].option}"
-            raise ColorizeError(f"`{name}` is weighted, but not given", hint, code=2)
+            raise ColorizeError(f"`{name}` has a weight but was not given", hint, code=2)
     recipe.system.check_job(recipe.name, options, job)
     if [name for name in COLORED if name in recipe.hints] == ["reference"] and not job.references:
         return (f"no reference was given; `{recipe.name}` guesses the colors",)
@@ -303,5 +303,5 @@ def check_kind(name: str, kind: str, options: SampleOptions) -> None:
     """Refuse a gray picture that is to become flat or layers: it has no lines between its regions."""
     if kind == "gray" and options.divides:
         wanted = "--flat" if options.flat else "--layers" if options.layers else "--save-regions"
-        message = f"`{name}` is a gray picture, and {wanted} takes only line art, whose regions it fills"
-        raise ColorizeError(message, f"leave {wanted} out, or take the picture for line art with --kind line")
+        message = f"`{name}` is a gray picture, and {wanted} works only on line art"
+        raise ColorizeError(message, f"leave {wanted} out, or treat the picture as line art with --kind line")

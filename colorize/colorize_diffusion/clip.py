@@ -175,7 +175,7 @@ def tokenized(texts: list[str]) -> Tensor:
     for text, longer in zip(texts, words[:, LENGTH], strict=True):
         if longer:
             message = f"`{text[:30]}...` is longer than the {LENGTH - 2} word pieces that CLIP reads"
-            raise ColorizeError(message, "say it in fewer words", code=2)
+            raise ColorizeError(message, "use fewer words", code=2)
     return words[:, :LENGTH]
 
 

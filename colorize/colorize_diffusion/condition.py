@@ -277,7 +277,7 @@ class LatentSettings(Settings):
     def __post_init__(self) -> None:
         within("the margin of references", self.margin, 1, 2)
         if self.skip not in (0, 1):
-            raise ColorizeError(f"{self.skip} text blocks cannot be left out", "choose 0 or 1", code=2)
+            raise ColorizeError(f"skip is {self.skip}", "choose 0 or 1", code=2)
         if self.window is not None:
             within("the start of the reference's window", self.window.start, 0, 1)
             within("the end of the reference's window", self.window.end, 0, 1)

@@ -176,13 +176,13 @@ def times(schedule: Schedule, steps: int, begin: float = 1.0, rule: str = "trail
     `begin`.
     """
     if rule not in SPACINGS:
-        raise ColorizeError(f"there is no spacing `{rule}`", nearest(rule, SPACINGS))
+        raise ColorizeError(f"unknown spacing `{rule}`", nearest(rule, SPACINGS))
     if not 0 < begin <= 1:
         raise ColorizeError(f"a walk cannot begin at {begin:g}", "choose 0 < begin <= 1")
     last = max(1, round(begin * schedule.steps))
     most = last - 1 if skip else last
     if not 1 <= steps <= most:
-        raise ColorizeError(f"{steps} steps do not fit", f"choose 1 to {most} steps")
+        raise ColorizeError(f"{steps} steps are not possible", f"choose 1 to {most} steps")
     stops = steps + 1 if skip else steps
     if rule in EVEN_RATIOS:
         entries = _by_ratio(stops, last, _rising(schedule), *EVEN_RATIOS[rule])

@@ -101,7 +101,7 @@ def test_a_folder_in_the_place_of_the_recipe_gets_its_own_hint(tmp_path):
         (KeyboardInterrupt(), "interrupted", 130),
         (typer.Abort(), "interrupted", 130),
         (OSError(errno.ENOSPC, "No space left", "out.png"), "disk is full", 1),
-        (PermissionError(errno.EACCES, "denied", "out.png"), "`out.png` may not be", 1),
+        (PermissionError(errno.EACCES, "denied", "out.png"), "no permission to read or write `out.png`", 1),
         (FileNotFoundError(errno.ENOENT, "No such file", "a.png"), "`a.png`: No such file", 1),
         (MemoryError(), "not enough memory", 1),
         (torch.OutOfMemoryError("CUDA out of memory."), "not enough memory", 1),
@@ -167,4 +167,4 @@ def test_a_seed_that_no_generator_takes_is_refused_alike(command, seed, folder, 
     more = {"sample": [picture], "train": ["mini", str(folder), "--out", str(tmp_path / "run")]}
     result = run(command, *more.get(command, ["mini", str(folder)]), "--seed", seed)
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"error: seed is {seed}\nhint: it goes from 0 to")
+    assert result.stderr.startswith(f"error: seed is {seed}\nhint: choose 0 to")

@@ -83,7 +83,7 @@ def test_wrong_hints_are_told_with_the_drawing_they_are_for() -> None:
 
 def test_hints_that_the_model_does_not_take_are_wrong_usage() -> None:
     error = refused(Job("a", sketch(), hints=DOT), model("anime-diffusion"))
-    assert "takes no `hints`" in error.message
+    assert "does not support `hints`" in error.message
     assert error.code == 2
 
 

@@ -74,7 +74,7 @@ WRONG = {
     ("e.toml", "[edit]\ntarget = 'a'"): r"no list of edits .*every edit with \[\[edit\]\]",
     ("e.toml", "[[edits]]\ntarget = 'a'"): "`edits` outside of edits .*did you mean `edit`",
     ("e.toml", "target = 'a'"): r"`target` outside of edits .*\[\[edit\]\]",
-    ("e.toml", "edit = 'a'"): "holds no list of edits",
+    ("e.toml", "edit = 'a'"): "has no list of edits",
     ("e.toml", "edit = ['a']"): "edit 1 of .* is `a`",
     ("e.toml", "[[edit]"): "no valid TOML: .*line 1",
     ("e.toml", ""): "holds no edit ",

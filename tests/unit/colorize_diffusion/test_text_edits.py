@@ -76,12 +76,12 @@ def test_any_text_is_an_edit_or_refused(text):
 
 
 WRONG = {
-    "blonde hair": "`blonde hair`: it does not say what is to become what",
+    "blonde hair": "`blonde hair`: it does not say what to change into what",
     "": "what is to become what",
     "hair:": "what is to become what",
     "-> blonde": "what is to become what",
     "hair: blonde @ strong": "the scale is `strong` .*give a number",
-    "hair: blonde @ 15.5": r"the scale is 15\.5 \(it goes from 0 to 15",
+    "hair: blonde @ 15.5": r"the scale is 15\.5 \(choose 0 to 15",
     "hair: blonde @ nan": "the scale is nan",
     "traget=a": "no key `traget` .*did you mean `target`",
     "[traget] a": "no key `traget` .*did you mean `target`",
@@ -94,8 +94,8 @@ WRONG = {
     "target=a; scale=": "the scale is `` ",
     "target=a; thresholds=0.5,0.6": "four rising numbers",
     "target=a; thresholds=0.1,x,1,1": "a threshold is `x`",
-    "target=a; thresholds=0.1,0.2,0.3,1.5": r"a threshold is 1\.5 \(it goes from 0 to 1",
-    "target=a; thresholds=0.6,0.5,0.7,1": r"thresholds 0\.6, 0\.5, 0\.7, 1 do not rise",
+    "target=a; thresholds=0.1,0.2,0.3,1.5": r"a threshold is 1\.5 \(choose 0 to 1",
+    "target=a; thresholds=0.6,0.5,0.7,1": r"thresholds 0\.6, 0\.5, 0\.7, 1 must rise",
     "target=a\udcff": r"the target is `a\?`",
 }
 
