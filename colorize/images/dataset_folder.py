@@ -124,7 +124,7 @@ class _Parser:
             raise self.error("has no `file_name`")
         references = values.get("reference_file_names") or []
         if not isinstance(references, list) or not all(isinstance(each, str) for each in references):
-            raise self.error("has `reference_file_names` that is not a list of file names")
+            raise self.error("has `reference_file_names` that are not a list of file names")
         if text["reference_file_name"]:
             references = [text["reference_file_name"], *references]
         return Row(

@@ -163,7 +163,7 @@ def test_edits_of_a_file_come_before_those_of_the_command_line_and_are_drawn() -
     [
         (("--text", "hair: blonde"), "need a reference"),
         (("--knob", "echo.own=1"), "need a reference"),
-        (("--mask", "auto"), "neither a background nor a reference"),
+        (("--mask", "auto"), "needs a background or a reference"),
         (("--ref", "ref.png", "--visualize", "map.png"), "no edits by words"),
         (("--ref", "ref.png", "--knob", "margn=2"), "did you mean `margin`"),
         (("--ref", "ref.png", "--knob", "margin"), "has no value"),
@@ -172,7 +172,7 @@ def test_edits_of_a_file_come_before_those_of_the_command_line_and_are_drawn() -
         (("--ref", "ref.png", "--edits", "none.toml"), "none.toml"),
         (("--ref", "ref.png", "--strength", "line=3.5"), "strength of `line` is 3.5"),
         (("--ref", "ref.png", "--strength", "reference=2.5"), "choose 0"),
-        (("--ref", "ref.png", "--predicts", "x0"), "cannot predict `x0`"),
+        (("--ref", "ref.png", "--predicts", "x0"), "unknown prediction `x0`"),
         (("--ref", "ref.png", "--encoder", "none.safetensors"), "weights of CLIP"),
         (("--ref", "ref.png", "--background", "none.png"), "none.png"),
         (("--hint", "3,3=red"), "does not support `hints`"),

@@ -111,7 +111,7 @@ def test_guidance_outside_its_range_is_wrong_usage(weight: float) -> None:
     with pytest.raises(ColorizeError) as caught:
         SampleOptions(guidance={"reference": weight})
     assert caught.value.message == f"the guidance of `reference` is {weight:g}"
-    assert "from 0 (without it) over 1 (as trained) to 20" in caught.value.hint
+    assert "choose 0 (without it) to 20" in caught.value.hint
     assert caught.value.code == 2
 
 
