@@ -71,7 +71,8 @@ def colorize(
 ) -> None:
     """Put color into line art, manga pages and gray pictures.
 
-    Options may also be set in the environment (see each command) or in `colorize.toml`.
+    Defaults of options may also come from the environment (see each command) and from `colorize.toml`. Every
+    switch has an opposite, such as --no-flat.
     """
 
 

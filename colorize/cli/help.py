@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from colorize.cli import messages
 
-OTHER = "Other"
+OTHER = "Options"  # the title of options that no panel names
 TRAIN = {
     "Training": ("phase", "start", "lora", "changes", "budget", "steps", "anneal", "seed"),
     "Run folder": ("out", "save_every", "sample_every", "restart", "dry_run", "help"),

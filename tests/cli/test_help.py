@@ -15,7 +15,7 @@ from colorize.errors import ColorizeError
 COMMANDS = typer.main.get_command(app).commands
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", help.PANELS)
 def test_every_option_is_in_one_panel_and_every_panel_has_only_options(name):
     listed = [one for members in help.PANELS[name].values() for one in members if one != "help"]
     options = {param.name for param in COMMANDS[name].params if param.param_type_name == "option"}
