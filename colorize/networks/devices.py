@@ -25,7 +25,7 @@ def device(name: str = "auto") -> torch.device:
         message = f"the device `{name}` was asked for, but PyTorch finds {torch.cuda.device_count()} CUDA devices here"
         raise ColorizeError(message, "use `cpu` or `auto`, or install a CUDA build of PyTorch")
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise ColorizeError("the device `mps` exists only on Apple chips", "use `cpu` or `auto`")
+        raise ColorizeError("the device `mps` was asked for, but it exists on Apple chips only", "use `cpu` or `auto`")
     return torch.device(name)
 
 
