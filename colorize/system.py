@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PREDICTIONS = ("eps", "v")
 LATENT_ONLY = ("knob", "text", "edits", "visualize", "background", "mask", "ref_mask", "encoder", "predicts")
-ONLY = "leave it out, or choose a ColorizeDiffusion model with --model"
+ONLY = "leave it out, or choose a model of `colorize-diffusion` with --model"
 UPWARD = 128  # smaller drawings are enlarged, since no model was trained on less
 PROBE = 512  # pixels a side of a picture that a space is asked for the size of its x
 Fetch = Callable[[str, str], Path]  # OWNER/NAME and a file there -> its path on the disk
