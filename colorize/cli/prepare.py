@@ -57,8 +57,8 @@ def prepare(
 ) -> None:
     """Prepare color pictures for training.
 
-    Extract line art where there is none and drop duplicates across splits. To go on after a stop, give the
-    same command again.
+    Extract line art where there is none and drop duplicates across splits. Run the same command again to
+    continue after a stop.
 
     Examples:
         colorize prepare-data scans/ data/ --size 512 --layout pairs --crop subject

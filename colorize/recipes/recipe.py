@@ -55,7 +55,7 @@ class Denoising:
 class Trajectory:
     """Learn along the sampling steps: phase 2 of AnimeDiffusion and of the Coloring Assistant.
 
-    start: x at the first step. "sampling": as the recipe samples. "noise": pure noise. "noised-reference": the
+    start: where the walk begins. "sampling": as the recipe samples. "noise": pure noise. "noised-reference": the
       reference with noise. "inverted-reference" (Coloring Assistant), "inverted-target" (AnimeDiffusion as
       published, which gives the answer away): that picture brought up to noise by the present weights.
     every: network calls per loss. x is detached after each group, so 1 needs the memory of one call, and
