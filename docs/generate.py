@@ -60,7 +60,8 @@ def recipe_table() -> str:
         rows += [row(full, recipes.find(full)) for full in (name, *variants)]
     texts = "\n".join(f"- `{name}`: {recipes.find(name).help}." for name in recipes.names())
     table = head + "| --- " * 8 + "|\n" + "\n".join(rows)
-    return f"{HEAD}# Recipes\n\n{texts}\n\n{table}\n\nEvery number can be changed with `--set`; see [settings](settings.md).\n"
+    end = "Every number can be changed with `--set`; see [settings](settings.md)."
+    return f"{HEAD}# Recipes\n\n{texts}\n\n{table}\n\n{end}\n"
 
 
 def score_table() -> str:
