@@ -100,8 +100,8 @@ class Conditioner(nn.Module):
             window=settings.window,
         )
         if settings.halves.style and self.spec.sides is None:
-            way_out = "leave it out, or name a model of version 2"
-            raise ColorizeError("this model has no encoder of styles", way_out, code=2)
+            way_out = "leave it out, or choose a model of version 2"
+            raise ColorizeError("this model has no style encoder", way_out, code=2)
         if settings.halves.style and "reference" in hints:
             style = self.features(self.style, hints["reference"][:, :3], cond, settings, latent)
             if "background" in hints and (share := settings.halves.merge):
@@ -238,7 +238,7 @@ def background_picture(hints: Hints, threshold: float) -> Tensor:
 def no_background() -> ColorizeError:
     """Return the error of a mask with nothing to take the background from."""
     return ColorizeError(
-        "a mask tells figure and background apart, but neither a background nor a reference is given",
+        "a mask needs a background or a reference, and neither was given",
         "add --background or --ref, or leave --mask out",
         code=2,
     )
