@@ -73,9 +73,13 @@ def find(model: str | Path, offline: bool = False) -> Found:
     return Found(fetched.path, source, facts, news, fetched.sha256)
 
 
-def check(model: str | Path) -> None:
-    """Refuse a model that is not here and cannot be on the Hub either (ColorizeError); opens and fetches nothing."""
-    _located(model)
+def check(model: str | Path) -> Path | None:
+    """Return the file of a model, None if it is on the Hub; opens and fetches nothing.
+
+    Raises ColorizeError for a model that is not here and cannot be on the Hub either.
+    """
+    found = _located(model)
+    return found.file if isinstance(found, Found) and isinstance(found.file, Path) else None
 
 
 def ambiguous(model: str) -> str:

@@ -239,9 +239,10 @@ class Reporter:
         if not self.as_json:
             self._result("", result, result)
 
-    def skipped(self, name: str, result: Path | None, why: str) -> None:
-        """A drawing was left as it is."""
-        self._result(name, result, None, notes=[f"skipped: {why}"])
+    def skipped(self, name: str, why: str, results: Sequence[Path] = (), part: bool = False) -> None:
+        """A drawing was left as it is. results: those that exist. part: of a volume."""
+        for result in results or (None,):
+            self._result(name, result, None if part else result, notes=[f"skipped: {why}"])
         if self.total == 1:
             self.note(f"skipped `{name}`: {why}")
         self.count("skipped")

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import glob
 import inspect
-import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from colorize import interrupts
-from colorize.cli import dry_run, messages, outputs
+from colorize.cli import dry_run, messages, outputs, records
 from colorize.cli.messages import Reporter
 from colorize.cli.outputs import Target
+from colorize.cli.records import Settled
 from colorize.cli.volumes import VolumeJob
 from colorize.coloring.options import Job, SampleOptions, weights
 from colorize.errors import ColorizeError
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from colorize.checkpoints.model_files import Loaded
     from colorize.coloring.paint import Outcome
 
-HINTS = (".json", ".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg")  # of the files of a folder of hints
 USAGE = 2  # the exit code for wrong usage
 PARSERS: dict[str, Callable[[list[str]], Any]] = {
     "guidance": lambda texts: weights("--guidance", texts),
@@ -70,8 +68,8 @@ def sample(
 ) -> None:
     """Color line art, manga pages, volumes (CBZ) and gray pictures.
 
-    Results have the size of the drawing and keep its lines. Existing results are skipped, so the same
-    command continues an interrupted run.
+    Results have the size of the drawing and keep its lines. The same command skips what it has made, so it
+    continues an interrupted run; another command replaces it, but nothing that was edited since.
 
     Examples:
         colorize sample sketch.png --ref ref.png
@@ -79,19 +77,22 @@ def sample(
     """
     targets = outputs.targets(pictures, options)
     from colorize.checkpoints import model_files
-    from colorize.coloring import paint  # noqa: F401 - now, while Ctrl-C may still end the program at once
+    from colorize.coloring import inputs, paint  # noqa: F401 - now, while Ctrl-C may still end the program at once
+    from colorize.networks import devices
 
     model_files.check(str(options.model))
+    devices.device(options.device)
+    template = inputs.job_template(options)
     interrupts.begin()
     plan = make_plan(targets, options)
     if options.dry_run:
-        dry_run.estimate(plan, options, prepare)
+        dry_run.estimate(plan, options, partial(prepare, template))
         return
     report = Reporter(plan.total, options.quiet, options.as_json)
     try:
-        _report_plan(plan, report)
+        _report_plan(plan, options, report)
         if plan.todo:
-            _color(plan.todo, options, report)
+            _color(plan.todo, template, options, report)
     except KeyboardInterrupt:
         hint = "repeat the command to continue; finished results are skipped" if plan.total > 1 else ""
         raise ColorizeError("interrupted", hint, code=messages.INTERRUPTED) from None
@@ -109,6 +110,7 @@ class Plan:
 
     todo: list[Target] = field(default_factory=list)
     done: list[tuple[Target, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     refused: list[tuple[Target, ColorizeError]] = field(default_factory=list)
     volumes: list[VolumeJob] = field(default_factory=list)
 
@@ -120,12 +122,17 @@ class Plan:
 
 def make_plan(targets: Sequence[Target], options: SampleOptions) -> Plan:
     """Look at the results that exist, and into the volumes."""
-    plan = Plan()
+    plan, values = Plan(), records.options_of(options)
+    taken = {path for target in targets for path in target.files(options)}
+    again, kept = defaultdict[str, list[Settled]](list), defaultdict[str, list[Settled]](list)
     for target in targets:
         try:
+            target = outputs.settle(target, options, values, taken)
+            for one in target.settled:
+                again[one.again].append(one)
+                kept[one.kept].append(one)
             if target.is_done(options):
-                _check_same_drawing(target, target.files(options)[0])
-                plan.done.append((target, "its result exists; --overwrite replaces it"))
+                plan.done.append((target, "its result exists, made with the same options"))
             elif not target.is_volume:
                 plan.todo.append(target)
             else:
@@ -138,30 +145,30 @@ def make_plan(targets: Sequence[Target], options: SampleOptions) -> Plan:
                         plan.done.append((page, f"an earlier run has {volume.results[page.page].state} it"))
         except ColorizeError as error:
             plan.refused.append((target, error))
+    plan.notes.extend(_notes(again, kept))
     return plan
 
 
-def _check_same_drawing(target: Target, result: Path) -> None:
-    """Refuse an existing result that was made of another drawing, as its metadata say."""
-    from colorize.images import files
-    from colorize.images.decode import read_texts
-    from colorize.images.metadata import MARK
-
-    if target.is_volume or target.path is None:
-        return
-    with suppress(OSError, ValueError):
-        drawing = json.loads(read_texts(result.read_bytes()).get(MARK, "{}")).get("drawing")
-        if drawing and drawing != files.fingerprint(target.path):
-            message = f"`{result}` exists, but was made from another drawing than `{target.name}`, or before it changed"
-            raise ColorizeError(message, "name another file or folder with --out, or replace it with --overwrite")
+def _notes(again: Mapping[str, Sequence[Settled]], kept: Mapping[str, Sequence[Settled]]) -> Iterator[str]:
+    """Say which results are made again, and which stay, by the reason."""
+    for why, some in again.items():
+        if why and len(some) == 1:
+            yield f"`{some[0].path}` was made {why}; it is replaced"
+        elif why:
+            yield f"{len(some)} results were made {why}; they are made again"
+    for why, some in kept.items():
+        if why:
+            more = f", as do {len(some) - 1} others" if len(some) > 1 else ""
+            yield f"`{some[0].stays}` {why} and stays{more}; the new picture is `{some[0].path}`"
 
 
-def _report_plan(plan: Plan, report: Reporter) -> None:
+def _report_plan(plan: Plan, options: SampleOptions, report: Reporter) -> None:
     """Report what is done already, and what cannot be; finish volumes whose last page was done."""
     for target, why in plan.done:
-        report.skipped(target.name, target.volume.result if target.volume else target.result, why)
-    if (existing := sum(target.volume is None for target, _ in plan.done)) > 1:
-        report.note(f"{existing} results exist, with the options of their run; --overwrite replaces them")
+        results = (target.volume.result,) if target.volume else target.files(options)
+        report.skipped(target.name, why, results, bool(target.volume))
+    for note in plan.notes:
+        report.note(note)
     for target, error in plan.refused:
         report.failed(target.name, error)
     for volume in plan.volumes:
@@ -172,12 +179,13 @@ def _report_plan(plan: Plan, report: Reporter) -> None:
             volume.finish(report)
 
 
-def prepare(targets: Sequence[Target], options: SampleOptions, report: Reporter) -> tuple[Loaded, Iterator[Job]]:
-    """Load the model, and read what all drawings share; return the model and a job per drawing, read when needed."""
+def prepare(
+    template: Job, targets: Sequence[Target], options: SampleOptions, report: Reporter
+) -> tuple[Loaded, Iterator[Job]]:
+    """Load the model; return it and a job per drawing, read when needed. template: what all drawings share."""
     from colorize.checkpoints import model_files
-    from colorize.coloring import inputs, paint
+    from colorize.coloring import paint
 
-    template = inputs.job_template(options)
     for one in template.references:
         for note in one.picture.notes:
             report.note(note)
@@ -188,9 +196,11 @@ def prepare(targets: Sequence[Target], options: SampleOptions, report: Reporter)
         report.note(ambiguous)
     if not options.quiet:
         messages.fetched(loaded.notice)
-    folder = _folder(options.hints)
-    if folder and not any(_file_of(folder, target, HINTS) for target in targets):
-        report.note(f"`{folder}` holds no hints named like the drawings")
+    if folder := outputs.folder_of(options.hints):
+        bare = [target.name for target in targets if not outputs.file_of(folder, target, outputs.HINTS)]
+        if bare:
+            more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
+            report.note(f"`{folder}` has no hints for `{bare[0]}`{more}; name them like the drawing")
     if options.visualize and not options.dry_run:
         outputs.write_region_map(loaded, options, template, report)
     return loaded, _jobs(targets, template, options)
@@ -202,33 +212,21 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions) -> I
     for target in targets:
         drawing = target.path or target.read or messages.piped(sys.stdin, "input").read()
         job = replace(template, name=target.name, drawing=drawing)
-        if folder := _folder(options.hints):
-            job = replace(job, hints=_file_of(folder, target, HINTS))
-        if folder := _folder(options.mask):
-            if not (path := _file_of(folder, target, (".*",))):
+        if folder := outputs.folder_of(options.hints):
+            job = replace(job, hints=outputs.file_of(folder, target, outputs.HINTS))
+        if folder := outputs.folder_of(options.mask):
+            if not (path := outputs.file_of(folder, target, (".*",))):
                 message = f"`{folder}` holds no mask for `{target.relative}`"
                 raise ColorizeError(message, "name it like the drawing, or use auto")
             job = replace(job, mask=files.read(path))
         yield job
 
 
-def _folder(given: object) -> Path | None:
-    """An option that names a folder of one file per drawing."""
-    return Path(given) if isinstance(given, str | Path) and given and Path(given).is_dir() else None
-
-
-def _file_of(folder: Path, target: Target, suffixes: Sequence[str]) -> Path | None:
-    """The file of a drawing in a folder: pages/p1.png has p1.png or p1.json there."""
-    below = (folder / target.relative).parent
-    found = (path for suffix in suffixes for path in sorted(below.glob(f"{glob.escape(target.relative.stem)}{suffix}")))
-    return next((path for path in found if path.is_file()), None)
-
-
-def _color(targets: Sequence[Target], options: SampleOptions, report: Reporter) -> None:
+def _color(targets: Sequence[Target], template: Job, options: SampleOptions, report: Reporter) -> None:
     from colorize.coloring import paint
     from colorize.coloring.batch import Step
 
-    loaded, jobs = prepare(targets, options, report)
+    loaded, jobs = prepare(template, targets, options, report)
     waiting = iter(targets)
     with report.watched():
         for event in paint.work(loaded, jobs, options):
@@ -276,7 +274,7 @@ def _leave(target: Target, why: str, options: SampleOptions, report: Reporter) -
         return
     elif target.copy is None and not options.grid:
         report.note("skipped pictures were not copied; --out FOLDER copies them")
-    report.skipped(target.name, None, why)
+    report.skipped(target.name, why)
 
 
 def _write(target: Target, outcome: Outcome, options: SampleOptions, report: Reporter) -> None:
@@ -284,15 +282,19 @@ def _write(target: Target, outcome: Outcome, options: SampleOptions, report: Rep
     from colorize.images import files
     from colorize.images.encode import encode
 
-    painted = outcome.painted
-    outputs.write_extras(painted[0], options, report)
+    pictures = [one.picture for one in outcome.painted]
     if options.grid and outcome.drawing:
         references = [one.picture for one in outcome.job.references]
-        whole = album.grid([outcome.drawing, *references, *(one.picture for one in painted)])
-        painted = (replace(painted[0], picture=whole),)
+        pictures = [album.grid([outcome.drawing, *references, *pictures])]
     if target.result is None:
-        messages.piped(sys.stdout, "output").write(encode(painted[0].picture, ".png"))
-    for one, path in zip(painted, target.files(options), strict=False):
-        notes = files.write(one.picture, path)
+        outputs.write_extras(outcome.painted[0], target, 0, options, report)
+        messages.piped(sys.stdout, "output").write(encode(pictures[0], ".png"))
+    for at, (one, picture, path) in enumerate(zip(outcome.painted, pictures, target.files(options), strict=False)):
+        notes: tuple[str, ...] = ()
+        if not target.settled or not target.settled[at].done:
+            extras = outputs.write_extras(one, target, at, options, report)
+            if target.source:
+                picture = records.with_record(picture, one.meta, target.source, extras)
+            notes = files.write(picture, path)
         result = target.volume.result if target.volume else path
         report.done(target.name, replace(one, notes=(*one.notes, *notes)), result, bool(target.volume))
