@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -71,7 +72,8 @@ def _value(option: Any, value: Any, where: str, context: Any) -> Any:
         if type(each) not in types:
             written = json.dumps(each, default=str, ensure_ascii=False)
             raise ColorizeError(f"{where} is {written}", f"write it as {kind}", code=2)
-    value = values if several else value
+    values = [_expanded(each) if isinstance(each, str) else each for each in values]
+    value = values if several else values[0]
     try:
         option.process_value(context, value)
     except Exception as error:
@@ -86,6 +88,12 @@ def _ending(examples: list[str]) -> str:
     return "\n".join(["\b", "Examples:", *examples])  # \b: lines stay lines
 
 
+def _expanded(text: str) -> str:
+    """Put the home folder in place of `~/`, where a shell leaves it: in quotes, behind --out=, in a file."""
+    found = re.fullmatch(r"(--[a-z-]+=)?(~/.*|~)", text, re.DOTALL)
+    return f"{found[1] or ''}{os.path.expanduser(found[2])}" if found else text  # noqa: PTH111 - a trailing / stays
+
+
 class Commands(TyperGroup):
     """The commands; every error becomes a sentence and an exit code."""
 
@@ -97,7 +105,7 @@ class Commands(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run one command; without any, print the help."""
-        given = list(sys.argv[1:] if args is None else args) or ["--help"]
+        given = [_expanded(text) for text in (sys.argv[1:] if args is None else args)] or ["--help"]
         try:
             code = super().main(given, prog_name or "colorize", standalone_mode=False, **extra)
             if code == messages.INTERRUPTED:  # Typer swallows Ctrl-C without a word

@@ -69,8 +69,8 @@ class Target:
         stem = self.relative.name if shared else self.relative.stem
         for name, suffixes in EXTRAS.items():
             given: Path | None = getattr(options, name)
-            if given and "*" in (pattern := _pattern(given, suffixes[0])).name:
-                path = pattern.parent / self.relative.parent / pattern.name.replace("*", stem)
+            if given and (folder := _folder_of_extra(name, options)):
+                path = folder / self.relative.parent / _pattern(given, suffixes[0]).name.replace("*", stem)
                 found[name] = _numbered(path, at, options)
             elif given and at == 0:
                 found[name] = given
@@ -144,6 +144,13 @@ def _numbered(path: Path, at: int, options: SampleOptions) -> Path:
     return path if options.grid or options.variations == 1 else path.with_name(f"{path.stem}_{at + 1}{path.suffix}")
 
 
+def _folder_of_extra(name: str, options: SampleOptions) -> Path | None:
+    """The folder of an option such as --layers if there is to be one file for each drawing."""
+    given: Path | None = getattr(options, name)
+    pattern = _pattern(given, EXTRAS[name][0]) if given else None
+    return pattern.parent if pattern and "*" in pattern.name else None
+
+
 def _pattern(given: Path, suffix: str) -> Path:
     """The file of an option such as --layers, or a pattern for one per drawing: layers/*.ora of the folder layers."""
     return given if "*" in given.name or (given.suffix and not given.is_dir()) else given / f"*{suffix}"
@@ -153,7 +160,11 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
     """Return the target of every picture to color; raises ColorizeError (wrong usage) for what cannot be written."""
     from colorize.images import listing
 
-    found = locate(inputs, listing.find(inputs, volumes=True), options.out)
+    sources = listing.find(inputs, volumes=True)
+    for name in EXTRAS:  # maps of regions and films are pictures, too
+        if folder := _folder_of_extra(name, options):
+            sources = [one for one in sources if not _is_result(one, folder, inputs)]
+    found = locate(inputs, sources, options.out)
     if not found:
         raise ColorizeError("all these pictures are results of an earlier run", "name the drawings")
     several = options.variations > 1 and not options.grid
@@ -300,7 +311,7 @@ def _check_extra(name: str, options: SampleOptions, drawings: int) -> None:
         hint = f"name a file that ends in {' or '.join(suffixes)}, or a folder"
         raise ColorizeError(f"{what} cannot be written as `{given}`", hint, code=2)
     pictures = drawings * (options.variations if name != "film" and not options.grid else 1)
-    if "*" not in pattern.name and pictures > 1:
+    if not _folder_of_extra(name, options) and pictures > 1:
         message = f"{flag} {given} is one file, but there are {pictures} pictures"
         raise ColorizeError(message, f"name a folder, such as {several}", code=2)
     if pattern.suffix.lower() == ".psd":
@@ -341,7 +352,6 @@ def write_extras(
     paths = target.extras(options, at)
     if not options.overwrite:
         paths = {name: records.settle_extra(path, beside) for name, path in paths.items()}
-    one = {name: "*" not in _pattern(getattr(options, name), EXTRAS[name][0]).name for name in paths}
     for name, path in paths.items():
         more = ""
         if name == "film":
@@ -352,7 +362,8 @@ def write_extras(
             write_layers(painted.layers, painted.picture, path)
         elif painted.regions:
             write_regions(*painted.regions, path)
-            more = f", their map is `{map_of(path)}`" if one[name] else ""
+            more = f", their map is `{map_of(path)}`"
         what = "film is" if name == "film" else f"{name.rpartition('_')[2]} are"
-        report.note(f"the {what} {f'`{path}`' if one[name] else f'in `{path.parent}`'}{more}")
+        folder = _folder_of_extra(name, options)
+        report.note(f"the {what} in `{folder}`" if folder else f"the {what} `{path}`{more}")
     return {name: path for name, path in paths.items() if path.exists()}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from colorize import interrupts
-from colorize.cli import dry_run, messages, outputs, records
+from colorize.cli import dry_run, messages, outputs, records, watching
 from colorize.cli.messages import Reporter
 from colorize.cli.outputs import Target
 from colorize.cli.records import Settled
@@ -41,6 +41,9 @@ def with_options(command: Callable[[list[str], SampleOptions], None]) -> Callabl
     def run(pictures: list[str], **values: Any) -> None:
         given = {name: value for name, value in values.items() if value is not None}
         for name, value in given.items():
+            if value == "" or (isinstance(value, list) and "" in value):
+                flag = messages.flag(name)
+                raise ColorizeError(f"{flag} is empty", f"give it a value, or leave {flag} out", code=USAGE)
             if isinstance(value, list):
                 given[name] = PARSERS.get(name, tuple)(value)
         command(pictures, SampleOptions(**given))
@@ -50,7 +53,7 @@ def with_options(command: Callable[[list[str], SampleOptions], None]) -> Callabl
         kind: Any = one.type
         if isinstance(kind, str):  # of several types: texts, a text or a path
             kind = {str: str, type(None): Path}.get(type(one.default), list[str])
-        default = one.default if isinstance(one.default, str | int) else None
+        default = one.default if isinstance(one.default, str | int) and one.default != "" else None
         kind = kind if default is not None else kind | None
         kind = Annotated[kind, messages.sample_option(one.name)]
         parameters.append(inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind))
@@ -75,33 +78,66 @@ def sample(
         colorize sample sketch.png --ref ref.png
         colorize sample pages/ --ref hero.png --ref villain.png --out colored/
     """
-    targets = outputs.targets(pictures, options)
+    if options.watch:
+        watching.check(pictures, options)
+    targets = [] if options.watch else outputs.targets(pictures, options)
     from colorize.checkpoints import model_files
     from colorize.coloring import inputs, paint  # noqa: F401 - now, while Ctrl-C may still end the program at once
     from colorize.networks import devices
 
     model_files.check(str(options.model))
     devices.device(options.device)
-    template = inputs.job_template(options)
+    template, values = inputs.job_template(options), records.options_of(options)
     interrupts.begin()
-    plan = make_plan(targets, options)
+    if options.watch:
+        _watch(pictures, template, values, options)
+        return
+    plan = make_plan(targets, values, options, alone=len(targets) == 1)
     if options.dry_run:
         dry_run.estimate(plan, options, partial(prepare, template))
         return
     report = Reporter(plan.total, options.quiet, options.as_json)
     try:
-        _report_plan(plan, options, report)
-        if plan.todo:
-            _color(plan.todo, template, options, report)
+        _carry_out(plan, partial(load, template, options, report), template, options, report)
     except KeyboardInterrupt:
-        hint = "repeat the command to continue; finished results are skipped" if plan.total > 1 else ""
+        hint = "" if report.alone else "repeat the command to continue; finished results are skipped"
         raise ColorizeError("interrupted", hint, code=messages.INTERRUPTED) from None
     finally:
-        for volume in plan.volumes:
-            volume.close()
         report.summary()
     if report.counts["failed"]:
         raise typer.Exit(3)
+
+
+def _watch(folders: Sequence[str], template: Job, values: records.Values, options: SampleOptions) -> None:
+    """Color what is in folders and what is saved into them, with one model, until Ctrl-C."""
+    report = Reporter(0, options.quiet, options.as_json)
+    where = ", ".join(f"`{one}`" for one in folders)
+    try:
+        loaded = load(template, options, report)
+        if not options.quiet:
+            messages.say(f"watching {where}; Ctrl-C ends it")
+
+        def color(targets: Sequence[Target]) -> None:
+            plan = make_plan(targets, values, options)
+            report.total += plan.total
+            _carry_out(plan, lambda: loaded, template, options, report)
+
+        watching.watch(folders, options, color)
+    except KeyboardInterrupt:
+        messages.say(f"stopped watching {where}: {report.told() or 'nothing was saved there'}")
+
+
+def _carry_out(
+    plan: Plan, model: Callable[[], Loaded], template: Job, options: SampleOptions, report: Reporter
+) -> None:
+    """Report what is done, and color the rest."""
+    try:
+        _report_plan(plan, options, report)
+        if plan.todo:
+            _color(model(), plan.todo, template, options, report)
+    finally:
+        for volume in plan.volumes:
+            volume.close()
 
 
 @dataclass(frozen=True)
@@ -120,9 +156,12 @@ class Plan:
         return len(self.todo) + len(self.done) + len(self.refused)
 
 
-def make_plan(targets: Sequence[Target], options: SampleOptions) -> Plan:
-    """Look at the results that exist, and into the volumes."""
-    plan, values = Plan(), records.options_of(options)
+def make_plan(targets: Sequence[Target], values: records.Values, options: SampleOptions, alone: bool = False) -> Plan:
+    """Look at the results that exist, and into the volumes.
+
+    values: what `records.options_of` returns. alone: whether the only target is all that was named.
+    """
+    plan = Plan()
     taken = {path for target in targets for path in target.files(options)}
     again, kept = defaultdict[str, list[Settled]](list), defaultdict[str, list[Settled]](list)
     for target in targets:
@@ -136,7 +175,7 @@ def make_plan(targets: Sequence[Target], options: SampleOptions) -> Plan:
             elif not target.is_volume:
                 plan.todo.append(target)
             else:
-                volume = VolumeJob(target, options, alone=len(targets) == 1)
+                volume = VolumeJob(target, options, alone)
                 plan.volumes.append(volume)
                 for page in volume.pages():
                     if page.page in volume.left:
@@ -183,6 +222,11 @@ def prepare(
     template: Job, targets: Sequence[Target], options: SampleOptions, report: Reporter
 ) -> tuple[Loaded, Iterator[Job]]:
     """Load the model; return it and a job per drawing, read when needed. template: what all drawings share."""
+    return load(template, options, report), _jobs(targets, template, options, report)
+
+
+def load(template: Job, options: SampleOptions, report: Reporter) -> Loaded:
+    """Load the model, and report on what all drawings share."""
     from colorize.checkpoints import model_files
     from colorize.coloring import paint
 
@@ -196,19 +240,19 @@ def prepare(
         report.note(ambiguous)
     if not options.quiet:
         messages.fetched(loaded.notice)
+    if options.visualize and not options.dry_run:
+        outputs.write_region_map(loaded, options, template, report)
+    return loaded
+
+
+def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, report: Reporter) -> Iterator[Job]:
+    from colorize.images import files
+
     if folder := outputs.folder_of(options.hints):
         bare = [target.name for target in targets if not outputs.file_of(folder, target, outputs.HINTS)]
         if bare:
             more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
             report.note(f"`{folder}` has no hints for `{bare[0]}`{more}; name them like the drawing")
-    if options.visualize and not options.dry_run:
-        outputs.write_region_map(loaded, options, template, report)
-    return loaded, _jobs(targets, template, options)
-
-
-def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions) -> Iterator[Job]:
-    from colorize.images import files
-
     for target in targets:
         drawing = target.path or target.read or messages.piped(sys.stdin, "input").read()
         job = replace(template, name=target.name, drawing=drawing)
@@ -222,12 +266,11 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions) -> I
         yield job
 
 
-def _color(targets: Sequence[Target], template: Job, options: SampleOptions, report: Reporter) -> None:
+def _color(loaded: Loaded, targets: Sequence[Target], template: Job, options: SampleOptions, report: Reporter) -> None:
     from colorize.coloring import paint
     from colorize.coloring.batch import Step
 
-    loaded, jobs = prepare(template, targets, options, report)
-    waiting = iter(targets)
+    jobs, waiting = _jobs(targets, template, options, report), iter(targets)
     with report.watched():
         for event in paint.work(loaded, jobs, options):
             interrupts.check()
@@ -243,7 +286,7 @@ def _keep(target: Target, outcome: Outcome, options: SampleOptions, report: Repo
 
     error, volume = outcome.error, target.volume
     try:
-        if isinstance(error, AlreadyColored) and (volume or report.total > 1):
+        if isinstance(error, AlreadyColored) and (volume or not report.alone):
             _leave(target, error.message, options, report)
         elif error:
             raise error
