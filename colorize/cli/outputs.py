@@ -103,7 +103,7 @@ def settle(target: Target, options: SampleOptions, values: records.Values, taken
     paths = target.files(options)
     if not paths:
         return target
-    if target.path is None and not options.overwrite and any(path.exists() for path in paths):
+    if target.path is None:
         data = messages.piped(sys.stdin, "input").read()
         target = replace(target, read=lambda: data)
     drawing, place = "", ""

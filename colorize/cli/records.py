@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from colorize.cli import messages
 from colorize.coloring.options import SampleOptions
 from colorize.errors import ColorizeError
 
@@ -64,7 +65,8 @@ class Existing:
             return "was made by an earlier version, which did not note its options"
         if not self.unedited:
             return "was edited since it was made"
-        if source.drawing != self.record.get("drawing") and source.place != self.record.get("place"):
+        moved = not source.place or source.place != self.record.get("place")
+        if moved and source.drawing != self.record.get("drawing"):
             return "was made from another drawing"
         return ""
 
@@ -218,9 +220,8 @@ def differences(old: Values, new: Values) -> str:
         before, after = (each.get(name, defaults.get(name)) for each in (old, new))
         if _plain(before, "digest") != _plain(after, "digest"):
             first, second = _shown(before), _shown(after)
-            told.append(
-                f"{name.replace('_', '-')} {first}, now {'another of that name' if first == second else second}"
-            )
+            second = "another of that name" if first == second else second
+            told.append(f"{messages.flag(name)[2:]} {first}, now {second}")
     more = f"; and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
     return "; ".join(told[:SHOWN]) + more
 

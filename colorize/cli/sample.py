@@ -134,7 +134,7 @@ def _carry_out(
     try:
         _report_plan(plan, options, report)
         if plan.todo:
-            _color(model(), plan.todo, template, options, report)
+            _color(model(), plan, template, options, report)
     finally:
         for volume in plan.volumes:
             volume.close()
@@ -206,8 +206,6 @@ def _report_plan(plan: Plan, options: SampleOptions, report: Reporter) -> None:
     for target, why in plan.done:
         results = (target.volume.result,) if target.volume else target.files(options)
         report.skipped(target.name, why, results, bool(target.volume))
-    for note in plan.notes:
-        report.note(note)
     for target, error in plan.refused:
         report.failed(target.name, error)
     for volume in plan.volumes:
@@ -266,17 +264,19 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, repo
         yield job
 
 
-def _color(loaded: Loaded, targets: Sequence[Target], template: Job, options: SampleOptions, report: Reporter) -> None:
+def _color(loaded: Loaded, plan: Plan, template: Job, options: SampleOptions, report: Reporter) -> None:
     from colorize.coloring import paint
     from colorize.coloring.batch import Step
 
-    jobs, waiting = _jobs(targets, template, options, report), iter(targets)
+    jobs, waiting = _jobs(plan.todo, template, options, report), iter(plan.todo)
     with report.watched():
         for event in paint.work(loaded, jobs, options):
             interrupts.check()
             if isinstance(event, Step):
                 report.step(event.share)
             else:
+                for note in plan.notes if event.painted else ():
+                    report.note(note)
                 _keep(next(waiting), event, options, report)
 
 
