@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from colorize.cli import messages, records
 from colorize.cli.records import Settled
 from colorize.coloring.options import SampleOptions
-from colorize.errors import ColorizeError
+from colorize.errors import ColorizeError, nearest
 
 if TYPE_CHECKING:
     from colorize.checkpoints.model_files import Loaded
@@ -121,7 +121,8 @@ def settle(target: Target, options: SampleOptions, values: records.Values, taken
     if not options.overwrite:
         extras = [target.extras(options, at) for at in range(len(paths))]
         pairs = zip(paths, extras, strict=True)
-        settled = [records.settle(path, source, more, taken, target.is_volume) for path, more in pairs]
+        volume, copies = target.is_volume, target.copy is not None
+        settled = [records.settle(path, source, more, taken, volume, copies) for path, more in pairs]
     taken.update(one.path for one in settled)
     result = settled[0].path if len(settled) == 1 else target.result
     return replace(target, result=result, source=source, settled=tuple(settled))
@@ -186,6 +187,8 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
         raise ColorizeError(f"`{volume.name}` is a volume, and {single} is for single pictures", hint, code=2)
     for name in EXTRAS:
         _check_extra(name, options, len(found))
+    if options.visualize:
+        _check_suffix(options.visualize, None)
     drawings = {_inode(target.path) for target in found if target.path}
     for result in (file for target in found for file in target.files(options)):
         if result.exists() and _inode(result) in drawings:
@@ -202,6 +205,7 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
     was named. Raises ColorizeError (wrong usage) where one file is to hold several pictures, or to be a folder.
     """
     from colorize.images import listing
+    from colorize.images.encode import FORMATS
 
     is_alone = len(inputs) == 1 and not Path(inputs[0]).is_dir() and len(sources) == 1
     folder, path = Path(out or FOLDER), sources[0].path if sources else None
@@ -216,7 +220,8 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
     if out is None and is_alone and path:
         return [_target(sources[0], path.with_name(f"{path.stem}_color{result_suffix(path)}"))]
     misspelt = re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{1,4}", folder.suffix) and not folder.exists()
-    if to_file or (is_alone and misspelt and not str(out).endswith(("/", os.sep))):
+    near = is_alone or nearest(folder.suffix, [*FORMATS, *listing.VOLUME_SUFFIXES]).startswith("did you mean")
+    if to_file or (near and misspelt and not str(out).endswith(("/", os.sep))):
         _check_suffix(folder, path)
         _check_folder(folder.parent, 1)
         return [_target(sources[0], folder)]
@@ -304,7 +309,6 @@ def _check_extra(name: str, options: SampleOptions, drawings: int) -> None:
     if given is None:
         return
     flag, suffixes = f"--{name.replace('_', '-')}", EXTRAS[name]
-    several = f"{flag} {given.parent / name}/" if given.suffix else f"{flag} {given}/"
     pattern = _pattern(given, suffixes[0])
     if pattern.suffix.lower() not in suffixes or str(given) == STDOUT:
         what = {"film": "a film", "save_regions": "regions"}.get(name, name)
@@ -313,7 +317,7 @@ def _check_extra(name: str, options: SampleOptions, drawings: int) -> None:
     pictures = drawings * (options.variations if name != "film" and not options.grid else 1)
     if not _folder_of_extra(name, options) and pictures > 1:
         message = f"{flag} {given} is one file, but there are {pictures} pictures"
-        raise ColorizeError(message, f"name a folder, such as {several}", code=2)
+        raise ColorizeError(message, f"name a folder, such as {flag} {given.parent / given.stem}/", code=2)
     if pattern.suffix.lower() == ".psd":
         from colorize.images.layers import check_psd_tools
 
@@ -336,8 +340,15 @@ def write_region_map(loaded: Loaded, options: SampleOptions, job: Job, report: R
 
     assert options.settings is not None
     assert options.visualize is not None
+    source = records.Source("", "", records.options_of(options))
+    settled = Settled(options.visualize) if options.overwrite else records.settle(options.visualize, source)
+    if settled.done:
+        return
     picture = loaded.recipe.system.region_map(loaded.colorizer, job.references[0].picture, options.settings)
-    for note in (*picture.notes, *files.write(picture, options.visualize)):
+    notes = files.write(records.with_record(picture, {}, source, {}), settled.path)
+    if settled.stays:
+        report.note(f"`{settled.stays}` {settled.kept} and stays; the new picture is `{settled.path}`")
+    for note in (*picture.notes, *notes):
         report.note(note)
 
 

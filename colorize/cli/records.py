@@ -18,7 +18,6 @@ from colorize.errors import ColorizeError
 if TYPE_CHECKING:
     from colorize.images.image import Picture
 
-NAMES = ("PICTURE", "COLORS", "PATH", "FILE", "FILE[=WEIGHT]")  # metavars of options that may name files
 EXTRAS = ("film", "layers", "save_regions")  # options that write files beside the result
 APART = ("overwrite", "variations", *EXTRAS)  # they do not change the pixels of a result
 WHOLE = 64 * 2**20  # bytes; of a larger file, such as a model, both ends stand for all of it
@@ -83,13 +82,14 @@ class Existing:
 class Settled:
     """Where a result goes.
 
-    done: it exists. again: how the one was made that it replaces. kept, stays: why a file of the wanted name stays,
-    and which. beside: digests of files that earlier results had beside them, by name; as long as these are the same,
-    they may be replaced.
+    done: it exists. copied: it is a copy of a picture that stays as it is. again: how the one was made that it
+    replaces. kept, stays: why a file of the wanted name stays, and which. beside: digests of files that earlier results
+    had beside them, by name; as long as these are the same, they may be replaced.
     """
 
     path: Path
     done: bool = False
+    copied: bool = False
     again: str = ""
     kept: str = ""
     stays: Path | None = None
@@ -102,10 +102,12 @@ def settle(
     extras: Mapping[str, Path] | None = None,
     taken: Container[Path] = (),
     volume: bool = False,
+    copies: bool = False,
 ) -> Settled:
     """Find the result of a source, or where it may be written: at `path`, or at name-2.png, name-3.png ...
 
-    extras: files that are to be beside it, by option. taken: names of other results.
+    extras: files that are to be beside it, by option. taken: names of other results. copies: whether a drawing that
+    stays as it is is copied there.
     """
     free: Settled | None = None
     stays: Path | None = None
@@ -116,9 +118,9 @@ def settle(
         if not name.exists():
             return replace(free or Settled(name), kept=kept, stays=stays, beside=beside)
         found = read(name, volume)
-        copied = bool(source.drawing) and found.digest == source.drawing  # of a picture that stays as it is
+        copied = copies and bool(source.drawing) and found.digest == source.drawing
         if found.is_of(source, extras or {}) or (copied and not source.options.get("force")):
-            return Settled(name, done=True)
+            return Settled(name, done=True, copied=copied)
         beside |= dict((found.record or {}).get("extras", {}).values())
         why = "" if copied else found.why_kept(source)
         if not why and free is None:
@@ -196,7 +198,8 @@ def options_of(options: SampleOptions) -> Values:
     for one in fields(options):
         value = getattr(options, one.name)
         if one.metadata.get("affects") and one.name not in APART and value != _default(one):
-            known[one.name] = _noted(value, one.metadata["typer"]["metavar"] in NAMES)
+            names_files = "Path" in str(one.type) or "FILE" in (one.metadata["typer"]["metavar"] or "")
+            known[one.name] = _noted(value, names_files)
     known["model"] = _model(options)
     if options.divides and not options.flat:
         known["layers"] = True  # its colors are those of the layers

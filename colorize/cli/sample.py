@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -25,6 +25,7 @@ from colorize.errors import ColorizeError
 if TYPE_CHECKING:
     from colorize.checkpoints.model_files import Loaded
     from colorize.coloring.paint import Outcome
+    from colorize.images.image import Picture
 
 USAGE = 2  # the exit code for wrong usage
 PARSERS: dict[str, Callable[[list[str]], Any]] = {
@@ -171,7 +172,9 @@ def make_plan(targets: Sequence[Target], values: records.Values, options: Sample
                 again[one.again].append(one)
                 kept[one.kept].append(one)
             if target.is_done(options):
-                plan.done.append((target, "its result exists, made with the same options"))
+                copied = target.settled[0].copied
+                why = "it was copied unchanged" if copied else "its result exists, made with the same options"
+                plan.done.append((target, why))
             elif not target.is_volume:
                 plan.todo.append(target)
             else:
@@ -244,8 +247,6 @@ def load(template: Job, options: SampleOptions, report: Reporter) -> Loaded:
 
 
 def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, report: Reporter) -> Iterator[Job]:
-    from colorize.images import files
-
     if folder := outputs.folder_of(options.hints):
         bare = [target.name for target in targets if not outputs.file_of(folder, target, outputs.HINTS)]
         if bare:
@@ -257,11 +258,25 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, repo
         if folder := outputs.folder_of(options.hints):
             job = replace(job, hints=outputs.file_of(folder, target, outputs.HINTS))
         if folder := outputs.folder_of(options.mask):
-            if not (path := outputs.file_of(folder, target, (".*",))):
-                message = f"`{folder}` holds no mask for `{target.relative}`"
-                raise ColorizeError(message, "name it like the drawing, or use auto")
-            job = replace(job, mask=files.read(path))
+            try:
+                job = replace(job, mask=_mask(folder, target))
+            except ColorizeError as error:
+                job = replace(job, drawing=partial(_fail, error))  # it ends this job, not the others
         yield job
+
+
+def _mask(folder: Path, target: Target) -> Picture:
+    """The mask of a drawing in a folder of one for each."""
+    from colorize.images import files
+
+    if path := outputs.file_of(folder, target, (".*",)):
+        return files.read(path)
+    message = f"`{folder}` holds no mask for `{target.relative}`"
+    raise ColorizeError(message, "name it like the drawing, or use auto")
+
+
+def _fail(error: ColorizeError) -> NoReturn:
+    raise error
 
 
 def _color(loaded: Loaded, plan: Plan, template: Job, options: SampleOptions, report: Reporter) -> None:

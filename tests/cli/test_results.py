@@ -365,6 +365,27 @@ def test_a_copy_of_a_picture_in_color_is_not_copied_again() -> None:
     assert Path("out/cover.png").read_bytes() != Path("pages/cover.png").read_bytes()
 
 
+def test_a_copy_that_the_user_made_is_no_result() -> None:
+    Path("sketch_color.png").write_bytes(Path("sketch.png").read_bytes())
+    assert run("sketch.png").stdout == "sketch_color-2.png\n"
+
+
+@pytest.mark.parametrize("inputs", [("sketch.png",), ("pages",), ("sketch.png", "pages")])
+def test_a_misspelt_format_is_no_folder(inputs: tuple[str, ...]) -> None:
+    result = run(*inputs, "-o", "q.pgn")
+    assert (result.exit_code, Path("q.pgn").exists()) == (2, False)
+    assert "pictures cannot be written as `.pgn`" in result.stderr
+    assert run(*inputs, "-o", "q.v2").exit_code == (0 if len(inputs) > 1 or inputs == ("pages",) else 2)
+
+
+def test_a_drawing_without_a_mask_fails_alone() -> None:
+    Path("masks").mkdir()
+    files.write(sketch(), Path("masks/p2.png"))
+    result = run("pages", "--mask", "masks")
+    assert "`masks` holds no mask for `1/p1.png`" in result.stderr
+    assert "2 failed" in result.stderr or "1 failed" in result.stderr
+
+
 def test_hints_of_one_drawing_concern_that_alone() -> None:
     Path("hints").mkdir()
     Path("hints/p2.json").write_text('{"points": [{"x": 9, "y": 9, "color": "#ff0000"}]}')
