@@ -121,8 +121,8 @@ def settle(target: Target, options: SampleOptions, values: records.Values, taken
     if not options.overwrite:
         extras = [target.extras(options, at) for at in range(len(paths))]
         pairs = zip(paths, extras, strict=True)
-        volume, copies = target.is_volume, target.copy is not None
-        settled = [records.settle(path, source, more, taken, volume, copies) for path, more in pairs]
+        given, volume, copies = records.given_in(options), target.is_volume, target.copy is not None
+        settled = [records.settle(path, source, more, taken, given, volume, copies) for path, more in pairs]
     taken.update(one.path for one in settled)
     result = settled[0].path if len(settled) == 1 else target.result
     return replace(target, result=result, source=source, settled=tuple(settled))
@@ -374,7 +374,7 @@ def write_extras(
         elif painted.regions:
             write_regions(*painted.regions, path)
             more = f", their map is `{map_of(path)}`"
-        what = "film is" if name == "film" else f"{name.rpartition('_')[2]} are"
         folder = _folder_of_extra(name, options)
+        what = {"film": "films are" if folder else "film is", "layers": "layers are"}.get(name, "regions are")
         report.note(f"the {what} in `{folder}`" if folder else f"the {what} `{path}`{more}")
     return {name: path for name, path in paths.items() if path.exists()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
@@ -61,7 +61,7 @@ class Existing:
         if self.record is None:
             return "was not made by this program"
         if "options" not in self.record:
-            return "was made by an earlier version, which did not note its options"
+            return "does not say which options it was made with"
         if not self.unedited:
             return "was edited since it was made"
         moved = not source.place or source.place != self.record.get("place")
@@ -101,13 +101,14 @@ def settle(
     source: Source,
     extras: Mapping[str, Path] | None = None,
     taken: Container[Path] = (),
+    given: Collection[Path] = (),
     volume: bool = False,
     copies: bool = False,
 ) -> Settled:
     """Find the result of a source, or where it may be written: at `path`, or at name-2.png, name-3.png ...
 
-    extras: files that are to be beside it, by option. taken: names of other results. copies: whether a drawing that
-    stays as it is is copied there.
+    extras: files that are to be beside it, by option. taken: names of other results. given: what `given_in` returns.
+    copies: whether a drawing that stays as it is is copied there.
     """
     free: Settled | None = None
     stays: Path | None = None
@@ -123,6 +124,8 @@ def settle(
             return Settled(name, done=True, copied=copied)
         beside |= dict((found.record or {}).get("extras", {}).values())
         why = "" if copied else found.why_kept(source)
+        if name.resolve() in given:
+            why = "is used for this picture"
         if not why and free is None:
             free = Settled(name, again="" if copied else found.why_again(source))
         if free is None and stays is None:
@@ -207,6 +210,16 @@ def options_of(options: SampleOptions) -> Values:
         known["grid"] = options.variations
     found: Values = json.loads(json.dumps(known))
     return found
+
+
+def given_in(options: SampleOptions) -> set[Path]:
+    """Return the real paths of the files to color with: no result may replace them."""
+    reference: Any = options.reference
+    given: list[Any] = [*([reference] if isinstance(reference, str | Path) else reference)]
+    given += [options.palette, options.hints, options.background, options.mask, options.ref_mask]
+    with suppress(OSError, ValueError):  # a palette may be longer than any path
+        return {Path(one).resolve() for one in given if isinstance(one, str | Path) and one}
+    return set()
 
 
 def with_file(values: Values, name: str, path: Path | None) -> Values:

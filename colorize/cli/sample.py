@@ -125,7 +125,8 @@ def _watch(folders: Sequence[str], template: Job, values: records.Values, option
 
         watching.watch(folders, options, color)
     except KeyboardInterrupt:
-        messages.say(f"stopped watching {where}: {report.told() or 'nothing was saved there'}")
+        if not options.quiet:
+            messages.say(f"stopped watching {where}: {report.told() or 'nothing was saved there'}")
 
 
 def _carry_out(

@@ -181,8 +181,18 @@ def test_results_of_earlier_versions_stay() -> None:
     files.write(Picture(picture.pixels, text={MARK: '{"program": "colorize 0.0.1"}'}), Path("sketch_color.png"))
     result = run("sketch.png")
     assert result.stdout == "sketch_color-2.png\n"
-    assert "`sketch_color.png` was made by an earlier version" in result.stderr
+    assert "`sketch_color.png` does not say which options it was made with and stays" in result.stderr
     assert run("sketch.png").stdout == "sketch_color-2.png\n"
+
+
+def test_a_result_that_serves_as_a_reference_is_not_replaced() -> None:
+    run("sketch.png", "--ref", "ref.png")
+    before = Path("sketch_color.png").read_bytes()
+    result = run("sketch.png", "--ref", "sketch_color.png")
+    assert result.stdout == "sketch_color-2.png\n", result.stderr
+    assert "`sketch_color.png` is used for this picture and stays" in result.stderr
+    assert Path("sketch_color.png").read_bytes() == before
+    assert run("sketch.png", "--ref", "sketch_color.png").stdout == "sketch_color-2.png\n"
 
 
 def test_a_drawing_that_changed_is_colored_again_in_place() -> None:
