@@ -151,17 +151,29 @@ def read(path: Path, volume: bool = False) -> Existing:
     if volume:
         made = archives.read_record(path)
         with suppress(ColorizeError):
-            return Existing(made or None, bool(made.get("unedited")), archives.open_volume(path).fingerprint)
+            return Existing(
+                _checked(made or None), made.get("unedited") is True, archives.open_volume(path).fingerprint
+            )
         return Existing(None, False, "")
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return Existing(None, False, "")
-    text, record = read_texts(data).get(MARK), None
-    if text is not None:
-        with suppress(ValueError):
-            record = json.loads(text)
-    return Existing(record if isinstance(record, dict) else None, is_sealed(data), files.sha256(data)[:12])
+    with suppress(OSError):
+        data, record = path.read_bytes(), None
+        with suppress(ValueError, RecursionError):
+            record = json.loads(read_texts(data).get(MARK, "null"))
+        return Existing(_checked(record), is_sealed(data), files.sha256(data)[:12])
+    return Existing(None, False, "")
+
+
+def _checked(record: object) -> dict[str, Any] | None:
+    """A record, which anyone may have written, without options and extras that are not as this program writes them."""
+    if not isinstance(record, dict):
+        return None
+    found = {**record, "extras": {}}
+    if not isinstance(found.get("options"), dict):
+        found.pop("options", None)
+    for name, value in record["extras"].items() if isinstance(record.get("extras"), dict) else ():
+        if isinstance(value, list) and len(value) == 2 and all(isinstance(one, str) for one in value):
+            found["extras"][name] = value
+    return found
 
 
 def settle_extra(path: Path, beside: Mapping[str, str]) -> Path:
@@ -230,6 +242,8 @@ def with_file(values: Values, name: str, path: Path | None) -> Values:
 
 def differences(old: Values, new: Values) -> str:
     """Return in words how options differ, such as `seed 0, now 2`; empty if they are the same."""
+    from colorize.images.files import shown
+
     told = []
     defaults = {one.name: _default(one) for one in fields(SampleOptions)} | {"layers": False, "grid": False}
     for name in dict.fromkeys([*defaults, *old, *new]):
@@ -239,7 +253,7 @@ def differences(old: Values, new: Values) -> str:
             second = "another of that name" if first == second else second
             told.append(f"{messages.flag(name)[2:]} {first}, now {second}")
     more = f"; and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
-    return "; ".join(told[:SHOWN]) + more
+    return shown("; ".join(told[:SHOWN]) + more)
 
 
 def _is_there(path: Path, name: str) -> bool:

@@ -113,7 +113,7 @@ def test_a_rank_out_of_range_is_refused(rank):
         ("tiny.safetensors", "is a whole model, not an adapter"),
         ("runs=3", "the weight of `runs` is 3"),
         ("runs=much", "`--lora runs=much` has no number as its weight"),
-        ("", "--lora names no adapter"),
+        ("", "--lora is empty"),
         ("=1", "there is no adapter `=1`"),
     ],
 )

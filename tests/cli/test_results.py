@@ -185,6 +185,27 @@ def test_results_of_earlier_versions_stay() -> None:
     assert run("sketch.png").stdout == "sketch_color-2.png\n"
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        3,
+        [],
+        {"options": 3},
+        {"options": {"seed": {"digest": []}, "\x1b[2J": ["\x1b[31m"]}, "extras": {"layers": 3, "film": ["../x", "y"]}},
+        {"options": {}, "extras": [1]},
+    ],
+)
+def test_forged_records_do_no_harm(forged: object) -> None:
+    files.write(Picture(colored().pixels, text={MARK: json.dumps(forged)}), Path("sketch_color.png"))
+    result = run("sketch.png", "--layers", "a.ora")
+    assert (result.exit_code, result.stdout) == (0, "sketch_color-2.png\n"), result.stderr
+    seal = json.loads(json.dumps(forged))
+    if isinstance(seal, dict):
+        text = json.dumps({**seal, "drawing": files.fingerprint(Path("sketch.png")), "unedited": SEAL})
+        files.write(Picture(colored().pixels, text={MARK: text}), Path("sketch_color.png"))
+        assert "\x1b" not in run("sketch.png", "--layers", "a.ora", "--seed", "2").stderr
+
+
 def test_a_result_that_serves_as_a_reference_is_not_replaced() -> None:
     run("sketch.png", "--ref", "ref.png")
     before = Path("sketch_color.png").read_bytes()
