@@ -190,7 +190,12 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
     if options.visualize:
         _check_suffix(options.visualize, None)
     drawings = {_inode(target.path) for target in found if target.path}
-    for result in (file for target in found for file in target.files(options)):
+    results = [file for target in found for file in target.files(options)]
+    if options.overwrite:
+        results += [
+            file for target in found for at in range(options.variations) for file in target.extras(options, at).values()
+        ]
+    for result in results:
         if result.exists() and _inode(result) in drawings:
             message = f"the result would replace the drawing `{result}`"
             raise ColorizeError(message, "give another place with --out", code=2)

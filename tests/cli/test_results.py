@@ -360,6 +360,16 @@ def test_files_beside_results_that_cannot_be_are_refused(wrong: tuple[str, ...])
     assert sorted(Path().rglob("*")) == before
 
 
+def test_no_file_beside_a_result_replaces_a_drawing() -> None:
+    files.write(sketch(), Path("a/x.png"))
+    Path("a/x.psd").write_bytes(Path("a/x.png").read_bytes())
+    before = Path("a/x.psd").read_bytes()
+    result = run("a/x.psd", "--layers", "a/*.psd", "--overwrite")
+    assert (result.exit_code, "would replace the drawing `a/x.psd`" in result.stderr) == (2, True)
+    assert run("a/x.psd", "--layers", "a/*.psd").exit_code == 0
+    assert Path("a/x.psd").read_bytes() == before
+
+
 # Folders and volumes
 
 
