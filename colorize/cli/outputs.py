@@ -189,17 +189,25 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
         _check_extra(name, options, len(found))
     if options.visualize:
         _check_suffix(options.visualize, None)
-    drawings = {_inode(target.path) for target in found if target.path}
-    results = [file for target in found for file in target.files(options)]
+    _check_drawings_stay(found, options)
+    return found
+
+
+def _check_drawings_stay(targets: Sequence[Target], options: SampleOptions) -> None:
+    """Refuse results, and files beside them, that would replace a drawing (ColorizeError, wrong usage)."""
+    drawings = {_inode(target.path) for target in targets if target.path}
+    results = [file for target in targets for file in target.files(options)]
     if options.overwrite:
         results += [
-            file for target in found for at in range(options.variations) for file in target.extras(options, at).values()
+            file
+            for target in targets
+            for at in range(options.variations)
+            for file in target.extras(options, at).values()
         ]
     for result in results:
         if result.exists() and _inode(result) in drawings:
             message = f"the result would replace the drawing `{result}`"
             raise ColorizeError(message, "give another place with --out", code=2)
-    return found
 
 
 def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> list[Target]:
