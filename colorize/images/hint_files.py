@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.errors import ColorizeError, nearest
-from colorize.images import color_hints, palettes
+from colorize.images import color_hints, finish, flat_regions, palettes
 from colorize.images.color_hints import ColorHint
 from colorize.images.image import Picture
-from colorize.images.resize import Array, resized
+from colorize.images.metadata import MARK
+from colorize.images.resize import Array, fit_size, resized
 
 POINT = ("x", "y", "color", "radius")
 STROKE = ("points", "color", "width", "radius")
@@ -158,38 +159,144 @@ def from_painted(merged: Tensor, drawing: Tensor) -> Tensor:
 
 NEAR = 2  # pixels around one whose colors its copy may have: JPEG and scaling blur lines
 NOISE = 0.12  # of [0, 1], the largest channel; JPEG alone changes paper near lines by less
+LEAST = 0.03  # the same for a copy without loss, whose unpainted pixels are the drawing's own
+LOSSLESS = 0.5  # of the pixels beside lines; more of them are the drawing's own in a copy without loss
 CORE = 0.92  # of the largest difference nearby; less is the soft edge of a stroke
 SOFT = 1 / 96  # width of soft edges, as a share of the shorter side
 SPECK = 6  # pixels; smaller differences are noise
+SURE = 0.2  # of [0, 1]; a stroke differs by this at some pixel
+SURELY = 200  # pixels; a stroke of more may be paler
 EDGE = 0.2  # of [0, 1]; lines and outlines are stronger edges
 EDGES = 0.05  # share of the picture that counts as its edges at least
+CLEAR = 0.9  # share of paper of a pixel without ink
+PAINTED = 0.5  # of a region; where more is painted, all of it is
+EVEN = 0.1  # of [0, 1]; colors in a region that differ by less are one color and the noise of JPEG
+FULL = 0.4  # of the figure; a picture in which more has a color may be a result
+COLORED = 0.92  # in [0, 1]; paper has no darker channel
+OWN = 0.1  # of the colors in a picture; a result shows at least so much of what the program chose
+COVERED = 0.9  # of the colors of a result; a layer of all its flats covers more of them
 
 
-def parse_copy(copy: Picture, drawing: Picture) -> Tensor:
+def parse_copy(copy: Picture, drawing: Picture, lined: bool = True) -> Tensor:
     """Return the hint map (1, 4, H, W) of a drawing from a copy of it that was painted over.
 
     The copy may be of another size, if its proportions are the drawing's, may have been saved as a JPEG, and painted
-    with soft brushes. What is as light as the drawing and as gray is no hint, nor is the drawing's own ink. Raises
-    ColorizeError for other proportions, if nothing differs, and if the picture is no copy of the drawing.
+    with soft brushes. What is as light as the drawing and as gray is no hint, nor is the drawing's own ink. lined: the
+    drawing is line art; a region that is mostly painted is then hinted up to its lines. Raises ColorizeError for other
+    proportions, if nothing differs, and if the picture is no copy of the drawing.
     """
     check_size(copy.size, drawing.size)
-    own, painted = (
-        np.ascontiguousarray(np.broadcast_to(flat.pixels, (*flat.size, 3)) / np.float32(flat.peak), np.float32)
-        for flat in (drawing.on_white(), copy.on_white())
-    )
-    painted = _sized(painted, drawing.size)
-    near = NEAR + round(max(drawing.size[0] / copy.size[0], copy.size[0] / drawing.size[0]) - 1)
+    own, painted = _values(drawing), _sized(_values(copy), drawing.size)
+    near = _blur(copy, drawing)
     _check_copy(painted, _sized(_sized(own, copy.size), drawing.size), near)
-    square = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
-    low, high = cv2.erode(own, square), cv2.dilate(own, square)
-    tinted = np.ptp(painted, axis=2) - cv2.dilate(np.ptp(own, axis=2), square)  # color that gray lines do not hide
-    apart = np.maximum(np.maximum(low - painted, painted - high).max(2), tinted)  # from all colors around in own
-    held = _cores(np.asarray(np.where(apart > NOISE, apart, 0), np.float32))
+    apart, lossy = _apart(painted, own, near)
+    held = _cores(np.asarray(np.where(apart > (NOISE if lossy else LEAST), apart, 0), np.float32), lossy)
     if not held.any():
         raise ColorizeError(
             "the hints do not differ from the drawing: nothing was painted over it",
             "paint on a copy of the drawing in strong colors, or on a transparent layer above it",
         )
+    return _hinted(painted, held, *(_regions(drawing) if lined else (None, held)), lossy)
+
+
+def is_full(copy: Picture, drawing: Picture) -> bool:
+    """Tell whether most of a drawing's figure has a color in a picture or a layer, as in a result."""
+    if MARK in copy.text:
+        return True
+    painted, there = _sized(_values(copy), drawing.size), _opaque(copy, drawing.size)
+    labels, clear = _regions(drawing)
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    figure = clear & ~np.isin(labels, border)
+    figure = figure if figure.mean() > LEAST else clear
+    return float((there & (painted.min(2) < COLORED))[figure].mean()) > FULL
+
+
+def corrections(copy: Picture, drawing: Picture, results: Sequence[Picture], lined: bool = True) -> Tensor | None:
+    """Return the hint map (1, 4, H, W) of a result, or of a layer of its flats, in which some regions were repainted.
+
+    results: what the program made of the drawing by itself, of its size. A region with any pixel that is in none of
+    them is a hint, all of it, as it is in the copy; of a gray picture (not `lined`) only those pixels are. There may be
+    no such region. Returns None if the copy shows next to nothing of what the program made.
+    """
+    painted, there = _sized(_values(copy), drawing.size), _opaque(copy, drawing.size)
+    labels, clear = _regions(drawing) if lined else (None, np.ones(drawing.size, bool))
+    seen = clear & there
+    apart, lossy = np.full(drawing.size, np.inf, np.float32), True
+    covered = 0.0
+    for result in results:
+        made = _values(result)
+        away, worn = _apart(painted, made, _blur(copy, drawing))
+        apart, lossy = np.minimum(apart, away), lossy and worn
+        covered = max(covered, float(there[clear & (made.min(2) < COLORED)].mean()))
+    differ = apart > (NOISE if lossy else LEAST)
+    colored = seen & (painted.min(2) < COLORED)
+    if not results or covered < COVERED or not colored.any() or float((~differ)[colored].mean()) < OWN:
+        return None
+    square = np.ones((3, 3), np.uint8)
+    found = (differ & seen).astype(np.uint8)
+    found = cv2.morphologyEx(found, cv2.MORPH_OPEN, square) if lossy else found
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
+    kept = stats[:, cv2.CC_STAT_AREA] >= SPECK * (4 if lossy else 1)
+    kept[0] = False
+    held = kept[pieces]
+    if labels is not None:
+        held = seen & np.isin(labels, np.unique(labels[held]))
+    return _hinted(painted, held, None, clear, False) if held.any() else color_hints.blank(torch.zeros(1, 3, *held.shape))
+
+
+def _values(picture: Picture) -> Array:
+    """A picture on white, (H, W, 3) in [0, 1]."""
+    flat = picture.on_white()
+    return np.ascontiguousarray(np.broadcast_to(flat.pixels, (*flat.size, 3)) / np.float32(flat.peak), np.float32)
+
+
+def _opaque(picture: Picture, size: tuple[int, int]) -> np.ndarray:
+    """Where a picture is more than half opaque, at another size (H, W)."""
+    if picture.alpha is None:
+        return np.ones(size, bool)
+    return np.asarray(cv2.resize(picture.alpha, size[::-1], interpolation=cv2.INTER_NEAREST) > picture.peak // 2)
+
+
+def _blur(copy: Picture, drawing: Picture) -> int:
+    """How far around a pixel its copy may have its color from."""
+    return NEAR + round(max(drawing.size[0] / copy.size[0], copy.size[0] / drawing.size[0]) - 1)
+
+
+def _regions(drawing: Picture) -> tuple[np.ndarray, np.ndarray]:
+    """The regions of line art, (H, W) from 1, and its pixels without ink."""
+    size = fit_size(drawing.size, 1024, enlarge=False)
+    paper = finish.paper_share(drawing, size) >= CLEAR
+    labels = flat_regions.grown(flat_regions.trapped(paper))
+    full = cv2.resize(labels.astype(np.float32), drawing.size[::-1], interpolation=cv2.INTER_NEAREST)
+    return full.astype(np.int32), finish.paper_share(drawing, drawing.size) >= CLEAR
+
+
+def _apart(painted: Array, own: Array, near: int) -> tuple[Array, bool]:
+    """How far a copy is from all the colors around in its original, (H, W), and whether it was saved with loss.
+
+    It was if few pixels beside lines, where nothing was painted, are as they were.
+    """
+    square = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
+    low, high = cv2.erode(own, square), cv2.dilate(own, square)
+    tinted = np.ptp(painted, axis=2) - cv2.dilate(np.ptp(own, axis=2), square)  # color that gray lines do not hide
+    apart = np.asarray(np.maximum(np.maximum(low - painted, painted - high).max(2), tinted), np.float32)
+    steep = ((high - low).max(2) > EDGE) & (apart < NOISE)
+    same = np.abs(painted - own).max(2) < 1e-4
+    return apart, bool(steep.any()) and float(same[steep].mean()) < LOSSLESS
+
+
+def _hinted(painted: Array, held: np.ndarray, labels: np.ndarray | None, clear: np.ndarray, lossy: bool) -> Tensor:
+    """The hint map of painted pixels; regions that are mostly painted are hinted wholly, JPEG's noise is evened out."""
+    if labels is not None:
+        area, some = (np.bincount(labels[mask], minlength=int(labels.max()) + 1) for mask in (clear, clear & held))
+        whole = held | (clear & (some > PAINTED * area)[labels])
+        painted = painted.reshape(-1, 3)[flat_regions.nearest_region(held)]
+        held = whole
+        for number in np.unique(labels[held]) if lossy else ():
+            inside = held & (labels == number)
+            middle = np.median(painted[inside], 0)
+            if np.quantile(np.abs(painted[inside] - middle).max(1), 0.9) < EVEN:
+                painted[inside] = middle
     return color_hints.hint_map(torch.from_numpy(painted * 2 - 1), torch.from_numpy(held))
 
 
@@ -218,14 +325,16 @@ def _range(picture: Array, near: int) -> Array:
     return np.asarray(cv2.dilate(light, square) - cv2.erode(light, square), np.float32)
 
 
-def _cores(apart: Array) -> np.ndarray:
+def _cores(apart: Array, lossy: bool) -> np.ndarray:
     """The pixels (H, W) that show the full color of a stroke: neither its soft edge, nor noise."""
     wide = 2 * max(2, round(SOFT * min(apart.shape))) + 1
-    most = cv2.dilate(apart, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)))
-    core = ((apart > 0) & (apart >= CORE * most)).astype(np.uint8)
+    calm = cv2.medianBlur(apart, 5) if lossy else apart  # JPEG makes pixels differ here and there
+    most = cv2.dilate(calm, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)))
+    core = ((apart > 0) & (calm > 0) & (calm >= CORE * most)).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=8)
     strongest = np.zeros(count, np.float32)
     np.maximum.at(strongest, np.asarray(labels.ravel(), np.intp), apart.ravel())
-    kept = (stats[:, cv2.CC_STAT_AREA] >= SPECK) & (strongest > 0.2)  # a stroke differs by this at some pixel
+    area = stats[:, cv2.CC_STAT_AREA]
+    kept = (area >= SPECK) & ((strongest > SURE) | (area > SURELY))
     kept[0] = False
     return np.asarray(kept[labels], bool)
