@@ -201,14 +201,15 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions) -> I
 
     for target in targets:
         drawing = target.path or target.read or messages.piped(sys.stdin, "input").read()
-        job = replace(template, name=target.name, drawing=drawing)
+        job = replace(template, name=target.name, drawing=drawing, results=outputs.earlier(target, options))
         if folder := _folder(options.hints):
             job = replace(job, hints=_file_of(folder, target, HINTS))
-        if folder := _folder(options.mask):
-            if not (path := _file_of(folder, target, (".*",))):
-                message = f"`{folder}` holds no mask for `{target.relative}`"
-                raise ColorizeError(message, "name it like the drawing, or use auto")
-            job = replace(job, mask=files.read(path))
+        for name in ("mask", "only"):
+            if folder := _folder(getattr(options, name)):
+                if not (path := _file_of(folder, target, (".*",))):
+                    message = f"`{folder}` holds no mask for `{target.relative}`"
+                    raise ColorizeError(message, "name it like the drawing" + ", or use auto" * (name == "mask"))
+                job = replace(job, **{name: files.read(path)})
         yield job
 
 

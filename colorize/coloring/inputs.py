@@ -122,17 +122,17 @@ def read_hints(path: Path) -> Picture | str:
 
 
 def hint_map(
-    drawing: Named, hints: HintSource | None, dots: Sequence[ColorHint]
+    drawing: Named, hints: HintSource | None, dots: Sequence[ColorHint], lined: bool = True
 ) -> tuple[Tensor | None, tuple[str, ...]]:
     """Return the hints on a drawing as a map (1, 4, H, W) of its size, or None without any, and notes.
 
     hints: a picture that is transparent but for the hints, a copy of the drawing painted over, JSON
     text, or a hint map (1, 4, h, w), which keeps its size if there are no dots. dots lie on top of
-    all. Raises ColorizeError with the name of the drawing.
+    all. lined: the drawing is line art. Raises ColorizeError with the name of the drawing.
     """
     picture = drawing.picture
     try:
-        below, notes = (None, ()) if hints is None else _hint_layer(hints, picture)
+        below, notes = (None, ()) if hints is None else _hint_layer(hints, picture, lined)
         if not dots:
             return below, notes
         top = color_hints.draw(dots, picture.size)
@@ -143,7 +143,7 @@ def hint_map(
     return torch.where(top[:, 3:] > 0, top, hint_files.resize(below, picture.size)), notes
 
 
-def _hint_layer(hints: HintSource, drawing: Picture) -> tuple[Tensor, tuple[str, ...]]:
+def _hint_layer(hints: HintSource, drawing: Picture, lined: bool) -> tuple[Tensor, tuple[str, ...]]:
     if isinstance(hints, Tensor):
         return hints, ()
     if isinstance(hints, str):
@@ -153,7 +153,7 @@ def _hint_layer(hints: HintSource, drawing: Picture) -> tuple[Tensor, tuple[str,
         (height, width), (tall, wide) = hints.size, drawing.size
         notes = (f"the hints are {width} x {height} pixels and were scaled to {wide} x {tall}",)
     if hints.alpha is None or hints.alpha.min() == hints.peak:
-        return hint_files.parse_copy(hints, drawing), notes
+        return hint_files.parse_copy(hints, drawing, lined), notes
     layer = np.dstack([np.broadcast_to(hints.pixels, (*hints.size, 3)), hints.alpha])
     return hint_files.parse(layer, drawing.size), notes
 
@@ -185,7 +185,7 @@ def model_input(
     elif kind == "line" and max(inner) < max(picture.size):
         gray = darken(gray)
     tensors: dict[str, Tensor] = {hint: gray}
-    held, more = hint_map(drawing, hints, job.dots if job else ())
+    held, more = hint_map(drawing, hints, job.dots if job else (), hint == "line")
     if held is not None:
         small = hint_files.resize(held, inner)
         tensors["hints"] = color_hints.off_ink(small, gray) if hint == "line" else small
@@ -254,6 +254,13 @@ def detect_kind(picture: Picture, seen: Tensor, recipe: Recipe, options: SampleO
     if found != "gray" or "line" not in recipe.hints:
         return found
     return "line" if is_printed(picture) else "gray"
+
+
+def is_lined(picture: Picture, recipe: Recipe, options: SampleOptions) -> bool:
+    """Return whether a drawing is colored as line art."""
+    if options.kind != "auto":
+        return options.kind == "line"
+    return detect_kind(picture, inner_view(picture, recipe, options)[1], recipe, options) in ("line", "blank")
 
 
 def resolve_kind(

@@ -68,8 +68,13 @@ class SampleOptions:
     palette: "str | Path | Picture" = option(
         "", "COLORS", 'Colors to use, such as "#3b5fa0,#f2c6a0", or a picture that has them'
     )
+    colors: int | None = option(
+        None, "NUMBER", "Most colors in the result besides paper and ink; for models that choose colors: mini", min=1
+    )
     hints: "Path | str | Picture | None" = option(
-        None, "PATH", "Color hints: transparent PNG, painted copy of the drawing, JSON, or folder with one per drawing"
+        None,
+        "PATH",
+        "Color hints: transparent PNG, painted copy of the drawing, corrected result, JSON, or folder of them",
     )
     hint: "str | Sequence[str]" = option(
         (),
@@ -116,6 +121,9 @@ class SampleOptions:
     background: "str | Path | Picture | None" = option(None, "PICTURE", f"Reference for the background; {LATENT}")
     mask: "str | Path | Picture" = option(
         "", "PATH", f"Mask of the figure (white): a picture, a folder with one per drawing, or auto; {LATENT}"
+    )
+    only: "str | Path | Picture" = option(
+        "", "PATH", "Color only where this mask is white: a picture, or a folder with one per drawing; the rest stays"
     )
     ref_mask: "str | Path | Picture | None" = option(None, "PICTURE", f"Mask of the reference's figure; {LATENT}")
     knob: "Sequence[str]" = option((), "NAME=VALUE", "Setting of colorize-diffusion, such as margin=1.5; repeatable")
@@ -215,7 +223,9 @@ class Job:
     begins. references: pictures to take colors from. hints: a picture that is transparent but for the hints, a
     copy of the drawing painted over, JSON text, the path of any of these, or a hint map (1, 4, h, w). dots: lie
     on top, see `inputs.hint_map`. background: reference of the background. mask, reference_mask: light where
-    the figure is in the drawing and in the first reference; `auto` detects it.
+    the figure is in the drawing and in the first reference; `auto` detects it. only: light where the picture may
+    change. results: files of this drawing in color, the latest first, which tell corrections from what the program
+    chose, and show what lies outside of `only`.
     """
 
     name: str
@@ -226,6 +236,8 @@ class Job:
     background: Named | None = None
     mask: "Picture | Literal['auto'] | None" = None
     reference_mask: "Picture | None" = None
+    only: "Picture | None" = None
+    results: tuple[Path, ...] = ()
 
     @property
     def given(self) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     kept = page_masks.keep_mask(gray, panels, bubbles)
     if canvas.alpha is not None:
         kept |= canvas.alpha < canvas.peak  # where paper shines through, a color would be laid on twice
-    hint_map, more = inputs.hint_map(drawing, hints, job.dots)
+    hint_map, more = inputs.hint_map(drawing, hints, job.dots, kind == "line")
     if hint_map is not None:
         hint_map = resize(hint_map, picture.size)
     parts = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -14,13 +15,14 @@ from colorize.checkpoints import model_files
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring import inputs, pages
 from colorize.coloring.batch import BatchRunner, Painted, Step, Task
-from colorize.coloring.inputs import AlreadyColored, File, ModelInput
+from colorize.coloring.inputs import AlreadyColored, File, HintSource, ModelInput
 from colorize.coloring.options import Job, Named, SampleOptions, check, check_job, check_kind, guidance
 from colorize.coloring.pages import Page
 from colorize.errors import ColorizeError
 from colorize.hints import COLORED, Hints
-from colorize.images import files
+from colorize.images import files, hint_files
 from colorize.images.image import Picture
+from colorize.images.metadata import MARK
 from colorize.networks import devices
 from colorize.recipes.recipe import Recipe
 from colorize.region_diffusion.system import RegionColorizer
@@ -30,6 +32,8 @@ RECALLED = (
     "no colors were given; they come from a picture in the model's memory; "
     "choose with --ref or --palette, or try another one with --seed"
 )
+KEPT = "the hints are not a result of this command, so all their colors are kept, and only what is white is colored"
+UNCHANGED = "nothing was corrected in the hints: they are what this command makes without them"
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,20 @@ def refusal(job: Job, recipe: Recipe, options: SampleOptions) -> ColorizeError |
     return None
 
 
+def _meta(picture: Picture) -> dict[str, Any]:
+    """How a picture was made, as far as it says so."""
+    try:
+        found = json.loads(picture.text.get(MARK, "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_bare(result: Picture) -> bool:
+    """Whether a picture is a result made without color hints."""
+    return _meta(result).get("hints") is False
+
+
 def _read(job: Job) -> Named:
     """The drawing of a job."""
     drawing = job.drawing() if callable(job.drawing) else job.drawing
@@ -187,15 +205,18 @@ class _Batcher:
         notes = check_job(recipe, options, job)
         drawing = _read(job)
         hints = inputs.read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
+        hints, rest, corrected = self.corrected(job, drawing, hints)
         page = pages.divide(drawing, job, hints, recipe, options)
         if job.references is not self.given:
             self.given, self.reference = job.references, inputs.references(job.references, recipe)
         if page is None:
-            fitted = [inputs.model_input(drawing, recipe, options, self.reference, hints, job)]
+            one = inputs.model_input(drawing, recipe, options, self.reference, hints, job)
+            before = hint_files.resize(rest, one.hints.size) if rest is not None and recipe.chooses else None
+            fitted = [replace(one, hints=Hints(**dict(one.hints.items()), before=before))]
         else:
             fitted = list(pages.panel_inputs(page, job.name, recipe, options, self.reference))
         fitted, more = self.recalled(fitted)
-        notes = drawing.picture.notes + notes + more
+        notes = drawing.picture.notes + notes + corrected + more
         seconds, share = (time.perf_counter() - start) / len(fitted), 1 / len(fitted)
         tasks = []
         for one in fitted:
@@ -204,6 +225,39 @@ class _Batcher:
                 weights.pop("hints", None)
             tasks.append(Task(job, replace(one, notes=notes + one.notes), weights, seconds, share))
         return _Begun(drawing.picture, tuple(tasks), page)
+
+    def corrected(self, job: Job, drawing: Named, hints: HintSource | None) -> tuple[
+        HintSource | None, Tensor | None, tuple[str, ...]
+    ]:
+        """Return what was repainted in a corrected result or its flats, the rest of it, and notes; or the hints."""
+        picture, recipe = drawing.picture, self.recipe
+        if not isinstance(hints, Picture) or not hint_files.is_full(hints, picture):
+            return hints, None, ()
+        hint_files.check_size(hints.size, picture.size)
+        lined, found = inputs.is_lined(picture, recipe, self.options), None
+        results = [one for one in map(files.read, job.results) if one.size == picture.size and _is_bare(one)]
+        for flat in (None, self.options.flat, not self.options.flat):
+            if flat is None and recipe.chooses:  # it is fast: look at what it makes now, too
+                continue
+            results += self.alone(job, drawing, hints, flat) if flat is not None else []
+            found = hint_files.corrections(hints, picture, results, lined)
+            if found is not None:
+                break
+        if found is None:
+            return hints, None, () if hints.alpha is not None else (KEPT,)
+        if not bool((found[0][:, 3] > 0).any()):
+            return None, None, (UNCHANGED,)
+        return *found, ()
+
+    def alone(self, job: Job, drawing: Named, copy: Picture, flat: bool) -> list[Picture]:
+        """What the program makes of a drawing without hints from a file, with the seed that the copy names, if any."""
+        meta = _meta(copy)
+        seed, variation = meta.get("seed", self.options.seed), meta.get("variation", 0)
+        changes = {"seed": seed, "variations": variation + 1, "flat": flat, "film": None, "layers": None}
+        options = replace(self.options, **changes, save_regions=None)
+        bare = replace(job, drawing=drawing.picture, hints=None, results=())
+        (outcome,) = (one for one in work(self.runner.model, [bare], options) if isinstance(one, Outcome))
+        return [one.picture for one in outcome.painted[-1:]]
 
     def recalled(self, items: list[ModelInput]) -> tuple[list[ModelInput], tuple[str, ...]]:
         """The inputs of a job, and a note if no colors are given and the model follows a picture that it remembers.

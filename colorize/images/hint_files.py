@@ -211,12 +211,12 @@ def is_full(copy: Picture, drawing: Picture) -> bool:
     return float((there & (painted.min(2) < COLORED))[figure].mean()) > FULL
 
 
-def corrections(copy: Picture, drawing: Picture, results: Sequence[Picture], lined: bool = True) -> Tensor | None:
-    """Return the hint map (1, 4, H, W) of a result, or of a layer of its flats, in which some regions were repainted.
+def corrections(copy: Picture, drawing: Picture, results: Sequence[Picture], lined: bool = True) -> tuple[Tensor, Tensor] | None:
+    """Return hint maps (1, 4, H, W) of a result, or of a layer of its flats: of what was repainted, and of the rest.
 
     results: what the program made of the drawing by itself, of its size. A region with any pixel that is in none of
-    them is a hint, all of it, as it is in the copy; of a gray picture (not `lined`) only those pixels are. There may be
-    no such region. Returns None if the copy shows next to nothing of what the program made.
+    them was repainted, all of it; of a gray picture (not `lined`) only those pixels were. There may be no such region.
+    Returns None if the copy shows next to nothing of what the program made.
     """
     painted, there = _sized(_values(copy), drawing.size), _opaque(copy, drawing.size)
     labels, clear = _regions(drawing) if lined else (None, np.ones(drawing.size, bool))
@@ -236,12 +236,14 @@ def corrections(copy: Picture, drawing: Picture, results: Sequence[Picture], lin
     found = (differ & seen).astype(np.uint8)
     found = cv2.morphologyEx(found, cv2.MORPH_OPEN, square) if lossy else found
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
-    kept = stats[:, cv2.CC_STAT_AREA] >= SPECK * (4 if lossy else 1)
-    kept[0] = False
-    held = kept[pieces]
+    large = stats[:, cv2.CC_STAT_AREA] >= SPECK * (4 if lossy else 1)
+    large[0] = False
+    held = large[pieces]
     if labels is not None:
         held = seen & np.isin(labels, np.unique(labels[held]))
-    return _hinted(painted, held, None, clear, False) if held.any() else color_hints.blank(torch.zeros(1, 3, *held.shape))
+    rgb = torch.from_numpy(painted * 2 - 1)
+    kept, rest = (color_hints.hint_map(rgb, torch.from_numpy(mask)) for mask in (held, seen & ~held))
+    return kept, rest
 
 
 def _values(picture: Picture) -> Array:

@@ -300,7 +300,7 @@ class RegionColorizer(Colorizer):
         if len(colors):
             there = torch.ones(1, len(colors), dtype=torch.bool)
             given = [*given, self.net.from_palette(colors[None], there)]
-        return Offer(drawing, joined(given), before, found, rng, gain)
+        return Offer(drawing, joined(given), before, found, rng, gain, hints.get("before"))
 
     def _given(self, hints: Hints) -> list[Choices]:
         """The references and palettes that a user gives."""
