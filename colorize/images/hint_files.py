@@ -221,20 +221,18 @@ def corrections(copy: Picture, drawing: Picture, results: Sequence[Picture], lin
     painted, there = _sized(_values(copy), drawing.size), _opaque(copy, drawing.size)
     labels, clear = _regions(drawing) if lined else (None, np.ones(drawing.size, bool))
     seen = clear & there
-    apart, lossy = np.full(drawing.size, np.inf, np.float32), True
-    covered = 0.0
-    for result in results:
-        made = _values(result)
-        away, worn = _apart(painted, made, _blur(copy, drawing))
-        apart, lossy = np.minimum(apart, away), lossy and worn
-        covered = max(covered, float(there[clear & (made.min(2) < COLORED)].mean()))
-    differ = apart > (NOISE if lossy else LEAST)
+    made = [_values(result) for result in results]
+    away = [_apart(painted, one, _blur(copy, drawing)) for one in made]
+    covered = max((float(there[clear & (one.min(2) < COLORED)].mean()) for one in made), default=0.0)
     colored = seen & (painted.min(2) < COLORED)
-    if not results or covered < COVERED or not colored.any() or float((~differ)[colored].mean()) < OWN:
+    if covered < COVERED or not colored.any():
         return None
-    square = np.ones((3, 3), np.uint8)
+    lossy = all(worn for _, worn in away)
+    differ = np.min([apart for apart, _ in away], 0) > (NOISE if lossy else LEAST)
+    if float((~differ)[colored].mean()) < OWN:
+        return None
     found = (differ & seen).astype(np.uint8)
-    found = cv2.morphologyEx(found, cv2.MORPH_OPEN, square) if lossy else found
+    found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) if lossy else found
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] >= SPECK * (4 if lossy else 1)
     large[0] = False
