@@ -294,6 +294,7 @@ def provenance(
         "background": None if back is None else {back.name: _fingerprint(back.picture)},
         "mask": _fingerprint(job.mask) if isinstance(job.mask, Picture) else job.mask,
         "reference_mask": None if job.reference_mask is None else _fingerprint(job.reference_mask),
+        "only": None if job.only is None else _fingerprint(job.only),
         "guidance": dict(guidance),
         "strength": dict(options.strength),
         "references": {one.name: _fingerprint(one.picture) for one in job.references},

@@ -16,7 +16,7 @@ from torch import Tensor
 from colorize.coloring.options import Job, Named, SampleOptions, check_kind
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.images import color_hints, files, finish, hint_files, kinds, lines, listing, palettes
+from colorize.images import background, color_hints, files, finish, hint_files, kinds, lines, listing, palettes
 from colorize.images.color import colorfulness, luminance
 from colorize.images.color_hints import ColorHint
 from colorize.images.finish import HintPixels
@@ -33,6 +33,7 @@ SMALLEST = 32  # pixels a side of a drawing; below that there is nothing to see 
 SIDE = 256  # of references; the encoders shrink them further
 COLORLESS = 3.0  # colorfulness (Hasler and Suesstrunk) of gray scans with a slight tint is below
 DARK = 0.85  # ink that the darkest lines have after shrinking, as in training
+MASKED = 0.5  # of [0, 1]; a mask that is darker everywhere is empty
 GAIN = 2.5  # by which shrunk lines are darkened at most; more would bring out the paper's grain
 
 
@@ -90,11 +91,13 @@ def job_template(options: SampleOptions) -> Job:
         found += [named(picture) for picture in pictures]
     if options.palette:
         found.append(palette(options.palette))
-    hints, mask, other = options.hints, options.mask, options.ref_mask
+    hints, mask, only, other = options.hints, options.mask, options.only, options.ref_mask
     if isinstance(hints, str | Path):
         hints = None if Path(hints).is_dir() else read_hints(Path(hints))
     if isinstance(mask, str | Path) and mask != "auto":
         mask = files.read(Path(mask)) if mask and not Path(mask).is_dir() else ""
+    if isinstance(only, str | Path):
+        only = files.read(Path(only)) if only and not Path(only).is_dir() else ""
     return Job(
         "",
         b"",
@@ -104,6 +107,7 @@ def job_template(options: SampleOptions) -> Job:
         named(options.background, "the background") if options.background else None,
         mask or None,  # type: ignore[arg-type]
         files.read(Path(other)) if isinstance(other, str | Path) else other,
+        only or None,
     )
 
 
@@ -197,7 +201,8 @@ def model_input(
         _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
     exact = None
     if held is not None and options.hint_mode == "hard":
-        exact = finish.hint_pixels(hint_files.resize(held, picture.size), options.strength.get("hints", 1.0))
+        weight = options.strength.get("hints", 1.0)
+        exact = finish.hint_pixels(hint_files.resize(held, picture.size), weight, job is not None and isinstance(hints, Tensor))
     return ModelInput(picture, kind, fitted, notes + more, exact)
 
 
@@ -239,7 +244,7 @@ def check_drawing(drawing: Named, options: SampleOptions) -> None:
     if min(height, width) < SMALLEST:
         message = f"`{name}` is {width} x {height} pixels; a drawing needs at least {SMALLEST} x {SMALLEST}"
         raise AlreadyColored(message, "the file may be a thumbnail, or cut off; open it in a viewer")
-    if MARK in drawing.picture.text and not options.force:
+    if MARK in drawing.picture.text and not (options.force or options.only):
         raise AlreadyColored(f"`{name}` was colored by this program already", "color it anew with --force")
 
 
@@ -269,7 +274,7 @@ def resolve_kind(
     """Return how to color the drawing, which hint it becomes, and notes."""
     if found == "blank" and not options.force:
         raise AlreadyColored(f"`{name}` is blank: it has nearly one color", "color it with --force")
-    if found == "color" and not options.force:
+    if found == "color" and not (options.force or options.only):
         raise AlreadyColored(f"`{name}` is already in color", "color it anew from its gray values with --force")
     guess: Kind = "line" if found in ("line", "blank") else "gray"
     kind: Kind = guess if options.kind == "auto" else options.kind
@@ -279,6 +284,55 @@ def resolve_kind(
         return kind, "line", (f"`{recipe.name}` takes line art only, so the lines of `{name}` were extracted",)
     hint = "choose a model that takes line art: mini; or force it with --kind gray"
     raise ColorizeError(f"`{name}` is line art, and the model `{recipe.name}` takes gray pictures only", hint)
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What stays outside of a mask. mask: (H, W) in [0, 1], 1 where the picture may change. picture: RGB."""
+
+    mask: np.ndarray
+    picture: Picture
+
+    def around(self, new: Picture) -> Picture:
+        """Return a new picture with what stays around the mask, which at 0 is the old one to the bit."""
+        old = _of_depth(self.picture, new)
+        share = self.mask[..., None]
+        pixels = np.rint(old.pixels + (new.pixels - old.pixels.astype(np.float32)) * share).astype(new.pixels.dtype)
+        alpha = new.alpha
+        if old.alpha is not None or alpha is not None:
+            before, after = (np.full(self.mask.shape, new.peak) if a is None else a for a in (old.alpha, alpha))
+            mixed = before + (after - before.astype(np.float32)) * self.mask
+            alpha = np.rint(mixed).astype(new.pixels.dtype)
+        return replace(new, pixels=pixels, alpha=alpha)
+
+
+def outside(drawing: Named, job: Job, recipe: Recipe, options: SampleOptions) -> Outside | None:
+    """Return what stays outside of a job's mask `only`, None without one, scaled to the drawing.
+
+    It is the drawing if that is in color, else its latest result of its size, else the drawing in black and white.
+    Raises ColorizeError for a mask that is black everywhere.
+    """
+    picture = drawing.picture
+    if job.only is None:
+        return None
+    mask = background.read(job.only)[0, 0].add(1).div(2).numpy()
+    if mask.max() < MASKED:
+        message = f"`{drawing.name}`: the mask of --only is black everywhere, so nothing would change"
+        raise ColorizeError(message, "paint white what is to be colored")
+    mask = cv2.resize(mask, picture.size[::-1], interpolation=cv2.INTER_LINEAR)
+    seen = inner_view(picture, recipe, options)[1]
+    if kinds.kind(seen) != "color":
+        made = (files.read(path) for path in job.results)
+        picture = next((one for one in made if one.size == picture.size), finish.on_paper(picture))
+    return Outside(mask, replace(picture, pixels=np.broadcast_to(picture.pixels, (*picture.size, 3))))
+
+
+def _of_depth(picture: Picture, like: Picture) -> Picture:
+    """A picture in as many bits as another."""
+    if picture.peak >= like.peak:
+        return picture.eight_bit() if picture.peak > like.peak else picture
+    alpha = None if picture.alpha is None else picture.alpha.astype(np.uint16) * 257
+    return replace(picture, pixels=picture.pixels.astype(np.uint16) * 257, alpha=alpha)
 
 
 def references(given: tuple[Named, ...], recipe: Recipe | None = None, side: int = SIDE) -> Tensor | None:

@@ -176,6 +176,10 @@ class SampleOptions:
                 raise ColorizeError(f"{what} is {value}", f"give at least {least}", code=2)
         if self.size is not None and not SIZES[0] <= self.size <= SIZES[1]:
             raise ColorizeError(f"size is {self.size}", f"it goes from {SIZES[0]} to {SIZES[1]} pixels", code=2)
+        if self.only and (self.layers or self.save_regions):
+            other = "--layers" if self.layers else "--save-regions"
+            message = f"--only keeps a part of an earlier picture, of which {other} knows nothing"
+            raise ColorizeError(message, "leave one of them out", code=2)
         within("seed", self.seed, *SEEDS)
         for name, weight in self.guidance.items():
             hint = "it goes from 0 (without it) over 1 (as trained) to 20; 1.5 to 3 is usual"

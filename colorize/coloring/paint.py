@@ -15,7 +15,7 @@ from colorize.checkpoints import model_files
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring import inputs, pages
 from colorize.coloring.batch import BatchRunner, Painted, Step, Task
-from colorize.coloring.inputs import AlreadyColored, File, HintSource, ModelInput
+from colorize.coloring.inputs import AlreadyColored, File, HintSource, ModelInput, Outside
 from colorize.coloring.options import Job, Named, SampleOptions, check, check_job, check_kind, guidance
 from colorize.coloring.pages import Page
 from colorize.errors import ColorizeError
@@ -149,6 +149,7 @@ class _Begun:
     drawing: Picture
     tasks: tuple[Task, ...]
     page: Page | None = None
+    outside: Outside | None = None
 
     def outcome(self) -> Outcome | None:
         """What became of the job, once all its tasks are done."""
@@ -158,7 +159,9 @@ class _Begun:
         if error := next((task.error for task in self.tasks if task.error), None):
             return Outcome(job, self.drawing, error=error)
         variations = zip(*(task.done for task in self.tasks), strict=False)
-        done = (parts[0] if page is None else pages.assemble(page, parts) for parts in variations)
+        done = [parts[0] if page is None else pages.assemble(page, parts) for parts in variations]
+        if self.outside:
+            done = [replace(one, picture=self.outside.around(one.picture)) for one in done]
         return Outcome(job, self.drawing, tuple(done))
 
 
@@ -205,6 +208,7 @@ class _Batcher:
         notes = check_job(recipe, options, job)
         drawing = _read(job)
         hints = inputs.read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
+        outside = inputs.outside(drawing, job, recipe, options)
         hints, rest, corrected = self.corrected(job, drawing, hints)
         page = pages.divide(drawing, job, hints, recipe, options)
         if job.references is not self.given:
@@ -224,7 +228,7 @@ class _Batcher:
             if "hints" not in one.hints:  # those of the page may all lie on other panels
                 weights.pop("hints", None)
             tasks.append(Task(job, replace(one, notes=notes + one.notes), weights, seconds, share))
-        return _Begun(drawing.picture, tuple(tasks), page)
+        return _Begun(drawing.picture, tuple(tasks), page, outside)
 
     def corrected(self, job: Job, drawing: Named, hints: HintSource | None) -> tuple[
         HintSource | None, Tensor | None, tuple[str, ...]
@@ -255,7 +259,7 @@ class _Batcher:
         seed, variation = meta.get("seed", self.options.seed), meta.get("variation", 0)
         changes = {"seed": seed, "variations": variation + 1, "flat": flat, "film": None, "layers": None}
         options = replace(self.options, **changes, save_regions=None)
-        bare = replace(job, drawing=drawing.picture, hints=None, results=())
+        bare = replace(job, drawing=drawing.picture, hints=None, only=None, results=())
         (outcome,) = (one for one in work(self.runner.model, [bare], options) if isinstance(one, Outcome))
         return [one.picture for one in outcome.painted[-1:]]
 
