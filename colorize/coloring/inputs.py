@@ -33,6 +33,9 @@ SMALLEST = 32  # pixels a side of a drawing; below that there is nothing to see 
 SIDE = 256  # of references; the encoders shrink them further
 COLORLESS = 3.0  # colorfulness (Hasler and Suesstrunk) of gray scans with a slight tint is below
 DARK = 0.85  # ink that the darkest lines have after shrinking, as in training
+ASTRAY = 0.9  # of a hint; with more on the background or on ink it is said so
+PAPER = 0.84  # in [-1, 1]; a hint with no darker channel is white
+PURPOSE = 0.1  # of the background; a larger hint is there on purpose
 MASKED = 0.5  # of [0, 1]; a mask that is darker everywhere is empty
 GAIN = 2.5  # by which shrunk lines are darkened at most; more would bring out the paper's grain
 
@@ -193,6 +196,8 @@ def model_input(
     if held is not None:
         small = hint_files.resize(held, inner)
         tensors["hints"] = color_hints.off_ink(small, gray) if hint == "line" else small
+        if hint == "line" and job is not None and not isinstance(hints, Tensor):
+            notes += _astray(small, job.dots, picture.size, gray)
     if job is not None and hint == "line":
         found, extra = recipe.system.extras(job, gray)
         tensors, notes = {**tensors, **found}, notes + extra
@@ -204,6 +209,31 @@ def model_input(
         weight = options.strength.get("hints", 1.0)
         exact = finish.hint_pixels(hint_files.resize(held, picture.size), weight, job is not None and isinstance(hints, Tensor))
     return ModelInput(picture, kind, fitted, notes + more, exact)
+
+
+def _astray(hints: Tensor, dots: Sequence[ColorHint], size: tuple[int, int], line: Tensor) -> tuple[str, ...]:
+    """Notes on color hints (1, 4, h, w) that lie on the background or on ink of a drawing (1, 1, h, w).
+
+    dots: those that a user named, in pixels of a drawing of `size`. A background that is painted on purpose, in white
+    or much of it, is none of them.
+    """
+    found = background.of_drawing(line)
+    outside = np.zeros(line.shape[-2:], bool) if found is None else (found[0, 0] < 0).numpy()
+    ink, notes, left = (line[0, 0] < 0).numpy(), [], (hints[0, 3] > 0).numpy()
+    for dot in dots:
+        held = (hint_files.resize(color_hints.draw([dot], size), line.shape[-2:])[0, 3] > 0).numpy()
+        left &= ~held
+        place = "the background" if outside[held].mean() > ASTRAY else "a line" if ink[held].mean() > ASTRAY else ""
+        if place and min(dot.color) < PAPER:
+            notes.append(f"hint {dot.text or dot.name} lies on {place}")
+    count, strokes = cv2.connectedComponents((left & (hints[0, :3].amin(0) < PAPER).numpy()).astype(np.uint8))
+    lost = 0
+    for at in range(1, count):
+        share = float(outside[strokes == at].mean())
+        lost += share > ASTRAY and (strokes == at).sum() < PURPOSE * outside.sum()
+    if lost:
+        notes.append(f"{lost} of {count - 1} hints {'lie' if lost > 1 else 'lies'} on the background")
+    return tuple(notes)
 
 
 def inner_view(picture: Picture, recipe: Recipe, options: SampleOptions) -> tuple[tuple[int, int], Tensor]:

@@ -289,6 +289,9 @@ def check(recipe: "Recipe", options: SampleOptions) -> None:
         if recipe.chooses and weight != 1:
             message = f"the weight of `{name}` is {weight:g}, but `{recipe.name}` chooses colors and mixes none"
             raise ColorizeError(message, "leave --guidance and --strength out, or choose another model", code=2)
+    if options.colors is not None and not recipe.chooses:
+        message = f"`{recipe.name}` mixes colors freely, so --colors cannot limit them"
+        raise ColorizeError(message, "leave --colors out, or choose a model that chooses among given colors: mini", code=2)
     for name, share in options.strength.items():
         if share > most.get(name, 1.0):
             hint = f"with `{recipe.name}` it goes from 0 (without it) to {most.get(name, 1.0):g}"

@@ -220,6 +220,7 @@ class _Batcher:
         else:
             fitted = list(pages.panel_inputs(page, job.name, recipe, options, self.reference))
         fitted, more = self.recalled(fitted)
+        offered = self.offered(fitted)
         notes = drawing.picture.notes + notes + corrected + more
         seconds, share = (time.perf_counter() - start) / len(fitted), 1 / len(fitted)
         tasks = []
@@ -227,7 +228,8 @@ class _Batcher:
             weights = guidance(self.runner.sampling, options, one.hints)
             if "hints" not in one.hints:  # those of the page may all lie on other panels
                 weights.pop("hints", None)
-            tasks.append(Task(job, replace(one, notes=notes + one.notes), weights, seconds, share))
+            task = Task(job, replace(one, notes=notes + one.notes), weights, seconds, share)
+            tasks.append(replace(task, offered=offered))
         return _Begun(drawing.picture, tuple(tasks), page, outside)
 
     def corrected(self, job: Job, drawing: Named, hints: HintSource | None) -> tuple[
@@ -262,6 +264,17 @@ class _Batcher:
         bare = replace(job, drawing=drawing.picture, hints=None, only=None, results=())
         (outcome,) = (one for one in work(self.runner.model, [bare], options) if isinstance(one, Outcome))
         return [one.picture for one in outcome.painted[-1:]]
+
+    def offered(self, items: list[ModelInput]) -> tuple[Tensor, ...]:
+        """The few colors that each variation of a job may use, of all panels together; none if there is no limit."""
+        model, most = self.runner.colorizer, self.options.colors
+        if most is None or not isinstance(model, RegionColorizer):
+            return ()
+        found = []
+        for at in range(self.options.variations):
+            seeds = [self.runner.seed(one.original, at) for one in items]
+            found.append(model.useful([one.hints for one in items], seeds, self.runner.sampling.steps, most))
+        return tuple(found)
 
     def recalled(self, items: list[ModelInput]) -> tuple[list[ModelInput], tuple[str, ...]]:
         """The inputs of a job, and a note if no colors are given and the model follows a picture that it remembers.

@@ -189,6 +189,11 @@ class Offer:
         self.firm = least.isfinite()
         self.chosen[self.firm] = which[nearest[self.firm]]
 
+    def areas(self) -> Tensor:
+        """How much of the drawing's paper has each color, (K,)."""
+        pick = self._picked()
+        return torch.zeros(len(self.votes)).index_add_(0, pick, self.drawing.paper())
+
     def stay(self) -> Tensor:
         """What the cells' votes gain by the colors they had, (K, h * w)."""
         rgb, cover = _halved(self.before)
