@@ -32,7 +32,8 @@ RECALLED = (
     "no colors were given; they come from a picture in the model's memory; "
     "choose with --ref or --palette, or try another one with --seed"
 )
-KEPT = "the hints are not a result of this command, so all their colors are kept, and only what is white is colored"
+PERHAPS, SURELY = 0.4, 0.8  # of the figure in color; such a picture may be a result, or most likely is one
+KEPT = "the hints are not a result of this command, so all their colors are kept"
 UNCHANGED = "nothing was corrected in the hints: they are what this command makes without them"
 
 
@@ -237,23 +238,28 @@ class _Batcher:
     ]:
         """Return what was repainted in a corrected result or its flats, the rest of it, and notes; or the hints."""
         picture, recipe = drawing.picture, self.recipe
-        if not isinstance(hints, Picture) or not hint_files.is_full(hints, picture):
+        if not isinstance(hints, Picture):
             return hints, None, ()
         hint_files.check_size(hints.size, picture.size)
+        full = hint_files.fullness(hints, picture)
+        if full < PERHAPS:
+            return hints, None, ()
         lined, found = inputs.is_lined(picture, recipe, self.options), None
         results = [one for one in map(files.read, job.results) if one.size == picture.size and _is_bare(one)]
-        for flat in (None, self.options.flat, not self.options.flat):
-            if flat is None and recipe.chooses:  # it is fast: look at what it makes now, too
-                continue
-            results += self.alone(job, drawing, hints, flat) if flat is not None else []
+        ways: list[tuple[bool, ...]] = [(), (self.options.flat,), (not self.options.flat,)]
+        for flats in [(True, False)] if recipe.chooses else ways:  # where it is fast, look at all it makes now
+            results += [one for flat in flats for one in self.alone(job, drawing, hints, flat)]
             found = hint_files.corrections(hints, picture, results, lined)
             if found is not None:
                 break
         if found is None:
-            return hints, None, () if hints.alpha is not None else (KEPT,)
-        if not bool((found[0][:, 3] > 0).any()):
+            if hints.alpha is not None or full < SURELY:
+                return hints, None, ()
+            return hints, hint_files.uncolored(hints, picture) if lined else None, (KEPT,)
+        kept, rest = found
+        if not bool((kept[:, 3] > 0).any()):
             return None, None, (UNCHANGED,)
-        return *found, ()
+        return kept, rest if lined else None, ()
 
     def alone(self, job: Job, drawing: Named, copy: Picture, flat: bool) -> list[Picture]:
         """What the program makes of a drawing without hints from a file, with the seed that the copy names, if any."""

@@ -171,7 +171,6 @@ EDGES = 0.05  # share of the picture that counts as its edges at least
 CLEAR = 0.9  # share of paper of a pixel without ink
 PAINTED = 0.5  # of a region; where more is painted, all of it is
 EVEN = 0.1  # of [0, 1]; colors in a region that differ by less are one color and the noise of JPEG
-FULL = 0.4  # of the figure; a picture in which more has a color may be a result
 COLORED = 0.92  # in [0, 1]; paper has no darker channel
 OWN = 0.1  # of the colors in a picture; a result shows at least so much of what the program chose
 COVERED = 0.9  # of the colors of a result; a layer of all its flats covers more of them
@@ -199,16 +198,16 @@ def parse_copy(copy: Picture, drawing: Picture, lined: bool = True) -> Tensor:
     return _hinted(painted, held, *(_regions(drawing) if lined else (None, held)), lossy)
 
 
-def is_full(copy: Picture, drawing: Picture) -> bool:
-    """Tell whether most of a drawing's figure has a color in a picture or a layer, as in a result."""
+def fullness(copy: Picture, drawing: Picture) -> float:
+    """Return how much of a drawing's figure has a color in a picture or a layer; 1 for a result that says it is one."""
     if MARK in copy.text:
-        return True
+        return 1.0
     painted, there = _sized(_values(copy), drawing.size), _opaque(copy, drawing.size)
     labels, clear = _regions(drawing)
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     figure = clear & ~np.isin(labels, border)
     figure = figure if figure.mean() > LEAST else clear
-    return float((there & (painted.min(2) < COLORED))[figure].mean()) > FULL
+    return float((there & (painted.min(2) < COLORED))[figure].mean()) if figure.any() else 0.0
 
 
 def corrections(copy: Picture, drawing: Picture, results: Sequence[Picture], lined: bool = True) -> tuple[Tensor, Tensor] | None:
@@ -240,8 +239,15 @@ def corrections(copy: Picture, drawing: Picture, results: Sequence[Picture], lin
     if labels is not None:
         held = seen & np.isin(labels, np.unique(labels[held]))
     rgb = torch.from_numpy(painted * 2 - 1)
-    kept, rest = (color_hints.hint_map(rgb, torch.from_numpy(mask)) for mask in (held, seen & ~held))
+    kept, rest = (color_hints.hint_map(rgb, torch.from_numpy(mask)) for mask in (held, clear & ~held))
     return kept, rest
+
+
+def uncolored(copy: Picture, drawing: Picture) -> Tensor:
+    """Return the hint map (1, 4, H, W) of the paper that is white in a colored copy of line art, too."""
+    painted = _sized(_values(copy), drawing.size)
+    white = _regions(drawing)[1] & (painted.min(2) >= COLORED)
+    return color_hints.hint_map(torch.ones_like(torch.from_numpy(painted)), torch.from_numpy(white))
 
 
 def _values(picture: Picture) -> Array:
