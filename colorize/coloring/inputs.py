@@ -206,8 +206,10 @@ def model_input(
         _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
     exact = None
     if held is not None and options.hint_mode == "hard":
-        weight = options.strength.get("hints", 1.0)
-        exact = finish.hint_pixels(hint_files.resize(held, picture.size), weight, job is not None and isinstance(hints, Tensor))
+        full = hint_files.resize(held, picture.size)
+        exact = finish.hint_pixels(full, options.strength.get("hints", 1.0))
+        if kind == "line" and options.divides:
+            exact = replace(exact, whole=hint_files.in_regions(full, picture).ravel()[exact.place])
     return ModelInput(picture, kind, fitted, notes + more, exact)
 
 

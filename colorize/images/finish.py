@@ -219,14 +219,14 @@ class HintPixels:
     place: npt.NDArray[np.intp]
     color: Array
     strength: float = 1.0
-    whole: bool = False
+    whole: npt.NDArray[np.bool_] | None = None
 
 
-def hint_pixels(hints: Tensor, strength: float = 1.0, whole: bool = False) -> HintPixels:
+def hint_pixels(hints: Tensor, strength: float = 1.0) -> HintPixels:
     """The hinted pixels of a hint map (1, 4, H, W) as large as the picture; colors (N, 3) in [-1, 1]."""
     values = hints[0].flatten(1).cpu().numpy()
     place = np.flatnonzero(values[3] > 0)
-    return HintPixels(place, np.ascontiguousarray(values[:3, place].T, np.float32), strength, whole)
+    return HintPixels(place, np.ascontiguousarray(values[:3, place].T, np.float32), strength)
 
 
 def _set_exact(colors: Iterable[tuple[slice, Array]], exact: HintPixels | None) -> Iterator[tuple[slice, Array]]:

@@ -250,6 +250,19 @@ def uncolored(copy: Picture, drawing: Picture) -> Tensor:
     return color_hints.hint_map(torch.ones_like(torch.from_numpy(painted)), torch.from_numpy(white))
 
 
+def in_regions(hints: Tensor, drawing: Picture) -> np.ndarray:
+    """Return which hinted pixels of a hint map (1, 4, H, W) lie in regions of line art that are mostly hinted: (H, W)."""
+    held = (hints[0, 3] > 0).numpy()
+    labels, clear = _regions(drawing)
+    return held & _mostly(held, labels, clear)[labels]
+
+
+def _mostly(held: np.ndarray, labels: np.ndarray, clear: np.ndarray) -> np.ndarray:
+    """Which regions, by number, are mostly painted: (N,) bool."""
+    area, some = (np.bincount(labels[mask], minlength=int(labels.max()) + 1) for mask in (clear, clear & held))
+    return np.asarray(some > PAINTED * area)
+
+
 def _values(picture: Picture) -> Array:
     """A picture on white, (H, W, 3) in [0, 1]."""
     flat = picture.on_white()
@@ -294,8 +307,7 @@ def _apart(painted: Array, own: Array, near: int) -> tuple[Array, bool]:
 def _hinted(painted: Array, held: np.ndarray, labels: np.ndarray | None, clear: np.ndarray, lossy: bool) -> Tensor:
     """The hint map of painted pixels; regions that are mostly painted are hinted wholly, JPEG's noise is evened out."""
     if labels is not None:
-        area, some = (np.bincount(labels[mask], minlength=int(labels.max()) + 1) for mask in (clear, clear & held))
-        whole = held | (clear & (some > PAINTED * area)[labels])
+        whole = held | (clear & _mostly(held, labels, clear)[labels])
         painted = painted.reshape(-1, 3)[flat_regions.nearest_region(held)]
         held = whole
         for number in np.unique(labels[held]) if lossy else ():

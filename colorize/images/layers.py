@@ -26,7 +26,7 @@ from colorize.images import files, finish
 from colorize.images.color import lab_of
 from colorize.images.encode import encode
 from colorize.images.finish import HintPixels
-from colorize.images.flat_regions import Labels, flats, grown, nearest_region
+from colorize.images.flat_regions import Labels, Numbers, flats, grown, nearest_region
 from colorize.images.image import Picture, Pixels
 from colorize.images.resize import Array, fit_size, resized
 
@@ -107,26 +107,26 @@ def divide(
     labels = raised(coarse, finish.paper_share(drawing, drawing.size))
     if flat is not None and flat is not color:
         colors = _snapped(colors, flat, marks)
-    if exact is not None and exact.whole:
-        labels, colors = _obeyed(labels, colors, exact)
+    if exact is not None and exact.whole is not None:
+        labels, colors = _obeyed(labels, colors, exact.place[exact.whole], exact.color[exact.whole])
     table = np.asarray(np.rint(colors * 255) / 255, np.float32)
     return DividedDrawing(drawing, field, labels, table, exact)
 
 
-def _obeyed(labels: Labels, table: Array, exact: HintPixels) -> tuple[Labels, Array]:
-    """Let pixels of hints that cover whole regions belong to the nearest region of their color, or a new one."""
+def _obeyed(labels: Labels, table: Array, place: Numbers, color: Array) -> tuple[Labels, Array]:
+    """Let pixels with colors (N, 3) in [-1, 1] belong to the nearest region of their color, or to a new one."""
     labels, rows = labels.copy(), list(table)
-    wanted = np.rint((exact.color / 2 + 0.5) * 255)
-    wrong = np.abs(wanted - np.rint(table[labels.ravel()[exact.place]] * 255)).max(1) > 1
+    wanted = np.rint((color / 2 + 0.5) * 255)
+    wrong = np.abs(wanted - np.rint(table[labels.ravel()[place]] * 255)).max(1) > 1
     colors, which, count = np.unique(wanted[wrong], axis=0, return_inverse=True, return_counts=True)
     for at in np.argsort(-count, kind="stable")[:MOST]:  # of a soft brush only the most frequent colors
         right = np.zeros(labels.shape, bool)
-        right.ravel()[exact.place[~wrong & (np.abs(wanted - colors[at]).max(1) <= 1)]] = True
-        place = exact.place[wrong][which.ravel() == at]
+        right.ravel()[place[~wrong & (np.abs(wanted - colors[at]).max(1) <= 1)]] = True
+        mine = place[wrong][which.ravel() == at]
         if right.any():
-            labels.ravel()[place] = labels.ravel()[nearest_region(right).ravel()[place]]
+            labels.ravel()[mine] = labels.ravel()[nearest_region(right).ravel()[mine]]
         elif count[at] >= TINY:
-            labels.ravel()[place] = len(rows)
+            labels.ravel()[mine] = len(rows)
             rows.append(np.asarray(colors[at] / 255, np.float32))
     return labels, np.array(rows, np.float32)
 
