@@ -26,6 +26,7 @@ from colorize.errors import ColorizeError
 if TYPE_CHECKING:
     from colorize.checkpoints.model_files import Loaded
     from colorize.coloring.paint import Outcome
+    from colorize.images.image import Picture
 
 HINTS = (".json", ".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg")  # of the files of a folder of hints
 USAGE = 2  # the exit code for wrong usage
@@ -197,20 +198,25 @@ def prepare(targets: Sequence[Target], options: SampleOptions, report: Reporter)
 
 
 def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions) -> Iterator[Job]:
-    from colorize.images import files
-
     for target in targets:
         drawing = target.path or target.read or messages.piped(sys.stdin, "input").read()
         job = replace(template, name=target.name, drawing=drawing, results=outputs.earlier(target, options))
         if folder := _folder(options.hints):
             job = replace(job, hints=_file_of(folder, target, HINTS))
-        for name in ("mask", "only"):
-            if folder := _folder(getattr(options, name)):
-                if not (path := _file_of(folder, target, (".*",))):
-                    message = f"`{folder}` holds no mask for `{target.relative}`"
-                    raise ColorizeError(message, "name it like the drawing" + ", or use auto" * (name == "mask"))
-                job = replace(job, **{name: files.read(path)})
+        if folder := _folder(options.mask):
+            job = replace(job, mask=_mask_of(folder, target, "name it like the drawing, or use auto"))
+        if folder := _folder(options.only):
+            job = replace(job, only=_mask_of(folder, target, "name it like the drawing"))
         yield job
+
+
+def _mask_of(folder: Path, target: Target, hint: str) -> Picture:
+    """The mask of a drawing in a folder."""
+    from colorize.images import files
+
+    if path := _file_of(folder, target, (".*",)):
+        return files.read(path)
+    raise ColorizeError(f"`{folder}` holds no mask for `{target.relative}`", hint)
 
 
 def _folder(given: object) -> Path | None:

@@ -36,7 +36,6 @@ DARK = 0.85  # ink that the darkest lines have after shrinking, as in training
 ASTRAY = 0.9  # of a hint; with more on the background or on ink it is said so
 PAPER = 0.84  # in [-1, 1]; a hint with no darker channel is white
 PURPOSE = 0.1  # of the background; a larger hint is there on purpose
-MASKED = 0.5  # of [0, 1]; a mask that is darker everywhere is empty
 GAIN = 2.5  # by which shrunk lines are darkened at most; more would bring out the paper's grain
 
 
@@ -110,7 +109,7 @@ def job_template(options: SampleOptions) -> Job:
         named(options.background, "the background") if options.background else None,
         mask or None,  # type: ignore[arg-type]
         files.read(Path(other)) if isinstance(other, str | Path) else other,
-        only or None,
+        only or None,  # type: ignore[arg-type]
     )
 
 
@@ -193,24 +192,30 @@ def model_input(
         gray = darken(gray)
     tensors: dict[str, Tensor] = {hint: gray}
     held, more = hint_map(drawing, hints, job.dots if job else (), hint == "line")
+    notes += more
     if held is not None:
         small = hint_files.resize(held, inner)
         tensors["hints"] = color_hints.off_ink(small, gray) if hint == "line" else small
-        if hint == "line" and job is not None and not isinstance(hints, Tensor):
-            notes += _astray(small, job.dots, picture.size, gray)
     if job is not None and hint == "line":
         found, extra = recipe.system.extras(job, gray)
         tensors, notes = {**tensors, **found}, notes + extra
+        if held is not None and not isinstance(hints, Tensor):
+            notes += _astray(small, job.dots, picture.size, gray)
     fitted = Hints(**tensors, reference=reference)
     if not any(need in fitted for need in recipe.needs):
         _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
-    exact = None
-    if held is not None and options.hint_mode == "hard":
-        full = hint_files.resize(held, picture.size)
-        exact = finish.hint_pixels(full, options.strength.get("hints", 1.0))
-        if kind == "line" and options.divides:
-            exact = replace(exact, whole=hint_files.in_regions(full, picture).ravel()[exact.place])
-    return ModelInput(picture, kind, fitted, notes + more, exact)
+    return ModelInput(picture, kind, fitted, notes, _exact(held, picture, kind, options))
+
+
+def _exact(held: Tensor | None, picture: Picture, kind: Kind, options: SampleOptions) -> HintPixels | None:
+    """The pixels of a drawing that get exactly the color of a hint map (1, 4, h, w), if any."""
+    if held is None or options.hint_mode != "hard":
+        return None
+    full = hint_files.resize(held, picture.size)
+    exact = finish.hint_pixels(full, options.strength.get("hints", 1.0))
+    if kind == "line" and options.divides:
+        return replace(exact, whole=hint_files.in_regions(full, picture).ravel()[exact.place])
+    return exact
 
 
 def _astray(hints: Tensor, dots: Sequence[ColorHint], size: tuple[int, int], line: Tensor) -> tuple[str, ...]:
@@ -223,7 +228,7 @@ def _astray(hints: Tensor, dots: Sequence[ColorHint], size: tuple[int, int], lin
     outside = np.zeros(line.shape[-2:], bool) if found is None else (found[0, 0] < 0).numpy()
     ink, notes, left = (line[0, 0] < 0).numpy(), [], (hints[0, 3] > 0).numpy()
     for dot in dots:
-        held = (hint_files.resize(color_hints.draw([dot], size), line.shape[-2:])[0, 3] > 0).numpy()
+        held = (hint_files.resize(color_hints.draw([dot], size), (line.shape[-2], line.shape[-1]))[0, 3] > 0).numpy()
         left &= ~held
         place = "the background" if outside[held].mean() > ASTRAY else "a line" if ink[held].mean() > ASTRAY else ""
         if place and min(dot.color) < PAPER:
@@ -316,55 +321,6 @@ def resolve_kind(
         return kind, "line", (f"`{recipe.name}` takes line art only, so the lines of `{name}` were extracted",)
     hint = "choose a model that takes line art: mini; or force it with --kind gray"
     raise ColorizeError(f"`{name}` is line art, and the model `{recipe.name}` takes gray pictures only", hint)
-
-
-@dataclass(frozen=True)
-class Outside:
-    """What stays outside of a mask. mask: (H, W) in [0, 1], 1 where the picture may change. picture: RGB."""
-
-    mask: np.ndarray
-    picture: Picture
-
-    def around(self, new: Picture) -> Picture:
-        """Return a new picture with what stays around the mask, which at 0 is the old one to the bit."""
-        old = _of_depth(self.picture, new)
-        share = self.mask[..., None]
-        pixels = np.rint(old.pixels + (new.pixels - old.pixels.astype(np.float32)) * share).astype(new.pixels.dtype)
-        alpha = new.alpha
-        if old.alpha is not None or alpha is not None:
-            before, after = (np.full(self.mask.shape, new.peak) if a is None else a for a in (old.alpha, alpha))
-            mixed = before + (after - before.astype(np.float32)) * self.mask
-            alpha = np.rint(mixed).astype(new.pixels.dtype)
-        return replace(new, pixels=pixels, alpha=alpha)
-
-
-def outside(drawing: Named, job: Job, recipe: Recipe, options: SampleOptions) -> Outside | None:
-    """Return what stays outside of a job's mask `only`, None without one, scaled to the drawing.
-
-    It is the drawing if that is in color, else its latest result of its size, else the drawing in black and white.
-    Raises ColorizeError for a mask that is black everywhere.
-    """
-    picture = drawing.picture
-    if job.only is None:
-        return None
-    mask = background.read(job.only)[0, 0].add(1).div(2).numpy()
-    if mask.max() < MASKED:
-        message = f"`{drawing.name}`: the mask of --only is black everywhere, so nothing would change"
-        raise ColorizeError(message, "paint white what is to be colored")
-    mask = cv2.resize(mask, picture.size[::-1], interpolation=cv2.INTER_LINEAR)
-    seen = inner_view(picture, recipe, options)[1]
-    if kinds.kind(seen) != "color":
-        made = (files.read(path) for path in job.results)
-        picture = next((one for one in made if one.size == picture.size), finish.on_paper(picture))
-    return Outside(mask, replace(picture, pixels=np.broadcast_to(picture.pixels, (*picture.size, 3))))
-
-
-def _of_depth(picture: Picture, like: Picture) -> Picture:
-    """A picture in as many bits as another."""
-    if picture.peak >= like.peak:
-        return picture.eight_bit() if picture.peak > like.peak else picture
-    alpha = None if picture.alpha is None else picture.alpha.astype(np.uint16) * 257
-    return replace(picture, pixels=picture.pixels.astype(np.uint16) * 257, alpha=alpha)
 
 
 def references(given: tuple[Named, ...], recipe: Recipe | None = None, side: int = SIDE) -> Tensor | None:

@@ -181,14 +181,18 @@ class SampleOptions:
             message = f"--only keeps a part of an earlier picture, of which {other} knows nothing"
             raise ColorizeError(message, "leave one of them out", code=2)
         within("seed", self.seed, *SEEDS)
-        for name, weight in self.guidance.items():
-            hint = "it goes from 0 (without it) over 1 (as trained) to 20; 1.5 to 3 is usual"
-            within(f"the guidance of `{name}`", weight, *GUIDANCE, hint)
-        for name, share in self.strength.items():
-            hint = "it goes from 0 (without it) over 1 (as trained) to 3 with some models"
-            within(f"the strength of `{name}`", share, *STRENGTH, hint)
+        _check_weights(self)
         if self.settings is None and (self.knob or self.text or self.edits):
             object.__setattr__(self, "settings", latent_settings(self.knob, self.text, self.edits))
+
+
+def _check_weights(options: SampleOptions) -> None:
+    for name, weight in options.guidance.items():
+        hint = "it goes from 0 (without it) over 1 (as trained) to 20; 1.5 to 3 is usual"
+        within(f"the guidance of `{name}`", weight, *GUIDANCE, hint)
+    for name, share in options.strength.items():
+        hint = "it goes from 0 (without it) over 1 (as trained) to 3 with some models"
+        within(f"the strength of `{name}`", share, *STRENGTH, hint)
 
 
 def latent_settings(knobs: Sequence[str], edits: Sequence[str], file: Path | None) -> "LatentSettings":
@@ -291,7 +295,9 @@ def check(recipe: "Recipe", options: SampleOptions) -> None:
             raise ColorizeError(message, "leave --guidance and --strength out, or choose another model", code=2)
     if options.colors is not None and not recipe.chooses:
         message = f"`{recipe.name}` mixes colors freely, so --colors cannot limit them"
-        raise ColorizeError(message, "leave --colors out, or choose a model that chooses among given colors: mini", code=2)
+        raise ColorizeError(
+            message, "leave --colors out, or choose a model that chooses among given colors: mini", code=2
+        )
     for name, share in options.strength.items():
         if share > most.get(name, 1.0):
             hint = f"with `{recipe.name}` it goes from 0 (without it) to {most.get(name, 1.0):g}"

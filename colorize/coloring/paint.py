@@ -13,9 +13,10 @@ from torch import Tensor
 
 from colorize.checkpoints import model_files
 from colorize.checkpoints.model_files import Loaded
-from colorize.coloring import inputs, pages
+from colorize.coloring import inputs, masked, pages
 from colorize.coloring.batch import BatchRunner, Painted, Step, Task
-from colorize.coloring.inputs import AlreadyColored, File, HintSource, ModelInput, Outside
+from colorize.coloring.inputs import AlreadyColored, File, HintSource, ModelInput
+from colorize.coloring.masked import Outside
 from colorize.coloring.options import Job, Named, SampleOptions, check, check_job, check_kind, guidance
 from colorize.coloring.pages import Page
 from colorize.errors import ColorizeError
@@ -209,7 +210,7 @@ class _Batcher:
         notes = check_job(recipe, options, job)
         drawing = _read(job)
         hints = inputs.read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
-        outside = inputs.outside(drawing, job, recipe, options)
+        outside = masked.outside(drawing, job, recipe, options)
         hints, rest, corrected = self.corrected(job, drawing, hints)
         page = pages.divide(drawing, job, hints, recipe, options)
         if job.references is not self.given:
@@ -233,14 +234,13 @@ class _Batcher:
             tasks.append(replace(task, offered=offered))
         return _Begun(drawing.picture, tuple(tasks), page, outside)
 
-    def corrected(self, job: Job, drawing: Named, hints: HintSource | None) -> tuple[
-        HintSource | None, Tensor | None, tuple[str, ...]
-    ]:
+    def corrected(
+        self, job: Job, drawing: Named, hints: HintSource | None
+    ) -> tuple[HintSource | None, Tensor | None, tuple[str, ...]]:
         """Return what was repainted in a corrected result or its flats, the rest of it, and notes; or the hints."""
         picture, recipe = drawing.picture, self.recipe
         if not isinstance(hints, Picture):
             return hints, None, ()
-        hint_files.check_size(hints.size, picture.size)
         full = hint_files.fullness(hints, picture)
         if full < PERHAPS:
             return hints, None, ()

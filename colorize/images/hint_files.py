@@ -72,11 +72,15 @@ def resize(hints: Tensor, size: tuple[int, int]) -> Tensor:
 def check_size(found: tuple[int, ...], size: tuple[int, int]) -> None:
     """Refuse a picture of hints (height, width) whose proportions are not those of the drawing."""
     height, width = found
-    if abs(math.log(width * size[0] / (height * size[1]))) > 0.02:
+    if not _fits(found, size):
         raise ColorizeError(
             f"the hints are {width} x {height} pixels, the drawing is {size[1]} x {size[0]}",
             "paint the hints on a layer above the drawing and save that layer at the same size",
         )
+
+
+def _fits(found: tuple[int, ...], size: tuple[int, int]) -> bool:
+    return abs(math.log(found[1] * size[0] / (found[0] * size[1]))) <= 0.02
 
 
 def _from_json(text: str, size: tuple[int, int]) -> Tensor:
@@ -195,11 +199,17 @@ def parse_copy(copy: Picture, drawing: Picture, lined: bool = True) -> Tensor:
             "the hints do not differ from the drawing: nothing was painted over it",
             "paint on a copy of the drawing in strong colors, or on a transparent layer above it",
         )
-    return _hinted(painted, held, *(_regions(drawing) if lined else (None, held)), lossy)
+    labels, clear = _regions(drawing) if lined else (None, held)
+    return _hinted(painted, held, labels, clear, lossy)
 
 
 def fullness(copy: Picture, drawing: Picture) -> float:
-    """Return how much of a drawing's figure has a color in a picture or a layer; 1 for a result that says it is one."""
+    """Return how much of a drawing's figure has a color in a picture or a layer; 1 for a result that says it is one.
+
+    It is 0 for a picture of other proportions.
+    """
+    if not _fits(copy.size, drawing.size):
+        return 0.0
     if MARK in copy.text:
         return 1.0
     painted, there = _sized(_values(copy), drawing.size), _opaque(copy, drawing.size)
@@ -210,7 +220,9 @@ def fullness(copy: Picture, drawing: Picture) -> float:
     return float((there & (painted.min(2) < COLORED))[figure].mean()) if figure.any() else 0.0
 
 
-def corrections(copy: Picture, drawing: Picture, results: Sequence[Picture], lined: bool = True) -> tuple[Tensor, Tensor] | None:
+def corrections(
+    copy: Picture, drawing: Picture, results: Sequence[Picture], lined: bool = True
+) -> tuple[Tensor, Tensor] | None:
     """Return hint maps (1, 4, H, W) of a result, or of a layer of its flats: of what was repainted, and of the rest.
 
     results: what the program made of the drawing by itself, of its size. A region with any pixel that is in none of
@@ -232,7 +244,7 @@ def corrections(copy: Picture, drawing: Picture, results: Sequence[Picture], lin
         return None
     found = (differ & seen).astype(np.uint8)
     found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) if lossy else found
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] >= SPECK * (4 if lossy else 1)
     large[0] = False
     held = large[pieces]
@@ -251,10 +263,10 @@ def uncolored(copy: Picture, drawing: Picture) -> Tensor:
 
 
 def in_regions(hints: Tensor, drawing: Picture) -> np.ndarray:
-    """Return which hinted pixels of a hint map (1, 4, H, W) lie in regions of line art that are mostly hinted: (H, W)."""
+    """Return which pixels (H, W) are hinted in a hint map (1, 4, H, W), in regions of line art that mostly are."""
     held = (hints[0, 3] > 0).numpy()
     labels, clear = _regions(drawing)
-    return held & _mostly(held, labels, clear)[labels]
+    return np.asarray(held & _mostly(held, labels, clear)[labels])
 
 
 def _mostly(held: np.ndarray, labels: np.ndarray, clear: np.ndarray) -> np.ndarray:

@@ -26,13 +26,12 @@ from colorize.images import files, finish
 from colorize.images.color import lab_of
 from colorize.images.encode import encode
 from colorize.images.finish import HintPixels
-from colorize.images.flat_regions import Labels, Numbers, flats, grown, nearest_region
+from colorize.images.flat_regions import Labels, flats, grown
 from colorize.images.image import Picture, Pixels
 from colorize.images.resize import Array, fit_size, resized
 
 FEW = 160  # colors; a flat answer of more was not chosen from given ones
 ALIKE = 6.0  # CIE76; a chosen color so near to a hint's is the hint's
-TINY = 12  # pixels; fewer of one color in a hint are no region
 MOST = 32  # flat colors that get a layer each
 SEEN = 0.5 / 255  # a smaller difference from the flat color is no shade
 
@@ -107,28 +106,10 @@ def divide(
     labels = raised(coarse, finish.paper_share(drawing, drawing.size))
     if flat is not None and flat is not color:
         colors = _snapped(colors, flat, marks)
-    if exact is not None and exact.whole is not None:
-        labels, colors = _obeyed(labels, colors, exact.place[exact.whole], exact.color[exact.whole])
+    if exact is not None:
+        labels, colors = exact.obeyed(labels, colors)
     table = np.asarray(np.rint(colors * 255) / 255, np.float32)
     return DividedDrawing(drawing, field, labels, table, exact)
-
-
-def _obeyed(labels: Labels, table: Array, place: Numbers, color: Array) -> tuple[Labels, Array]:
-    """Let pixels with colors (N, 3) in [-1, 1] belong to the nearest region of their color, or to a new one."""
-    labels, rows = labels.copy(), list(table)
-    wanted = np.rint((color / 2 + 0.5) * 255)
-    wrong = np.abs(wanted - np.rint(table[labels.ravel()[place]] * 255)).max(1) > 1
-    colors, which, count = np.unique(wanted[wrong], axis=0, return_inverse=True, return_counts=True)
-    for at in np.argsort(-count, kind="stable")[:MOST]:  # of a soft brush only the most frequent colors
-        right = np.zeros(labels.shape, bool)
-        right.ravel()[place[~wrong & (np.abs(wanted - colors[at]).max(1) <= 1)]] = True
-        mine = place[wrong][which.ravel() == at]
-        if right.any():
-            labels.ravel()[mine] = labels.ravel()[nearest_region(right).ravel()[mine]]
-        elif count[at] >= TINY:
-            labels.ravel()[mine] = len(rows)
-            rows.append(np.asarray(colors[at] / 255, np.float32))
-    return labels, np.array(rows, np.float32)
 
 
 def _snapped(table: Array, flat: Tensor, marks: Array | None) -> Array:

@@ -90,7 +90,7 @@ def hint_cells(hints: Hints) -> HintCells | None:
 
 
 def _halved(layer: Tensor) -> tuple[Tensor, Tensor]:
-    """The colors of a hint map (1, 4, H, W) at half its size, (3, h, w), and how much of each cell is hinted, (h, w)."""
+    """The colors of a hint map (1, 4, H, W) at half its size, (3, h, w), how much of each cell it covers, (h, w)."""
     mask = (layer[:, 3:] > 0).to(layer)
     half = F.avg_pool2d(torch.cat([layer[:, :3] * mask, mask], 1), 2, ceil_mode=True)[0]
     return half[:3] / half[3].clamp(min=COVER), half[3]
@@ -196,6 +196,7 @@ class Offer:
 
     def stay(self) -> Tensor:
         """What the cells' votes gain by the colors they had, (K, h * w)."""
+        assert self.before is not None
         rgb, cover = _halved(self.before)
         apart = torch.cdist(lab_of(rgb.flatten(1).T), lab_of(self.choices.colors[0]))
         near, which = apart.min(1)
