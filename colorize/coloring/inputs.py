@@ -58,6 +58,10 @@ class ModelInput:
     notes: tuple[str, ...]
     exact: HintPixels | None = None
 
+    def after(self, before: Tensor) -> ModelInput:
+        """Return the same with what its colors were before, a hint map (1, 4, h, w)."""
+        return replace(self, hints=Hints(**dict(self.hints.items()), before=before))
+
 
 def named(picture: File | Picture, name: str = "the reference") -> Named:
     """Return a picture, read if it is a path, with its file name or else the given name."""

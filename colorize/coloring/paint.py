@@ -33,7 +33,6 @@ RECALLED = (
     "no colors were given; they come from a picture in the model's memory; "
     "choose with --ref or --palette, or try another one with --seed"
 )
-PERHAPS, SURELY = 0.4, 0.8  # of the figure in color; such a picture may be a result, or most likely is one
 KEPT = "the hints are not a result of this command, so all their colors are kept"
 UNCHANGED = "nothing was corrected in the hints: they are what this command makes without them"
 
@@ -216,11 +215,14 @@ class _Batcher:
         if job.references is not self.given:
             self.given, self.reference = job.references, inputs.references(job.references, recipe)
         if page is None:
-            one = inputs.model_input(drawing, recipe, options, self.reference, hints, job)
-            before = hint_files.resize(rest, one.hints.size) if rest is not None and recipe.chooses else None
-            fitted = [replace(one, hints=Hints(**dict(one.hints.items()), before=before))]
+            fitted = [inputs.model_input(drawing, recipe, options, self.reference, hints, job)]
         else:
             fitted = list(pages.panel_inputs(page, job.name, recipe, options, self.reference))
+        if rest is not None and recipe.chooses:
+            parts = [rest] if page is None else [rest[:, :, *part.crop] for part in page.parts]
+            fitted = [
+                one.after(hint_files.resize(part, one.hints.size)) for one, part in zip(fitted, parts, strict=True)
+            ]
         fitted, more = self.recalled(fitted)
         offered = self.offered(fitted)
         notes = drawing.picture.notes + notes + corrected + more
@@ -239,10 +241,7 @@ class _Batcher:
     ) -> tuple[HintSource | None, Tensor | None, tuple[str, ...]]:
         """Return what was repainted in a corrected result or its flats, the rest of it, and notes; or the hints."""
         picture, recipe = drawing.picture, self.recipe
-        if not isinstance(hints, Picture):
-            return hints, None, ()
-        full = hint_files.fullness(hints, picture)
-        if full < PERHAPS:
+        if not isinstance(hints, Picture) or not hint_files.is_full(hints, picture):
             return hints, None, ()
         lined, found = inputs.is_lined(picture, recipe, self.options), None
         results = [one for one in map(files.read, job.results) if one.size == picture.size and _is_bare(one)]
@@ -250,13 +249,11 @@ class _Batcher:
         for flats in [(True, False)] if recipe.chooses else ways:  # where it is fast, look at all it makes now
             results += [one for flat in flats for one in self.alone(job, drawing, hints, flat)]
             found = hint_files.corrections(hints, picture, results, lined)
-            if found is not None:
+            if found and found[0] is not None:
                 break
-        if found is None:
-            if hints.alpha is not None or full < SURELY:
-                return hints, None, ()
-            return hints, hint_files.uncolored(hints, picture) if lined else None, (KEPT,)
-        kept, rest = found
+        kept, rest = found or (None, None)
+        if kept is None:
+            return hints, rest if lined else None, (KEPT,) if found and hints.alpha is None else ()
         if not bool((kept[:, 3] > 0).any()):
             return None, None, (UNCHANGED,)
         return kept, rest if lined else None, ()

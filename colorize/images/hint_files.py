@@ -177,7 +177,8 @@ PAINTED = 0.5  # of a region; where more is painted, all of it is
 EVEN = 0.1  # of [0, 1]; colors in a region that differ by less are one color and the noise of JPEG
 COLORED = 0.92  # in [0, 1]; paper has no darker channel
 OWN = 0.1  # of the colors in a picture; a result shows at least so much of what the program chose
-COVERED = 0.9  # of the colors of a result; a layer of all its flats covers more of them
+MOSTLY, COVERED = 0.7, 0.9  # of what the program colors; a result, or a layer of its flats, colors more of that
+FULL, SLIGHT = 0.05, 0.05  # of a picture that may be a result, so much has more than so much of a tint
 
 
 def parse_copy(copy: Picture, drawing: Picture, lined: bool = True) -> Tensor:
@@ -203,63 +204,53 @@ def parse_copy(copy: Picture, drawing: Picture, lined: bool = True) -> Tensor:
     return _hinted(painted, held, labels, clear, lossy)
 
 
-def fullness(copy: Picture, drawing: Picture) -> float:
-    """Return how much of a drawing's figure has a color in a picture or a layer; 1 for a result that says it is one.
-
-    It is 0 for a picture of other proportions.
-    """
+def is_full(copy: Picture, drawing: Picture) -> bool:
+    """Return whether so much of a drawing has a color in a picture or a layer that it may be a result, corrected."""
     if not _fits(copy.size, drawing.size):
-        return 0.0
-    if MARK in copy.text:
-        return 1.0
-    painted, there = _sized(_values(copy), drawing.size), _opaque(copy, drawing.size)
-    labels, clear = _regions(drawing)
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    figure = clear & ~np.isin(labels, border)
-    figure = figure if figure.mean() > LEAST else clear
-    return float((there & (painted.min(2) < COLORED))[figure].mean()) if figure.any() else 0.0
+        return False
+    colored = _opaque(copy, drawing.size) & (np.ptp(_sized(_values(copy), drawing.size), axis=2) > SLIGHT)
+    return MARK in copy.text or float(colored.mean()) > FULL
 
 
 def corrections(
     copy: Picture, drawing: Picture, results: Sequence[Picture], lined: bool = True
-) -> tuple[Tensor, Tensor] | None:
+) -> tuple[Tensor | None, Tensor] | None:
     """Return hint maps (1, 4, H, W) of a result, or of a layer of its flats: of what was repainted, and of the rest.
 
     results: what the program made of the drawing by itself, of its size. A region with any pixel that is in none of
     them was repainted, all of it; of a gray picture (not `lined`) only those pixels were. There may be no such region.
-    Returns None if the copy shows next to nothing of what the program made.
+    None in place of the first map if nearly everything is repainted; the rest is then the white paper. Returns None if
+    little of what the program colors has a color in the copy.
     """
     painted, there = _sized(_values(copy), drawing.size), _opaque(copy, drawing.size)
     labels, clear = _regions(drawing) if lined else (None, np.ones(drawing.size, bool))
     seen = clear & there
     made = [_values(result) for result in results]
     away = [_apart(painted, one, _blur(copy, drawing)) for one in made]
-    covered = max((float(there[clear & (one.min(2) < COLORED)].mean()) for one in made), default=0.0)
     colored = seen & (painted.min(2) < COLORED)
-    if covered < COVERED or not colored.any():
+    covered = max((float(colored[clear & (one.min(2) < COLORED)].mean()) for one in made), default=0.0)
+    if not covered >= (MOSTLY if copy.alpha is None else COVERED):  # there may be no color at all
         return None
     lossy = all(worn for _, worn in away)
     differ = np.min([apart for apart, _ in away], 0) > (NOISE if lossy else LEAST)
+    rgb = torch.from_numpy(painted * 2 - 1)
     if float((~differ)[colored].mean()) < OWN:
-        return None
-    found = (differ & seen).astype(np.uint8)
-    found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) if lossy else found
-    _, pieces, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
-    large = stats[:, cv2.CC_STAT_AREA] >= SPECK * (4 if lossy else 1)
-    large[0] = False
-    held = large[pieces]
+        return None, color_hints.hint_map(rgb, torch.from_numpy(clear & ~colored))
+    held = _touched(differ & seen, lossy)
     if labels is not None:
         held = seen & np.isin(labels, np.unique(labels[held]))
-    rgb = torch.from_numpy(painted * 2 - 1)
     kept, rest = (color_hints.hint_map(rgb, torch.from_numpy(mask)) for mask in (held, clear & ~held))
     return kept, rest
 
 
-def uncolored(copy: Picture, drawing: Picture) -> Tensor:
-    """Return the hint map (1, 4, H, W) of the paper that is white in a colored copy of line art, too."""
-    painted = _sized(_values(copy), drawing.size)
-    white = _regions(drawing)[1] & (painted.min(2) >= COLORED)
-    return color_hints.hint_map(torch.ones_like(torch.from_numpy(painted)), torch.from_numpy(white))
+def _touched(differ: np.ndarray, lossy: bool) -> np.ndarray:
+    """The pixels that differ by more than noise: (H, W) bool."""
+    size = 3 if lossy else 1
+    found = cv2.morphologyEx(differ.astype(np.uint8), cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= SPECK * (4 if lossy else 1)
+    large[0] = False
+    return np.asarray(large[pieces])
 
 
 def in_regions(hints: Tensor, drawing: Picture) -> np.ndarray:
