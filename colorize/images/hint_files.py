@@ -208,7 +208,7 @@ def is_full(copy: Picture, drawing: Picture) -> bool:
     """Return whether so much of a drawing has a color in a picture or a layer that it may be a result, corrected."""
     if not _fits(copy.size, drawing.size):
         return False
-    colored = _opaque(copy, drawing.size) & (np.ptp(_sized(_values(copy), drawing.size), axis=2) > SLIGHT)
+    colored = _opaque(copy, drawing.size) & (_chroma(_sized(_values(copy), drawing.size)) > SLIGHT)
     return MARK in copy.text or float(colored.mean()) > FULL
 
 
@@ -227,8 +227,8 @@ def corrections(
     seen = clear & there
     made = [_values(result) for result in results]
     away = [_apart(painted, one, _blur(copy, drawing)) for one in made]
-    colored = seen & (painted.min(2) < COLORED)
-    covered = max((float(colored[clear & (one.min(2) < COLORED)].mean()) for one in made), default=0.0)
+    colored = seen & (_least(painted) < COLORED)
+    covered = max((float(colored[clear & (_least(one) < COLORED)].mean()) for one in made), default=0.0)
     if not covered >= (MOSTLY if copy.alpha is None else COVERED):  # there may be no color at all
         return None
     lossy = all(worn for _, worn in away)
@@ -272,6 +272,19 @@ def _values(picture: Picture) -> Array:
     return np.ascontiguousarray(np.broadcast_to(flat.pixels, (*flat.size, 3)) / np.float32(flat.peak), np.float32)
 
 
+def _most(values: Array) -> Array:
+    """The largest of the three channels, (H, W); many times as fast as `max`."""
+    return np.maximum(np.maximum(values[..., 0], values[..., 1]), values[..., 2])
+
+
+def _least(values: Array) -> Array:
+    return np.minimum(np.minimum(values[..., 0], values[..., 1]), values[..., 2])
+
+
+def _chroma(values: Array) -> Array:
+    return _most(values) - _least(values)
+
+
 def _opaque(picture: Picture, size: tuple[int, int]) -> np.ndarray:
     """Where a picture is more than half opaque, at another size (H, W)."""
     if picture.alpha is None:
@@ -300,10 +313,10 @@ def _apart(painted: Array, own: Array, near: int) -> tuple[Array, bool]:
     """
     square = np.ones((2 * near + 1, 2 * near + 1), np.uint8)
     low, high = cv2.erode(own, square), cv2.dilate(own, square)
-    tinted = np.ptp(painted, axis=2) - cv2.dilate(np.ptp(own, axis=2), square)  # color that gray lines do not hide
-    apart = np.asarray(np.maximum(np.maximum(low - painted, painted - high).max(2), tinted), np.float32)
-    steep = ((high - low).max(2) > EDGE) & (apart < NOISE)
-    same = np.abs(painted - own).max(2) < 1e-4
+    tinted = _chroma(painted) - cv2.dilate(_chroma(own), square)  # color that gray lines do not hide
+    apart = np.asarray(np.maximum(_most(np.maximum(low - painted, painted - high)), tinted), np.float32)
+    steep = (_most(high - low) > EDGE) & (apart < NOISE)
+    same = _most(np.abs(painted - own)) < 1e-4
     return apart, bool(steep.any()) and float(same[steep].mean()) < LOSSLESS
 
 
@@ -313,12 +326,19 @@ def _hinted(painted: Array, held: np.ndarray, labels: np.ndarray | None, clear: 
         whole = held | (clear & _mostly(held, labels, clear)[labels])
         painted = painted.reshape(-1, 3)[flat_regions.nearest_region(held)]
         held = whole
-        for number in np.unique(labels[held]) if lossy else ():
-            inside = held & (labels == number)
-            middle = np.median(painted[inside], 0)
-            if np.quantile(np.abs(painted[inside] - middle).max(1), 0.9) < EVEN:
-                painted[inside] = middle
+        if lossy:
+            _even_out(painted, np.flatnonzero(held), labels.ravel())
     return color_hints.hint_map(torch.from_numpy(painted * 2 - 1), torch.from_numpy(held))
+
+
+def _even_out(painted: Array, place: np.ndarray, labels: np.ndarray) -> None:
+    """Give painted pixels (N,) of each region their median color if they hardly differ from it."""
+    place = place[np.argsort(labels[place], kind="stable")]
+    flat = painted.reshape(-1, 3)
+    for mine in np.split(place, np.flatnonzero(np.diff(labels[place])) + 1):
+        middle = np.median(flat[mine], 0)
+        if np.quantile(np.abs(flat[mine] - middle).max(1), 0.9) < EVEN:
+            flat[mine] = middle
 
 
 def _sized(picture: Array, size: tuple[int, int]) -> Array:
