@@ -277,6 +277,16 @@ def build_on_meta(recipe: Recipe, most: int = MAX_BLOCKS) -> Colorizer:
         raise ColorizeError(f"no network can be built of these values: {error}", hint, code=2) from error
 
 
+def recipe_in(path: Path) -> tuple[Recipe | None, dict[str, str]]:
+    """Return the recipe that a .safetensors file names, None for one of another program, and the words of its header.
+
+    Reads no weights. Raises ColorizeError if it is damaged, or if its recipe is not understood.
+    """
+    header, _ = weights_io.read(path)
+    adapter = header.get("format") == adapters.FORMAT
+    return (_recipe(path, header) if not adapter and _describes(path, header) else None), header
+
+
 def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:
     """Build the recipe that a file names, with the values that it names."""
     data, version = _description(path, header), header.get("version", "unknown")

@@ -92,7 +92,7 @@ def evaluate(
     device: messages.Device = "auto",
     precision: messages.Precision = "auto",
     perceptual: Annotated[
-        bool, typer.Option("--perceptual", help="Add LPIPS and FID; needs the extra `metrics`")
+        bool, typer.Option("--perceptual", help="Add LPIPS and FID; needs torchmetrics")
     ] = False,
     sheet: Annotated[
         Path | None, typer.Option(metavar="PICTURE", help="Also write drawings, hints, results and truths side by side")
