@@ -205,24 +205,31 @@ def _config(recipe: Recipe) -> str:
 
 
 def push(
-    model: str | Path, name: str, *, private: bool | None = None, token: str | None = None, message: str = ""
+    model: str | Path,
+    name: str,
+    *,
+    private: bool | None = None,
+    token: str | None = None,
+    message: str = "",
+    about: Mapping[str, str] | None = None,
 ) -> str:
     """Upload a model that colorize saved to OWNER/NAME on the Hub, where `load` finds it; return the commit's address.
 
     model: as `load` takes it. The repository is made if there is none, and then private if asked. It gets what
     `save_folder` writes; a card beside the weights is the card, and a new one never replaces one on the Hub. token:
-    one that may write, by default HF_TOKEN or that of `hf auth login`. message: of the commit. Raises ColorizeError
-    if there is no such model, it is of another program, or the Hub does not take it.
+    one that may write, by default HF_TOKEN or that of `hf auth login`. message: of the commit. about: facts for a
+    new card beside those of the file, such as a license. Raises ColorizeError if there is no such model, it is of
+    another program, or the Hub does not take it.
     """
     found = find(model)
     with resources.as_file(found.file) as path:
         header, _ = weights_io.read(path)
         recipe, card = _recipe(path, header), path.with_name(hub.CARD)
-        facts = {**found.facts, **{key: text for key, text in header.items() if key not in RESERVED}}
+        facts = {**found.facts, **{key: text for key, text in header.items() if key not in RESERVED}, **(about or {})}
         files: dict[str, Path | bytes] = {hub.WEIGHTS: path, hub.CONFIG: _config(recipe).encode()}
         if card.is_file():
             files[hub.CARD] = card
-        new = cards.card(recipe.name, recipe.help, facts).encode()
+        new = cards.card(recipe.name, recipe.help, facts).replace("OWNER/NAME", name).encode()
         return upload.upload(name, files, private, token, message or f"Upload {recipe.name}", new)
 
 

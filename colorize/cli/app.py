@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from colorize import __version__, interrupts
-from colorize.cli import messages
+from colorize.cli import messages, models
 from colorize.cli.evaluate import evaluate
 from colorize.cli.prepare import prepare
 from colorize.cli.sample import sample
@@ -154,6 +154,8 @@ for _name, _command in COMMANDS.items():
     _text, _, _examples = (inspect.getdoc(_command) or "").partition("Examples:")
     _lines = [f"  {line.strip()}" for line in _examples.splitlines() if line.strip()]
     app.command(_name, help=_text.strip(), epilog=_ending(_lines))(_command)  # examples go to the end of the help
+
+app.add_typer(models.app, name="models")
 
 
 def main() -> NoReturn:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +15,7 @@ from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
     from colorize.checkpoints.hub import Address
-    from colorize.recipes.recipe import Recipe
+    from colorize.checkpoints.library import Entry
 
 EXAMPLES = """\b
 Examples:
@@ -25,42 +23,20 @@ Examples:
   colorize models info mini
   colorize models pull tellurion/ColorizeDiffusion
   colorize models push runs/mini-finetune me/my-series --license cc-by-4.0"""
-KNOWN = {  # published models on the Hub: recipe, bytes, license
-    "tellurion/ColorizeDiffusion": ("colorize-diffusion", 3_900_000_000, "cc-by-nc-sa-4.0"),
-}
 HEADINGS = {  # where a model is -> what the list calls it
     "embedded": "Embedded",
     "cached": "In the cache of the Hub",
     "trained": "Trained in this folder",
     "published": "Published; fetch with `colorize models pull NAME`",
     "recipe": "Recipes without weights; train with `colorize train NAME`",
+    "file": "A file here",
 }
+LONG = 300  # characters of a fact
 ROWS = 8  # of a training log, in a card
+UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "bytes"))
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout")]
 Offline = Annotated[bool, typer.Option("--offline", help="Use no network, only the cache of models")]
 OnHub = Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A model on the Hub")]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A model, or a recipe without weights.
-
-    where: one of HEADINGS. takes: the hints it can be given. scores: rows of the first table in the card's section
-    "Scores", by column. files: names and bytes. facts: what its file says of itself, such as its license.
-    """
-
-    name: str
-    where: str
-    recipe: str = ""
-    takes: tuple[str, ...] = ()
-    license: str = ""
-    bytes: int | None = None
-    kind: str = "model"  # or adapter
-    scores: tuple[Mapping[str, str], ...] = ()
-    files: Mapping[str, int | None] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)
-    path: str | None = None
-    card: str = ""
 
 
 class Listing(TyperGroup):
@@ -90,7 +66,10 @@ def list_models(as_json: AsJson = False, offline: Offline = False) -> None:
 
     Uses no network in any case.
     """
-    found = list(_entries())
+    from colorize.checkpoints import library
+
+    del offline  # accepted, since people give it
+    found = list(library.every())
     if as_json:
         typer.echo(json.dumps([_document(entry) for entry in found], indent=2))
         return
@@ -103,6 +82,9 @@ def list_models(as_json: AsJson = False, offline: Offline = False) -> None:
             license_ = entry.license or ("-" if where == "recipe" else "no license")
             takes = ", ".join(entry.takes) or entry.kind
             typer.echo(f"  {entry.name:{width}}  {_size(entry.bytes):>7}  {license_:15}  {takes}")
+            if entry.scores:
+                (_, what), *scores = entry.scores[0].items()
+                typer.echo("    " + ", ".join(f"{name.lower()} {score}" for name, score in scores[:2]) + f": {what}")
     typer.echo("Card, scores and files of one: `colorize models info NAME`")
 
 
@@ -118,8 +100,10 @@ def info(
 
     Weights are not fetched for this.
     """
-    entry = _described(name, offline)
-    adapters = [one.name for one in _trained() if one.kind == "adapter" and _fits(one, entry)]
+    from colorize.checkpoints import library
+
+    entry = library.find(name, offline)
+    adapters = [one.name for one in library.trained() if one.fits(entry)]
     if as_json:
         shown = {**_document(entry), "facts": dict(entry.facts), "files": dict(entry.files), "adapters": adapters}
         typer.echo(json.dumps({**shown, "card": entry.card}, indent=2))
@@ -130,16 +114,17 @@ def info(
         "license": entry.license or "none named",
         "size": _size(entry.bytes),
         "files": ", ".join(f"{file} ({_size(size)})" for file, size in entry.files.items()),
-        **{key: text for key, text in entry.facts.items() if key not in ("license", "config", "recipe")},
+        **entry.facts,
         "adapters": ", ".join(adapters),
         "path": entry.path or "",
     }
-    typer.echo(f"{entry.name}: {HEADINGS[entry.where].partition(';')[0].lower()}")
+    place = HEADINGS[entry.where].partition(";")[0].lower()
+    typer.echo(f"{entry.name}: {place.replace('recipes', 'a recipe')}")
     for key, text in lines.items():
         if text:
-            typer.echo(f"{key + ':':10} {text if len(text) <= 300 else text[:297] + '...'}")
+            typer.echo(_plain(f"{key + ':':10} {text if len(text) <= LONG else text[:LONG] + '...'}"))
     if entry.card:
-        typer.echo(f"\n{entry.card.strip()}")
+        typer.echo(_plain(f"\n{entry.card.strip()}"))
 
 
 @app.command()
@@ -148,21 +133,23 @@ def pull(name: OnHub, offline: Offline = False) -> None:
 
     Prints the path of its weights. `sample --model OWNER/NAME` also fetches what is missing.
     """
-    from colorize.checkpoints import hub, model_files
+    from colorize.checkpoints import library, model_files
 
-    _address(name, files=True)
+    address = _address(name, files=True)
     found = model_files.find(name, offline)
     path = Path(str(found.file))
     typer.echo(path)
     messages.say(f"fetched {found.source}, {_size(path.stat().st_size)}" if found.notice else f"in the cache: {name}")
     messages.fetched(found.notice)
-    if not (path.with_name(hub.CONFIG).is_file() or name.partition("@")[0] in KNOWN) and not _recipe(path)[1]:
-        messages.say("note: it does not say that it is a model of colorize")
+    if not library.of_file(address.name, "cached", path).recipe:
+        messages.say(f"note: `{name}` does not say that it is a model of colorize")
 
 
 @app.command()
 def push(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model to publish: a file, or a folder such as a run")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="The model to publish: a file, or a folder such as a run")
+    ],
     name: OnHub,
     license_: Annotated[
         str | None,
@@ -185,11 +172,11 @@ def push(
     Without a README.md beside the weights a card is made, with data, license, scores and training log.
     Log in with `hf auth login` first, or set HF_TOKEN.
     """
-    from colorize.checkpoints import hub, model_files
+    from colorize.checkpoints import cards, hub, model_files
 
     _address(name)
     path = Path(str(model_files.find(model, offline=True).file))
-    recipe, header = _recipe(path)
+    recipe, header = model_files.recipe_in(path)
     if recipe is None:
         what = "is an adapter, and only whole models are published" if header else "is not a model of colorize"
         raise ColorizeError(f"`{model}` {what}", "name a model.safetensors that colorize wrote, or its folder", code=2)
@@ -197,25 +184,33 @@ def push(
     if card.is_file() and (license_ or data or scores):
         message = f"`{card}` exists, so --license, --data and --scores have no effect"
         raise ColorizeError(message, "write them into it, or move it away to have one made", code=2)
-    named = _license(card) if card.is_file() else license_ or header.get("license", "")
+    named = cards.license_in(card) if card.is_file() else license_ or header.get("license", "")
     if not named:
         way_out = f"add `license: cc-by-4.0` to the fields of `{card}`" if card.is_file() else "add --license cc-by-4.0"
         raise ColorizeError(f"`{model}` has no license", f"{way_out}, or the one you choose", code=2)
-    about = {"license": named, "data": data, "scores": _text(scores), "training log": _log(path.with_name("log.jsonl"))}
+    about = {
+        "license": named,
+        "data": data,
+        "scores": _read_scores(scores) if scores else "",
+        "training log": _log(path.with_name("log.jsonl")),
+    }
     address = model_files.push(path, name, private=not public, about={key: text for key, text in about.items() if text})
     typer.echo(address)
     seen = "everybody sees it" if public else f"a new repository is private until you change that at {hub.page(name)}"
     messages.say(f"pushed `{model}` to `{name}`, {_size(path.stat().st_size)}, {named}; {seen}")
     messages.say(f"next: colorize sample DRAWING --model {name}")
+    begun = header.get("license", "")
+    if begun and begun.lower() != named.lower():
+        messages.say(f"note: the weights it began with are under {begun}; make sure that {named} is allowed")
 
 
 @app.command()
-def remove(
-    name: OnHub, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")] = False
-) -> None:
+def remove(name: OnHub, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")] = False) -> None:
     """Remove a model from the cache of this machine; the Hub keeps it."""
+    from colorize.checkpoints import library
+
     _address(name)
-    repository = next((one for one in _cache() if one.repo_id == name), None)
+    repository = next((one for one in library.cache() if one.repo_id == name), None)
     if repository is None:
         raise ColorizeError(f"`{name}` is not in the cache", "see `colorize models` for what is")
     if not yes:
@@ -224,7 +219,7 @@ def remove(
             raise ColorizeError(f"removing `{name}` would free {size}", "add --yes to do it", code=2)
         if not typer.confirm(f"Remove `{name}` from the cache and free {size}?", err=True):
             return
-    messages.say(f"removed `{name}` from the cache: {_size(_delete(repository))} freed")
+    messages.say(f"removed `{name}` from the cache: {_size(library.remove(repository))} freed")
 
 
 def _address(text: str, files: bool = False) -> Address:
@@ -239,66 +234,45 @@ def _address(text: str, files: bool = False) -> Address:
     return address
 
 
-def _cache() -> list[CachedRepoInfo]:
-    """Return the models in the cache of the Hub's library, of whatever program."""
-    from huggingface_hub import constants, scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
+def _read_scores(path: Path) -> str:
+    """Return a table in Markdown (ColorizeError if it is none)."""
     try:
-        found = scan_cache_dir(constants.HF_HUB_CACHE).repos
-    except CacheNotFound:
-        return []
-    return sorted((one for one in found if one.repo_type == "model"), key=lambda one: one.repo_id)
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        raise ColorizeError(f"--scores `{path}` cannot be read: {error}", "check the path", code=2) from error
+    if "|" not in text:
+        hint = f"make it with `colorize eval MODEL DATA --markdown > {path}`"
+        raise ColorizeError(f"--scores `{path}` holds no table in Markdown", hint, code=2)
+    return text.strip()
 
 
-def _delete(repository: CachedRepoInfo) -> int:
-    """Remove a model from the cache, broken downloads included; return the bytes that were freed."""
-    from huggingface_hub import constants, scan_cache_dir
+def _log(path: Path) -> str:
+    """Return a few rows of a run's log as a table in Markdown; "" without a log."""
+    from colorize.images import json_lines
 
-    revisions = [one.commit_hash for one in repository.revisions]
-    strategy = scan_cache_dir(constants.HF_HUB_CACHE).delete_revisions(*revisions)
-    strategy.execute()
-    rest = [path for path in repository.repo_path.rglob("*") if path.is_file() and not path.is_symlink()]
-    freed = strategy.expected_freed_size + sum(path.stat().st_size for path in rest)
-    shutil.rmtree(repository.repo_path, ignore_errors=True)
-    return freed
-
-
-def _entries() -> Iterator[Entry]:
-    """Find all models, in the order of HEADINGS."""
-    from colorize import recipes
-    from colorize.checkpoints import hub
-    from colorize.checkpoints.model_files import EMBEDDED
-
-    yield _described(EMBEDDED, offline=True)
-    cached = [one.repo_id for one in _cache()]
-    for name in cached:
-        address = hub.parse_address(name)
-        fetched = address and hub.cached(address, any_file=True)
-        entry = fetched and _of_file(name, "cached", fetched.path, fetched.folder)
-        if entry and entry.recipe:  # else of another program
-            yield entry
-    yield from _trained()
-    for name, (recipe, size, license_) in KNOWN.items():
-        if name not in cached:
-            yield Entry(name, "published", recipe, _takes(recipes.find(recipe)), license_, size)
-    for one in recipes.every():
-        if one.name != EMBEDDED and one.name not in [recipe for recipe, _, _ in KNOWN.values()]:
-            yield _of_recipe(one)
+    rows = [row for row in json_lines.read(path) if row.get("loss") is not None]
+    shown = [rows[round(at * (len(rows) - 1) / (ROWS - 1))] for at in range(ROWS)] if len(rows) > ROWS else rows
+    if not shown:
+        return ""
+    lines = [f"| {row['step']} | {row['loss']:.4f} | {row['lr']:.2g} | {row['seconds'] / 60:.1f} |" for row in shown]
+    return "\n".join(["| Step | Loss | Learning rate | Minutes |", "| ---: | ---: | ---: | ---: |", *lines])
 
 
-def _trained() -> Iterator[Entry]:
-    """Find models and adapters in `runs/`."""
-    from colorize.checkpoints import adapters, hub
+def _size(count: int | None) -> str:
+    """Write a number of bytes: 3.9 GB, 16 MB, 12 kB."""
+    if count is None:
+        return "-"
+    unit, name = next((each for each in UNITS if count >= each[0]), UNITS[-1])
+    number = count / unit
+    return f"{number:.1f} {name}" if number < 9.95 and unit > 1 else f"{number:.0f} {name}"
 
-    for file in (hub.WEIGHTS, adapters.FILE):
-        for path in sorted(Path("runs").glob(f"*/{file}")):
-            yield _of_file(str(path.parent), "trained", path, path.parent)
+
+def _plain(text: str) -> str:
+    """Replace what could steer a terminal in a text from elsewhere."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
-def _described(name: str, offline: bool) -> Entry:
-    """Find one model, without its weights if it is only on the Hub."""
-    from colorize import recipes
-    from colorize.checkpoints import adapters, hub, model_files
-
-    model_files.check(name) if not Path(name, adapters.FILE).is_file() else None
+def _document(entry: Entry) -> dict[str, Any]:
+    """Return what the list says of a model, JSON-able."""
+    names = ("name", "where", "kind", "path", "bytes", "license", "recipe", "takes", "scores")
+    return {name: getattr(entry, name) for name in names}
