@@ -185,13 +185,12 @@ def remove(repository: CachedRepoInfo) -> int:
     """Remove a model from the cache, broken downloads included; return the bytes that were freed."""
     from huggingface_hub import constants, scan_cache_dir
 
+    broken = sum(path.stat().st_size for path in repository.repo_path.rglob("*.incomplete"))
     revisions = [one.commit_hash for one in repository.revisions]
     strategy = scan_cache_dir(constants.HF_HUB_CACHE).delete_revisions(*revisions)
     strategy.execute()
-    rest = [path for path in repository.repo_path.rglob("*") if path.is_file() and not path.is_symlink()]
-    freed = strategy.expected_freed_size + sum(path.stat().st_size for path in rest)
     shutil.rmtree(repository.repo_path, ignore_errors=True)
-    return int(freed)
+    return int(strategy.expected_freed_size) + broken
 
 
 def _in_cache(repository: CachedRepoInfo) -> Entry:

@@ -48,7 +48,7 @@ def timed(run, **changes):
 def test_the_first_save_comes_within_a_minute_and_others_at_their_interval(tmp_path, every, saved):
     # Guards against runs that are killed early and leave nothing; a step takes 7 seconds.
     said, states, before = timed(tmp_path, steps=96, anneal=False, save_every=every), [], 0
-    for progress, second in said:
+    for _, second in said:
         states += [second - 4] if second - before > 7 else []
         before = second
     assert states[: len(saved)] == saved
