@@ -72,6 +72,18 @@ def check(model: str | Path) -> None:
     _located(model)
 
 
+def identity(model: str | Path) -> tuple[object, ...]:
+    """Return what tells a model from another, or from itself after a change; of one on the Hub, its address.
+
+    Raises ColorizeError as `check` does.
+    """
+    found = _located(model)
+    if not isinstance(found, Found):
+        return (str(found),)
+    with resources.as_file(found.file) as path:
+        return str(path.resolve()), path.stat().st_mtime_ns, path.stat().st_size
+
+
 def ambiguous(model: str) -> str:
     """Return a note for a recipe's name if a run of that name is in the working folder, too; else ""."""
     run = _run(model)
@@ -159,6 +171,29 @@ class Loaded:
     facts: dict[str, str]
     adapters: tuple[AppliedAdapter, ...] = ()
     notice: str = ""
+
+    def own(self) -> Colorizer:
+        """Return the system alone, which then has its recipe, source, facts and adapters itself; see `loaded`."""
+        for name in ("recipe", "source", "facts", "adapters"):
+            setattr(self.colorizer, name, getattr(self, name))
+        return self.colorizer
+
+
+def loaded(colorizer: Colorizer) -> Loaded:
+    """Return a system with what it knows of itself. Raises ColorizeError if no recipe has built it."""
+    if colorizer.recipe is None:
+        raise ColorizeError("this model does not know its recipe", "build it with `Recipe.build`, or load it")
+    return Loaded(colorizer.recipe, colorizer, colorizer.source, dict(colorizer.facts), colorizer.adapters)
+
+
+def at_revision(model: str | Path, revision: str) -> str | Path:
+    """Return the name of a model at a branch, tag or commit; raises ColorizeError if it is not OWNER/NAME[/FILE]."""
+    if not revision:
+        return model
+    if isinstance(model, Path) or Path(model).exists() or "@" in model or hub.parse_address(model) is None:
+        hint = "give one with OWNER/NAME on the Hub only"
+        raise ColorizeError(f"the model `{shown(model)}` has no revision `{shown(revision)}`", hint, code=2)
+    return f"{model}@{revision}"
 
 
 def save(
@@ -257,8 +292,8 @@ def load(
         recipe, colorizer, usual, header = _opened(path, found, options or LoadOptions(), offline)
     own = {name: text for name, text in header.items() if name not in RESERVED}
     placed = colorizer.to(device) if device else colorizer
-    loaded = Loaded(recipe, placed, found.source, {**usual, **found.facts, **own}, notice=found.notice)
-    return adapters.apply(loaded, lora) if lora else loaded
+    made = Loaded(recipe, placed, found.source, {**usual, **found.facts, **own}, notice=found.notice)
+    return adapters.apply(made, lora) if lora else made
 
 
 def _opened(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from colorize.checkpoints import hub
+from colorize.checkpoints.access import access, sender
 from colorize.errors import ColorizeError
 from colorize.images.files import shown
 
@@ -32,7 +33,8 @@ def upload(
     address = hub.parse_address(name)
     if address is None or str(address) != address.name:
         raise ColorizeError(f"`{shown(name)}` cannot be a name on the Hub", "write it as OWNER/NAME", code=2)
-    api = HfApi(endpoint=constants.ENDPOINT, token=token, library_name="colorize")
+    with access(token):
+        api = HfApi(endpoint=constants.ENDPOINT, **sender())
     try:
         api.create_repo(name, private=private, exist_ok=True)
         wanted = {**files}
@@ -45,7 +47,8 @@ def upload(
         kind = next((kind for kind in kinds if kind in _HINTS), "")
         if not kind:
             raise
-        answer = getattr(error, "response", None)
-        why = f"the Hub answered {answer.status_code}" if answer is not None else str(error).partition("\n")[0]
+        cause = error.__cause__ if kind == "RuntimeError" and error.__cause__ else error
+        answer = getattr(cause, "response", None)
+        why = f"the Hub answered {answer.status_code}" if answer is not None else str(cause).partition("\n")[0]
         why = "the network is switched off" if kind == "OfflineModeIsEnabled" else why
         raise ColorizeError(f"`{name}` cannot be pushed: {why}", _HINTS[kind].format(name=name)) from error

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ LIMIT = 200_000_000  # pixels: a page of A2 at 1000 dpi fits; as a tensor each t
 # brought it; TGA last, since it has no signature.
 _COMMON = ["PNG", "JPEG", "GIF", "BMP", "DIB", "PPM"]
 _RARE = ["WEBP", "TIFF", "JPEG2000", "AVIF", "HEIF", "PSD", "QOI", "PCX", "SGI", "TGA"]
+MERGED, MERGED_BYTES = "mergedimage.png", 256 * 2**20  # in OpenRaster and Krita files; its size at most
 _STARTS = (metadata.PNG_SIGNATURE[:4], b"\xff\xd8\xff", b"GIF8", b"RIFF")  # of PNG, JPEG, GIF, WebP
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 _ALIENS = {
@@ -37,21 +39,21 @@ _ALIENS = {
 }
 
 
-def decode(data: bytes, name: str) -> Picture:
-    """Return the picture in the bytes of a file; of an animated one, the first frame.
+def decode(data: bytes | Image.Image, name: str) -> Picture:
+    """Return the picture in the bytes of a file, of an animated one the first frame; or a picture of Pillow's.
 
     name: what error messages call it. Raises ColorizeError if the bytes are empty, cut off, no picture, floating-point,
     or of more than LIMIT pixels, which it checks before decoding anything.
     """
-    if not data:
+    if data == b"":
         raise ColorizeError(f"`{name}` is empty: it has 0 bytes", "copy or download it again")
     try:
         with _our_limit():
-            return _decoded(data, name)
+            return _decoded(_merged(data), name)
     except ColorizeError:
         raise
     except UnidentifiedImageError as error:
-        raise _unknown(data, name) from error
+        raise _unknown(data if isinstance(data, bytes) else b"", name) from error
     except MemoryError as error:
         raise ColorizeError(f"`{name}` does not fit into the memory", "scale it down, or cut it into pieces") from error
     except Exception as error:  # decoders raise nearly everything on damaged files
@@ -61,10 +63,26 @@ def decode(data: bytes, name: str) -> Picture:
         ) from error
 
 
+def _merged(data: bytes) -> bytes:
+    """The merged picture in the file of a layered one, as OpenRaster and Krita keep it; other files as they are."""
+    if not data.startswith(b"PK"):
+        return data
+    try:
+        with ZipFile(BytesIO(data)) as archive:
+            info = archive.getinfo(MERGED)
+            if info.file_size > MERGED_BYTES or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+                return data
+            with archive.open(info) as file:
+                return file.read(MERGED_BYTES)
+    except KeyError:
+        return data  # another archive
+
+
 def read_texts(data: bytes) -> dict[str, str]:
     """Return the named texts of a picture file, without decoding its pixels; none of a file that is damaged."""
     try:
         with _our_limit():
+            data = _merged(data)
             image = _identified(data)
             found = {str(name): text for name, text in image.info.items() if isinstance(text, str)}
             return found | Exif.parse(data if image.format == "TIFF" else _exif(image)).take_texts()
@@ -72,12 +90,12 @@ def read_texts(data: bytes) -> dict[str, str]:
         return {}
 
 
-def _decoded(data: bytes, name: str) -> Picture:
+def _decoded(source: bytes | Image.Image, name: str) -> Picture:
     notes: list[str] = []
-    image, data = _opened(data, name, notes)
+    image, data = _opened(source, name, notes) if isinstance(source, bytes) else (source, b"")
     form = image.format
     frames = int(getattr(image, "n_frames", 1))
-    if frames > 1 and form not in ("MPO", "PSD"):  # their further frames are no pictures
+    if data and frames > 1 and form not in ("MPO", "PSD"):  # their further frames are no pictures
         what = f"has {frames} pages; the first" if form == "TIFF" else f"is animated; the first of {frames} frames"
         notes.append(f"`{name}` {what} is used")
     deep = _has_deep_colors(image, data)
@@ -139,7 +157,8 @@ def _tags(image: Image.Image, data: bytes, name: str, notes: list[str]) -> tuple
 
 
 def _texts(image: Image.Image) -> dict[str, str]:
-    found = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
+    told = getattr(image, "text", image.info if image.format is None else {})
+    found = {str(key): str(value) for key, value in told.items() if isinstance(value, str)}
     found.pop("Raw profile type exif", None)
     xmp = image.info.get("xmp")
     if isinstance(xmp, bytes):
@@ -170,7 +189,7 @@ def _turned(values: Pixels, turn: int) -> Pixels:
 
 def _unknown(data: bytes, name: str) -> ColorizeError:
     """The error for a file that no decoder took."""
-    what, hint = "is not a picture that can be read", "PNG, JPEG, WebP, TIFF, BMP, GIF and PSD can be read"
+    what, hint = "is not a picture that can be read", "PNG, JPEG, WebP, TIFF, BMP, GIF, PSD and OpenRaster can be read"
     if data[:4] in (b"II*\0", b"MM\0*"):
         what = "is a TIFF of a kind that cannot be read, or damaged; 8 and 16 bits per channel can"
     elif data.startswith(_STARTS):
@@ -245,6 +264,8 @@ def _png_depth(data: bytes) -> tuple[int, int]:
 
 def _has_deep_colors(image: Image.Image, data: bytes) -> bool:
     """Whether Pillow would cut 16-bit colors down to 8 bits."""
+    if not data:
+        return False
     if image.format == "PNG":
         return _png_depth(data)[0] == 16 and _png_depth(data)[1] != 0
     if image.format == "TIFF":

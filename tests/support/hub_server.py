@@ -120,7 +120,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def create(self, wanted: dict[str, object]) -> None:
         name = f"{wanted['organization']}/{wanted['name']}"
         if name == self.hub.name:
-            self.answer(409, b'{"error": "You already created this model repo"}', {"Content-Type": "application/json"})
+            known = {"error": "You already created this model repo", "url": f"{self.hub.url}/{name}"}
+            self.answer(409, json.dumps(known).encode(), {"Content-Type": "application/json"})
             return
         self.hub.name, self.hub.files = name, {}
         self.hub.made.append(wanted)
@@ -202,7 +203,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in {**headers, "Content-Length": length}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(data[: len(data) - self.hub.cut])
         self.close_connection = bool(self.hub.cut)
 

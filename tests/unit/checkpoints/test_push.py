@@ -12,6 +12,9 @@ from saved import TINY, changed
 from colorize.checkpoints.model_files import load, push, save_folder
 from colorize.errors import ColorizeError
 
+# The library's own, when it sends large files.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
+
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
