@@ -163,7 +163,7 @@ def look(model: Address) -> tuple[ModelInfo, Path | None]:
         info = _ask(model)
         if CARD not in [one.rfilename for one in info.siblings or ()]:
             return info, None
-        return info, Path(hf_hub_download(model.name, CARD, revision=info.sha, **_SENDER))
+        return info, Path(hf_hub_download(model.name, CARD, revision=info.sha, **getter()))
 
 
 def fetch_dataset(data: Address, pattern: str) -> Path:

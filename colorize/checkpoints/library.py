@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from colorize import recipes
-from colorize.checkpoints import adapters, cards, hub, model_files
+from colorize.checkpoints import access, adapters, cards, hub, model_files
 from colorize.checkpoints.hub import SUFFIX, WEIGHTS, Address
 from colorize.checkpoints.model_files import EMBEDDED
 from colorize.errors import ColorizeError
@@ -171,11 +171,11 @@ def _scores(card: str) -> tuple[Mapping[str, str], ...]:
 
 def cache() -> list[CachedRepoInfo]:
     """Return the models in the cache of the Hub's library, of whatever program, by name."""
-    from huggingface_hub import constants, scan_cache_dir
+    from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        found = scan_cache_dir(constants.HF_HUB_CACHE).repos
+        found = scan_cache_dir(access.cache()).repos
     except CacheNotFound:
         return []
     return sorted((one for one in found if one.repo_type == "model"), key=lambda one: one.repo_id)
@@ -183,11 +183,11 @@ def cache() -> list[CachedRepoInfo]:
 
 def remove(repository: CachedRepoInfo) -> int:
     """Remove a model from the cache, broken downloads included; return the bytes that were freed."""
-    from huggingface_hub import constants, scan_cache_dir
+    from huggingface_hub import scan_cache_dir
 
     broken = sum(path.stat().st_size for path in repository.repo_path.rglob("*.incomplete"))
     revisions = [one.commit_hash for one in repository.revisions]
-    strategy = scan_cache_dir(constants.HF_HUB_CACHE).delete_revisions(*revisions)
+    strategy = scan_cache_dir(access.cache()).delete_revisions(*revisions)
     strategy.execute()
     shutil.rmtree(repository.repo_path, ignore_errors=True)
     return int(strategy.expected_freed_size) + broken

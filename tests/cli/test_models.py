@@ -18,6 +18,9 @@ from colorize import recipes
 from colorize.checkpoints import library, model_files
 from colorize.cli.app import app
 
+# The library's own, when it sends large files.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
+
 CARD = b"""---
 license: cc-by-nc-4.0
 ---
@@ -294,7 +297,8 @@ def test_an_adapter_is_not_published_as_a_model(server: Hub) -> None:
 def test_the_help_imports_nothing_heavy() -> None:
     heavy = ("torch", "numpy", "huggingface_hub", "safetensors")
     code = (
-        "import sys\nfrom colorize.cli.app import app\ntry: app(['models', 'push', '--help'])\nexcept SystemExit: pass\n"
+        "import sys\nfrom colorize.cli.app import app\n"
+        "try: app(['models', 'push', '--help'])\nexcept SystemExit: pass\n"
         f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
     )
     there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
