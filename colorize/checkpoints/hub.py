@@ -152,8 +152,8 @@ def fetch_file(name: str, file: str, offline: bool = False) -> Path:
         return _fetch(wanted, offline, alone=True).path
 
 
-def look(model: Address) -> tuple[ModelInfo, Path | None]:
-    """Ask the Hub what files a model has, and fetch its card, None if it has none; raises as `fetch`."""
+def look(model: Address) -> tuple[ModelInfo, dict[str, str]]:
+    """Ask the Hub what files a model has, and fetch the text of its card and config.json; raises as `fetch`."""
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import OfflineModeIsEnabled
 
@@ -161,9 +161,9 @@ def look(model: Address) -> tuple[ModelInfo, Path | None]:
         if constants.HF_HUB_OFFLINE:
             raise OfflineModeIsEnabled
         info = _ask(model)
-        if CARD not in [one.rfilename for one in info.siblings or ()]:
-            return info, None
-        return info, Path(hf_hub_download(model.name, CARD, revision=info.sha, **getter()))
+        files = {CARD, CONFIG} & {one.rfilename for one in info.siblings or ()}
+        paths = {file: Path(hf_hub_download(model.name, file, revision=info.sha, **getter())) for file in files}
+    return info, {file: path.read_text("utf-8", "replace") for file, path in paths.items()}
 
 
 def fetch_dataset(data: Address, pattern: str) -> Path:

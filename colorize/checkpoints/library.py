@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +16,7 @@ from colorize.checkpoints import access, adapters, cards, hub, model_files
 from colorize.checkpoints.hub import SUFFIX, WEIGHTS, Address
 from colorize.checkpoints.model_files import EMBEDDED
 from colorize.errors import ColorizeError
+from colorize.recipes import overrides
 from colorize.recipes.recipe import Recipe
 from colorize.system import System
 
@@ -108,16 +111,19 @@ def _of_recipe(name: str) -> Entry:
 
 def _on_hub(address: Address) -> Entry:
     """Describe a model by the list of its files and its card."""
-    listed, path = hub.look(address)
-    recipe = KNOWN[address.name][0] if address.name in KNOWN else ""
+    listed, texts = hub.look(address)
+    recipe = recipes.find(KNOWN[address.name][0]) if address.name in KNOWN else None
+    with suppress(ColorizeError, *model_files.INVALID):  # of another program
+        data = json.loads(texts[hub.CONFIG])
+        recipe = overrides.from_dict(recipes.find(data["name"]), data)
+    card = texts.get(hub.CARD, "")
     sizes = {one.rfilename: one.size for one in listed.siblings or ()}
-    card = path.read_text("utf-8", "replace") if path else ""
     return Entry(
         str(address),
         "published",
-        recipe,
-        _takes(recipes.find(recipe)) if recipe else (),
-        cards.license_in(path) if path else "",
+        recipe.name if recipe else "",
+        _takes(recipe) if recipe else (),
+        cards.license_of(card),
         sum(size or 0 for size in sizes.values()),
         scores=_scores(card),
         files=sizes,

@@ -247,14 +247,15 @@ def push(
     token: str | None = None,
     message: str = "",
     about: Mapping[str, str] | None = None,
+    renew: bool = False,
 ) -> str:
     """Upload a model that colorize saved to OWNER/NAME on the Hub, where `load` finds it; return the commit's address.
 
     model: as `load` takes it. The repository is made if there is none, and then private if asked. It gets what
-    `save_folder` writes; a card beside the weights is the card, and a new one never replaces one on the Hub. token:
-    one that may write, by default HF_TOKEN or that of `hf auth login`. message: of the commit. about: facts for a
-    new card beside those of the file, such as a license. Raises ColorizeError if there is no such model, it is of
-    another program, or the Hub does not take it.
+    `save_folder` writes; a card beside the weights is the card, and a new one replaces one on the Hub only with
+    renew. token: one that may write, by default HF_TOKEN or that of `hf auth login`. message: of the commit. about:
+    facts for a new card beside those of the file, such as a license. Raises ColorizeError if there is no such model, it
+    is of another program, or the Hub does not take it.
     """
     found = find(model)
     with resources.as_file(found.file) as path:
@@ -265,6 +266,8 @@ def push(
         if card.is_file():
             files[hub.CARD] = card
         new = cards.card(recipe.name, recipe.help, facts).replace("OWNER/NAME", name).encode()
+        if renew:
+            files.setdefault(hub.CARD, new)
         return upload.upload(name, files, private, token, message or f"Upload {recipe.name}", new)
 
 

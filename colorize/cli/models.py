@@ -80,7 +80,7 @@ def list_models(as_json: AsJson = False, offline: Offline = False) -> None:
             typer.echo(heading)
         for entry in rows:
             license_ = entry.license or ("-" if where == "recipe" else "no license")
-            takes = ", ".join(entry.takes) or entry.kind
+            takes = _takes(entry)
             typer.echo(f"  {entry.name:{width}}  {_size(entry.bytes):>7}  {license_:15}  {takes}")
             if entry.scores:
                 (_, what), *scores = entry.scores[0].items()
@@ -110,7 +110,7 @@ def info(
         return
     lines = {
         "recipe": entry.recipe or "unknown",
-        "takes": ", ".join(entry.takes) or entry.kind,
+        "takes": _takes(entry),
         "license": entry.license or "none named",
         "size": _size(entry.bytes),
         "files": ", ".join(f"{file} ({_size(size)})" for file, size in entry.files.items()),
@@ -136,6 +136,7 @@ def pull(name: OnHub, offline: Offline = False) -> None:
     from colorize.checkpoints import library, model_files
 
     address = _address(name, files=True)
+    _quiet()
     found = model_files.find(name, offline)
     path = Path(str(found.file))
     typer.echo(path)
@@ -169,7 +170,8 @@ def push(
 ) -> None:
     """Publish a model on the Hub, with its recipe and its card.
 
-    Without a README.md beside the weights a card is made, with data, license, scores and training log.
+    Without a README.md beside the weights, a card is made with data, license, scores and training log.
+    It replaces one on the Hub only with --license, --data or --scores.
     Log in with `hf auth login` first, or set HF_TOKEN.
     """
     from colorize.checkpoints import cards, hub, model_files
@@ -194,11 +196,15 @@ def push(
         "scores": _read_scores(scores) if scores else "",
         "training log": _log(path.with_name("log.jsonl")),
     }
-    address = model_files.push(path, name, private=not public, about={key: text for key, text in about.items() if text})
-    typer.echo(address)
+    _quiet()
+    about = {key: text for key, text in about.items() if text}
+    renew = bool(license_ or data or scores)
+    typer.echo(model_files.push(path, name, private=not public, about=about, renew=renew))
     seen = "everybody sees it" if public else f"a new repository is private until you change that at {hub.page(name)}"
-    messages.say(f"pushed `{model}` to `{name}`, {_size(path.stat().st_size)}, {named}; {seen}")
+    messages.say(f"pushed `{model}` to `{name}`, {_size(path.stat().st_size)}; {seen}")
     messages.say(f"next: colorize sample DRAWING --model {name}")
+    if not (card.is_file() or data):
+        messages.say("note: a new card says nothing about the pictures it was trained on; --data adds that")
     begun = header.get("license", "")
     if begun and begun.lower() != named.lower():
         messages.say(f"note: the weights it began with are under {begun}; make sure that {named} is allowed")
@@ -256,6 +262,18 @@ def _log(path: Path) -> str:
         return ""
     lines = [f"| {row['step']} | {row['loss']:.4f} | {row['lr']:.2g} | {row['seconds'] / 60:.1f} |" for row in shown]
     return "\n".join(["| Step | Loss | Learning rate | Minutes |", "| ---: | ---: | ---: | ---: |", *lines])
+
+
+def _takes(entry: Entry) -> str:
+    return ", ".join(entry.takes) or ("adapter" if entry.kind == "adapter" else "unknown")
+
+
+def _quiet() -> None:
+    """Leave out the bars of the Hub's library where nobody watches."""
+    if not messages.on_terminal():
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+        disable_progress_bars()
 
 
 def _size(count: int | None) -> str:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from colorize import recipes
 from colorize.checkpoints import library, model_files
 from colorize.cli.app import app
+from colorize.recipes import overrides
 
 # The library's own, when it sends large files.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
@@ -146,8 +147,11 @@ def test_info_shows_card_and_files_before_anything_is_fetched(server: Hub) -> No
     found = json.loads(models("info", "owner/name", "--json").stdout)
     assert (found["where"], found["license"]) == ("published", "cc-by-nc-4.0")
     assert found["scores"] == [{"Given": "a reference", "Right": "0.5"}]
+    assert (found["recipe"], found["takes"]) == ("", [])
     assert set(found["files"]) == {"model.safetensors", "README.md"}
     assert found["card"] == CARD.decode()
+    server.files[NEW, "config.json"] = json.dumps(overrides.to_dict(MINI.recipe)).encode()
+    assert json.loads(models("info", "owner/name", "--json").stdout)["recipe"] == "mini"
     assert server.sent == []
     models("pull", "owner/name")
     assert json.loads(models("info", "owner/name", "--json").stdout)["where"] == "cached"
@@ -238,6 +242,15 @@ def test_a_published_model_comes_back_with_its_card(server: Hub) -> None:
     assert "--model me/series" in published(server)
     models("pull", "me/series")
     assert listed()["me/series"]["recipe"] == "mini"
+
+
+def test_a_card_on_the_hub_is_replaced_only_by_what_was_asked_for(server: Hub) -> None:
+    models("push", "hub", "me/series")
+    server.files[NEW, "README.md"] = b"written there"
+    models("push", "hub", "me/series")
+    assert published(server) == "written there"
+    models("push", "hub", "me/series", "--data", "12 drawings")
+    assert "12 drawings" in published(server)
 
 
 def test_a_model_without_a_license_is_not_published(server: Hub) -> None:
