@@ -141,7 +141,7 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
         before = json.loads((out / VALUES).read_text("utf-8"))
     except ValueError as error:
         raise ColorizeError(f"`{out / VALUES}` is damaged", way_out) from error
-    now, before = identity(recipe, options), {"lora": 0, **before}  # older runs do not say
+    now, before = identity(recipe, seeded(options)), {"lora": 0, **before}  # older runs do not say
     if isinstance(before.get("data"), str) and Path(before["data"]).resolve() == options.data.resolve():
         before["data"] = now["data"]
     if found := difference(before, now):
