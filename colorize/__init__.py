@@ -9,7 +9,8 @@ from colorize.errors import ColorizeError
 
 TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all that is here
 if TYPE_CHECKING:
-    from colorize.api import Result, load, paint, paint_all
+    from colorize.api import load, paint, paint_all
+    from colorize.coloring.result import Result
     from colorize.model import Colorizer
 
 

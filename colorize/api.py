@@ -1,4 +1,4 @@
-"""What `import colorize` offers: paint pictures, load models, save results."""
+"""What `import colorize` offers: paint pictures, and load models."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import numbers
 import os
 import re
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, TypedDict, Unpack, get_args, get_origin, overload
+from typing import Any, BinaryIO, Literal, TypedDict, Unpack, get_args, get_origin, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +22,14 @@ from colorize.checkpoints.adapters import AdapterPaths
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring import inputs
 from colorize.coloring import paint as painting
-from colorize.coloring.batch import Painted
 from colorize.coloring.options import Job, SampleOptions
+from colorize.coloring.result import Result
 from colorize.errors import ColorizeError, nearest
-from colorize.images import decode, encode, files, listing
-from colorize.images.image import Picture, Pixels, from_array
-from colorize.images.layers import Layer, write_openraster, write_photoshop
+from colorize.images import decode, files, listing
+from colorize.images.image import Picture, from_array
 from colorize.model import Colorizer
 
 USAGE = 2  # the code of errors that are the same for every drawing
-PREVIEW = 1024  # pixels of the longer side of a result in a notebook
 ELSEWHERE = {  # options of the command line, and what Python has instead
     "out": "save the result: `result.save(path)`",
     "film": "see examples/film.py",
@@ -41,91 +38,6 @@ ELSEWHERE = {  # options of the command line, and what Python has instead
 }
 _FLAG = re.compile(r"--([a-z][a-z-]+)")
 _LOCK = threading.RLock()  # models keep what they have encoded last, so one drawing is colored at a time
-
-
-class Result:
-    """A colored picture, and how it was made.
-
-    name: of the drawing. picture: of the drawing's size, depth and alpha, with its metadata. notes: sentences that a
-    user should read. `print(result)` names it; notebooks show it.
-    """
-
-    def __init__(self, name: str, painted: Painted) -> None:
-        self.name, self._painted = name, painted
-        self.picture: Picture = painted.picture
-        self.notes = tuple(_in_python(note) for note in painted.notes)
-
-    def __repr__(self) -> str:
-        height, width = self.picture.size
-        which = f", variation {self.variation}" if self.variation else ""
-        return f"<colorize.Result {self.name}, {width} x {height} pixels, seed {self.seed}{which}>"
-
-    def _repr_png_(self) -> bytes:
-        return encode.encode(inputs.shrink(self.picture, PREVIEW).eight_bit(), ".png")
-
-    @property
-    def seed(self) -> int:
-        """The seed that was asked for."""
-        return self._painted.seed
-
-    @property
-    def variation(self) -> int:
-        """Which of its drawing's results this is, from 0."""
-        return self._painted.variation
-
-    @property
-    def meta(self) -> dict[str, object]:
-        """How it was made: model, seed, settings, and the pictures given, by name and fingerprint."""
-        return self._painted.meta
-
-    @cached_property
-    def image(self) -> Image.Image:
-        """The picture for Pillow, RGB or RGBA, 8 bits."""
-        return self.picture.image
-
-    @property
-    def array(self) -> Pixels:
-        """A fresh array (H, W, 3) or, with alpha, (H, W, 4); uint8, or uint16 of a 16-bit drawing."""
-        return self.picture.array
-
-    @property
-    def layers(self) -> list[LayerImage]:
-        """The layers from top to bottom, which compose to the picture; only if it was painted with `layers=True`."""
-        return [LayerImage(one.name, one.picture.image) for one in self._layers()]
-
-    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> Path:
-        """Write the picture with its metadata, whole or not at all, and return the path; the suffix is the format.
-
-        quality: 1 to 100, JPEG 95 by default; WebP is lossless by default. Warns of what the format cannot hold. Raises
-        ColorizeError for an unknown suffix, a full disk, or missing permission.
-        """
-        for note in files.write(self.picture, Path(path), quality=quality):
-            warnings.warn(note, stacklevel=2)
-        return Path(path)
-
-    def save_layers(self, path: str | os.PathLike[str]) -> Path:
-        """Write the layers as OpenRaster (.ora, for Krita and GIMP) or Photoshop (.psd), and return the path.
-
-        Raises ColorizeError if it was painted without `layers=True`, for another suffix, and without psd-tools.
-        """
-        writers = {".ora": write_openraster, ".psd": write_photoshop}
-        suffix = Path(path).suffix.lower()
-        if suffix not in writers:
-            raise ColorizeError(f"layers cannot be written as `{path}`", "use .ora or .psd", code=USAGE)
-        writers[suffix](self._layers(), self.picture, Path(path))
-        return Path(path)
-
-    def _layers(self) -> tuple[Layer, ...]:
-        if not self._painted.layers:
-            raise ColorizeError(f"the result `{self.name}` has no layers", "paint it with `layers=True`", code=USAGE)
-        return self._painted.layers
-
-
-class LayerImage(NamedTuple):
-    """A layer: its name, such as `line` or `flat #c81414`, and an RGBA picture of the size of the whole."""
-
-    name: str
-    image: Image.Image
 
 
 ImageLike = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[Any] | Picture | Result
@@ -170,8 +82,19 @@ class PaintOptions(TypedDict, total=False):
     offline: bool
 
 
+class LoadOptions(TypedDict, total=False):
+    """Options of `load`, which `paint` has, too."""
+
+    device: str
+    precision: str
+    lora: AdapterPaths
+    encoder: str
+    predicts: str
+    offline: bool
+
+
 class UnknownOption(ColorizeError, TypeError):
-    """A keyword that `paint` does not know."""
+    """A keyword that `paint` or `load` does not know."""
 
 
 @overload
@@ -217,36 +140,36 @@ def paint_all(
 def load(
     model: str | Path = "mini",
     *,
-    device: str = "auto",
-    precision: str = "auto",
-    lora: AdapterPaths = (),
     revision: str = "",
     token: str | None = None,
-    offline: bool = False,
+    words: bool = False,
+    **options: Unpack[LoadOptions],
 ) -> Colorizer:
     """Load a model for `paint(model=...)`: a recipe's name, a file, a folder, or OWNER/NAME[/FILE] on the Hub.
 
-    device: auto, cpu, cuda, cuda:1 or mps. lora: the path of an adapter, or pairs of path and weight. revision, token,
-    offline: as `Colorizer.from_pretrained` takes them. Raises ColorizeError if there is no such model or it is damaged.
+    revision: a branch, a tag or a commit. token: by default HF_TOKEN or that of `hf auth login`. words: also load what
+    edits by `text` need. options: those of `paint` that concern models: device, precision, lora, encoder, predicts and
+    offline. Raises ColorizeError if there is no such model, or it is damaged.
     """
-    options = SampleOptions(
-        model=model_files.at_revision(model, revision), device=device, precision=precision, lora=lora, offline=offline
-    )
+    given, _ = _options(options, LoadOptions.__annotations__)
+    given = replace(given, model=model_files.at_revision(model, revision))
     with _LOCK, access.access(token):
-        return painting.load_model(options).own()
+        return painting.load_model(given, words).own()
 
 
 def _results(images: Iterable[ImageLike], given: Mapping[str, Any]) -> Iterator[Result | ColorizeError]:
     """Check the options and load the model at once; color the drawings when they are asked for."""
     try:
-        options, hints = _options(given)
+        options, hints = _options(given, {*PaintOptions.__annotations__, "variations"})
         template = inputs.job_template(options)
-        template = replace(template, hints=json.dumps(hints) if isinstance(hints, Mapping) else template.hints)
+        if isinstance(hints, Mapping):
+            template = replace(template, hints=json.dumps(hints, default=_listed))
         with _LOCK:
             loaded = _model(options)
             outcomes = painting.paint_all(loaded, _jobs(images, template), options)
     except ColorizeError as error:
-        raise _reworded(error) from error
+        _reworded(error)
+        raise
     return _unpacked(outcomes)
 
 
@@ -260,7 +183,8 @@ def _unpacked(outcomes: Iterator[painting.Outcome]) -> Iterator[Result | Coloriz
             raise _reworded(outcome.error)
         if outcome.error:
             yield _reworded(outcome.error)
-        yield from (Result(outcome.job.name, one) for one in outcome.painted)
+        for one in outcome.painted:
+            yield Result(outcome.job.name, one, tuple(_in_python(note) for note in one.notes))
 
 
 def _jobs(images: Iterable[ImageLike], template: Job) -> Iterator[Job]:
@@ -271,13 +195,18 @@ def _jobs(images: Iterable[ImageLike], template: Job) -> Iterator[Job]:
             yield replace(template, name=files.shown(Path(one).name), drawing=Path(one))
             continue
         path = getattr(one, "filename", "") or getattr(one, "name", "")  # of Pillow images, open files and results
-        name = files.shown(Path(path).name) if isinstance(path, str) and path else "drawing" if alone else f"drawing {number}"
+        name = (
+            files.shown(Path(path).name)
+            if isinstance(path, str) and path
+            else "drawing"
+            if alone
+            else f"drawing {number}"
+        )
         yield replace(template, name=name, drawing=partial(_picture, one, name))
 
 
-def _options(given: Mapping[str, Any]) -> tuple[SampleOptions, object]:
+def _options(given: Mapping[str, Any], known: Iterable[str]) -> tuple[SampleOptions, object]:
     """The options of `sample` that keywords mean, and the hints, if they are a dictionary."""
-    known = {*PaintOptions.__annotations__, "variations"}
     for name in given:
         if name not in known:
             raise _unknown(name, known)
@@ -285,16 +214,16 @@ def _options(given: Mapping[str, Any]) -> tuple[SampleOptions, object]:
     changes = {}
     for name, value in given.items():
         if value is not None:
-            _check_type(name, value, wanted[name])
-            changes[name] = CONVERTED.get(name, lambda same: same)(value)
+            changes[name] = CONVERTED.get(name, lambda same: same)(_plain(name, value, wanted[name]))
     hints = changes.get("hints")
     if isinstance(hints, Mapping):
         del changes["hints"]
     return SampleOptions(**changes), hints
 
 
-def _check_type(name: str, value: object, wanted: Any) -> None:
-    """Refuse a number that is a text and the like, where the option has a plain type."""
+def _plain(name: str, value: Any, wanted: Any) -> Any:
+    """A value without numpy's scalars; ColorizeError if the option has a plain type and this is another."""
+    value = {key: _item(one) for key, one in value.items()} if isinstance(value, Mapping) else _item(value)
     plain = {int: numbers.Integral, float: numbers.Real, bool: bool, str: str, dict: Mapping}
     if get_origin(wanted) is Literal:
         wanted = str
@@ -304,6 +233,16 @@ def _check_type(name: str, value: object, wanted: Any) -> None:
     if kinds and not isinstance(value, tuple(plain[one] for one in kinds)):
         names = " or ".join(one.__name__ for one in kinds)
         raise ColorizeError(f"`{name}` is {value!r}", f"it takes a value of the type {names}", code=USAGE)
+    return value
+
+
+def _item(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _listed(value: Any) -> Any:
+    """What JSON holds of numpy's values, and the text of all others."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
 
 
 def _references(value: Any) -> list[str | Path | Picture]:
@@ -339,6 +278,8 @@ CONVERTED: dict[str, Callable[[Any], Any]] = {
 def _unknown(name: str, known: Iterable[str]) -> ColorizeError:
     """The error for a keyword that is not an option, with the right word."""
     flags = {flag.lstrip("-"): one.name for one in fields(SampleOptions) for flag in one.metadata.get("flags", ())}
+    if name in PaintOptions.__annotations__:
+        return UnknownOption(f"`{name}` is not an option of `load`", "give it to `paint`", USAGE)
     if name in ELSEWHERE or name in {one.name for one in fields(SampleOptions)}:
         return UnknownOption(f"`{name}` is an option of the command line", ELSEWHERE.get(name, "leave it out"), USAGE)
     hint = f"did you mean `{flags[name]}`?" if name in flags else nearest(name, known)
@@ -397,6 +338,7 @@ def _model(options: SampleOptions) -> Loaded:
 def _reworded(error: ColorizeError) -> ColorizeError:
     """An error in the words of Python, of the same class."""
     error.message, error.hint = _in_python(error.message), _in_python(error.hint)
+    error.args = (error.message,)
     return error
 
 

@@ -25,7 +25,9 @@ def card(recipe: str, summary: str, facts: Mapping[str, str]) -> str:
     }
     lines = ["---", *(f"{name}: {json.dumps(value)}" for name, value in fields.items()), "---", ""]
     lines += [f"# {recipe}", "", f"{summary}.", ""]
-    lines += ["```", "colorize sample drawing.png --model OWNER/NAME", "```", ""]
+    lines += ["```bash", "colorize sample drawing.png --ref reference.png --model OWNER/NAME", "```", ""]
+    call = 'colorize.paint("drawing.png", reference="reference.png", model="OWNER/NAME").save("colored.png")'
+    lines += ["```python", "import colorize", "", call, "```", ""]
     for name, text in facts.items():
         lines += [f"## {name}", "", text, ""]
     return "\n".join(lines)

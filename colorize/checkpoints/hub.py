@@ -163,7 +163,7 @@ def look(model: Address) -> tuple[ModelInfo, dict[str, str]]:
         info = _ask(model)
         files = {CARD, CONFIG} & {one.rfilename for one in info.siblings or ()}
         paths = {file: Path(hf_hub_download(model.name, file, revision=info.sha, **getter())) for file in files}
-    return info, {file: path.read_text("utf-8", "replace") for file, path in paths.items()}
+    return info, {file: path.read_text("utf-8-sig", "replace") for file, path in paths.items()}
 
 
 def fetch_dataset(data: Address, pattern: str) -> Path:

@@ -41,8 +41,11 @@ class Outcome:
     error: ColorizeError | None = None
 
 
-def load_model(options: SampleOptions) -> Loaded:
-    """Return the model that options name, on their device; raises ColorizeError as `model_files.load` does."""
+def load_model(options: SampleOptions, words: bool = False) -> Loaded:
+    """Return the model that options name, on their device; raises ColorizeError as `model_files.load` does.
+
+    words: also load what edits by text need, which the options may ask for, too.
+    """
     if isinstance(options.model, Loaded):
         if options.lora:
             hint = 'load it with them: `load("mini", lora=...)`'
@@ -50,7 +53,7 @@ def load_model(options: SampleOptions) -> Loaded:
         return options.model
     device = devices.device(options.device)
     dtype = devices.precision(options.precision, device)
-    words = bool(options.settings and options.settings.reads_text)
+    words = words or bool(options.settings and options.settings.reads_text)
     wanted = LoadOptions(options.predicts, options.encoder, words, dtype)  # type: ignore[arg-type]
     return model_files.load(options.model, offline=options.offline, device=device, options=wanted, lora=options.lora)
 

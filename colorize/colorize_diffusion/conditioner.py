@@ -153,7 +153,7 @@ class Conditioner(nn.Module):
             return []
         if self.words is None:
             message = "edits by text need the text encoder, which was not loaded"
-            raise ColorizeError(message, "load it with LoadOptions(words=True)")
+            raise ColorizeError(message, "load it with `words=True`")
         words, device = self.words, next(self.words.parameters()).device
         skip = settings.skip or settings.compat
         with torch.no_grad(), torch.autocast(device.type, enabled=False):

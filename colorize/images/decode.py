@@ -49,7 +49,7 @@ def decode(data: bytes | Image.Image, name: str) -> Picture:
         raise ColorizeError(f"`{name}` is empty: it has 0 bytes", "copy or download it again")
     try:
         with _our_limit():
-            return _decoded(_merged(data), name)
+            return _decoded(data, name)
     except ColorizeError:
         raise
     except UnidentifiedImageError as error:
@@ -92,7 +92,7 @@ def read_texts(data: bytes) -> dict[str, str]:
 
 def _decoded(source: bytes | Image.Image, name: str) -> Picture:
     notes: list[str] = []
-    image, data = _opened(source, name, notes) if isinstance(source, bytes) else (source, b"")
+    image, data = _opened(_merged(source), name, notes) if isinstance(source, bytes) else (source, b"")
     form = image.format
     frames = int(getattr(image, "n_frames", 1))
     if data and frames > 1 and form not in ("MPO", "PSD"):  # their further frames are no pictures
