@@ -108,6 +108,11 @@ class Commands(TyperGroup):
             sys.exit(code if isinstance(code, int) else 0)
         return code
 
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        """Find the command; one that is not known gets the name of a near one only."""
+        messages.check_command(self, args)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command with the defaults of `colorize.toml`, if there is one."""
         path = Path(FILE)

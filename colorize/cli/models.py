@@ -48,6 +48,11 @@ class Listing(TyperGroup):
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the subcommand; one that is not known gets the name of a near one only."""
+        messages.check_command(self, args)
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(cls=Listing, epilog=EXAMPLES, context_settings={"help_option_names": ["--help", "-h"]})
 
