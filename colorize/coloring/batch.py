@@ -21,9 +21,9 @@ from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import files, finish, layers
-from colorize.images.finish import HintPixels
 from colorize.images.flat_regions import Labels
 from colorize.images.image import Picture
+from colorize.images.ink import HintPixels
 from colorize.images.layers import Layer
 from colorize.images.metadata import MARK
 from colorize.model import Sampling

@@ -19,8 +19,8 @@ from colorize.hints import Hints
 from colorize.images import color_hints, files, finish, hint_files, kinds, lines, listing, palettes
 from colorize.images.color import colorfulness, luminance
 from colorize.images.color_hints import ColorHint
-from colorize.images.finish import HintPixels
 from colorize.images.image import Picture, from_tensor
+from colorize.images.ink import HintPixels
 from colorize.images.kinds import has_tint, is_printed
 from colorize.images.metadata import MARK
 from colorize.recipes.recipe import Recipe

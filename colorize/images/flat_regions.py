@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+
+if TYPE_CHECKING:  # see `image`
+    from torch import Tensor
 
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
@@ -20,6 +20,13 @@ Array = npt.NDArray[np.float32]
 Pull = Callable[[Array, Array, Array], np.ndarray]
 
 BALLS = (24 / 1024, 12 / 1024, 6 / 1024, 3 / 1024, 1.5 / 1024)  # radii, of the longer side
+
+
+def balls(gap: float | None) -> tuple[float, ...]:
+    """Return radii for `trapped` that close gaps of lines up to a share of the longer side; None: up to 48/1024."""
+    if gap is None:
+        return BALLS
+    return (gap / 2, *(ball for ball in BALLS if ball < gap / 2)) if gap > 0 else ()
 
 
 def nearest_region(mask: Mask) -> Numbers:
@@ -126,7 +133,7 @@ class Flats(NamedTuple):
     table: Array
 
 
-def flats(field: Array, paper: Array, hints: Array | None = None) -> Flats:
+def flats(field: Array, paper: Array, hints: Array | None = None, gap: float | None = None) -> Flats:
     """Return the regions of a drawing and the median color of each.
 
     field: (h, w, 3) in [0, 1], the color under the ink. paper: (h, w) in [0, 1], 1 without ink. hints: (h, w, 4), RGB
@@ -137,7 +144,7 @@ def flats(field: Array, paper: Array, hints: Array | None = None) -> Flats:
     clear = paper >= 0.8  # share of paper of a pixel that is no ink
     lab = _lab(field)
     tiny = _tiny(5e-5 * clear.size)  # share of the picture; smaller regions take the color of a neighbor
-    labels = merged(trapped(clear), lab, lambda far, share, _: ALIKE + OPEN * share - far)
+    labels = merged(trapped(clear, balls(gap)), lab, lambda far, share, _: ALIKE + OPEN * share - far)
     labels = merged(labels, lab, tiny)
     labels, groups = _posterized(labels, lab, hints)
     if labels.any():  # regions that are too small join a neighbor even through ink
@@ -196,6 +203,11 @@ def _lab(rgb: Array) -> Array:
     return np.asarray(lab, np.float32)
 
 
+def lab_of(colors: Array) -> Array:
+    """Colors (N, 3) in [0, 1] as CIE L*a*b*."""
+    return _lab(colors[None])[0] if len(colors) else colors
+
+
 def _shades(inside: Mask, lab: Array) -> Labels:
     """Number the few colors of a region 1, 2, ...; 0 outside. K-means in Lab, the same every time."""
     sigma = CALM * max(inside.shape)
@@ -246,7 +258,7 @@ def _hinted(labels: Labels, table: Array, hints: Array) -> tuple[Labels, Array]:
     for number in np.unique(whole[mask]):
         inside, held = whole == number, mask & (whole == number)
         rgb = hints[held][:, :3]
-        lab = _lab(rgb[None])[0]
+        lab = lab_of(rgb)
         centers = lab[:1]
         while (far := _distance(lab, centers).min(1)).max() > NEAR:  # colors that are alike are one
             centers = np.vstack([centers, lab[far.argmax()][None]])
@@ -286,6 +298,9 @@ def cut(line: Tensor, most: int, step: int = 2) -> Tensor:
     Returns (B, ceil(H / step), ceil(W / step)), from 0 to `most` - 1 at the highest; pixels of ink and of smaller
     regions belong to the nearest region that is numbered.
     """
+    import torch
+    import torch.nn.functional as F
+
     ink = (1 - line.float()) / 2
     if step > 1:
         ink = F.max_pool2d(ink, step, ceil_mode=True)
@@ -305,6 +320,9 @@ def cut(line: Tensor, most: int, step: int = 2) -> Tensor:
 
 def walls(gray: Tensor) -> Tensor:
     """What lines are to line art, for gray pictures (B, 1, H, W): -1 where the gray changes, 1 elsewhere."""
+    import torch
+    import torch.nn.functional as F
+
     down = F.pad((gray[:, :, 1:] - gray[:, :, :-1]).abs(), (0, 0, 0, 1))
     right = F.pad((gray[..., 1:] - gray[..., :-1]).abs(), (0, 1))
     return torch.where(torch.maximum(down, right) > EDGE, -1.0, 1.0)
