@@ -17,6 +17,7 @@ from colorize import __version__, interrupts
 from colorize.cli import messages
 from colorize.cli.evaluate import evaluate
 from colorize.cli.prepare import prepare
+from colorize.cli.regions import regions
 from colorize.cli.sample import sample
 from colorize.cli.train import finetune, train
 from colorize.errors import ColorizeError, nearest
@@ -145,6 +146,7 @@ def colorize(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample,
+    "regions": regions,
     "prepare-data": prepare,
     "train": train,
     "finetune": finetune,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from colorize.cli.volumes import VolumeJob
     from colorize.coloring.batch import Painted
     from colorize.coloring.options import Job
+    from colorize.images.image import Picture
+    from colorize.images.layers import Layer
     from colorize.images.listing import Source
 
 FOLDER = "colored"  # for several pictures, below the working folder
@@ -98,7 +100,7 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
     if volume and single:
         hint = f"leave {single} out, or unpack the pages you want it for"
         raise ColorizeError(f"`{volume.name}` is a volume, and {single} is for single pictures", hint, code=2)
-    _check_extras(options, len(found))
+    check_extras(options, len(found))
     drawings = {_inode(target.path) for target in found if target.path}
     for result in (file for target in found for file in target.files(options)):
         if result.exists() and _inode(result) in drawings:
@@ -211,21 +213,19 @@ def _inode(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _check_extras(options: SampleOptions, drawings: int) -> None:
+def check_extras(options: SampleOptions, drawings: int) -> None:
     """Refuse extra files that cannot be written (ColorizeError, wrong usage), before anything is computed."""
     film, layers, pictures = options.film, options.layers, drawings * options.variations
     if film and (film.suffix.lower() != ".gif" or drawings > 1):
         message = f"a film is a GIF of one drawing, not `{film}` of {drawings}"
         raise ColorizeError(message, "write it as --film film.gif, with one drawing", code=2)
-    if options.save_regions and (options.save_regions.suffix.lower() != ".json" or pictures > 1):
-        message = f"--save-regions writes one JSON file for one picture, not `{options.save_regions}` for {pictures}"
-        raise ColorizeError(message, "name a .json file, and give one drawing without --variations", code=2)
-    if options.save_regions and not options.overwrite and not options.save_regions.exists():
-        from colorize.images.layers import map_of
+    if options.save_regions and (options.save_regions.suffix.lower() != ".toml" or pictures > 1):
+        message = f"--save-regions writes one TOML file for one picture, not `{options.save_regions}` for {pictures}"
+        raise ColorizeError(message, "name a .toml file, and give one drawing without --variations", code=2)
+    if options.save_regions and not options.overwrite:
+        from colorize.images.region_files import check_free
 
-        if (chart := map_of(options.save_regions)).exists():
-            hint = "name another file, or replace it with --overwrite"
-            raise ColorizeError(f"the map of the regions would replace `{chart}`", hint, code=2)
+        check_free(options.save_regions)
     if layers is None:
         return
     if layers.suffix.lower() not in LAYERED:
@@ -262,9 +262,8 @@ def write_region_map(loaded: Loaded, options: SampleOptions, job: Job, report: R
 
 
 def write_extras(painted: Painted, options: SampleOptions, report: Reporter) -> None:
-    """Write the film, the layers and the regions of a picture, and print where they are."""
+    """Write the film and the layers of a picture, and print where they are."""
     from colorize.coloring import album
-    from colorize.images.layers import map_of, write_openraster, write_photoshop, write_regions
 
     film, layers = options.film, options.layers
     if film:
@@ -272,9 +271,24 @@ def write_extras(painted: Painted, options: SampleOptions, report: Reporter) -> 
         still = ", one frame for one denoising step; --steps 8 gives 8 frames"
         report.note(f"the film is `{film}`{still if len(painted.frames) == 1 else ''}")
     if layers:
-        write_layers = write_photoshop if layers.suffix.lower() == ".psd" else write_openraster
         write_layers(painted.layers, painted.picture, layers)
         report.note(f"the layers are `{layers}`")
-    if options.save_regions and painted.regions:
-        write_regions(*painted.regions, options.save_regions)
-        report.note(f"the regions are `{options.save_regions}`, their map is `{map_of(options.save_regions)}`")
+
+
+def write_layers(layers: Sequence[Layer], merged: Picture, path: Path) -> None:
+    """Write layers in the format of the suffix."""
+    from colorize.images.layers import write_openraster, write_photoshop
+
+    (write_photoshop if path.suffix.lower() == ".psd" else write_openraster)(layers, merged, path)
+
+
+def write_regions(target: Target, drawing: Picture, painted: Painted, options: SampleOptions, report: Reporter) -> None:
+    """Write the regions of a result that is in its file, and print where they are."""
+    from colorize.images import files, region_files
+
+    if not options.save_regions or not painted.regions:
+        return
+    result = None if target.result is None or options.grid else (target.result, files.read(target.result))
+    region_files.write(*painted.regions, options.save_regions, (target.name, drawing), result)
+    chart = region_files.map_of(options.save_regions)
+    report.note(f"the regions are `{options.save_regions}`, their map is `{chart}`")

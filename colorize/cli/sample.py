@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from colorize import interrupts
-from colorize.cli import dry_run, messages, outputs
+from colorize.cli import dry_run, messages, outputs, regions
 from colorize.cli.messages import Reporter
 from colorize.cli.outputs import Target
 from colorize.cli.volumes import VolumeJob
@@ -77,6 +77,9 @@ def sample(
         colorize sample sketch.png --ref ref.png
         colorize sample pages/ --ref hero.png --ref villain.png --out colored/
     """
+    if options.regions:
+        regions.recolor(pictures, options)
+        return
     targets = outputs.targets(pictures, options)
     from colorize.checkpoints import model_files
     from colorize.coloring import paint  # noqa: F401 - now, while Ctrl-C may still end the program at once
@@ -296,3 +299,5 @@ def _write(target: Target, outcome: Outcome, options: SampleOptions, report: Rep
         notes = files.write(one.picture, path)
         result = target.volume.result if target.volume else path
         report.done(target.name, replace(one, notes=(*one.notes, *notes)), result, bool(target.volume))
+    if outcome.drawing:
+        outputs.write_regions(target, outcome.drawing, painted[0], options, report)

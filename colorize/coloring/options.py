@@ -125,6 +125,13 @@ class SampleOptions:
     grid: bool = option(False, "", "Write drawing, references and results side by side as one picture", affects=False)
     film: Path | None = option(None, "GIF", "Also write the denoising steps as an animation")
     flat: bool = option(False, "", "Fill each region of line art with one flat color")
+    gaps: float | None = option(
+        None,
+        "PIXELS",
+        "Widest gap in a line that counts as closed between flat regions; 0 closes none"
+        "  [default: 1/21 of the longer side]",
+        min=0,
+    )
     panels: Literal["auto", "on", "off"] = option(
         "auto", "MODE", "Color manga pages panel by panel: auto (if it looks like a page), on, off"
     )
@@ -132,7 +139,10 @@ class SampleOptions:
         None, "FILE", "Also write layers (line, shade, a layer per flat color, paper) as .ora or .psd; line art only"
     )
     save_regions: Path | None = option(
-        None, "FILE", "Also write the regions and their colors as .json, with a map of them as .png; line art only"
+        None, "FILE", "Also write the regions and their colors as .toml, with a map of them as .png; line art only"
+    )
+    regions: Path | None = option(
+        None, "FILE", "Recolor a result by the colors in a file of regions (see `colorize regions`), without a model"
     )
     size: int | None = option(None, "PIXELS", f"Longer side inside the model; results keep the drawing's size{RECIPE}")
     device: str = option(

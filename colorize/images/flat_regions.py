@@ -123,6 +123,8 @@ VARIED = ((0.8, 14.0), (0.985, 35.0))  # shares of a scene, and Lab units from t
 CLOSE = 7.0  # Lab units from its flat, within which four fifths of a scene come
 CALM = 1 / 100  # blur before posterizing, of the longer side
 NEAR = 12.0  # Lab units; hints in one region that are nearer to each other are one color
+CLEAR = 0.8  # share of paper of a pixel that is no ink
+TINY = 5e-5  # share of the picture; smaller regions take the color of a neighbor
 HELD = 0.25  # share of a hint that lies in a region it is meant for
 
 
@@ -141,9 +143,9 @@ def flats(field: Array, paper: Array, hints: Array | None = None, gap: float | N
     hints, a large region open to the border whose colors vary is divided into a few flats. Nearly white regions become
     exactly white.
     """
-    clear = paper >= 0.8  # share of paper of a pixel that is no ink
+    clear = paper >= CLEAR
     lab = _lab(field)
-    tiny = _tiny(5e-5 * clear.size)  # share of the picture; smaller regions take the color of a neighbor
+    tiny = _tiny(TINY * clear.size)
     labels = merged(trapped(clear, balls(gap)), lab, lambda far, share, _: ALIKE + OPEN * share - far)
     labels = merged(labels, lab, tiny)
     labels, groups = _posterized(labels, lab, hints)
@@ -154,6 +156,24 @@ def flats(field: Array, paper: Array, hints: Array | None = None, gap: float | N
     if hints is not None:
         labels, table = _hinted(labels, table, hints)
     return Flats(labels, table)
+
+
+def closed(paper: Array, gap: float | None = None) -> Labels:
+    """Number what lines close off, (h, w) from 1; 0 is ink. paper, gap: as `flats` takes them."""
+    clear = paper >= CLEAR
+    labels = opened(trapped(clear, balls(gap)), clear)
+    if labels.any():
+        even = np.zeros((*labels.shape, 1), np.float32)
+        labels = np.where(labels > 0, merged(grown(labels), even, _tiny(TINY * clear.size)), 0).astype(np.int32)
+    return labels
+
+
+def opened(labels: Labels, clear: Mask) -> Labels:
+    """Labels in which regions are one that open widely into each other, see `passages`; 0 is ink."""
+    if not labels.any():
+        return labels
+    parent = passages(grown(labels).astype(np.int64), clear)
+    return np.where(labels > 0, parent[labels], 0).astype(np.int32)
 
 
 def _tiny(least: float) -> Pull:

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.errors import ColorizeError, nearest
-from colorize.images import color_hints, palettes
+from colorize.images import color_hints
 from colorize.images.color_hints import ColorHint
+from colorize.images.color_names import parse_color
 from colorize.images.image import Picture
 from colorize.images.resize import Array, resized
 
@@ -116,7 +117,7 @@ def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
     radius = half["width"] if half["radius"] is None else half["radius"]
     value = given.get("color")
     try:
-        color = palettes.parse_color(value if isinstance(value, str) else "", name)
+        color = parse_color(value if isinstance(value, str) else "", name)
     except ColorizeError:
         advice = "write #rrggbb, such as #d02030, or a name: orange"
         raise ColorizeError(f"the color of {name} is `{value}`", advice) from None

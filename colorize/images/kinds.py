@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
-import torch.nn.functional as F
-from torch import Tensor
 
-from colorize.images.color import luminance, rgb_to_lab
 from colorize.images.image import Picture
 from colorize.images.resize import fit_size
+
+if TYPE_CHECKING:  # see `image`
+    from torch import Tensor
 
 Kind = Literal["line", "gray", "color", "blank"]
 
@@ -38,19 +38,29 @@ def kind(picture: Tensor) -> Kind:
     yellow, shaded or noisy, and strokes of one colored pencil. "gray": wide gray areas or fine screentone, also tinted
     such as sepia. "color": chroma beyond a tint. "blank": nearly one color.
     """
+    import torch
+    import torch.nn.functional as F
+
+    from colorize.images.color import luminance, rgb_to_lab
+
     size = fit_size(picture.shape[-2:], SIDE, enlarge=False)
     small = picture if size == picture.shape[-2:] else F.interpolate(picture, size, mode="area")
     sigma = max(SMOOTH * max(size), 0.3)  # noise and JPEG blocks vanish
     blurred = cv2.GaussianBlur(small[0].permute(1, 2, 0).cpu().numpy(), (0, 0), sigma)
-    small = Tensor(blurred.transpose(2, 0, 1)[None].copy())
+    small = torch.from_numpy(blurred.transpose(2, 0, 1)[None].copy())
     gray = ((luminance(small) + 1) / 2)[0, 0].numpy()
     lab = rgb_to_lab(small)[0].numpy()
     if np.ptp(gray) < FLAT and max(np.ptp(lab[1]), np.ptp(lab[2])) < 100 * FLAT:
         return "blank"
     if _colored(lab) and not _colored_pencil(small, lab) and not has_tint(picture):
         return "color"
+    return "gray" if is_shaded(gray) else "line"
+
+
+def is_shaded(gray: np.ndarray) -> bool:
+    """Whether light and shade cover a picture: brightness (H, W) in [0, 1], a longer side of about SIDE pixels."""
     share = gray / _paper(gray)
-    return "gray" if _widest((share > INK) & (share < PAPER)) > SHADED else "line"
+    return _widest((share > INK) & (share < PAPER)) > SHADED
 
 
 def _widest(mask: np.ndarray) -> float:
@@ -147,6 +157,10 @@ def has_tint(color: Tensor) -> bool:
     color per lightness whatever they show, and for dark blue ones, which are rather taken at night or under water than
     cyanotypes.
     """
+    import torch.nn.functional as F
+
+    from colorize.images.color import rgb_to_lab
+
     size = fit_size(color.shape[-2:], TINT_SIDE, enlarge=False)
     lab = rgb_to_lab(F.interpolate(color, size, mode="area"))[0].cpu().double().numpy()
     light = lab[0]

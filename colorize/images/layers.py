@@ -128,8 +128,8 @@ def divide_field(
     """
     size = fit_size(drawing.size, 1024, enlarge=False)
     if marks is not None:
-        marks = cv2.resize(np.ascontiguousarray(marks), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        marks = np.concatenate([marks[..., :3] / 2 + 0.5, marks[..., 3:]], 2)
+        near = resized(np.ascontiguousarray(marks), size, cv2.INTER_NEAREST_EXACT)
+        marks = np.concatenate([near[..., :3] / 2 + 0.5, near[..., 3:]], 2)
     gap = None if gaps is None else gaps / max(drawing.size)
     small = resized(field if plain is None else plain, size, cv2.INTER_AREA)
     coarse, colors = flats(small, ink.paper_share(drawing, size), marks, gap)
@@ -176,7 +176,8 @@ def layers(divided: DividedDrawing, flat: bool) -> tuple[Layer, ...]:
 
     line: black, or the color of colored ink, with alpha. shade: what the model's colors differ from the flats by, in
     the strongest colors with the least alpha, mostly black and white. flat colors: a layer each, such as `flat
-    #c81414`, or with the name of its regions, the rarest on top; one layer `flats` where there are more than 32; transparent where they are white.
+    #c81414`, or with the name of its regions, the rarest on top; one layer `flats` where there are more than 32;
+    transparent where they are white.
     paper: white, cut out by the alpha of the drawing. All have 8 bits, also those of a 16-bit drawing. Composed by
     normal blending they are the finished picture: 8 bits of it to within 2 of 255, 0.5 on average, and its alpha to
     within 1.
