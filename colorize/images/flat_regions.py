@@ -72,39 +72,49 @@ def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
     smaller one they have in common. area: pixels of the smaller one. Returns labels with the numbers of the larger
     ones.
     """
+    count, flat = int(labels.max()) + 1, labels.ravel()
+    area = np.bincount(flat, minlength=count).astype(np.float64)
+    sums = np.stack([np.bincount(flat, plane.ravel(), count) for plane in np.moveaxis(color, 2, 0)], 1)
+    small, large, contact = _contacts(labels, count)
+    now = np.arange(count)  # the number that each region has become
     for _ in range(12):  # of merging; each joins regions with the best of their neighbors
-        count, flat = int(labels.max()) + 1, labels.ravel()
-        area = np.bincount(flat, minlength=count).astype(np.float32)
-        sums = [np.bincount(flat, plane.ravel(), count) for plane in np.moveaxis(color, 2, 0)]
-        mean = (np.stack(sums, 1) / np.maximum(area, 1)[:, None]).astype(np.float32)
-        small, large, contact = _contacts(labels, count)
-        rim = np.bincount(small, contact, count).astype(np.float32)
+        mean = (sums / np.maximum(area, 1)[:, None]).astype(np.float32)
+        rim = np.bincount(small, contact, count)
         far = np.asarray(np.linalg.norm(mean[small] - mean[large], axis=1), np.float32)
-        share = np.asarray(contact.astype(np.float32) / np.maximum(rim[small], 1), np.float32)
-        strength = np.asarray(pull(far, share, area[small]), np.float32)
+        share = np.asarray(contact / np.maximum(rim[small], 1), np.float32)
+        strength = np.asarray(pull(far, share, area[small].astype(np.float32)), np.float32)
         rank = np.lexsort((np.arange(count), area)).argsort()
         fits = (small > 0) & (large > 0) & (rank[small] < rank[large]) & (strength > 0)
         if not fits.any():
             break
         order = np.flatnonzero(fits)[strength[fits].argsort(kind="stable")]  # the last written is the strongest
-        target = np.arange(count, dtype=np.int32)
+        target = np.arange(count)
         target[small[order]] = large[order]
         while (target[target] != target).any():  # to the end of each chain of larger neighbors
             target = target[target]
-        labels = target[labels]
-    return labels
+        now = target[now]
+        area = np.bincount(target, area, count)
+        sums = np.stack([np.bincount(target, one, count) for one in sums.T], 1)
+        small, large, contact = _summed(target[small], target[large], contact, count)
+    return now.astype(np.int32)[labels]
 
 
 def _contacts(labels: Labels, count: int) -> tuple[Numbers, Numbers, Numbers]:
     """Pairs of touching numbers below `count`, each both ways, and along how many pixels they touch: (P,) each."""
-    first, second = (
-        np.concatenate([one.ravel(), other.ravel()]).astype(np.int64)
-        for one, other in ((labels[1:], labels[:, 1:]), (labels[:-1], labels[:, :-1]))
-    )
-    differ = first != second
-    codes = np.concatenate([first * count + second, second * count + first])[np.tile(differ, 2)]
-    codes, contact = np.unique(codes, return_counts=True)
-    return codes // count, codes % count, contact
+    pairs = []
+    for one, other in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+        differ = one != other
+        pairs.append(np.stack([one[differ], other[differ]]).astype(np.int64))
+    first, second = np.concatenate(pairs, 1)
+    both = np.concatenate([first, second]), np.concatenate([second, first])
+    return _summed(*both, np.ones(2 * len(first), np.int64), count)
+
+
+def _summed(first: Numbers, second: Numbers, contact: Numbers, count: int) -> tuple[Numbers, Numbers, Numbers]:
+    """Pairs of different numbers, each once, with the sum of their contacts."""
+    codes, where = np.unique((first * count + second)[first != second], return_inverse=True)
+    total = np.bincount(where.ravel(), contact[first != second], len(codes)).astype(np.int64)
+    return codes // count, codes % count, total
 
 
 def _nearest(mask: Mask) -> tuple[Numbers, Array]:
