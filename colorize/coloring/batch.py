@@ -235,7 +235,7 @@ def finished(
         return laid(item.original, color, item.kind, inked, item.exact), (), None
     with torch.inference_mode():
         hints = item.hints.get("hints") if item.exact else None
-        divided = layers.divide(item.original, color, inked, hints, item.exact, flat, options.gaps)
+        divided = layers.divide(item.original, color, inked, hints, item.exact, flat, options.gaps, options.flat)
         parts = layers.layers(divided, options.flat) if options.layers else ()
         found = regions.find(divided) if options.save_regions else None
         return layers.merged(divided, options.flat), parts, found

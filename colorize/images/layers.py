@@ -23,7 +23,8 @@ from PIL import Image
 from colorize.errors import ColorizeError
 from colorize.images import files, ink
 from colorize.images.encode import encode
-from colorize.images.flat_regions import Labels, flats, grown, lab_of
+from colorize.images.flat_regions import Labels, grown
+from colorize.images.flats import flats, lab_of
 from colorize.images.image import Picture, Pixels
 from colorize.images.ink import HintPixels
 from colorize.images.resize import Array, fit_size, resized
@@ -89,6 +90,7 @@ def divide(
     exact: HintPixels | None = None,
     flat: Tensor | None = None,
     gaps: float | None = None,
+    whole: bool = False,
 ) -> DividedDrawing:
     """Find the regions of line art and a flat color for each, see `divide_field`.
 
@@ -106,7 +108,7 @@ def divide(
     if flat is not None and known:
         levels = np.rint((flat.detach().cpu().float()[0].flatten(1).T.numpy() / 2 + 0.5) * 255).clip(0, 255)
         chosen = np.asarray(np.unique(levels, axis=0) / 255, np.float32)
-    return divide_field(drawing, field, plain, marks, exact, chosen, gaps)
+    return divide_field(drawing, field, plain, marks, exact, chosen, gaps, whole)
 
 
 def divide_field(
@@ -117,14 +119,15 @@ def divide_field(
     exact: HintPixels | None = None,
     chosen: Array | None = None,
     gaps: float | None = None,
+    whole: bool = False,
 ) -> DividedDrawing:
     """Find the regions of line art on paper, see `ink.on_paper`, and a flat color for each.
 
     field: (h, w, 3) in [0, 1], the color under the ink. plain: the same without shade, None where it is not known.
     marks: (h, w, 4), the user's hints, RGB and a mask in [-1, 1]. exact: see `DividedDrawing`. chosen: (N, 3) in
     [0, 1], the colors that the model chose from, of which each region takes one. gaps: the widest gap of a line that
-    counts as closed, in pixels of the drawing, see `flats`. Regions are found at a longer side of at most 1024 pixels
-    and brought up along the lines. The colors of hints are named, such as `hint #c81414`.
+    counts as closed, in pixels of the drawing. whole: see `flats`. Regions are found at a longer side of at most 1024
+    pixels and brought up along the lines. The colors of hints are named, such as `hint #c81414`.
     """
     size = fit_size(drawing.size, 1024, enlarge=False)
     if marks is not None:
@@ -132,12 +135,13 @@ def divide_field(
         marks = np.concatenate([near[..., :3] / 2 + 0.5, near[..., 3:]], 2)
     gap = None if gaps is None else gaps / max(drawing.size)
     small = resized(field if plain is None else plain, size, cv2.INTER_AREA)
-    coarse, colors = flats(small, ink.paper_share(drawing, size), marks, gap)
+    few = chosen is not None and len(chosen) <= FEW
+    coarse, colors = flats(small, ink.paper_share(drawing, size), marks, gap, whole, scenes=not few)
     labels = raised(coarse, ink.paper_share(drawing, drawing.size))
     hinted = np.zeros((0, 3), np.float32)
     if marks is not None and (marks[..., 3] > 0).any():
         hinted = np.unique(marks[marks[..., 3] > 0][:, :3], axis=0)
-    if chosen is not None and len(chosen) <= FEW:
+    if chosen is not None and few:
         colors = _snapped(colors, chosen, hinted)
     table = np.asarray(np.rint(colors * 255) / 255, np.float32)
     words = {bytes(color).hex() for color in _levels(hinted)}

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from colorize.images import ink, layers
-from colorize.images.flat_regions import Labels, closed
+from colorize.images.flat_regions import Labels
+from colorize.images.flats import closed
 from colorize.images.image import Picture, Pixels
 from colorize.images.layers import DividedDrawing
 from colorize.images.resize import Array, fit_size, resized
