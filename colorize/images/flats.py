@@ -18,6 +18,7 @@ CLOSE = 7.0  # Lab units from its flat, within which four fifths of a scene come
 CALM = 1 / 100  # blur before posterizing, of the longer side
 NEAR = 12.0  # Lab units; hints in one region that are nearer to each other are one color
 CLEAR = 0.8  # share of paper of a pixel that is no ink
+WHITE = 0.92  # a flat whose darkest channel is lighter is paper
 TINY = 5e-5  # share of the picture; smaller regions take the color of a neighbor
 HELD = 0.25  # share of a hint that lies in a region it is meant for
 
@@ -42,36 +43,29 @@ def flats(
     field: (h, w, 3) in [0, 1], the color under the ink. paper: (h, w) in [0, 1], 1 without ink. hints: (h, w, 4), RGB
     in [0, 1] and a mask, above 0 where a user's hint lies; its color replaces that of its region, all of it. gap: the
     widest gap of a line that counts as closed, as a share of the longer side; None: 48/1024. whole: what lines close
-    off is one region, of the median color of its largest part; otherwise parts of different colors are regions, too.
-    scenes: without hints, divide a large region open to the border whose colors vary into a few flats. Nearly white
-    regions become exactly white.
+    off is one region, of the color of its largest part; parts of different colors are regions only where they lie on
+    white paper that is open to the border. Otherwise they are everywhere. scenes: without hints, divide a large region
+    open to the border whose colors vary into a few flats. Nearly white regions become exactly white.
     """
     clear = paper >= CLEAR
     lab = _lab(field)
     tiny = _tiny(TINY * clear.size)
     pieces = trapped(clear, balls(gap))
     areas = opened(pieces, clear)
-    alike = merged(merged(pieces, lab, lambda far, share, _: ALIKE + OPEN * share - far), lab, tiny)
-    labels, groups = areas if whole else alike, np.arange(int(pieces.max()) + 1)
-    if scenes:
-        labels, groups = _posterized(labels, lab, hints)
-    labels = _without_specks(labels, lab, tiny)
-    main = _largest(alike, areas)[areas] if whole else alike
-    table = _medians(np.where((alike == main) | (labels != areas), groups[labels], 0), field, len(groups))[groups]
-    table[table.min(1) >= 0.92] = 1  # a flat whose darkest channel is lighter is paper
-    if not whole:  # areas stay apart though their colors are alike
-        codes = np.where(labels > 0, labels.astype(np.int64) * (int(areas.max()) + 1) + areas, 0)
-        used, place = np.unique(np.append(codes.ravel(), 0), return_inverse=True)
-        table, labels = table[used // (int(areas.max()) + 1)], place[:-1].reshape(labels.shape).astype(np.int32)
-        labels = _without_specks(labels, lab, tiny)
-    if hints is not None:
-        labels, table = _hinted(labels, table, hints)
-    return Flats(labels, table)
-
-
-def _without_specks(labels: Labels, lab: Array, tiny: Pull) -> Labels:
-    """Labels of which those that are too small join a neighbor even through ink."""
-    return np.where(labels > 0, merged(grown(labels), lab, tiny), 0).astype(np.int32) if labels.any() else labels
+    parts = merged(merged(pieces, lab, lambda far, share, _: ALIKE + OPEN * share - far), lab, tiny)
+    parts, groups = _posterized(parts, lab, hints) if scenes else (parts, np.arange(int(parts.max()) + 1))
+    table = _medians(groups[parts], field, len(groups))[groups]
+    table[table.min(1) >= WHITE] = 1
+    main = _largest(parts, areas)
+    divided = np.full(len(main), not whole)
+    border = np.unique(np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]]))
+    divided[border] |= (table[main[border]] == 1).all(1) | (main[border] > pieces.max())
+    codes = np.where(divided[areas], parts, main[areas]) + areas.astype(np.int64) * len(table)
+    used, place = np.unique(np.append(codes.ravel(), 0), return_inverse=True)  # 0 is ink, even if there is none
+    labels, table = place[:-1].reshape(areas.shape).astype(np.int32), table[used % len(table)]
+    if labels.any():  # regions that are too small join a neighbor even through ink
+        labels = np.where(labels > 0, merged(grown(labels), lab, tiny), 0).astype(np.int32)
+    return Flats(labels, table) if hints is None else Flats(*_hinted(labels, table, hints))
 
 
 def _largest(parts: Labels, areas: Labels) -> Labels:
@@ -87,8 +81,10 @@ def _largest(parts: Labels, areas: Labels) -> Labels:
 def closed(paper: Array, gap: float | None = None) -> Labels:
     """Number what lines close off, (h, w) from 1; 0 is ink. paper, gap: as `flats` takes them."""
     clear = paper >= CLEAR
-    areas = opened(trapped(clear, balls(gap)), clear)
-    return _without_specks(areas, np.zeros((*areas.shape, 1), np.float32), _tiny(TINY * clear.size))
+    labels, even = opened(trapped(clear, balls(gap)), clear), np.zeros((*clear.shape, 1), np.float32)
+    if labels.any():
+        labels = np.where(labels > 0, merged(grown(labels), even, _tiny(TINY * clear.size)), 0).astype(np.int32)
+    return labels
 
 
 def _tiny(least: float) -> Pull:

@@ -136,7 +136,7 @@ def divide_field(
     gap = None if gaps is None else gaps / max(drawing.size)
     small = resized(field if plain is None else plain, size, cv2.INTER_AREA)
     few = chosen is not None and len(chosen) <= FEW
-    coarse, colors = flats(small, ink.paper_share(drawing, size), marks, gap, whole, scenes=not few)
+    coarse, colors = flats(small, ink.paper_share(drawing, size), marks, gap, whole, scenes=not (whole and few))
     labels = raised(coarse, ink.paper_share(drawing, drawing.size))
     hinted = np.zeros((0, 3), np.float32)
     if marks is not None and (marks[..., 3] > 0).any():
