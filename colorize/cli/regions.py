@@ -93,9 +93,10 @@ def _drawing(path: Path, force: bool) -> Picture:
         return drawing
     if region_files.is_ours(drawing):
         raise ColorizeError(f"`{path}` was made by this program", "name the drawing, and the result with --colored")
-    gray = drawing.on_white().pixels.mean(2, dtype=np.float32) / drawing.peak
-    small = cv2.resize(gray, fit_size(drawing.size, kinds.SIDE, enlarge=False)[::-1], interpolation=cv2.INTER_AREA)
-    if kinds.is_shaded(np.asarray(small, np.float32)) and not kinds.is_printed(drawing):
+    size = fit_size(drawing.size, kinds.SIDE, enlarge=False)
+    small = cv2.resize(drawing.on_white().pixels, size[::-1], interpolation=cv2.INTER_AREA).reshape(*size, -1)
+    gray = small.mean(2, dtype=np.float32) / np.float32(drawing.peak)
+    if kinds.is_shaded(gray) and not kinds.is_printed(drawing):
         message = f"`{path}` is a gray picture or in color; only line art has regions"
         raise ColorizeError(message, "take it for line art with --force")
     return drawing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -18,6 +18,8 @@ Labels = npt.NDArray[np.int32]
 Array = npt.NDArray[np.float32]
 Pull = Callable[[Array, Array, Array], np.ndarray]
 
+T = TypeVar("T", bound=np.generic)
+
 BALLS = (24 / 1024, 12 / 1024, 6 / 1024, 3 / 1024, 1.5 / 1024)  # radii, of the longer side
 
 
@@ -30,7 +32,7 @@ def balls(gap: float | None) -> tuple[float, ...]:
 
 def nearest_region(mask: Mask) -> Numbers:
     """Return for every pixel the flat index of the nearest pixel of a mask, (H, W)."""
-    return _nearest(mask)[0]
+    return _nearest(mask, np.flatnonzero(mask))[0]
 
 
 def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
@@ -49,9 +51,9 @@ def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
         if not inside.any():
             continue
         cores = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)[1]
-        source, distance = _nearest(inside)
+        core, distance = _nearest(inside, cores[inside])
         ball = free & (distance <= radius)
-        labels[ball] = cores.ravel()[source[ball]] + labels.max()
+        labels[ball] = core[ball] + labels.max()
         free &= ~ball
     thin = cv2.connectedComponents(free.astype(np.uint8), connectivity=4)[1]
     labels[free] = thin[free] + labels.max()
@@ -60,7 +62,7 @@ def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
 
 def grown(labels: Labels) -> Labels:
     """Return labels in which every 0 has the number of the nearest other pixel; all 0 stays so."""
-    return labels.ravel()[nearest_region(labels > 0)] if labels.any() else labels
+    return _nearest(labels > 0, labels[labels > 0])[0] if labels.any() else labels
 
 
 def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
@@ -116,13 +118,25 @@ def _summed(first: Numbers, second: Numbers, contact: Numbers, count: int) -> tu
     return codes // count, codes % count, total
 
 
-def _nearest(mask: Mask) -> tuple[Numbers, Array]:
-    """For every pixel the flat index of the nearest pixel of a mask, and its distance: (H, W) each."""
+def renumbered(codes: Numbers) -> tuple[Numbers, Labels]:
+    """Return the codes that occur, with 0 in any case, in ascending order, and the place of each pixel's (H, W)."""
+    flat = codes.ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=flat[:1] - 1))  # of runs, which are far fewer than pixels
+    used, place = np.unique(np.append(flat[starts], 0), return_inverse=True)
+    runs = np.diff(np.append(starts, len(flat)))
+    return used, np.repeat(place.ravel()[:-1], runs).reshape(codes.shape).astype(np.int32)
+
+
+def _nearest(mask: Mask, values: npt.NDArray[T]) -> tuple[npt.NDArray[T], Array]:
+    """For every pixel the value of the nearest pixel of a mask, and its distance: (H, W) each.
+
+    values: of the pixels of the mask, in reading order.
+    """
     distance, found = cv2.distanceTransformWithLabels(
         (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    table: Numbers = np.zeros(int(found.max()) + 1, np.int64)
-    table[found[mask]] = np.flatnonzero(mask)
+    table = np.zeros(int(found.max()) + 1, values.dtype)
+    table[found[mask]] = values
     return table[found], np.asarray(distance, np.float32)
 
 
@@ -179,7 +193,7 @@ def inked(ink: Array) -> Mask:
     return ink >= SHARE * max(darkest, FAINTEST)
 
 
-def passages(labels: Numbers, clear: Mask) -> Numbers:
+def passages(labels: npt.NDArray[np.integer], clear: Mask) -> Numbers:
     """Join regions that open widely into each other; a gap of a line stays closed.
 
     labels: (H, W) from 0. clear: (H, W), pixels without ink. An opening is wide if it is at least WIDE times as long as
@@ -195,9 +209,10 @@ def passages(labels: Numbers, clear: Mask) -> Numbers:
         edge[: differ.shape[0], : differ.shape[1]] |= differ
         both = np.stack([one[differ & free], other[differ & free]])
         pairs.append(np.sort(both, axis=0))
-    codes, length = np.unique(np.concatenate(pairs, 1).T @ (count, 1), return_counts=True)
+    both = np.concatenate(pairs, 1).astype(np.int64)
+    codes, length = np.unique(both[0] * count + both[1], return_counts=True)
     room = np.pad(clear & ~edge, 1, constant_values=False).astype(np.uint8)
-    thick = np.zeros(count)
+    thick = np.zeros(count, np.float32)  # of the type of the distances, or `maximum.at` takes ten times as long
     np.maximum.at(thick, labels.ravel(), 2 * cv2.distanceTransform(room, cv2.DIST_L2, 5)[1:-1, 1:-1].ravel())
     parent = np.arange(count)
     for code in codes[length >= WIDE * np.minimum(thick[codes // count], thick[codes % count])]:
@@ -210,5 +225,5 @@ def opened(labels: Labels, clear: Mask) -> Labels:
     """Labels in which regions are one that open widely into each other, see `passages`; 0 is ink."""
     if not labels.any():
         return labels
-    parent = passages(grown(labels).astype(np.int64), clear)
+    parent = passages(grown(labels), clear)
     return np.where(labels > 0, parent[labels], 0).astype(np.int32)

@@ -9,7 +9,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from colorize.images.flat_regions import Array, Labels, Mask, Numbers, Pull, balls, grown, merged, opened, trapped
+from colorize.images.flat_regions import (
+    Array,
+    Labels,
+    Mask,
+    Numbers,
+    Pull,
+    balls,
+    grown,
+    merged,
+    opened,
+    renumbered,
+    trapped,
+)
 
 ALIKE = 10.0  # Lab units; regions that touch without ink between them are one if no farther apart
 OPEN = 60.0  # Lab units more for a region all of whose outline is open
@@ -61,8 +73,8 @@ def flats(
     border = np.unique(np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]]))
     divided[border] |= (table[main[border]] == 1).all(1) | (main[border] > pieces.max())
     codes = np.where(divided[areas], parts, main[areas]) + areas.astype(np.int64) * len(table)
-    used, place = np.unique(np.append(codes.ravel(), 0), return_inverse=True)  # 0 is ink, even if there is none
-    labels, table = place[:-1].reshape(areas.shape).astype(np.int32), table[used % len(table)]
+    used, labels = renumbered(codes)
+    table = table[used % len(table)]
     if labels.any():  # regions that are too small join a neighbor even through ink
         labels = np.where(labels > 0, merged(grown(labels), lab, tiny), 0).astype(np.int32)
     return Flats(labels, table) if hints is None else Flats(*_hinted(labels, table, hints))
@@ -71,7 +83,8 @@ def flats(
 def _largest(parts: Labels, areas: Labels) -> Labels:
     """For every number of an area the number of the part that covers most of it."""
     count = int(parts.max()) + 1
-    codes, pixels = np.unique(areas.astype(np.int64) * count + parts, return_counts=True)
+    codes, place = renumbered(areas.astype(np.int64) * count + parts)
+    pixels = np.bincount(place.ravel(), minlength=len(codes))
     order = pixels.argsort(kind="stable")
     found = np.zeros(int(areas.max()) + 1, np.int32)
     found[codes[order] // count] = codes[order] % count  # the last written is the largest
