@@ -73,9 +73,10 @@ def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
     smaller one they have in common. area: pixels of the smaller one. Returns labels with the numbers of the larger
     ones.
     """
-    count, flat = int(labels.max()) + 1, labels.ravel()
-    area: npt.NDArray[np.float64] = np.bincount(flat, minlength=count).astype(np.float64)
-    sums = np.stack([np.bincount(flat, plane.ravel(), count) for plane in np.moveaxis(color, 2, 0)], 1)
+    count, starts, lengths = int(labels.max()) + 1, *_runs(labels)
+    which, totals = labels.ravel()[starts], np.add.reduceat(color.reshape(labels.size, -1), starts, dtype=np.float64)
+    area: npt.NDArray[np.float64] = np.bincount(which, lengths, count).astype(np.float64)
+    sums = np.stack([np.bincount(which, one, count) for one in totals.T], 1)
     small, large, contact = _contacts(labels, count)
     now = np.arange(count)  # the number that each region has become
     for _ in range(12):  # of merging; each joins regions with the best of their neighbors
@@ -120,11 +121,16 @@ def _summed(first: Numbers, second: Numbers, contact: Numbers, count: int) -> tu
 
 def renumbered(codes: Numbers) -> tuple[Numbers, Labels]:
     """Return the codes that occur, with 0 in any case, in ascending order, and the place of each pixel's (H, W)."""
+    starts, lengths = _runs(codes)
+    used, place = np.unique(np.append(codes.ravel()[starts], 0), return_inverse=True)
+    return used, np.repeat(place.ravel()[:-1].astype(np.int32), lengths).reshape(codes.shape)
+
+
+def _runs(codes: npt.NDArray[np.integer]) -> tuple[Numbers, Numbers]:
+    """Starts and lengths of runs of one number in reading order, which are far fewer than pixels."""
     flat = codes.ravel()
-    starts = np.flatnonzero(np.diff(flat, prepend=flat[:1] - 1))  # of runs, which are far fewer than pixels
-    used, place = np.unique(np.append(flat[starts], 0), return_inverse=True)
-    runs = np.diff(np.append(starts, len(flat)))
-    return used, np.repeat(place.ravel()[:-1], runs).reshape(codes.shape).astype(np.int32)
+    starts = np.append(0, np.flatnonzero(flat[1:] != flat[:-1]) + 1)
+    return starts, np.diff(np.append(starts, len(flat)))
 
 
 def _nearest(mask: Mask, values: npt.NDArray[T]) -> tuple[npt.NDArray[T], Array]:
