@@ -140,17 +140,30 @@ def recolor(pictures: Sequence[str], options: SampleOptions) -> None:
     drawing = ink.on_paper(original)
     base, old = _base(drawing, file, options.flat)
     picture = finding.recolored(drawing, base, file.numbers, old, file.colors)
-    known = json.loads(base.text.get(_mark(), "{}")) or {"program": f"colorize {__version__}"}
-    known |= {"drawing": files.fingerprint(target.path), "regions": file.path.name}
-    picture = replace(picture, text={**picture.text, _mark(): json.dumps(known, ensure_ascii=False)})
+    picture = replace(picture, text={**picture.text, _mark(): _provenance(base, target.path, file)})
     changed = int((old != file.colors).any(1).sum())
     notes = [f"{messages.counted(changed, 'region')} recolored" if changed else f"no color differs in `{file.path}`"]
     if options.layers:
         outputs.write_layers(_layers(drawing, picture, file, options), picture, options.layers)
         notes.append(f"the layers are `{options.layers}`")
-    notes += _written(target, picture, file, options)
+    if changed or options.out or options.flat or not file.colored:
+        notes += _written(target, picture, file, options)
+    else:
+        typer.echo(str(file.colored))
     for note in () if options.quiet else notes:
         messages.say(f"note: {note}")
+
+
+def _provenance(base: Picture, drawing: Path, file: RegionFile) -> str:
+    """How a recolored result was made: as the one before, and then recolored."""
+    from colorize.images import files
+
+    try:
+        known = dict(json.loads(base.text.get(_mark(), "{}")))
+    except (TypeError, ValueError):
+        known = {}
+    known = {"program": f"colorize {__version__}", **known, "drawing": files.fingerprint(drawing)}
+    return json.dumps({**known, "regions": file.path.name}, ensure_ascii=False)
 
 
 def _check(options: SampleOptions) -> None:
@@ -211,12 +224,15 @@ def _written(target: Target, picture: Picture, file: RegionFile, options: Sample
         if options.out:
             hint = "name another file, or replace it with --overwrite"
             raise ColorizeError(f"`{path}` exists, and was not made with `{file.path}` or was changed", hint, code=2)
-        notes.append(f"`{path}` stays as it is: it was painted by hand or changed since `{file.path}` was made")
+        why = f"it was painted by hand, or changed since `{file.path}` was made"
+        notes.append(f"`{path}` stays as it is: {why}; colorize regions lists its colors anew")
         path = next(
             one for at in itertools.count(2) if not (one := path.with_name(f"{path.stem}_{at}{path.suffix}")).exists()
         )
-    notes += files.write(picture, path)
     replaced = file.colored is not None and path.resolve() == file.colored.resolve()
+    notes += files.write(picture, path)
+    if replaced and path.suffix.lower() in (".jpg", ".jpeg"):
+        notes.append("JPEG is compressed anew each time; a result in PNG (--out) keeps all other pixels exactly")
     region_files.remember(file, files.read(path), replaced)
     typer.echo(str(path))
     return notes

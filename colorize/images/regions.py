@@ -11,12 +11,14 @@ import numpy as np
 
 from colorize.images import ink, layers
 from colorize.images.flat_regions import Labels
-from colorize.images.flats import closed
+from colorize.images.flats import closed, lab_of
 from colorize.images.image import Picture, Pixels
 from colorize.images.layers import DividedDrawing
 from colorize.images.resize import Array, fit_size, resized
 
 COARSE = 1024  # pixels of the longer side at which regions are found
+ALIKE = 6.0  # Lab units; shaded regions whose colors are that near have one flat color
+EXACT, FLAT = 1.5 / 255, 0.97  # a result is flat if this share of it has the flat color to within this
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,28 @@ def divide(original: Picture, colored: Picture | None, gaps: float | None = None
     drawing = ink.on_paper(original)
     size = fit_size(drawing.size, COARSE, enlarge=False)
     if colored is not None:
-        return layers.divide_field(drawing, _color_under(drawing, colored, size), gaps=gaps)
+        field = _color_under(drawing, colored, size)
+        found = layers.divide_field(drawing, field, gaps=gaps)
+        coarse = cv2.resize(found.labels.astype(np.uint16), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        is_flat = np.abs(field - found.table[coarse]).max(2) < EXACT
+        area = np.bincount(coarse.ravel(), minlength=len(found.table))
+        return found if is_flat.mean() > FLAT else replace(found, table=_shared(found.table, area))
     gap = None if gaps is None else gaps / max(drawing.size)
     coarse = closed(ink.paper_share(drawing, size), gap)
     labels = layers.raised(coarse, ink.paper_share(drawing, drawing.size))
     table = np.ones((int(labels.max()) + 1, 3), np.float32)
     return DividedDrawing(drawing, np.ones((1, 1, 3), np.float32), labels, table)
+
+
+def _shared(table: Array, area: np.ndarray) -> Array:
+    """Colors (N, 3) in [0, 1] of which those that are alike become one, that of the largest region; not white."""
+    lab, kept, found = lab_of(table), list[int](), table.copy()
+    for at in np.argsort(-area, kind="stable").tolist():
+        near = next((one for one in kept if np.linalg.norm(lab[one] - lab[at]) < ALIKE), at)
+        if table[at].min() < 1:
+            found[at] = table[near]
+            kept += [at] * (near == at)
+    return found
 
 
 def _color_under(drawing: Picture, colored: Picture, size: tuple[int, int]) -> Array:
