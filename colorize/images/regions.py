@@ -83,9 +83,10 @@ def divide(original: Picture, colored: Picture | None, gaps: float | None = None
         field = _color_under(drawing, colored, size)
         found = layers.divide_field(drawing, field, gaps=gaps)
         coarse = cv2.resize(found.labels.astype(np.uint16), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        is_flat = np.abs(field - found.table[coarse]).max(2) < EXACT
+        clear = ink.paper_share(drawing, size) > 0.5
+        is_flat = np.abs(field - found.table[coarse])[clear].max(1, initial=0) < EXACT
         area = np.bincount(coarse.ravel(), minlength=len(found.table))
-        return found if is_flat.mean() > FLAT else replace(found, table=_shared(found.table, area))
+        return found if is_flat.sum() >= FLAT * clear.sum() else replace(found, table=_shared(found.table, area))
     gap = None if gaps is None else gaps / max(drawing.size)
     coarse = closed(ink.paper_share(drawing, size), gap)
     labels = layers.raised(coarse, ink.paper_share(drawing, drawing.size))
@@ -108,7 +109,8 @@ def _color_under(drawing: Picture, colored: Picture, size: tuple[int, int]) -> A
     """The color under the ink of a result, (h, w, 3) in [0, 1], at a size; what `ink.painted` has laid there."""
     old = np.asarray(drawing.pixels, np.float32) / np.float32(drawing.peak)
     paper: Array = old.min(2, keepdims=True)
-    taken: Array = old - np.asarray(colored.pixels, np.float32) / np.float32(colored.peak)
+    shown = np.broadcast_to(colored.pixels, (*colored.size, 3))  # a gray result, too
+    taken: Array = old - np.asarray(shown, np.float32) / np.float32(colored.peak)
     if size != drawing.size:
         taken, paper = (resized(one, size, cv2.INTER_AREA) for one in (taken, paper))
     return np.asarray((1 - taken / paper.clip(1e-3)).clip(0, 1), np.float32)
