@@ -17,7 +17,7 @@ from colorize.evaluation.metrics import METRICS
 from colorize.recipes.recipe import Recipe
 
 PLACE = Path(__file__).parent / "reference"
-COMMANDS = ("sample", "prepare-data", "train", "finetune", "eval")
+COMMANDS = ("sample", "regions", "prepare-data", "train", "finetune", "eval")
 HEAD = "<!-- Made by `python docs/generate.py`; do not edit. -->\n\n"
 
 
