@@ -41,7 +41,7 @@ def regions(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of regions that was edited")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors")] = False,
 ) -> None:
-    """Number the regions of a drawing, and list their colors in a file to edit.
+    """Number the regions of a drawing and list their colors.
 
     Writes a numbered picture of the regions (NAME_regions.png), their colors as TOML (NAME_regions.toml), and a map
     for the program (NAME_regions_map.png). Change colors in the TOML; `colorize sample PICTURE --regions FILE` then
