@@ -24,7 +24,7 @@ from colorize.images.metadata import MARK
 from colorize.images.regions import Region
 
 KEYS = ("color", "name", "area", "box", "at", "source")
-AGAIN = "make it anew: colorize regions sketch.png"
+AGAIN = "make one with: colorize regions sketch.png"
 KEPT = 50  # results of which the map remembers that this program made them
 
 
@@ -227,7 +227,7 @@ def _read_map(path: Path, whose: Path) -> tuple[Labels, State]:
     """The map (H, W) of numbers, and what it remembers."""
     if not path.is_file():
         message = f"`{path}`, the map of the regions of `{whose}`, is missing"
-        raise ColorizeError(message, f"put it back, or {AGAIN}", code=2)
+        raise ColorizeError(message, "put it back, or make the regions anew: colorize regions sketch.png", code=2)
     picture = files.read(path)
     try:
         known: dict[str, Any] = json.loads(picture.text[MARK])["regions"]

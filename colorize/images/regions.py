@@ -193,6 +193,7 @@ def numbered(divided: DividedDrawing, regions: Sequence[Region], numbers: Labels
         y, x = (int(at) for at in np.unravel_index(depth.argmax(), depth.shape))
         if not _written(pixels, taken, one, (left + x, top + y), float(depth[y, x])):
             outside.append((one, (left + x, top + y)))
+            taken[max(0, top + y - 2) : top + y + 3, max(0, left + x - 2) : left + x + 3] = 1  # by its dot
     for one, place in outside:
         _written_beside(pixels, taken, one, place)
     return Picture(pixels)
