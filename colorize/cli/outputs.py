@@ -283,12 +283,14 @@ def write_layers(layers: Sequence[Layer], merged: Picture, path: Path) -> None:
 
 
 def write_regions(target: Target, drawing: Picture, painted: Painted, options: SampleOptions, report: Reporter) -> None:
-    """Write the regions of a result that is in its file, and print where they are."""
-    from colorize.images import files, region_files
+    """Write the regions of a result, and print where they are."""
+    from colorize.images import encode, files, region_files
 
     if not options.save_regions or not painted.regions:
         return
-    result = None if target.result is None or options.grid else (target.result, files.read(target.result))
+    result = None
+    if target.result and not options.grid:  # as it will be read from its file
+        result = target.result, files.read(encode.encode(painted.picture, target.result.suffix))
     region_files.write(*painted.regions, options.save_regions, (target.name, drawing), result)
     chart = region_files.map_of(options.save_regions)
     report.note(f"the regions are `{options.save_regions}`, their map is `{chart}`")

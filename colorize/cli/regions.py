@@ -227,7 +227,7 @@ def _written(target: Target, picture: Picture, file: RegionFile, options: Sample
         why = f"it was painted by hand, or changed since `{file.path}` was made"
         notes.append(f"`{path}` stays as it is: {why}; colorize regions lists its colors anew")
         path = next(
-            one for at in itertools.count(2) if not (one := path.with_name(f"{path.stem}_{at}{path.suffix}")).exists()
+            one for at in itertools.count(2) if not (one := path.with_name(f"{path.stem}-{at}{path.suffix}")).exists()
         )
     replaced = file.colored is not None and path.resolve() == file.colored.resolve()
     notes += files.write(picture, path)

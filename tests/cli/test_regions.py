@@ -142,7 +142,7 @@ def test_what_a_person_painted_is_not_replaced() -> None:
     painted = RESULT.read_bytes()
     edit(2, "#50c850")
     result = run("sketch.png", "--regions", str(TOML))
-    assert result.stdout == "sketch_color_2.png\n"
+    assert result.stdout == "sketch_color-2.png\n"
     assert "stays as it is" in result.stderr
     assert RESULT.read_bytes() == painted
     assert run("sketch.png", "--regions", str(TOML), "-o", str(RESULT)).exit_code == 2
