@@ -85,7 +85,7 @@ def _drawing(path: Path, force: bool) -> Picture:
     import cv2
     import numpy as np
 
-    from colorize.images import files, kinds, region_files
+    from colorize.images import files, region_files, shading
     from colorize.images.resize import fit_size
 
     drawing = files.read(path)
@@ -93,10 +93,13 @@ def _drawing(path: Path, force: bool) -> Picture:
         return drawing
     if region_files.is_ours(drawing):
         raise ColorizeError(f"`{path}` was made by this program", "name the drawing, and the result with --colored")
-    size = fit_size(drawing.size, kinds.SIDE, enlarge=False)
+    size = fit_size(drawing.size, shading.SIDE, enlarge=False)
     small = cv2.resize(drawing.on_white().pixels, size[::-1], interpolation=cv2.INTER_AREA).reshape(*size, -1)
     gray = small.mean(2, dtype=np.float32) / np.float32(drawing.peak)
-    if kinds.is_shaded(gray) and not kinds.is_printed(drawing):
+    if np.median(gray) < 0.5:  # of white
+        message = f"`{path}` is mostly dark, and regions are found between dark lines on light paper"
+        raise ColorizeError(message, "invert it first, or take it as it is with --force")
+    if shading.is_shaded(gray) and not shading.is_printed(drawing):
         message = f"`{path}` is a gray picture or in color; only line art has regions"
         raise ColorizeError(message, "take it for line art with --force")
     return drawing

@@ -13,13 +13,24 @@ from torch import Tensor
 
 from colorize.images.color import XYZ, lab_to_rgb, luminance, rgb_to_lab
 from colorize.images.image import Picture, Pixels
-from colorize.images.ink import HintPixels, colored_strips, on_paper, painted, paper_share, set_exact, strips
+from colorize.images.ink import (
+    HintPixels,
+    colored_strips,
+    on_paper,
+    painted,
+    paper_share,
+    row_strips,
+    set_exact,
+    strips,
+)
 from colorize.images.resize import Array, along_edges, resized, under_ink
 from colorize.images.under_ink import WALL, fill, paper_white, spread
 
 WORKED = 2_000_000  # pixels that lines are followed at; beyond, a smooth enlargement is enough
 DENSE = 0.25  # a cell with less paper is filled from its neighbors; others are divided by it
 COARSE = 0.18  # of L*; half an 8-bit level is 0.2 on average
+UNCOLORED = (0.82, 0.93)  # of the paper's brightness in every channel; what is lighter got no color
+SPARSE, FAINT, HARDLY = 3, 6, 0.005  # every n-th pixel; of 255, a difference no one sees; share of what is colored
 
 
 def onto(
@@ -40,6 +51,34 @@ def onto(
         pixels = _tinted(original, color, exact)
     icc = None if original.gray else original.icc  # a gray profile does not fit RGB pixels
     return replace(original, pixels=pixels, icc=icc)
+
+
+def uncolored(original: Picture, colored: Picture) -> tuple[str, ...]:
+    """A note on a result that shows hardly any color, and what to try."""
+    before, after = (one.eight_bit().pixels[::SPARSE, ::SPARSE].astype(np.int16) for one in (original, colored))
+    if (np.abs(after - before).max(2) > FAINT).mean() >= HARDLY:
+        return ()
+    return ("hardly any color was laid; try a larger --size, --kind line or gray, or other colors with --ref",)
+
+
+def negative(picture: Picture) -> Picture:
+    """Black for white, of the same depth and alpha; white lines on black become a drawing on paper."""
+    return replace(picture, pixels=picture.peak - picture.pixels)
+
+
+def on_black(drawing: Picture, colored: Picture) -> Picture:
+    """Return a colored negative of white lines on black as they were: lines white, areas in color, paper black.
+
+    drawing: the negative, black on white, before it was colored.
+    """
+    pixels, peak = np.empty_like(colored.pixels), np.float32(drawing.peak)
+    for rows in row_strips(drawing.size):
+        paper = drawing.pixels[rows].astype(np.float32)
+        color = colored.pixels[rows].astype(np.float32)
+        white = (color / np.maximum(paper, peak / 20)).min(2, keepdims=True)
+        share = np.clip((UNCOLORED[1] - white) / (UNCOLORED[1] - UNCOLORED[0]), 0, 1)
+        pixels[rows] = np.rint(np.clip(peak - paper + color * share, 0, peak)).astype(pixels.dtype)
+    return replace(colored, pixels=pixels)
 
 
 def under(drawing: Picture, color: Tensor, inked: bool) -> Array:

@@ -13,6 +13,7 @@ from colorize.images.image import Picture, Pixels
 from colorize.images.resize import Array, resized
 
 STRIP = 60_000  # pixels finished at a time, which bounds memory and stays in the cache
+GAP = 0.004  # of the longer side; half of a gap in the lines around transparent paper
 SHOWN = 0.01  # share of a drawing that is visible and light where alpha is not just the ink
 
 
@@ -30,12 +31,36 @@ class HintPixels:
 
 
 def on_paper(drawing: Picture) -> Picture:
-    """The drawing on white if all that is visible of it is ink, else the drawing itself."""
+    """The drawing on white where its transparency is paper, or colors laid there would be invisible.
+
+    That is all of it if nothing that is visible is light, and else what lines enclose, unless most of the paper that
+    they enclose is opaque: then a transparent place among it is a hole.
+    """
     if drawing.alpha is None or drawing.alpha.min() == drawing.peak:
         return drawing
     light = drawing.pixels.min(2) > drawing.peak // 2
     shown = drawing.alpha > drawing.peak // 2
-    return drawing if (light & shown).mean() > SHOWN else drawing.on_white()
+    if (light & shown).mean() <= SHOWN:
+        return drawing.on_white()
+    inside = ~shown & ~_outside(~shown)
+    core = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0)
+    if core.mean() < SHOWN or inside.sum() < (light & shown & ~_outside(light & shown)).sum():
+        return drawing
+    soft = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0  # and the edges of lines beside it
+    paper = soft & ~_outside(~shown)
+    white = drawing.on_white().pixels
+    pixels = np.where(paper[..., None], white, drawing.pixels)
+    return replace(drawing, pixels=pixels, alpha=np.where(paper, drawing.peak, drawing.alpha))
+
+
+def _outside(mask: np.ndarray) -> np.ndarray:
+    """What of a mask (H, W) is joined to the picture's border, not through the gaps of lines."""
+    gap = 2 * max(1, round(GAP * max(mask.shape))) + 1
+    square = np.ones((gap, gap), np.uint8)
+    wide = cv2.erode(mask.astype(np.uint8), square, borderValue=1)
+    labels = cv2.connectedComponents(np.pad(wide, 1, constant_values=1), connectivity=4)[1]
+    found = (labels == labels[0, 0])[1:-1, 1:-1].astype(np.uint8)
+    return np.asarray((cv2.dilate(found, square) > 0) & mask)
 
 
 def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:

@@ -1,33 +1,33 @@
-"""Tell line art, gray pictures, color pictures and blank pages apart, and find tints and screentone."""
+"""Tell line art, gray pictures, color pictures and blank pages apart, and find tints."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
 
-from colorize.images.image import Picture
+from colorize.images.color import luminance, rgb_to_lab
 from colorize.images.resize import fit_size
-
-if TYPE_CHECKING:  # see `image`
-    from torch import Tensor
+from colorize.images.shading import SIDE, is_shaded, paper_brightness, widest
 
 Kind = Literal["line", "gray", "color", "blank"]
 
-SIDE = 512  # longest side looked at: there fine screentone is gray and fine lines still show
+
 FLAT = 0.06  # a picture whose luminance and chroma vary less than this is blank; JPEG noise is less
 SMOOTH = 1 / 512  # blur against noise and screentone, as a share of the longest side
-STROKE = 7 / 256  # strokes of pencils and pens are narrower than this share of the longest side
-INK, PAPER = 0.12, 0.93  # shades lie between these shares of the paper's brightness
-SHADED = 0.011  # share of the picture that wide shades cover: 99 % of line art has less
-FADED = 0.75  # paper in shadow keeps at least this share of its brightness
 
 TINT = 8.0  # Lab units off the tint that all pixels of one lightness share
 COLORED = 0.01  # share of pixels with a color of their own in a color picture
 PENCIL = 0.12  # distance in [0, 1] RGB from the straight line between paper and one pigment
 FILLED = 0.1  # share of the picture that wide areas of a pencil's color may cover
+BLACK_INK, PALE, BARE = 45.0, 85.0, 0.6  # L* of ink at most and of paper at least; share of paper around pencils
+TRACE, LOST = 0.004, 0.0005  # share of the picture that strokes cover at least, and wide areas beside them at most
+DARK, LIGHT, NIGHT = 0.2, 0.6, 0.7  # brightness of a black ground and of lines on it; share of the ground
+PRINT, LETTER, LETTERS = 0.7, (0.003, 0.06), 100  # of the paper's brightness; size by the longer side; their number
+PURE_TEXT, LEADING = 0.97, 0.15  # share of the ink that letters are; share of the rows between lines of text
 ONE_HUE = 0.97  # mean direction of the chroma of tinted pictures; 1 if all hues are equal
 
 
@@ -38,55 +38,51 @@ def kind(picture: Tensor) -> Kind:
     yellow, shaded or noisy, and strokes of one colored pencil. "gray": wide gray areas or fine screentone, also tinted
     such as sepia. "color": chroma beyond a tint. "blank": nearly one color.
     """
-    import torch
-    import torch.nn.functional as F
-
-    from colorize.images.color import luminance, rgb_to_lab
-
-    size = fit_size(picture.shape[-2:], SIDE, enlarge=False)
-    small = picture if size == picture.shape[-2:] else F.interpolate(picture, size, mode="area")
-    sigma = max(SMOOTH * max(size), 0.3)  # noise and JPEG blocks vanish
-    blurred = cv2.GaussianBlur(small[0].permute(1, 2, 0).cpu().numpy(), (0, 0), sigma)
-    small = torch.from_numpy(blurred.transpose(2, 0, 1)[None].copy())
+    small = _small(picture)
     gray = ((luminance(small) + 1) / 2)[0, 0].numpy()
     lab = rgb_to_lab(small)[0].numpy()
     if np.ptp(gray) < FLAT and max(np.ptp(lab[1]), np.ptp(lab[2])) < 100 * FLAT:
         return "blank"
-    if _colored(lab) and not _colored_pencil(small, lab) and not has_tint(picture):
+    if _colored(lab) and not (_colored_pencil(small, lab) or _under_ink(lab) or has_tint(picture)):
         return "color"
     return "gray" if is_shaded(gray) else "line"
 
 
-def is_shaded(gray: np.ndarray) -> bool:
-    """Whether light and shade cover a picture: brightness (H, W) in [0, 1], a longer side of about SIDE pixels."""
-    share = gray / _paper(gray)
-    return _widest((share > INK) & (share < PAPER)) > SHADED
+def _small(picture: Tensor) -> Tensor:
+    """A picture as its kind is told: small, and without noise and JPEG blocks."""
+    size = fit_size(picture.shape[-2:], SIDE, enlarge=False)
+    small = picture if size == picture.shape[-2:] else F.interpolate(picture, size, mode="area")
+    blurred = cv2.GaussianBlur(small[0].permute(1, 2, 0).cpu().numpy(), (0, 0), max(SMOOTH * max(size), 0.3))
+    return Tensor(blurred.transpose(2, 0, 1)[None].copy())
 
 
-def _widest(mask: np.ndarray) -> float:
-    """Share of the picture left of a mask when all that is narrower than a stroke is removed."""
-    width = max(3, round(STROKE * max(mask.shape)) | 1)
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    left = cv2.erode(mask.astype(np.uint8), disk, borderType=cv2.BORDER_REPLICATE)
-    return float(left.mean())
+def has_construction(picture: Tensor) -> bool:
+    """Whether a picture (1, 3, H, W) in [-1, 1] is black ink on paper over strokes of colored pencils."""
+    lab = rgb_to_lab(_small(picture))[0].numpy()
+    return _colored(lab) and _under_ink(lab)
 
 
-def _paper(gray: np.ndarray) -> np.ndarray:
-    """Brightness of the empty paper everywhere: a smooth surface on top of the brightest pixels.
+def is_inverted(picture: Tensor) -> bool:
+    """Whether a picture (1, 3, H, W) in [-1, 1] is white lines on black, without wide light areas."""
+    gray = ((luminance(_small(picture)) + 1) / 2)[0, 0].numpy()
+    dark, light = gray < DARK, gray > LIGHT
+    return bool(dark.mean() > NIGHT and light.mean() > TRACE and widest(~dark) < LOST and kind(-picture) == "line")
 
-    gray: (H, W) in [0, 1]. Returns (H, W): a square polynomial, which can follow a shadow across a scan but not the
-    outline of a light gray area.
-    """
-    calm = cv2.GaussianBlur(gray, (0, 0), 2.0)  # or noise would pass for brighter paper
-    coarse = cv2.resize(cv2.dilate(calm, np.ones((9, 9), np.uint8)), (48, 48))
-    rows, columns = np.mgrid[-1:1:48j, -1:1:48j]
-    terms = np.stack([np.ones_like(rows), rows, columns, rows * columns, rows**2, columns**2], -1)
-    level = np.full((48, 48), np.quantile(coarse, 0.9))
-    for _ in range(6):
-        inside = coarse > level - 0.03
-        found, *_ = np.linalg.lstsq(terms[inside], coarse[inside], rcond=None)
-        level = np.clip(terms @ found, FADED * coarse.max(), 1)
-    return np.asarray(np.maximum(cv2.resize(level, gray.shape[::-1]), 0.05))
+
+def is_text(picture: Tensor) -> bool:
+    """Whether all ink of a picture (1, 3, H, W) in [-1, 1] is letters in rows."""
+    gray = ((luminance(picture) + 1) / 2)[0, 0].numpy()
+    ink = (gray / paper_brightness(gray) < PRINT).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    high, size = stats[:, 3] / max(gray.shape), stats[:, 2:4].max(1) / max(gray.shape)
+    letters = (high > LETTER[0]) & (size < LETTER[1])
+    letters[0] = False
+    if letters.sum() < LETTERS or stats[letters, 4].sum() < PURE_TEXT * stats[1:, 4].sum():
+        return False
+    rows = (letters[labels]).sum(1).astype(np.float32)
+    where = np.flatnonzero(rows)
+    rows = rows[where[0] : where[-1] + 1]
+    return bool((rows < 0.1 * np.quantile(rows, 0.9)).mean() > LEADING)
 
 
 def _colored(lab: np.ndarray) -> bool:
@@ -126,13 +122,20 @@ def _mean_direction(chroma: np.ndarray, least: float) -> float:
     return float(np.abs(strong.sum())) / total if total else 1.0
 
 
+def _under_ink(lab: np.ndarray) -> bool:
+    """Whether all color lies in strokes on light paper, among strokes of black ink."""
+    chroma = np.hypot(lab[1], lab[2])
+    black, paper = (lab[0] < BLACK_INK) & (chroma < GRAY), (lab[0] > PALE) & (chroma < GRAY)
+    return bool(black.mean() > TRACE and paper.mean() > BARE and widest(chroma > TINT) < LOST)
+
+
 def _colored_pencil(small: Tensor, lab: np.ndarray) -> bool:
     """Whether all color lies on one line from paper to a pigment, and in strokes, not areas."""
     missing = (0.5 - small[0].numpy().reshape(3, -1) / 2).astype(np.float64)  # 0 is white
     values, axes = np.linalg.eigh(missing @ missing.T)
     pigment = axes[:, values.argmax()]
     off = np.linalg.norm(missing - np.outer(pigment, pigment @ missing), axis=0) > PENCIL
-    wide = _widest(np.hypot(lab[1], lab[2]) > TINT)
+    wide = widest(np.hypot(lab[1], lab[2]) > TINT)
     return bool(off.mean() < COLORED / 2) and wide < FILLED
 
 
@@ -157,10 +160,6 @@ def has_tint(color: Tensor) -> bool:
     color per lightness whatever they show, and for dark blue ones, which are rather taken at night or under water than
     cyanotypes.
     """
-    import torch.nn.functional as F
-
-    from colorize.images.color import rgb_to_lab
-
     size = fit_size(color.shape[-2:], TINT_SIDE, enlarge=False)
     lab = rgb_to_lab(F.interpolate(color, size, mode="area"))[0].cpu().double().numpy()
     light = lab[0]
@@ -200,28 +199,3 @@ def _basis(light: np.ndarray) -> np.ndarray:
     """How much each knot says at a lightness, (N, KNOTS)."""
     knots = np.linspace(0, 100, KNOTS)
     return np.stack([np.interp(light, knots, row) for row in np.eye(KNOTS)], axis=1)
-
-
-PATCH = 7  # pixels a side in which a shade is even, where dots and strokes are not
-EVEN = 0.05  # standard deviation of brightness there; grain of scans is less
-PRINT_SEEN = 2048  # pixels a side that are looked at
-
-
-def is_printed(picture: Picture) -> bool:
-    """Tell whether a picture, at its full size, is lines, black areas and screentone on paper.
-
-    Its brightness then has nothing to say about colors: paper between the dots of screentone is as white as any. Of a
-    large picture the middle is looked at.
-    """
-    high, wide = (slice(max(0, (side - PRINT_SEEN) // 2), (side + PRINT_SEEN) // 2) for side in picture.size)
-    alpha = None if picture.alpha is None else picture.alpha[high, wide]
-    middle = replace(picture, pixels=picture.pixels[high, wide], alpha=alpha).on_white()
-    gray = middle.pixels.mean(2, dtype=np.float32) / middle.peak
-    level = max(float(np.quantile(gray[::4, ::4], 0.95)), 1e-3)
-    share = np.asarray(gray / level, np.float32)
-    if float((share > PAPER).mean()) < 0.3:  # of a printed page is paper, at least, counted between dots, too
-        return False
-    mean = cv2.blur(share, (PATCH, PATCH))
-    spread = cv2.blur(share * share, (PATCH, PATCH)) - mean * mean
-    even = (mean > INK) & (mean < PAPER) & (spread < EVEN**2)
-    return float(even.mean()) < SHADED  # a printed page has less
