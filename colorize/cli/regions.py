@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -71,7 +72,8 @@ def regions(
     typer.echo(str(shown))
     if not quiet:
         count = messages.counted(len(found), "region")
-        messages.say(f"{count}; change colors in `{path}`, then: colorize sample {picture} --regions {path}")
+        command = shlex.join(["colorize", "sample", str(picture), "--regions", str(path)])
+        messages.say(f"{count}; change colors in `{path}`, then: {command}")
 
 
 def _mark() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -117,12 +118,12 @@ def write(
     drawing: its name and pixels. colored: the result that has the colors, None if there is none in a file. Raises
     ColorizeError for what `files.atomic` refuses.
     """
-    name = files.shown(drawing[0])
+    name, command = files.shown(drawing[0]), shlex.join([files.shown(drawing[0]), "--regions", files.shown(path)])
     rows = "\n".join(_row(region) for region in regions)
     result = files.shown(os.path.relpath(colored[0], path.parent)) if colored else ""
     text = (
         f"# The regions of {name}. Change colors below, then run:\n"
-        f"#   colorize sample {name} --regions {files.shown(path)}\n"
+        f"#   colorize sample {command}\n"
         '# A color is "#c81414" or an English name such as "navy". A name is that of a layer, see --layers.\n\n'
         f"map = {_quoted(map_of(path).name)}\ncolored = {_quoted(result)}\n\n[regions]\n{rows}\n"
     )

@@ -213,6 +213,23 @@ def test_what_is_connected_in_the_closed_drawing_has_one_flat_color(gap: int) ->
     assert len(np.unique(flats(field, paper, gap=gap / SIDE).table, axis=0)) > len(np.unique(found.table, axis=0))
 
 
+@pytest.mark.parametrize("scale", [2, 12])  # regions of the larger one are found at a smaller size
+def test_gaps_are_pixels_of_the_drawing(scale: int) -> None:
+    color = tensor(filled(RED, (0.3, 0.8, 0.3)))
+    for gaps, colors in ((14 * scale, 2), (4 * scale, 1), (0, 1)):
+        sheet = layers.divide(
+            drawing(box(gap=12), scale), color, inked=False, gaps=gaps, flat=color.clone(), whole=True
+        )
+        assert len(np.unique(sheet.table[np.unique(sheet.labels)], axis=0)) == colors
+
+
+def test_gaps_of_the_options_reach_the_flats() -> None:
+    job = Job("a", drawing(box(gap=12), 2))
+    shown = [pixels(one(job, flat=True, gaps=gaps, kind="line", force=True)) for gaps in (0, 30)]
+    counts = [len(np.unique(picture[drawing(box(gap=12), 2).pixels[..., 0] == 255], axis=0)) for picture in shown]
+    assert counts[0] < counts[1]
+
+
 def test_what_is_open_to_white_paper_at_the_border_keeps_its_colors() -> None:
     paper = np.ones((SIDE, SIDE), np.float32)
     paper[30:100, 52:54] = paper[30:100, 74:76] = paper[30:32, 52:76] = 0  # a figure without a lower end
