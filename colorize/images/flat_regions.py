@@ -202,40 +202,47 @@ def inked(ink: Array) -> Mask:
 def passages(labels: npt.NDArray[np.integer], clear: Mask) -> Numbers:
     """Join regions that open widely into each other; a gap of a line stays closed.
 
-    labels: (H, W) from 0. clear: (H, W), pixels without ink. Returns for each region the number of what it belongs to.
+    labels: (H, W) from 0. clear: (H, W), pixels without ink. An opening is wide if it is at least WIDE times as long as
+    the smaller one of both regions is thick. Returns for each region the number of what it belongs to.
     """
-    first, second, _, thick = _wide_openings(labels, clear)
+    first, second, length, thick = _openings(labels, clear)
     parent = np.arange(len(thick))
-    for pair in zip(first, second, strict=True):
+    wide = length >= WIDE * np.minimum(thick[first], thick[second])
+    for pair in zip(first[wide], second[wide], strict=True):
         ends = parent[list(pair)]
         parent[parent == ends.max()] = ends.min()
     return parent
 
 
 def opened(labels: Labels, clear: Mask) -> Labels:
-    """Labels in which every region has become one with the thicker one that it opens into most widely; 0 is ink.
+    """Labels in which regions are one that open widely into each other, see `passages`; 0 is ink.
 
-    So what lies between the two ends of a line never joins both of its sides.
+    Each joins the thicker one that it opens into most widely, again and again; crumbs in a gap of a line so fall to one
+    of its sides and do not join both.
     """
     if not labels.any():
         return labels
-    first, second, length, thick = _wide_openings(grown(labels), clear)
-    thin = thick[first] < thick[second]
-    small, large = np.where(thin, first, second), np.where(thin, second, first)
-    order = length.argsort(kind="stable")
-    parent = np.arange(len(thick))
-    parent[small[order]] = large[order]  # the last written is the widest
-    while (parent[parent] != parent).any():
-        parent = parent[parent]
-    return np.where(labels > 0, parent[labels], 0).astype(np.int32)
+    first, second, length, thick = _openings(grown(labels), clear)
+    now = np.arange(len(thick))  # the number that each region has become
+    for _ in range(12):  # of joining
+        thin = thick[first] < thick[second]
+        small, large = np.where(thin, first, second), np.where(thin, second, first)
+        wide = np.flatnonzero(length >= WIDE * thick[small])
+        if not wide.size:
+            break
+        order = wide[length[wide].argsort(kind="stable")]
+        target = np.arange(len(thick))
+        target[small[order]] = large[order]  # the last written is the widest
+        while (target[target] != target).any():
+            target = target[target]
+        now = target[now]
+        ends = np.sort(np.stack([target[first], target[second]]), axis=0)
+        first, second, length = _summed(ends[0], ends[1], length, len(thick))
+    return np.where(labels > 0, now[labels], 0).astype(np.int32)
 
 
-def _wide_openings(labels: npt.NDArray[np.integer], clear: Mask) -> tuple[Numbers, Numbers, Numbers, Array]:
-    """Pairs of regions with a wide opening between them, its length, and how thick every region is.
-
-    labels: (H, W) from 0. An opening is wide if it is at least WIDE times as long as the smaller one of both regions is
-    thick.
-    """
+def _openings(labels: npt.NDArray[np.integer], clear: Mask) -> tuple[Numbers, Numbers, Numbers, Array]:
+    """Pairs of regions that open into each other, over how many pixels, and how thick every region is."""
     count, pairs = int(labels.max()) + 1, []
     edge = np.zeros(labels.shape, bool)
     for one, other, free in (
@@ -251,6 +258,4 @@ def _wide_openings(labels: npt.NDArray[np.integer], clear: Mask) -> tuple[Number
     room = np.pad(clear & ~edge, 1, constant_values=False).astype(np.uint8)
     thick = np.zeros(count, np.float32)  # of the type of the distances, or `maximum.at` takes ten times as long
     np.maximum.at(thick, labels.ravel(), 2 * cv2.distanceTransform(room, cv2.DIST_L2, 5)[1:-1, 1:-1].ravel())
-    first, second = codes // count, codes % count
-    wide = length >= WIDE * np.minimum(thick[first], thick[second])
-    return first[wide], second[wide], length[wide], thick
+    return codes // count, codes % count, length, thick

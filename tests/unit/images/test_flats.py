@@ -230,6 +230,14 @@ def test_gaps_of_the_options_reach_the_flats() -> None:
     assert counts[0] < counts[1]
 
 
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+@pytest.mark.parametrize(("gap", "closed"), [(2, True), (4, True), (8, True), (12, True), (24, False)])
+def test_crumbs_in_a_gap_of_thick_lines_do_not_open_it(scale: int, gap: int, closed: bool) -> None:
+    paper = np.kron(box(gap) > 0.5, np.ones((scale, scale), bool))
+    areas = flat_regions.opened(flat_regions.trapped(paper, flat_regions.balls(14 / SIDE)), paper)
+    assert (areas[64 * scale, 40 * scale] != areas[5, 5]) == closed
+
+
 def test_what_is_open_to_white_paper_at_the_border_keeps_its_colors() -> None:
     paper = np.ones((SIDE, SIDE), np.float32)
     paper[30:100, 52:54] = paper[30:100, 74:76] = paper[30:32, 52:76] = 0  # a figure without a lower end
