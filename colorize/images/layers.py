@@ -120,16 +120,17 @@ def divide_field(
     chosen: Array | None = None,
     gaps: float | None = None,
     whole: bool = False,
+    side: int = 1024,
 ) -> DividedDrawing:
     """Find the regions of line art on paper, see `ink.on_paper`, and a flat color for each.
 
     field: (h, w, 3) in [0, 1], the color under the ink. plain: the same without shade, None where it is not known.
     marks: (h, w, 4), the user's hints, RGB and a mask in [-1, 1]. exact: see `DividedDrawing`. chosen: (N, 3) in
     [0, 1], the colors that the model chose from, of which each region takes one. gaps: the widest gap of a line that
-    counts as closed, in pixels of the drawing. whole: see `flats`. Regions are found at a longer side of at most 1024
+    counts as closed, in pixels of the drawing. whole: see `flats`. Regions are found at a longer side of at most `side`
     pixels and brought up along the lines. The colors of hints are named, such as `hint #c81414`.
     """
-    size = fit_size(drawing.size, 1024, enlarge=False)
+    size = fit_size(drawing.size, side, enlarge=False)
     if marks is not None:
         near = resized(np.ascontiguousarray(marks), size, cv2.INTER_NEAREST_EXACT)
         marks = np.concatenate([near[..., :3] / 2 + 0.5, near[..., 3:]], 2)

@@ -16,7 +16,7 @@ from colorize.images.image import Picture, Pixels
 from colorize.images.layers import DividedDrawing
 from colorize.images.resize import Array, fit_size, resized
 
-COARSE = 1024  # pixels of the longer side at which regions are found
+COARSE = 768  # pixels of the longer side at which regions are found, for a command that answers at once
 ALIKE = 6.0  # Lab units; shaded regions whose colors are that near have one flat color
 EXACT, FLAT = 1.5 / 255, 0.97  # a result is flat if this share of it has the flat color to within this
 
@@ -81,7 +81,7 @@ def divide(original: Picture, colored: Picture | None, gaps: float | None = None
     size = fit_size(drawing.size, COARSE, enlarge=False)
     if colored is not None:
         field = _color_under(drawing, colored, size)
-        found = layers.divide_field(drawing, field, gaps=gaps)
+        found = layers.divide_field(drawing, field, gaps=gaps, side=COARSE)
         coarse = cv2.resize(found.labels.astype(np.uint16), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         clear = ink.paper_share(drawing, size) > 0.5
         is_flat = np.abs(field - found.table[coarse])[clear].max(1, initial=0) < EXACT
