@@ -72,7 +72,10 @@ def flats(
     divided = np.full(len(main), not whole)
     border = np.unique(np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]]))
     divided[border] |= (table[main[border]] == 1).all(1) | (main[border] > pieces.max())
-    codes = np.where(divided[areas], parts, main[areas]) + areas.astype(np.int64) * len(table)
+    number = np.arange(len(main), dtype=np.int64)
+    white = border[(border > 0) & (table[main[border]] == 1).all(1)]
+    number[white] = white.min(initial=len(main))  # paper at the border is one, though narrow beside a figure
+    codes = np.where(divided[areas], parts, main[areas]) + number[areas] * len(table)
     used, labels = renumbered(codes)
     table = table[used % len(table)]
     if labels.any():  # regions that are too small join a neighbor even through ink

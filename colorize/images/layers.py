@@ -108,7 +108,7 @@ def divide(
     if flat is not None and known:
         levels = np.rint((flat.detach().cpu().float()[0].flatten(1).T.numpy() / 2 + 0.5) * 255).clip(0, 255)
         chosen = np.asarray(np.unique(levels, axis=0) / 255, np.float32)
-    return divide_field(drawing, field, plain, marks, exact, chosen, gaps, whole)
+    return replace(divide_field(drawing, field, plain, marks, chosen, gaps, whole), exact=exact)
 
 
 def divide_field(
@@ -116,7 +116,6 @@ def divide_field(
     field: Array,
     plain: Array | None = None,
     marks: Array | None = None,
-    exact: HintPixels | None = None,
     chosen: Array | None = None,
     gaps: float | None = None,
     whole: bool = False,
@@ -125,7 +124,7 @@ def divide_field(
     """Find the regions of line art on paper, see `ink.on_paper`, and a flat color for each.
 
     field: (h, w, 3) in [0, 1], the color under the ink. plain: the same without shade, None where it is not known.
-    marks: (h, w, 4), the user's hints, RGB and a mask in [-1, 1]. exact: see `DividedDrawing`. chosen: (N, 3) in
+    marks: (h, w, 4), the user's hints, RGB and a mask in [-1, 1]. chosen: (N, 3) in
     [0, 1], the colors that the model chose from, of which each region takes one. gaps: the widest gap of a line that
     counts as closed, in pixels of the drawing. whole: see `flats`. Regions are found at a longer side of at most `side`
     pixels and brought up along the lines. The colors of hints are named, such as `hint #c81414`.
@@ -147,7 +146,7 @@ def divide_field(
     table = np.asarray(np.rint(colors * 255) / 255, np.float32)
     words = {bytes(color).hex() for color in _levels(hinted)}
     names = tuple(f"hint #{one}" if (one := bytes(color).hex()) in words else "" for color in _levels(table))
-    return DividedDrawing(drawing, field, labels, table, exact, names)
+    return DividedDrawing(drawing, field, labels, table, names=names)
 
 
 def _levels(colors: Array) -> Pixels:
