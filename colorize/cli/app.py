@@ -15,6 +15,7 @@ from colorize.cli import config, messages, models
 from colorize.cli.evaluate import evaluate
 from colorize.cli.help import Command, Group, examples
 from colorize.cli.prepare import prepare
+from colorize.cli.regions import regions
 from colorize.cli.sample import sample
 from colorize.cli.train import finetune, train
 
@@ -83,6 +84,7 @@ def colorize(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample,
+    "regions": regions,
     "prepare-data": prepare,
     "train": train,
     "finetune": finetune,

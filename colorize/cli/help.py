@@ -23,10 +23,10 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {  # command -> panel -> paramet
     "sample": {
         "Drawing and colors": (
             *("reference", "palette", "colors", "hint", "hints", "hint_mode", "only", "model", "lora"),
-            *("kind", "panels", "flat", "seed", "variations", "force"),
+            *("kind", "panels", "flat", "gaps", "seed", "variations", "force"),
         ),
         "Output": (
-            *("out", "grid", "film", "layers", "save_regions", "overwrite", "watch"),
+            *("out", "grid", "film", "layers", "save_regions", "regions", "overwrite", "watch"),
             *("dry_run", "as_json", "quiet", "help"),
         ),
         "Sampling": ("steps", "sampler", "spacing", "eta", "guidance", "strength"),

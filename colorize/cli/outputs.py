@@ -17,16 +17,17 @@ from colorize.coloring.options import SampleOptions
 from colorize.errors import ColorizeError, nearest
 
 if TYPE_CHECKING:
-    from colorize.checkpoints.model_files import Loaded
     from colorize.cli.messages import Reporter
     from colorize.cli.volumes import VolumeJob
     from colorize.coloring.batch import Painted
-    from colorize.coloring.options import Job
+    from colorize.images.image import Picture
+    from colorize.images.layers import Layer
     from colorize.images.listing import Source
 
 FOLDER = "colored"  # for several pictures, below the working folder
 STDOUT = "-"
-EXTRAS = {"film": (".gif",), "layers": (".ora", ".psd"), "save_regions": (".json",)}  # and their formats
+EXTRAS = {"film": (".gif",), "layers": (".ora", ".psd"), "save_regions": (".toml",)}  # and their formats
+MOST = 8  # results beside a drawing that are looked at
 HINTS = (".json", ".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg")  # of the files of a folder of hints
 
 
@@ -185,8 +186,7 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
     if volume and single:
         hint = f"leave {single} out, or unpack the pages you want it for"
         raise ColorizeError(f"`{volume.name}` is a volume, and {single} is for single pictures", hint, code=2)
-    for name in EXTRAS:
-        _check_extra(name, options, len(found))
+    check_extras(options, len(found))
     if options.visualize:
         _check_suffix(options.visualize, None)
     _check_drawings_stay(found, options)
@@ -208,6 +208,16 @@ def _check_drawings_stay(targets: Sequence[Target], options: SampleOptions) -> N
         if result.exists() and _inode(result) in drawings:
             message = f"the result would replace the drawing `{result}`"
             raise ColorizeError(message, "give another place with --out", code=2)
+
+
+def earlier(target: Target, options: SampleOptions) -> tuple[Path, ...]:
+    """Return the results of a drawing that exist: where new ones go, then beside it, such as NAME_color_2.png."""
+    path, given = target.path, Path(options.hints) if isinstance(options.hints, str | Path) else None
+    if target.volume or path is None:
+        return ()
+    beside = sorted(path.parent.glob(f"{glob.escape(path.stem)}_color*{result_suffix(path)}"))[:MOST]
+    found = dict.fromkeys(one.absolute() for one in (*target.files(options), *beside) if one.is_file())
+    return tuple(one for one in found if given is None or not given.exists() or not one.samefile(given))
 
 
 def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> list[Target]:
@@ -316,8 +326,13 @@ def _inode(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def check_extras(options: SampleOptions, drawings: int) -> None:
+    """Refuse files beside results that cannot be written (ColorizeError, wrong usage), before anything is done."""
+    for name in EXTRAS:
+        _check_extra(name, options, drawings)
+
+
 def _check_extra(name: str, options: SampleOptions, drawings: int) -> None:
-    """Refuse a file beside the result that cannot be written (ColorizeError, wrong usage), before anything is done."""
     given: Path | None = getattr(options, name)
     if given is None:
         return
@@ -337,40 +352,12 @@ def _check_extra(name: str, options: SampleOptions, drawings: int) -> None:
         check_psd_tools()
 
 
-def check_region_map(options: SampleOptions, job: Job) -> None:
-    """Refuse a map of edits without edits, or on other than one reference (ColorizeError, wrong usage)."""
-    if not options.settings or not options.settings.reads_text:
-        hint = 'add --text, such as --text "hair: blonde", or leave --visualize out'
-        raise ColorizeError("--visualize has no edits by words to show", hint, code=2)
-    if len(job.references) != 1:
-        message = f"--visualize draws on one reference, and {len(job.references)} were given"
-        raise ColorizeError(message, "give one --ref, or leave --visualize out", code=2)
-
-
-def write_region_map(loaded: Loaded, options: SampleOptions, job: Job, report: Reporter) -> None:
-    """Write the map of what edits by words change on the reference."""
-    from colorize.images import files
-
-    assert options.settings is not None
-    assert options.visualize is not None
-    source = records.Source("", "", records.options_of(options))
-    settled = Settled(options.visualize) if options.overwrite else records.settle(options.visualize, source)
-    if settled.done:
-        return
-    picture = loaded.recipe.system.region_map(loaded.colorizer, job.references[0].picture, options.settings)
-    notes = files.write(records.with_record(picture, {}, source, {}), settled.path)
-    if settled.stays:
-        report.note(f"`{settled.stays}` {settled.kept} and stays; the new picture is `{settled.path}`")
-    for note in (*picture.notes, *notes):
-        report.note(note)
-
-
 def write_extras(
-    painted: Painted, target: Target, at: int, options: SampleOptions, report: Reporter
+    painted: Painted, target: Target, at: int, drawing: Picture | None, options: SampleOptions, report: Reporter
 ) -> dict[str, Path]:
     """Write the film, the layers and the regions of a picture, and print where they are; return their paths."""
     from colorize.coloring import album
-    from colorize.images.layers import map_of, write_openraster, write_photoshop, write_regions
+    from colorize.images import encode, files, region_files
 
     beside = target.settled[at].beside if target.settled else {}
     paths = target.extras(options, at)
@@ -382,12 +369,22 @@ def write_extras(
             album.write_film(painted.frames, path)
             more = ", one frame for one denoising step; --steps 8 gives 8 frames" if len(painted.frames) == 1 else ""
         elif name == "layers":
-            write_layers = write_photoshop if path.suffix.lower() == ".psd" else write_openraster
             write_layers(painted.layers, painted.picture, path)
-        elif painted.regions:
-            write_regions(*painted.regions, path)
-            more = f", their map is `{map_of(path)}`"
+        elif painted.regions and drawing:
+            result = None
+            if target.result and not options.grid:  # as it will be read from its file
+                file = target.files(options)[at]
+                result = file, files.read(encode.encode(painted.picture, file.suffix))
+            region_files.write(*painted.regions, path, (target.name, drawing), result)
+            more = f", their map is `{region_files.map_of(path)}`"
         folder = _folder_of_extra(name, options)
         what = {"film": "films are" if folder else "film is", "layers": "layers are"}.get(name, "regions are")
         report.note(f"the {what} in `{folder}`" if folder else f"the {what} `{path}`{more}")
     return {name: path for name, path in paths.items() if path.exists()}
+
+
+def write_layers(layers: Sequence[Layer], merged: Picture, path: Path) -> None:
+    """Write layers in the format of the suffix."""
+    from colorize.images.layers import write_openraster, write_photoshop
+
+    (write_photoshop if path.suffix.lower() == ".psd" else write_openraster)(layers, merged, path)

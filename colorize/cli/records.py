@@ -184,9 +184,9 @@ def settle_extra(path: Path, beside: Mapping[str, str]) -> Path:
 
 def digest(extra: Path) -> str:
     """Return a digest of a file beside a result, of regions with their map; empty if there is none."""
-    from colorize.images import files
+    from colorize.images import files, region_files
 
-    both = [extra, extra.with_suffix(".regions.png")] if extra.suffix.lower() == ".json" else [extra]
+    both = [extra, region_files.map_of(extra)] if extra.suffix.lower() == ".toml" else [extra]
     both = [path for path in both if path.exists()]
     return files.sha256(both)[:12] if both else ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import inspect
 import sys
 from collections import defaultdict
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from colorize import interrupts
-from colorize.cli import dry_run, messages, outputs, records, watching
+from colorize.cli import dry_run, messages, outputs, records, regions, watching
 from colorize.cli.messages import Reporter
 from colorize.cli.outputs import Target
 from colorize.cli.records import Settled
@@ -40,7 +39,12 @@ def with_options(command: Callable[[list[str], SampleOptions], None]) -> Callabl
     """Give a command an option for every field of `SampleOptions`."""
 
     @wraps(command)
-    def run(pictures: list[str], **values: Any) -> None:
+    def run(context: typer.Context, pictures: list[str], **values: Any) -> None:
+        if values["regions"]:  # works without a model: what `colorize.toml` says of coloring is not for it
+            values = {
+                name: None if value == (context.default_map or {}).get(name) else value
+                for name, value in values.items()
+            }
         given = {name: value for name, value in values.items() if value is not None}
         for name, value in given.items():
             if value == "" or (isinstance(value, list) and "" in value):
@@ -50,7 +54,8 @@ def with_options(command: Callable[[list[str], SampleOptions], None]) -> Callabl
                 given[name] = PARSERS.get(name, tuple)(value)
         command(pictures, SampleOptions(**given))
 
-    parameters = [*inspect.signature(command, eval_str=True).parameters.values()][:1]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    parameters = [context, *inspect.signature(command, eval_str=True).parameters.values()][:2]
     for one in (one for one in fields(SampleOptions) if one.metadata):
         kind: Any = one.type
         if isinstance(kind, str):  # of several types: texts, a text or a path
@@ -80,6 +85,9 @@ def sample(
         colorize sample sketch.png --ref ref.png
         colorize sample pages/ --ref hero.png --ref villain.png --out colored/
     """
+    if options.regions:
+        regions.recolor(pictures, options)
+        return
     if options.watch:
         watching.check(pictures, options)
     targets = [] if options.watch else outputs.targets(pictures, options)
@@ -140,9 +148,6 @@ def _carry_out(
     finally:
         for volume in plan.volumes:
             volume.close()
-
-
-MOST = 8  # results beside a drawing that are looked at
 
 
 @dataclass(frozen=True)
@@ -239,15 +244,43 @@ def load(template: Job, options: SampleOptions, report: Reporter) -> Loaded:
         for note in one.picture.notes:
             report.note(note)
     if options.visualize:
-        outputs.check_region_map(options, template)
+        _check_region_map(options, template)
     loaded = paint.load_model(options)
     if ambiguous := model_files.ambiguous(str(options.model)):
         report.note(ambiguous)
     if not options.quiet:
         messages.fetched(loaded.notice)
     if options.visualize and not options.dry_run:
-        outputs.write_region_map(loaded, options, template, report)
+        _write_region_map(loaded, options, template, report)
     return loaded
+
+
+def _check_region_map(options: SampleOptions, job: Job) -> None:
+    """Refuse a map of edits without edits, or on other than one reference (ColorizeError, wrong usage)."""
+    if not options.settings or not options.settings.reads_text:
+        hint = 'add --text, such as --text "hair: blonde", or leave --visualize out'
+        raise ColorizeError("--visualize has no edits by words to show", hint, code=2)
+    if len(job.references) != 1:
+        message = f"--visualize draws on one reference, and {len(job.references)} were given"
+        raise ColorizeError(message, "give one --ref, or leave --visualize out", code=2)
+
+
+def _write_region_map(loaded: Loaded, options: SampleOptions, job: Job, report: Reporter) -> None:
+    """Write the map of what edits by words change on the reference."""
+    from colorize.images import files
+
+    assert options.settings is not None
+    assert options.visualize is not None
+    source = records.Source("", "", records.options_of(options))
+    settled = Settled(options.visualize) if options.overwrite else records.settle(options.visualize, source)
+    if settled.done:
+        return
+    picture = loaded.recipe.system.region_map(loaded.colorizer, job.references[0].picture, options.settings)
+    notes = files.write(records.with_record(picture, {}, source, {}), settled.path)
+    if settled.stays:
+        report.note(f"`{settled.stays}` {settled.kept} and stays; the new picture is `{settled.path}`")
+    for note in (*picture.notes, *notes):
+        report.note(note)
 
 
 def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, report: Reporter) -> Iterator[Job]:
@@ -258,7 +291,7 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, repo
             report.note(f"`{folder}` has no hints for `{bare[0]}`{more}; name them like the drawing")
     for target in targets:
         drawing = target.path or target.read or messages.piped(sys.stdin, "input").read()
-        job = replace(template, name=target.name, drawing=drawing, results=_earlier(target, options))
+        job = replace(template, name=target.name, drawing=drawing, results=outputs.earlier(target, options))
         if folder := outputs.folder_of(options.hints):
             job = replace(job, hints=outputs.file_of(folder, target, outputs.HINTS))
         try:
@@ -269,16 +302,6 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, repo
         except ColorizeError as error:
             job = replace(job, drawing=partial(_fail, error))  # it ends this job, not the others
         yield job
-
-
-def _earlier(target: Target, options: SampleOptions) -> tuple[Path, ...]:
-    """The results of a drawing that exist: where new ones go, then beside it, such as NAME_color_2.png."""
-    path, given = target.path, Path(options.hints) if isinstance(options.hints, str | Path) else None
-    if target.volume or path is None:
-        return ()
-    beside = sorted(path.parent.glob(f"{glob.escape(path.stem)}_color*{outputs.result_suffix(path)}"))[:MOST]
-    found = dict.fromkeys(one.absolute() for one in (*target.files(options), *beside) if one.is_file())
-    return tuple(one for one in found if given is None or not given.exists() or not one.samefile(given))
 
 
 def _mask(folder: Path, target: Target, hint: str) -> Picture:
@@ -360,12 +383,12 @@ def _write(target: Target, outcome: Outcome, options: SampleOptions, report: Rep
         references = [one.picture for one in outcome.job.references]
         pictures = [album.grid([outcome.drawing, *references, *pictures])]
     if target.result is None:
-        outputs.write_extras(outcome.painted[0], target, 0, options, report)
+        outputs.write_extras(outcome.painted[0], target, 0, outcome.drawing, options, report)
         messages.piped(sys.stdout, "output").write(encode(pictures[0], ".png"))
     for at, (one, picture, path) in enumerate(zip(outcome.painted, pictures, target.files(options), strict=False)):
         notes: tuple[str, ...] = ()
         if not target.settled or not target.settled[at].done:
-            extras = outputs.write_extras(one, target, at, options, report)
+            extras = outputs.write_extras(one, target, at, outcome.drawing, options, report)
             if target.source:
                 picture = records.with_record(picture, one.meta, target.source, extras)
             notes = files.write(picture, path)

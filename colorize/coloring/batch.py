@@ -20,18 +20,19 @@ from colorize.coloring.options import Job, SampleOptions, sampling
 from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.images import files, finish, layers
-from colorize.images.finish import HintPixels
+from colorize.images import files, finish, layers, regions
 from colorize.images.flat_regions import Labels
 from colorize.images.image import Picture
+from colorize.images.ink import HintPixels
 from colorize.images.layers import Layer
 from colorize.images.metadata import MARK
+from colorize.images.regions import Region
 from colorize.model import Sampling
 from colorize.networks import devices
 from colorize.recipes import overrides
 
 SAME = 2.5 / 127.5  # of a channel; colors that differ by less are one
-Regions = tuple[list[dict[str, object]], Labels]  # see `layers.regions`
+Regions = tuple[Sequence[Region], Labels]  # see `regions.find`
 FILM = 512  # pixels of the longer side of a film's frames; GIFs of more grow huge
 BATCH = {"cuda": 8}  # rows at once; elsewhere 1, as fast per picture and with the least memory
 
@@ -214,16 +215,22 @@ class BatchRunner:
         begin, item, options = time.perf_counter(), task.input, self.options
         last = self.model.recipe.system.finish
         shaded, flat = (last(one, item.hints, options.settings) for one in color)
-        picture, parts, regions = finished(item, shaded, flat, self.colorizer.inked, options)
+        picture, parts, found = finished(item, shaded, flat, self.colorizer.inked, options)
+        notes = item.notes
         if item.inverted:
             picture = finish.on_black(item.original, picture)
+            if found:
+                found, notes = (
+                    None,
+                    (*notes, "no regions were saved: those of white lines on black cannot be recolored"),
+                )
         meta = provenance(self.model, options, self.sampling, task.job, item, task.guidance, at)
         picture = replace(picture, text={**picture.text, MARK: json.dumps(meta, ensure_ascii=False)})
         seconds += task.seconds / options.variations + time.perf_counter() - begin
-        notes = item.notes + finish.uncolored(item.original, picture)
+        notes += finish.uncolored(item.original, picture)
         painted = Painted(picture, item.kind, options.seed, at, seconds, calls, notes, meta, film, parts)
-        if regions:
-            painted = replace(painted, regions=with_sources(regions, item.hints, task.job))
+        if found:
+            painted = replace(painted, regions=with_sources(found, item.hints, task.job))
         task.done.append(painted)
 
 
@@ -245,13 +252,13 @@ def finished(
         return laid(item.original, color, item.kind, inked, item.exact), (), None
     with torch.inference_mode():
         hints = item.hints.get("hints") if item.exact else None
-        divided = layers.divide(item.original, color, inked, hints, item.exact, flat)
+        divided = layers.divide(item.original, color, inked, hints, item.exact, flat, options.gaps, options.flat)
         parts = layers.layers(divided, options.flat) if options.layers else ()
-        regions = layers.regions(divided) if options.save_regions else None
-        return layers.merged(divided, options.flat), parts, regions
+        found = regions.find(divided) if options.save_regions else None
+        return layers.merged(divided, options.flat), parts, found
 
 
-def with_sources(regions: Regions, hints: Hints, job: Job) -> Regions:
+def with_sources(found: Regions, hints: Hints, job: Job) -> Regions:
     """Add `source` to every region: the names of the pictures whose main colors hold its color, or `hint`."""
     from colorize.region_diffusion.pieces import main_colors
 
@@ -261,14 +268,14 @@ def with_sources(regions: Regions, hints: Hints, job: Job) -> Regions:
         known.append(("hint", torch.unique(layer[layer[:, 3] > 0, :3], dim=0)))
     pictures = torch.split(hints["reference"], 3, dim=1) if "reference" in hints else ()
     for one, picture in zip(job.references, pictures, strict=False):
-        found = main_colors(picture.cpu().float())
-        known.append((one.name, found.rgb[0][found.valid[0]]))
-    found_in = []
-    for region in regions[0]:
-        color = torch.tensor(list(bytes.fromhex(str(region["color"])[1:]))) / 127.5 - 1
+        main = main_colors(picture.cpu().float())
+        known.append((one.name, main.rgb[0][main.valid[0]]))
+    with_source = []
+    for region in found[0]:
+        color = torch.tensor(list(bytes.fromhex(region.color[1:]))) / 127.5 - 1
         sources = [name for name, colors in known if len(colors) and (colors - color).abs().amax(1).min() < SAME]
-        found_in.append({**region, "source": sources})
-    return found_in, regions[1]
+        with_source.append(replace(region, source=tuple(sources)))
+    return with_source, found[1]
 
 
 def provenance(
@@ -311,6 +318,7 @@ def provenance(
         "references": {one.name: _fingerprint(one.picture) for one in job.references},
         "flat": options.flat,
         "colors": options.colors,
+        "gaps": options.gaps,
         "hints": "hints" in job.given,
         "dots": [dot.text for dot in job.dots],
         "hint_mode": options.hint_mode,

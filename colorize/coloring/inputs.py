@@ -16,13 +16,14 @@ from torch import Tensor
 from colorize.coloring.options import Job, Named, SampleOptions, check_kind
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.images import background, color_hints, files, finish, hint_files, kinds, lines, listing, palettes
+from colorize.images import background, color_hints, files, finish, hint_files, kinds, lines, listing, palettes, shading
 from colorize.images.color import colorfulness, luminance
 from colorize.images.color_hints import ColorHint
-from colorize.images.finish import HintPixels
 from colorize.images.image import Picture, from_tensor
-from colorize.images.kinds import has_tint, is_printed
+from colorize.images.ink import HintPixels
+from colorize.images.kinds import has_tint
 from colorize.images.metadata import MARK
+from colorize.images.shading import is_printed, paper_brightness
 from colorize.recipes.recipe import Recipe
 
 Kind = Literal["line", "gray"]
@@ -271,7 +272,7 @@ def _ink(seen: Tensor) -> Tensor:
     """The lines of a drawing (1, 3, H, W) as (1, 1, H, W): without colored pencils under ink, on even paper."""
     gray = seen.amax(1, keepdim=True) if kinds.has_construction(seen) else luminance(seen)
     share = ((gray + 1) / 2)[0, 0].numpy()
-    paper = kinds.paper_brightness(share)
+    paper = paper_brightness(share)
     if float(paper.min()) > WHITE:
         return gray
     return torch.from_numpy(share / paper)[None, None].float().clamp(0, 1) * 2 - 1
@@ -280,7 +281,7 @@ def _ink(seen: Tensor) -> Tensor:
 def inner_view(picture: Picture, recipe: Recipe, options: SampleOptions) -> tuple[tuple[int, int], Tensor]:
     """Return a drawing's (H, W) inside a model, and a small copy (1, 3, h, w) that tells its kind."""
     inner = recipe.system.inner_size(picture.size, options.size or recipe.size)
-    return inner, shrink(picture, max(2 * kinds.SIDE, 2 * max(inner))).tensor()
+    return inner, shrink(picture, max(2 * shading.SIDE, 2 * max(inner))).tensor()
 
 
 def shrink(picture: Picture, side: int) -> Picture:

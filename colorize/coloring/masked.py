@@ -10,7 +10,7 @@ import numpy as np
 from colorize.coloring.inputs import inner_view
 from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.errors import ColorizeError
-from colorize.images import background, files, finish, kinds
+from colorize.images import background, files, ink, kinds
 from colorize.images.image import Picture
 from colorize.recipes.recipe import Recipe
 
@@ -54,7 +54,7 @@ def outside(drawing: Named, job: Job, recipe: Recipe, options: SampleOptions) ->
     seen = inner_view(picture, recipe, options)[1]
     if kinds.kind(seen) != "color":
         made = (files.read(path) for path in job.results)
-        picture = next((one for one in made if one.size == picture.size), finish.on_paper(picture))
+        picture = next((one for one in made if one.size == picture.size), ink.on_paper(picture))
     return Outside(mask, replace(picture, pixels=np.broadcast_to(picture.pixels, (*picture.size, 3))))
 
 

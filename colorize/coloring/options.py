@@ -130,6 +130,13 @@ class SampleOptions:
         None, "GIF", "Also write the denoising steps as an animation; a folder gets one per drawing"
     )
     flat: bool = option(False, "", "Fill each region of line art with one flat color")
+    gaps: float | None = option(
+        None,
+        "PIXELS",
+        "Widest gap in a line that counts as closed between flat regions; 0 closes none"
+        "  [default: 1/21 of the longer side]",
+        min=0,
+    )
     panels: Literal["auto", "on", "off"] = option(
         "auto", "MODE", "Color manga pages panel by panel: auto (if it looks like a page), on, off"
     )
@@ -142,8 +149,11 @@ class SampleOptions:
     save_regions: Path | None = option(
         None,
         "PATH",
-        "Also write the regions and their colors as .json, with a map of them as .png; line art only;"
+        "Also write the regions and their colors as .toml, with a map of them as .png; line art only;"
         " a folder gets them per drawing",
+    )
+    regions: Path | None = option(
+        None, "FILE", "Recolor a result by the colors in a file of regions (see `colorize regions`), without a model"
     )
     size: int | None = option(None, "PIXELS", f"Longer side inside the model; results keep the drawing's size{RECIPE}")
     device: str = option(

@@ -16,7 +16,7 @@ from colorize.coloring.batch import FILM, Painted
 from colorize.coloring.inputs import HintSource, Kind, ModelInput
 from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.errors import ColorizeError
-from colorize.images import finish, flat_regions, kinds, page_masks
+from colorize.images import finish, flat_regions, ink, kinds, page_masks, shading
 from colorize.images.hint_files import resize
 from colorize.images.image import Picture, Pixels
 from colorize.images.metadata import MARK
@@ -95,7 +95,7 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
         areas = sum(panel.area for panel, one in zip(panels, each, strict=True) if one == "gray")
         if areas > MOSTLY * sum(panel.area for panel in panels):
             each = ["gray"] * len(each)  # line art is left as white as the gray panels are
-    canvas = finish.on_paper(picture) if "line" in each else picture
+    canvas = ink.on_paper(picture) if "line" in each else picture
     clean = canvas.pixels.copy()  # to the model there is nothing but paper in bubbles
     clean[bubbles] = np.quantile(gray[bubbles], 0.9).astype(clean.dtype) if bubbles.any() else 0
     if canvas.alpha is not None:
@@ -250,7 +250,7 @@ def _cut(picture: Picture, where: Slices) -> Picture:
 def _detected(picture: Picture, where: Slices, recipe: Recipe, options: SampleOptions) -> kinds.Kind:
     """What a rectangle of a picture is."""
     part = _cut(picture, where)
-    return inputs.detect_kind(part, inputs.shrink(part, 2 * kinds.SIDE).tensor(), recipe, options)
+    return inputs.detect_kind(part, inputs.shrink(part, 2 * shading.SIDE).tensor(), recipe, options)
 
 
 def assemble(page: Page, done: Sequence[Painted]) -> Painted:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError
-from colorize.images import palettes
+from colorize.images.color_names import parse_color
 
 NUMBER = r"-?\d+(?:\.\d*)?"
 PLACE = rf"{NUMBER},{NUMBER}"
@@ -56,7 +56,7 @@ def parse_hint(text: str) -> ColorHint:
         raise ColorizeError(f"the radius of {name} is {radius}", "choose more than 0 pixels", code=2)
     pairs = [pair.split(",") for pair in (first, *re.findall(rf"-({PLACE})", others))]
     places = tuple((float(x), float(y)) for x, y in pairs)
-    color = tuple(level / 127.5 - 1 for level in palettes.parse_color(word, name))
+    color = tuple(level / 127.5 - 1 for level in parse_color(word, name))
     return ColorHint(name, places, color, None if radius is None else float(radius), text)
 
 

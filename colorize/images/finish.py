@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.images.color import XYZ, lab_to_rgb, luminance, rgb_to_lab
-from colorize.images.flat_regions import Labels, nearest_region
 from colorize.images.image import Picture, Pixels
+from colorize.images.ink import (
+    HintPixels,
+    colored_strips,
+    on_paper,
+    painted,
+    paper_share,
+    row_strips,
+    set_exact,
+    strips,
+)
 from colorize.images.resize import Array, along_edges, resized, under_ink
 from colorize.images.under_ink import WALL, fill, paper_white, spread
 
 WORKED = 2_000_000  # pixels that lines are followed at; beyond, a smooth enlargement is enough
-STRIP = 60_000  # pixels finished at a time, which bounds memory and stays in the cache
 DENSE = 0.25  # a cell with less paper is filled from its neighbors; others are divided by it
 COARSE = 0.18  # of L*; half an 8-bit level is 0.2 on average
 UNCOLORED = (0.82, 0.93)  # of the paper's brightness in every channel; what is lighter got no color
 SPARSE, FAINT, HARDLY = 3, 6, 0.005  # every n-th pixel; of 255, a difference no one sees; share of what is colored
-GAP = 0.004  # of the longer side; half of a gap in the lines around transparent paper
-SHOWN = 0.01  # share of a drawing that is visible and light where alpha is not just the ink
 
 
 def onto(
@@ -77,39 +81,6 @@ def on_black(drawing: Picture, colored: Picture) -> Picture:
     return replace(colored, pixels=pixels)
 
 
-def on_paper(drawing: Picture) -> Picture:
-    """The drawing on white where its transparency is paper, or colors laid there would be invisible.
-
-    That is all of it if nothing that is visible is light, and else what lines enclose, unless most of the paper that
-    they enclose is opaque: then a transparent place among it is a hole.
-    """
-    if drawing.alpha is None or drawing.alpha.min() == drawing.peak:
-        return drawing
-    light = drawing.pixels.min(2) > drawing.peak // 2
-    shown = drawing.alpha > drawing.peak // 2
-    if (light & shown).mean() <= SHOWN:
-        return drawing.on_white()
-    inside = ~shown & ~_outside(~shown)
-    core = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0)
-    if core.mean() < SHOWN or inside.sum() < (light & shown & ~_outside(light & shown)).sum():
-        return drawing
-    soft = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0  # and the edges of lines beside it
-    paper = soft & ~_outside(~shown)
-    white = drawing.on_white().pixels
-    pixels = np.where(paper[..., None], white, drawing.pixels)
-    return replace(drawing, pixels=pixels, alpha=np.where(paper, drawing.peak, drawing.alpha))
-
-
-def _outside(mask: np.ndarray) -> np.ndarray:
-    """What of a mask (H, W) is joined to the picture's border, not through the gaps of lines."""
-    gap = 2 * max(1, round(GAP * max(mask.shape))) + 1
-    square = np.ones((gap, gap), np.uint8)
-    wide = cv2.erode(mask.astype(np.uint8), square, borderValue=1)
-    labels = cv2.connectedComponents(np.pad(wide, 1, constant_values=1), connectivity=4)[1]
-    found = (labels == labels[0, 0])[1:-1, 1:-1].astype(np.uint8)
-    return np.asarray((cv2.dilate(found, square) > 0) & mask)
-
-
 def under(drawing: Picture, color: Tensor, inked: bool) -> Array:
     """The color under the ink at working size: (H, W, 3) in [0, 1].
 
@@ -133,58 +104,6 @@ def _working(size: tuple[int, int], color: Tensor) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
-    """Brightness of a drawing on white relative to its own paper: (H, W) in [0, 1]."""
-    light = drawing.pixels.min(2)
-    if drawing.alpha is not None:
-        cover = drawing.alpha.astype(np.uint32)
-        light = ((light * cover + drawing.peak * (drawing.peak - cover)) // drawing.peak).astype(light.dtype)
-    small = cv2.resize(light, size[::-1], interpolation=cv2.INTER_AREA)
-    share = np.asarray(small, np.float32) / np.float32(drawing.peak)
-    tint = max(float(np.quantile(share, 0.95)), 0.5)  # of yellow or gray paper
-    return np.asarray(np.minimum(share / np.float32(tint), 1), np.float32)
-
-
-def row_strips(size: tuple[int, ...]) -> Iterator[slice]:
-    """The rows of a picture (height, width), about STRIP pixels at a time."""
-    height, width = size
-    rows = max(1, STRIP // width)
-    return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
-
-
-def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]:
-    """Enlarge a field bilinearly to a size, some rows at a time: (rows, (n, W, C))."""
-    height, width = size
-    for at in row_strips(size):
-        place = (np.arange(at.start, at.stop, dtype=np.float32) + 0.5) * (len(field) / height)
-        place = np.clip(place - 0.5, 0, len(field) - 1)
-        low = place.astype(np.intp)
-        part = (place - low)[:, None, None].astype(np.float32)
-        high = np.minimum(low + 1, len(field) - 1)
-        mixed = field[low] * (1 - part) + field[high] * part
-        yield at, resized(mixed, (at.stop - at.start, width))
-
-
-def colored_strips(field: Array, size: tuple[int, int], exact: HintPixels | None) -> Iterator[tuple[slice, Array]]:
-    """Enlarge colors in [0, 1] as `strips` does, and set the hinted pixels."""
-    share = exact and replace(exact, color=np.asarray(exact.color / 2 + 0.5, np.float32))
-    return _set_exact(strips(field, size), share)
-
-
-def painted(drawing: Picture, colors: Iterable[tuple[slice, Array]]) -> Pixels:
-    """O - min(O) (1 - U): the paper's share of each pixel takes the color U, the ink stays.
-
-    colors: rows and the color under the ink in them, (n, W, 3) in [0, 1], as `strips` yields them.
-    """
-    result = np.empty((*drawing.size, 3), drawing.pixels.dtype)
-    for at, color in colors:
-        old = drawing.pixels[at]
-        paper = old.min(2, keepdims=True)
-        taken = np.rint(paper * (1 - color)).astype(old.dtype)  # float32 holds 16 bits exactly
-        result[at] = old - np.minimum(taken, paper)
-    return result
-
-
 def _tinted(original: Picture, color: Tensor, exact: HintPixels | None) -> Pixels:
     """The original's L* with the color's a and b, reduced where sRGB has no such color."""
     small = _working(original.size, color)
@@ -197,7 +116,7 @@ def _tinted(original: Picture, color: Tensor, exact: HintPixels | None) -> Pixel
         lab = rgb_to_lab(torch.from_numpy(exact.color.T.copy())[None, :, :, None])
         exact = replace(exact, color=np.ascontiguousarray(lab[0, 1:, :, 0].numpy().T))
     result = np.empty((*original.size, 3), original.pixels.dtype)
-    for at, ab in _set_exact(strips(field, original.size), exact):
+    for at, ab in set_exact(strips(field, original.size), exact):
         result[at] = _colored(original.pixels[at], ab)
     return result
 
@@ -264,63 +183,11 @@ def _in_gamut(lab: Tensor) -> Tensor:
     return rgb.clamp(-1, 1)
 
 
-COLORS = 32  # of hints in flats, at most
-TINY = 12  # pixels; fewer of one color are no region
-
-
-@dataclass(frozen=True)
-class HintPixels:
-    """The hinted pixels of a picture, which get exactly their hints' colors.
-
-    place: (N,) pixel numbers in reading order, ascending. color: (N, C), the hints' colors. strength: how far pixels go
-    from their own color to that, 0 to 1.
-    """
-
-    place: npt.NDArray[np.intp]
-    color: Array
-    strength: float = 1.0
-    whole: npt.NDArray[np.bool_] | None = None
-
-    def obeyed(self, labels: Labels, table: Array) -> tuple[Labels, Array]:
-        """Let whole pixels belong to the nearest region of their color, or to a new one.
-
-        labels: (H, W), the region of each pixel. table: (N, 3) in [0, 1], their colors. Returns both, changed.
-        """
-        if self.whole is None:
-            return labels, table
-        labels, rows = labels.copy(), list(table)
-        place, wanted = self.place[self.whole], np.rint((self.color[self.whole] / 2 + 0.5) * 255)
-        wrong = np.abs(wanted - np.rint(table[labels.ravel()[place]] * 255)).max(1) > 1
-        colors, which, count = np.unique(wanted[wrong], axis=0, return_inverse=True, return_counts=True)
-        for at in np.argsort(-count, kind="stable")[:COLORS]:  # of a soft brush only the most frequent colors
-            right = np.zeros(labels.shape, bool)
-            right.ravel()[place[~wrong & (np.abs(wanted - colors[at]).max(1) <= 1)]] = True
-            mine = place[wrong][which.ravel() == at]
-            if right.any():
-                labels.ravel()[mine] = labels.ravel()[nearest_region(right).ravel()[mine]]
-            elif count[at] >= TINY:
-                labels.ravel()[mine] = len(rows)
-                rows.append(np.asarray(colors[at] / 255, np.float32))
-        return labels, np.array(rows, np.float32)
-
-
 def hint_pixels(hints: Tensor, strength: float = 1.0) -> HintPixels:
     """The hinted pixels of a hint map (1, 4, H, W) as large as the picture; colors (N, 3) in [-1, 1]."""
     values = hints[0].flatten(1).cpu().numpy()
     place = np.flatnonzero(values[3] > 0)
     return HintPixels(place, np.ascontiguousarray(values[:3, place].T, np.float32), strength)
-
-
-def _set_exact(colors: Iterable[tuple[slice, Array]], exact: HintPixels | None) -> Iterator[tuple[slice, Array]]:
-    """Set the hinted pixels of a picture that comes in strips: rows and their colors (n, W, C)."""
-    for at, color in colors:
-        if exact is not None and exact.strength > 0:
-            begin, end = at.start * color.shape[1], at.stop * color.shape[1]
-            some = slice(*np.searchsorted(exact.place, (begin, end)))
-            flat, where = color.reshape(-1, color.shape[2]), exact.place[some] - begin
-            flat[where] += exact.strength * (exact.color[some] - flat[where])
-            color = flat.reshape(color.shape)
-        yield at, color
 
 
 SMOOTH = 0.08  # radius of the smoothing of what hints correct, as a fraction of the longer side

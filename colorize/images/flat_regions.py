@@ -1,17 +1,16 @@
-"""Cut drawings and gray pictures into regions, and choose one flat color for every region of a drawing."""
+"""Cut drawings and gray pictures into regions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+
+if TYPE_CHECKING:  # see `image`
+    from torch import Tensor
 
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
@@ -19,12 +18,21 @@ Labels = npt.NDArray[np.int32]
 Array = npt.NDArray[np.float32]
 Pull = Callable[[Array, Array, Array], np.ndarray]
 
+T = TypeVar("T", bound=np.generic)
+
 BALLS = (24 / 1024, 12 / 1024, 6 / 1024, 3 / 1024, 1.5 / 1024)  # radii, of the longer side
+
+
+def balls(gap: float | None) -> tuple[float, ...]:
+    """Return radii for `trapped` that close gaps of lines up to a share of the longer side; None: up to 48/1024."""
+    if gap is None:
+        return BALLS
+    return (gap / 2, *(ball for ball in BALLS if ball < gap / 2)) if gap > 0 else ()
 
 
 def nearest_region(mask: Mask) -> Numbers:
     """Return for every pixel the flat index of the nearest pixel of a mask, (H, W)."""
-    return _nearest(mask)[0]
+    return _nearest(mask, np.flatnonzero(mask))[0]
 
 
 def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
@@ -43,9 +51,9 @@ def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
         if not inside.any():
             continue
         cores = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)[1]
-        source, distance = _nearest(inside)
+        core, distance = _nearest(inside, cores[inside])
         ball = free & (distance <= radius)
-        labels[ball] = cores.ravel()[source[ball]] + labels.max()
+        labels[ball] = core[ball] + labels.max()
         free &= ~ball
     thin = cv2.connectedComponents(free.astype(np.uint8), connectivity=4)[1]
     labels[free] = thin[free] + labels.max()
@@ -54,7 +62,7 @@ def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
 
 def grown(labels: Labels) -> Labels:
     """Return labels in which every 0 has the number of the nearest other pixel; all 0 stays so."""
-    return labels.ravel()[nearest_region(labels > 0)] if labels.any() else labels
+    return _nearest(labels > 0, labels[labels > 0])[0] if labels.any() else labels
 
 
 def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
@@ -65,210 +73,77 @@ def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
     smaller one they have in common. area: pixels of the smaller one. Returns labels with the numbers of the larger
     ones.
     """
+    count, starts, lengths = int(labels.max()) + 1, *_runs(labels)
+    which, totals = labels.ravel()[starts], np.add.reduceat(color.reshape(labels.size, -1), starts, dtype=np.float64)
+    area: npt.NDArray[np.float64] = np.bincount(which, lengths, count).astype(np.float64)
+    sums = np.stack([np.bincount(which, one, count) for one in totals.T], 1)
+    small, large, contact = _contacts(labels, count)
+    now = np.arange(count)  # the number that each region has become
     for _ in range(12):  # of merging; each joins regions with the best of their neighbors
-        count, flat = int(labels.max()) + 1, labels.ravel()
-        area = np.bincount(flat, minlength=count).astype(np.float32)
-        sums = [np.bincount(flat, plane.ravel(), count) for plane in np.moveaxis(color, 2, 0)]
-        mean = (np.stack(sums, 1) / np.maximum(area, 1)[:, None]).astype(np.float32)
-        small, large, contact = _contacts(labels, count)
-        rim = np.bincount(small, contact, count).astype(np.float32)
+        mean = (sums / np.maximum(area, 1)[:, None]).astype(np.float32)
+        rim = np.bincount(small, contact, count)
         far = np.asarray(np.linalg.norm(mean[small] - mean[large], axis=1), np.float32)
-        share = np.asarray(contact.astype(np.float32) / np.maximum(rim[small], 1), np.float32)
-        strength = np.asarray(pull(far, share, area[small]), np.float32)
+        share = np.asarray(contact / np.maximum(rim[small], 1), np.float32)
+        strength = np.asarray(pull(far, share, area[small].astype(np.float32)), np.float32)
         rank = np.lexsort((np.arange(count), area)).argsort()
         fits = (small > 0) & (large > 0) & (rank[small] < rank[large]) & (strength > 0)
         if not fits.any():
             break
         order = np.flatnonzero(fits)[strength[fits].argsort(kind="stable")]  # the last written is the strongest
-        target = np.arange(count, dtype=np.int32)
+        target = np.arange(count)
         target[small[order]] = large[order]
         while (target[target] != target).any():  # to the end of each chain of larger neighbors
             target = target[target]
-        labels = target[labels]
-    return labels
+        now = target[now]
+        area = np.asarray(np.bincount(target, area, count), np.float64)
+        sums = np.stack([np.bincount(target, one, count) for one in sums.T], 1)
+        small, large, contact = _summed(target[small], target[large], contact, count)
+    return now.astype(np.int32)[labels]
 
 
 def _contacts(labels: Labels, count: int) -> tuple[Numbers, Numbers, Numbers]:
     """Pairs of touching numbers below `count`, each both ways, and along how many pixels they touch: (P,) each."""
-    first, second = (
-        np.concatenate([one.ravel(), other.ravel()]).astype(np.int64)
-        for one, other in ((labels[1:], labels[:, 1:]), (labels[:-1], labels[:, :-1]))
-    )
-    differ = first != second
-    codes = np.concatenate([first * count + second, second * count + first])[np.tile(differ, 2)]
-    codes, contact = np.unique(codes, return_counts=True)
-    return codes // count, codes % count, contact
+    pairs = []
+    for one, other in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+        differ = one != other
+        pairs.append(np.stack([one[differ], other[differ]]).astype(np.int64))
+    first, second = np.concatenate(pairs, 1)
+    both = np.concatenate([first, second]), np.concatenate([second, first])
+    return _summed(*both, np.ones(2 * len(first), np.int64), count)
 
 
-def _nearest(mask: Mask) -> tuple[Numbers, Array]:
-    """For every pixel the flat index of the nearest pixel of a mask, and its distance: (H, W) each."""
+def _summed(first: Numbers, second: Numbers, contact: Numbers, count: int) -> tuple[Numbers, Numbers, Numbers]:
+    """Pairs of different numbers, each once, with the sum of their contacts."""
+    codes, where = np.unique((first * count + second)[first != second], return_inverse=True)
+    total = np.bincount(where.ravel(), contact[first != second], len(codes)).astype(np.int64)
+    return codes // count, codes % count, total
+
+
+def renumbered(codes: Numbers) -> tuple[Numbers, Labels]:
+    """Return the codes that occur, with 0 in any case, in ascending order, and the place of each pixel's (H, W)."""
+    starts, lengths = _runs(codes)
+    used, place = np.unique(np.append(codes.ravel()[starts], 0), return_inverse=True)
+    return used, np.repeat(place.ravel()[:-1].astype(np.int32), lengths).reshape(codes.shape)
+
+
+def _runs(codes: npt.NDArray[np.integer]) -> tuple[Numbers, Numbers]:
+    """Starts and lengths of runs of one number in reading order, which are far fewer than pixels."""
+    flat = codes.ravel()
+    starts = np.append(0, np.flatnonzero(flat[1:] != flat[:-1]) + 1)
+    return starts, np.diff(np.append(starts, len(flat)))
+
+
+def _nearest(mask: Mask, values: npt.NDArray[T]) -> tuple[npt.NDArray[T], Array]:
+    """For every pixel the value of the nearest pixel of a mask, and its distance: (H, W) each.
+
+    values: of the pixels of the mask, in reading order.
+    """
     distance, found = cv2.distanceTransformWithLabels(
         (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    table: Numbers = np.zeros(int(found.max()) + 1, np.int64)
-    table[found[mask]] = np.flatnonzero(mask)
+    table = np.zeros(int(found.max()) + 1, values.dtype)
+    table[found[mask]] = values
     return table[found], np.asarray(distance, np.float32)
-
-
-ALIKE = 10.0  # Lab units; regions that touch without ink between them are one if no farther apart
-OPEN = 60.0  # Lab units more for a region all of whose outline is open
-VARIED = ((0.8, 14.0), (0.985, 35.0))  # shares of a scene, and Lab units from the median that the rest exceeds
-CLOSE = 7.0  # Lab units from its flat, within which four fifths of a scene come
-CALM = 1 / 100  # blur before posterizing, of the longer side
-NEAR = 12.0  # Lab units; hints in one region that are nearer to each other are one color
-HELD = 0.25  # share of a hint that lies in a region it is meant for
-
-
-class Flats(NamedTuple):
-    """labels: regions (h, w), from 1; 0 is ink. table: (N, 3) in [0, 1], the color of each number."""
-
-    labels: Labels
-    table: Array
-
-
-def flats(field: Array, paper: Array, hints: Array | None = None) -> Flats:
-    """Return the regions of a drawing and the median color of each.
-
-    field: (h, w, 3) in [0, 1], the color under the ink. paper: (h, w) in [0, 1], 1 without ink. hints: (h, w, 4), RGB
-    in [0, 1] and a mask, above 0 where a user's hint lies; its color replaces that of its region, all of it. Without
-    hints, a large region open to the border whose colors vary is divided into a few flats. Nearly white regions become
-    exactly white.
-    """
-    clear = paper >= 0.8  # share of paper of a pixel that is no ink
-    lab = _lab(field)
-    tiny = _tiny(5e-5 * clear.size)  # share of the picture; smaller regions take the color of a neighbor
-    labels = merged(trapped(clear), lab, lambda far, share, _: ALIKE + OPEN * share - far)
-    labels = merged(labels, lab, tiny)
-    labels, groups = _posterized(labels, lab, hints)
-    if labels.any():  # regions that are too small join a neighbor even through ink
-        labels = np.where(labels > 0, merged(grown(labels), lab, tiny), 0).astype(np.int32)
-    table = _medians(groups[labels], field, len(groups))[groups]
-    table[table.min(1) >= 0.92] = 1  # a flat whose darkest channel is lighter is paper
-    if hints is not None:
-        labels, table = _hinted(labels, table, hints)
-    return Flats(labels, table)
-
-
-def _tiny(least: float) -> Pull:
-    """All neighbors pull regions of fewer pixels, the most similar one most."""
-    return lambda far, _, area: (area < least) / (1 + far)
-
-
-def _posterized(labels: Labels, lab: Array, hints: Array | None) -> tuple[Labels, Numbers]:
-    """Divide scenes into patches; return labels and the group, of one color, of each number.
-
-    Regions that hints are meant for stay whole.
-    """
-    hinted: Numbers = np.zeros(0, np.int64)
-    if hints is not None:
-        whole = grown(labels)
-        hinted = np.unique(whole[_meant(hints[..., 3] > 0, whole)]).astype(np.int64)
-    tiny = _tiny(2e-3 * labels.size)  # the same for the patches of a posterized scene
-    count = int(labels.max()) + 1
-    groups = list(range(count))
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    for number in np.setdiff1d(border[border > 0], hinted):
-        inside = labels == number
-        if inside.mean() < 0.05:  # share of the picture from which a region open to the border may be a scene
-            continue
-        far = np.linalg.norm(lab[inside] - np.median(lab[inside], 0), axis=1)
-        if not any(np.quantile(far, share) > limit for share, limit in VARIED):  # many a little, or a few a lot
-            continue
-        shades = _shades(inside, lab)
-        pieces = np.zeros_like(shades)  # connected ones of every shade
-        for shade in range(1, int(shades.max()) + 1):
-            part = cv2.connectedComponents((shades == shade).astype(np.uint8), connectivity=4)[1]
-            pieces[part > 0] = part[part > 0] + pieces.max()
-        # Patches join those like them, small ones any: no outlines of pale halos.
-        patches = merged(pieces, lab, lambda far, share, area: np.maximum(ALIKE - far, tiny(far, share, area)))
-        found: dict[int, int] = {}
-        for at in np.unique(patches[inside]):
-            where = patches == at
-            shade = int(np.bincount(shades[where]).argmax())
-            labels = np.where(where, len(groups), labels).astype(np.int32)
-            groups.append(found.setdefault(shade, len(groups)))
-    return labels, np.array(groups)
-
-
-def _lab(rgb: Array) -> Array:
-    """(h, w, 3) in [0, 1] as CIE L*a*b*, L* from 0 to 100."""
-    lab = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2LAB)
-    return np.asarray(lab, np.float32)
-
-
-def _shades(inside: Mask, lab: Array) -> Labels:
-    """Number the few colors of a region 1, 2, ...; 0 outside. K-means in Lab, the same every time."""
-    sigma = CALM * max(inside.shape)
-    weight = inside.astype(np.float32)
-    calm = cv2.GaussianBlur(lab * weight[..., None], (0, 0), sigma)
-    points = (calm / cv2.GaussianBlur(weight, (0, 0), sigma).clip(1e-6)[..., None])[inside]
-    sample = np.ascontiguousarray(points[:: max(1, len(points) // 20_000)])
-    centers = np.median(sample, 0)[None]
-    stop = (cv2.TERM_CRITERIA_MAX_ITER | cv2.TERM_CRITERIA_EPS, 20, 0.5)
-    (most, _), (nearly, strong) = VARIED
-    while len(centers) < 6:  # flats of a scene at most
-        far = _distance(sample, centers).min(1)
-        if np.quantile(far, most) < CLOSE and np.quantile(far, nearly) < strong:
-            break
-        centers = np.vstack([centers, sample[far.argsort()[int(nearly * len(far))]]])
-        start = _distance(sample, centers).argmin(1).astype(np.int32)[:, None]
-        centers = cv2.kmeans(sample, len(centers), start, stop, 1, cv2.KMEANS_USE_INITIAL_LABELS)[2]
-    result = np.zeros(inside.shape, np.int32)
-    result[inside] = _distance(points, centers).argmin(1) + 1
-    return result
-
-
-def _distance(points: Array, centers: Array) -> Array:
-    """Distances (n, k) of points (n, 3) from centers (k, 3)."""
-    return np.stack([np.linalg.norm(points - one, axis=1) for one in centers], 1)
-
-
-def _medians(labels: npt.NDArray[np.integer], field: Array, count: int) -> Array:
-    """The median color of every number below `count`, white if it has no pixels: (count, 3)."""
-    flat, values = labels.ravel(), field.reshape(-1, 3)
-    order = flat.argsort(kind="stable")
-    ends = np.searchsorted(flat[order], np.arange(count + 1))
-    table = np.ones((count, 3), np.float32)
-    for at, (start, end) in enumerate(pairwise(ends)):
-        if end > start:
-            table[at] = np.median(values[order[start:end]], 0)
-    return table
-
-
-def _hinted(labels: Labels, table: Array, hints: Array) -> tuple[Labels, Array]:
-    """Give regions the colors of their hints; one with hints of several colors is divided.
-
-    Its pixels then take the color of the nearest of its hints.
-    """
-    whole = grown(labels)
-    mask = _meant(hints[..., 3] > 0, whole)
-    rows = list(table)
-    for number in np.unique(whole[mask]):
-        inside, held = whole == number, mask & (whole == number)
-        rgb = hints[held][:, :3]
-        lab = _lab(rgb[None])[0]
-        centers = lab[:1]
-        while (far := _distance(lab, centers).min(1)).max() > NEAR:  # colors that are alike are one
-            centers = np.vstack([centers, lab[far.argmax()][None]])
-        which = _distance(lab, centers).argmin(1)
-        marks = np.zeros(labels.shape, np.int32)
-        marks[held] = which + len(rows)
-        rows.extend(np.median(rgb[which == at], 0) for at in range(len(centers)))
-        take = inside & (labels > 0)
-        labels = np.where(take, grown(marks), labels).astype(np.int32)
-    return labels, np.array(rows, np.float32)
-
-
-def _meant(mask: Mask, labels: Labels) -> Mask:
-    """A hint mask without what strokes only graze: less than a share of a stroke, and not its most."""
-    count, strokes = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    kept = np.zeros_like(mask)
-    for stroke in range(1, count):
-        inside = strokes == stroke
-        numbers, pixels = np.unique(labels[inside], return_counts=True)
-        meant = numbers[(pixels >= HELD * pixels.sum()) | (pixels == pixels.max())]
-        kept |= inside & np.isin(labels, meant)
-    return kept
 
 
 SHARE = 0.14  # of the darkest ink; what is darker than that is a line, or the edge of one
@@ -286,6 +161,9 @@ def cut(line: Tensor, most: int, step: int = 2) -> Tensor:
     Returns (B, ceil(H / step), ceil(W / step)), from 0 to `most` - 1 at the highest; pixels of ink and of smaller
     regions belong to the nearest region that is numbered.
     """
+    import torch
+    import torch.nn.functional as F
+
     ink = (1 - line.float()) / 2
     if step > 1:
         ink = F.max_pool2d(ink, step, ceil_mode=True)
@@ -305,6 +183,9 @@ def cut(line: Tensor, most: int, step: int = 2) -> Tensor:
 
 def walls(gray: Tensor) -> Tensor:
     """What lines are to line art, for gray pictures (B, 1, H, W): -1 where the gray changes, 1 elsewhere."""
+    import torch
+    import torch.nn.functional as F
+
     down = F.pad((gray[:, :, 1:] - gray[:, :, :-1]).abs(), (0, 0, 0, 1))
     right = F.pad((gray[..., 1:] - gray[..., :-1]).abs(), (0, 1))
     return torch.where(torch.maximum(down, right) > EDGE, -1.0, 1.0)
@@ -318,12 +199,50 @@ def inked(ink: Array) -> Mask:
     return ink >= SHARE * max(darkest, FAINTEST)
 
 
-def passages(labels: Numbers, clear: Mask) -> Numbers:
+def passages(labels: npt.NDArray[np.integer], clear: Mask) -> Numbers:
     """Join regions that open widely into each other; a gap of a line stays closed.
 
     labels: (H, W) from 0. clear: (H, W), pixels without ink. An opening is wide if it is at least WIDE times as long as
     the smaller one of both regions is thick. Returns for each region the number of what it belongs to.
     """
+    first, second, length, thick = _openings(labels, clear)
+    parent = np.arange(len(thick))
+    wide = length >= WIDE * np.minimum(thick[first], thick[second])
+    for pair in zip(first[wide], second[wide], strict=True):
+        ends = parent[list(pair)]
+        parent[parent == ends.max()] = ends.min()
+    return parent
+
+
+def opened(labels: Labels, clear: Mask) -> Labels:
+    """Labels in which regions are one that open widely into each other, see `passages`; 0 is ink.
+
+    Each joins the thicker one that it opens into most widely, again and again; crumbs in a gap of a line so fall to one
+    of its sides and do not join both.
+    """
+    if not labels.any():
+        return labels
+    first, second, length, thick = _openings(grown(labels), clear)
+    now = np.arange(len(thick))  # the number that each region has become
+    for _ in range(12):  # of joining
+        thin = thick[first] < thick[second]
+        small, large = np.where(thin, first, second), np.where(thin, second, first)
+        wide = np.flatnonzero(length >= WIDE * thick[small])
+        if not wide.size:
+            break
+        order = wide[length[wide].argsort(kind="stable")]
+        target = np.arange(len(thick))
+        target[small[order]] = large[order]  # the last written is the widest
+        while (target[target] != target).any():
+            target = target[target]
+        now = target[now]
+        ends = np.sort(np.stack([target[first], target[second]]), axis=0)
+        first, second, length = _summed(ends[0], ends[1], length, len(thick))
+    return np.where(labels > 0, now[labels], 0).astype(np.int32)
+
+
+def _openings(labels: npt.NDArray[np.integer], clear: Mask) -> tuple[Numbers, Numbers, Numbers, Array]:
+    """Pairs of regions that open into each other, over how many pixels, and how thick every region is."""
     count, pairs = int(labels.max()) + 1, []
     edge = np.zeros(labels.shape, bool)
     for one, other, free in (
@@ -334,12 +253,9 @@ def passages(labels: Numbers, clear: Mask) -> Numbers:
         edge[: differ.shape[0], : differ.shape[1]] |= differ
         both = np.stack([one[differ & free], other[differ & free]])
         pairs.append(np.sort(both, axis=0))
-    codes, length = np.unique(np.concatenate(pairs, 1).T @ (count, 1), return_counts=True)
+    both = np.concatenate(pairs, 1).astype(np.int64)
+    codes, length = np.unique(both[0] * count + both[1], return_counts=True)
     room = np.pad(clear & ~edge, 1, constant_values=False).astype(np.uint8)
-    thick = np.zeros(count)
+    thick = np.zeros(count, np.float32)  # of the type of the distances, or `maximum.at` takes ten times as long
     np.maximum.at(thick, labels.ravel(), 2 * cv2.distanceTransform(room, cv2.DIST_L2, 5)[1:-1, 1:-1].ravel())
-    parent = np.arange(count)
-    for code in codes[length >= WIDE * np.minimum(thick[codes // count], thick[codes % count])]:
-        ends = parent[[code // count, code % count]]
-        parent[parent == ends.max()] = ends.min()
-    return parent
+    return codes // count, codes % count, length, thick

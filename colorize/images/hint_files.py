@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.errors import ColorizeError, nearest
-from colorize.images import color_hints, finish, flat_regions, palettes
+from colorize.images import color_hints, flat_regions, ink
 from colorize.images.color_hints import ColorHint
+from colorize.images.color_names import parse_color
 from colorize.images.image import Picture
 from colorize.images.metadata import MARK
 from colorize.images.resize import Array, fit_size, resized
@@ -121,7 +122,7 @@ def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
     radius = half["width"] if half["radius"] is None else half["radius"]
     value = given.get("color")
     try:
-        color = palettes.parse_color(value if isinstance(value, str) else "", name)
+        color = parse_color(value if isinstance(value, str) else "", name)
     except ColorizeError:
         advice = "write #rrggbb, such as #d02030, or a name: orange"
         raise ColorizeError(f"the color of {name} is `{value}`", advice) from None
@@ -300,10 +301,10 @@ def _blur(copy: Picture, drawing: Picture) -> int:
 def _regions(drawing: Picture) -> tuple[np.ndarray, np.ndarray]:
     """The regions of line art, (H, W) from 1, and its pixels without ink."""
     size = fit_size(drawing.size, 1024, enlarge=False)
-    paper = finish.paper_share(drawing, size) >= CLEAR
+    paper = ink.paper_share(drawing, size) >= CLEAR
     labels = flat_regions.grown(flat_regions.trapped(paper))
     full = cv2.resize(labels.astype(np.float32), drawing.size[::-1], interpolation=cv2.INTER_NEAREST)
-    return full.astype(np.int32), finish.paper_share(drawing, drawing.size) >= CLEAR
+    return full.astype(np.int32), ink.paper_share(drawing, drawing.size) >= CLEAR
 
 
 def _apart(painted: Array, own: Array, near: int) -> tuple[Array, bool]:

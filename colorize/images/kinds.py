@@ -1,8 +1,7 @@
-"""Tell line art, gray pictures, color pictures and blank pages apart, and find tints and screentone."""
+"""Tell line art, gray pictures, color pictures and blank pages apart, and find tints."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -11,18 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.images.color import luminance, rgb_to_lab
-from colorize.images.image import Picture
 from colorize.images.resize import fit_size
+from colorize.images.shading import SIDE, is_shaded, paper_brightness, widest
 
 Kind = Literal["line", "gray", "color", "blank"]
 
-SIDE = 512  # longest side looked at: there fine screentone is gray and fine lines still show
+
 FLAT = 0.06  # a picture whose luminance and chroma vary less than this is blank; JPEG noise is less
 SMOOTH = 1 / 512  # blur against noise and screentone, as a share of the longest side
-STROKE = 7 / 256  # strokes of pencils and pens are narrower than this share of the longest side
-INK, PAPER = 0.12, 0.93  # shades lie between these shares of the paper's brightness
-SHADED = 0.011  # share of the picture that wide shades cover: 99 % of line art has less
-FADED = 0.75  # paper in shadow keeps at least this share of its brightness
 
 TINT = 8.0  # Lab units off the tint that all pixels of one lightness share
 COLORED = 0.01  # share of pixels with a color of their own in a color picture
@@ -50,8 +45,7 @@ def kind(picture: Tensor) -> Kind:
         return "blank"
     if _colored(lab) and not (_colored_pencil(small, lab) or _under_ink(lab) or has_tint(picture)):
         return "color"
-    share = gray / paper_brightness(gray)
-    return "gray" if _widest((share > INK) & (share < PAPER)) > SHADED else "line"
+    return "gray" if is_shaded(gray) else "line"
 
 
 def _small(picture: Tensor) -> Tensor:
@@ -72,7 +66,7 @@ def is_inverted(picture: Tensor) -> bool:
     """Whether a picture (1, 3, H, W) in [-1, 1] is white lines on black, without wide light areas."""
     gray = ((luminance(_small(picture)) + 1) / 2)[0, 0].numpy()
     dark, light = gray < DARK, gray > LIGHT
-    return bool(dark.mean() > NIGHT and light.mean() > TRACE and _widest(~dark) < LOST and kind(-picture) == "line")
+    return bool(dark.mean() > NIGHT and light.mean() > TRACE and widest(~dark) < LOST and kind(-picture) == "line")
 
 
 def is_text(picture: Tensor) -> bool:
@@ -89,32 +83,6 @@ def is_text(picture: Tensor) -> bool:
     where = np.flatnonzero(rows)
     rows = rows[where[0] : where[-1] + 1]
     return bool((rows < 0.1 * np.quantile(rows, 0.9)).mean() > LEADING)
-
-
-def _widest(mask: np.ndarray) -> float:
-    """Share of the picture left of a mask when all that is narrower than a stroke is removed."""
-    width = max(3, round(STROKE * max(mask.shape)) | 1)
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    left = cv2.erode(mask.astype(np.uint8), disk, borderType=cv2.BORDER_REPLICATE)
-    return float(left.mean())
-
-
-def paper_brightness(gray: np.ndarray) -> np.ndarray:
-    """Brightness of the empty paper everywhere: a smooth surface on top of the brightest pixels.
-
-    gray: (H, W) in [0, 1]. Returns (H, W): a square polynomial, which can follow a shadow across a scan but not the
-    outline of a light gray area.
-    """
-    calm = cv2.GaussianBlur(gray, (0, 0), 2.0)  # or noise would pass for brighter paper
-    coarse = cv2.resize(cv2.dilate(calm, np.ones((9, 9), np.uint8)), (48, 48))
-    rows, columns = np.mgrid[-1:1:48j, -1:1:48j]
-    terms = np.stack([np.ones_like(rows), rows, columns, rows * columns, rows**2, columns**2], -1)
-    level = np.full((48, 48), np.quantile(coarse, 0.9))
-    for _ in range(6):
-        inside = coarse > level - 0.03
-        found, *_ = np.linalg.lstsq(terms[inside], coarse[inside], rcond=None)
-        level = np.clip(terms @ found, FADED * coarse.max(), 1)
-    return np.asarray(np.maximum(cv2.resize(level, gray.shape[::-1]), 0.05))
 
 
 def _colored(lab: np.ndarray) -> bool:
@@ -158,7 +126,7 @@ def _under_ink(lab: np.ndarray) -> bool:
     """Whether all color lies in strokes on light paper, among strokes of black ink."""
     chroma = np.hypot(lab[1], lab[2])
     black, paper = (lab[0] < BLACK_INK) & (chroma < GRAY), (lab[0] > PALE) & (chroma < GRAY)
-    return bool(black.mean() > TRACE and paper.mean() > BARE and _widest(chroma > TINT) < LOST)
+    return bool(black.mean() > TRACE and paper.mean() > BARE and widest(chroma > TINT) < LOST)
 
 
 def _colored_pencil(small: Tensor, lab: np.ndarray) -> bool:
@@ -167,7 +135,7 @@ def _colored_pencil(small: Tensor, lab: np.ndarray) -> bool:
     values, axes = np.linalg.eigh(missing @ missing.T)
     pigment = axes[:, values.argmax()]
     off = np.linalg.norm(missing - np.outer(pigment, pigment @ missing), axis=0) > PENCIL
-    wide = _widest(np.hypot(lab[1], lab[2]) > TINT)
+    wide = widest(np.hypot(lab[1], lab[2]) > TINT)
     return bool(off.mean() < COLORED / 2) and wide < FILLED
 
 
@@ -231,28 +199,3 @@ def _basis(light: np.ndarray) -> np.ndarray:
     """How much each knot says at a lightness, (N, KNOTS)."""
     knots = np.linspace(0, 100, KNOTS)
     return np.stack([np.interp(light, knots, row) for row in np.eye(KNOTS)], axis=1)
-
-
-PATCH = 7  # pixels a side in which a shade is even, where dots and strokes are not
-EVEN = 0.05  # standard deviation of brightness there; grain of scans is less
-PRINT_SEEN = 2048  # pixels a side that are looked at
-
-
-def is_printed(picture: Picture) -> bool:
-    """Tell whether a picture, at its full size, is lines, black areas and screentone on paper.
-
-    Its brightness then has nothing to say about colors: paper between the dots of screentone is as white as any. Of a
-    large picture the middle is looked at.
-    """
-    high, wide = (slice(max(0, (side - PRINT_SEEN) // 2), (side + PRINT_SEEN) // 2) for side in picture.size)
-    alpha = None if picture.alpha is None else picture.alpha[high, wide]
-    middle = replace(picture, pixels=picture.pixels[high, wide], alpha=alpha).on_white()
-    gray = middle.pixels.mean(2, dtype=np.float32) / middle.peak
-    level = max(float(np.quantile(gray[::4, ::4], 0.95)), 1e-3)
-    share = np.asarray(gray / level, np.float32)
-    if float((share > PAPER).mean()) < 0.3:  # of a printed page is paper, at least, counted between dots, too
-        return False
-    mean = cv2.blur(share, (PATCH, PATCH))
-    spread = cv2.blur(share * share, (PATCH, PATCH)) - mean * mean
-    even = (mean > INK) & (mean < PAPER) & (spread < EVEN**2)
-    return float(even.mean()) < SHADED  # a printed page has less

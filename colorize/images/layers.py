@@ -1,34 +1,33 @@
-"""Divide a colored drawing into layers that compose to it, and write them as OpenRaster or PSD, regions as JSON.
-
-Layers are line, shade, one per flat color, and paper. OpenRaster is for Krita, GIMP and MyPaint.
-"""
+"""Divide a colored drawing into layers that compose to it: line, shade, flat colors, paper; write them in files."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
 from colorize.errors import ColorizeError
-from colorize.images import files, finish
-from colorize.images.color import lab_of
+from colorize.images import files, ink
 from colorize.images.encode import encode
-from colorize.images.finish import HintPixels
-from colorize.images.flat_regions import Labels, flats, grown
+from colorize.images.flat_regions import Labels, grown
+from colorize.images.flats import flats, lab_of
 from colorize.images.image import Picture, Pixels
+from colorize.images.ink import HintPixels
 from colorize.images.resize import Array, fit_size, resized
+
+if TYPE_CHECKING:  # see `image`
+    from torch import Tensor
 
 FEW = 160  # colors; a flat answer of more was not chosen from given ones
 ALIKE = 6.0  # CIE76; a chosen color so near to a hint's is the hint's
@@ -42,7 +41,7 @@ class DividedDrawing:
 
     drawing: on paper, see `finish.onto`. field: (h, w, 3) in [0, 1], the model's colors. labels: (H, W), the region of
     each pixel of the drawing. table: (N, 3) in [0, 1], the flat color of each region, in steps of 1/255. exact: pixels
-    of the drawing that have a color of their own.
+    of the drawing that have a color of their own. names: of regions, for their layers; as long as the table, or empty.
     """
 
     drawing: Picture
@@ -50,10 +49,11 @@ class DividedDrawing:
     labels: Labels
     table: Array
     exact: HintPixels | None = None
+    names: tuple[str, ...] = ()
 
     def shaded(self) -> Iterator[tuple[slice, Array]]:
-        """The model's colors, some rows at a time, see `finish.strips`."""
-        return finish.colored_strips(self.field, self.drawing.size, self.exact)
+        """The model's colors, some rows at a time, see `ink.strips`."""
+        return ink.colored_strips(self.field, self.drawing.size, self.exact)
 
 
 @dataclass(frozen=True)
@@ -86,55 +86,92 @@ def divide(
     hints: Tensor | None = None,
     exact: HintPixels | None = None,
     flat: Tensor | None = None,
+    gaps: float | None = None,
+    whole: bool = False,
 ) -> DividedDrawing:
-    """Find the regions of line art and a flat color for each.
+    """Find the regions of line art and a flat color for each, see `divide_field`.
 
-    color, inked: as `finish.onto` takes them. hints: (1, 4, h, w), RGB and a mask in [-1, 1], the user's, whose colors
-    win in their regions. exact: as `finish.onto` takes it. flat: the colors without shade, where they are known, of
-    which each region takes one. Regions are found at a longer side of at most 1024 pixels and brought up along the
-    lines.
+    color, inked, exact: as `finish.onto` takes them. hints: (1, 4, h, w), RGB and a mask in [-1, 1]; they win in their
+    regions. flat: the colors without shade, where they are known, of which each region takes one.
     """
-    drawing = finish.on_paper(original)
+    from colorize.images import finish
+
+    drawing, known = ink.on_paper(original), flat is not None and flat is not color
     field = finish.under(drawing, color, inked)
-    size = fit_size(drawing.size, 1024, enlarge=False)  # pixels of the longer side at which regions are found
-    plain = field if flat is None or flat is color else finish.under(drawing, flat, inked)
-    marks = None
-    if hints is not None:
-        near = F.interpolate(hints.detach().cpu().float(), size, mode="nearest-exact")[0].permute(1, 2, 0).numpy()
+    plain = finish.under(drawing, flat, inked) if flat is not None and known else None
+    marks = None if hints is None else hints.detach().cpu().float()[0].permute(1, 2, 0).numpy()
+    chosen = None
+    if flat is not None and known:
+        levels = np.rint((flat.detach().cpu().float()[0].flatten(1).T.numpy() / 2 + 0.5) * 255).clip(0, 255)
+        chosen = np.asarray(np.unique(levels, axis=0) / 255, np.float32)
+    divided = divide_field(drawing, field, plain, marks, chosen, gaps, whole)
+    if exact is None:
+        return divided
+    labels, table = exact.obeyed(divided.labels, divided.table)
+    more = tuple(f"hint #{bytes(color).hex()}" for color in _levels(table[len(divided.table) :]))
+    return replace(divided, labels=labels, table=table, exact=exact, names=divided.names + more)
+
+
+def divide_field(
+    drawing: Picture,
+    field: Array,
+    plain: Array | None = None,
+    marks: Array | None = None,
+    chosen: Array | None = None,
+    gaps: float | None = None,
+    whole: bool = False,
+    side: int = 1024,
+) -> DividedDrawing:
+    """Find the regions of line art on paper, see `ink.on_paper`, and a flat color for each.
+
+    field: (h, w, 3) in [0, 1], the color under the ink. plain: the same without shade, None where it is not known.
+    marks: (h, w, 4), the user's hints, RGB and a mask in [-1, 1]. chosen: (N, 3) in [0, 1], what the model chose from;
+    each region takes one. gaps: the widest gap of a line that counts as closed, in pixels of the drawing. whole: see
+    `flats`. Regions are found at a longer side of at most `side` pixels. Hints' colors are named, as `hint #c81414`.
+    """
+    size = fit_size(drawing.size, side, enlarge=False)
+    if marks is not None:
+        near = resized(np.ascontiguousarray(marks), size, cv2.INTER_NEAREST_EXACT)
         marks = np.concatenate([near[..., :3] / 2 + 0.5, near[..., 3:]], 2)
-    coarse, colors = flats(resized(plain, size, cv2.INTER_AREA), finish.paper_share(drawing, size), marks)
-    labels = raised(coarse, finish.paper_share(drawing, drawing.size))
-    if flat is not None and flat is not color:
-        colors = _snapped(colors, flat, marks)
-    if exact is not None:
-        labels, colors = exact.obeyed(labels, colors)
+    gap = None if gaps is None else gaps / max(drawing.size)
+    small = resized(field if plain is None else plain, size, cv2.INTER_AREA)
+    few = chosen is not None and len(chosen) <= FEW
+    coarse, colors = flats(small, ink.paper_share(drawing, size), marks, gap, whole, scenes=not (whole and few))
+    labels = raised(coarse, ink.paper_share(drawing, drawing.size))
+    hinted = np.zeros((0, 3), np.float32)
+    if marks is not None and (marks[..., 3] > 0).any():
+        hinted = np.unique(marks[marks[..., 3] > 0][:, :3], axis=0)
+    if chosen is not None and few:
+        colors = _snapped(colors, chosen, hinted)
     table = np.asarray(np.rint(colors * 255) / 255, np.float32)
-    return DividedDrawing(drawing, field, labels, table, exact)
+    words = {bytes(color).hex() for color in _levels(hinted)}
+    names = tuple(f"hint #{one}" if (one := bytes(color).hex()) in words else "" for color in _levels(table))
+    return DividedDrawing(drawing, field, labels, table, names=names)
 
 
-def _snapped(table: Array, flat: Tensor, marks: Array | None) -> Array:
+def _levels(colors: Array) -> Pixels:
+    """Colors (N, 3) in [0, 1] as 8-bit levels."""
+    return np.rint(colors * 255).astype(np.uint8)
+
+
+def _snapped(table: Array, chosen: Array, hinted: Array) -> Array:
     """Take for each color (N, 3) in [0, 1] the nearest one that the model chose or the user hinted.
 
     Medians of small regions mix the colors around them. A chosen color that a hint's is hardly different from gives way
-    to it. If the model did not choose from a few colors, the table stays.
+    to it.
     """
-    chosen = torch.unique(((flat.detach().cpu().float()[0].flatten(1).T / 2 + 0.5) * 255).round(), dim=0) / 255
-    if len(chosen) > FEW:
-        return table
-    known = torch.cat([chosen, torch.ones(1, 3)])
-    if marks is not None and (marks[..., 3] > 0).any():
-        hinted = torch.unique(torch.from_numpy(marks[marks[..., 3] > 0][:, :3]), dim=0)
-        away = torch.cdist(lab_of(known * 2 - 1), lab_of(hinted * 2 - 1)).amin(1)
-        known = torch.cat([known[away > ALIKE], hinted])
-    colors = torch.from_numpy(np.asarray(table, np.float32))
-    nearest = torch.cdist(lab_of(colors * 2 - 1), lab_of(known * 2 - 1)).argmin(1)
-    return np.asarray(known[nearest].numpy(), np.float32)
+    known = np.concatenate([chosen, np.ones((1, 3), np.float32)])
+    if len(hinted):
+        away = np.linalg.norm(lab_of(known)[:, None] - lab_of(hinted)[None], axis=2).min(1)
+        known = np.concatenate([known[away > ALIKE], hinted])
+    nearest = np.linalg.norm(lab_of(table)[:, None] - lab_of(known)[None], axis=2).argmin(1)
+    return np.asarray(known[nearest], np.float32)
 
 
 def merged(divided: DividedDrawing, flat: bool) -> Picture:
     """Return the drawing in the model's colors, or in flat ones; what `finish.onto` says of it holds."""
-    plain = ((at, divided.table[divided.labels[at]]) for at in finish.row_strips(divided.labels.shape))
-    pixels = finish.painted(divided.drawing, plain if flat else divided.shaded())
+    plain = ((at, divided.table[divided.labels[at]]) for at in ink.row_strips(divided.labels.shape))
+    pixels = ink.painted(divided.drawing, plain if flat else divided.shaded())
     return replace(divided.drawing, pixels=pixels, icc=_profile(divided))
 
 
@@ -143,7 +180,8 @@ def layers(divided: DividedDrawing, flat: bool) -> tuple[Layer, ...]:
 
     line: black, or the color of colored ink, with alpha. shade: what the model's colors differ from the flats by, in
     the strongest colors with the least alpha, mostly black and white. flat colors: a layer each, such as `flat
-    #c81414`, the rarest on top; one layer `flats` where there are more than 32; transparent where they are white.
+    #c81414`, or with the name of its regions, the rarest on top; one layer `flats` where there are more than 32;
+    transparent where they are white.
     paper: white, cut out by the alpha of the drawing. All have 8 bits, also those of a 16-bit drawing. Composed by
     normal blending they are the finished picture: 8 bits of it to within 2 of 255, 0.5 on average, and its alpha to
     within 1.
@@ -163,44 +201,23 @@ def layers(divided: DividedDrawing, flat: bool) -> tuple[Layer, ...]:
 
 
 def _by_color(divided: DividedDrawing, values: Pixels, icc: bytes | None) -> list[Layer]:
-    """The layer of flats, a color each if there are not too many."""
+    """The layer of flats, a color each if there are not too many; regions of one color and several names stay apart."""
     area = np.bincount(divided.labels.ravel(), minlength=len(divided.table))
-    used = area > 0
-    colors, of = np.unique(np.rint(divided.table[used] * 255).astype(np.uint8), axis=0, return_inverse=True)
-    total = np.bincount(of.ravel(), area[used])
-    shown = [at for at in np.argsort(total, kind="stable") if (colors[at] < 255).any()]
-    if len(shown) > MOST:
-        return [Layer("flats", values, icc)]
-    of_region = np.zeros(len(divided.table), np.uint8)
-    of_region[used] = of.ravel()
-    index = of_region[divided.labels]
-    return [Layer(f"flat #{bytes(colors[at]).hex()}", values, icc, index, int(at)) for at in shown]
-
-
-def regions(divided: DividedDrawing) -> tuple[list[dict[str, object]], Labels]:
-    """Return the regions of a drawing, the largest first, and the map (H, W) of their numbers, from 1.
-
-    Of each: `number`, `color` as "#rrggbb", `area` in pixels, `box` as [left, top, right, bottom] with right and bottom
-    outside, and `at`, [x, y] of a pixel inside, far from lines, where a hint can be put.
-    """
-    from skimage.measure import regionprops
-
-    names, where, area = np.unique(divided.labels, return_inverse=True, return_counts=True)
-    order = np.argsort(-area, kind="stable")
-    rank = np.empty(len(names), np.int32)
-    rank[order] = np.arange(1, len(names) + 1)
-    numbers = rank[where].reshape(divided.labels.shape)
-    paper = finish.paper_share(divided.drawing, divided.drawing.size) > 0.5
-    found: list[dict[str, object]] = []
-    for one in regionprops(numbers):
-        top, left, bottom, right = one.bbox
-        clear = one.image & paper[one.slice]
-        depth = cv2.distanceTransform(np.pad(clear if clear.any() else one.image, 1).astype(np.uint8), cv2.DIST_L2, 5)
-        y, x = np.unravel_index(depth.argmax(), depth.shape)
-        color = bytes(np.rint(divided.table[names[order[one.label - 1]]] * 255).astype(np.uint8)).hex()
-        place = {"box": [left, top, right, bottom], "at": [int(left + x - 1), int(top + y - 1)]}
-        found.append({"number": one.label, "color": f"#{color}", "area": int(one.area), **place})
-    return found, numbers
+    names = divided.names or [""] * len(divided.table)
+    keys = [(bytes(color).hex(), name) for color, name in zip(_levels(divided.table), names, strict=True)]
+    total: Counter[tuple[str, str]] = Counter()
+    for key, pixels in zip(keys, area.tolist(), strict=True):
+        if pixels and key[0] != "ffffff":
+            total[key] += pixels
+    if not 0 < len(total) <= MOST:
+        return [Layer("flats", values, icc)] if total else []
+    place = {key: at for at, (key, _) in enumerate(reversed(total.most_common()))}  # the rarest on top
+    index = np.array([place.get(key, len(place)) for key in keys], np.uint8)[divided.labels]
+    shared = Counter(name for _, name in place)
+    titles = {
+        (color, name): name if name and shared[name] == 1 else f"{name or 'flat'} #{color}" for color, name in place
+    }
+    return [Layer(titles[key], values, icc, index, at) for key, at in place.items()]
 
 
 def _profile(divided: DividedDrawing) -> bytes | None:
@@ -219,9 +236,9 @@ def _parts(drawing: Picture, at: slice, color: Array, base: Array) -> Iterator[P
     if drawing.alpha is not None:
         cover = np.asarray(drawing.alpha[at] / drawing.peak, np.float32)
     paper = old.min(2)
-    ink = _rounded(cover * (1 - paper))
-    yield _layer((old - paper[..., None]) / (1 - paper).clip(1e-6)[..., None], ink)
-    below = _rest(cover, ink)
+    line = _rounded(cover * (1 - paper))
+    yield _layer((old - paper[..., None]) / (1 - paper).clip(1e-6)[..., None], line)
+    below = _rest(cover, line)
     change = color - base
     room = np.where(change > 0, 1 - base, base)
     part = (np.abs(change) / room.clip(1e-6)).max(2).clip(0, 1)
@@ -316,7 +333,7 @@ def write_openraster(layers: Sequence[Layer], merged: Picture, path: Path) -> No
     image = ElementTree.Element("image", version="0.0.3", w=str(width), h=str(height))
     stack = ElementTree.SubElement(image, "stack")
     shown = {"x": "0", "y": "0", "opacity": "1.0", "visibility": "visible", "composite-op": "svg:src-over"}
-    sources = [f"data/{layer.name.replace(' #', '-')}.png" for layer in layers]
+    sources = _sources([layer.name for layer in layers])
     for layer, source in zip(layers, sources, strict=True):
         ElementTree.SubElement(stack, "layer", {"name": layer.name, "src": source, **shown})
     ElementTree.indent(image)
@@ -331,6 +348,17 @@ def write_openraster(layers: Sequence[Layer], merged: Picture, path: Path) -> No
             archive.writestr(ZipInfo(source), encode(layer.picture, ".png"), ZIP_STORED)
         for name, picture in (("mergedimage.png", whole), ("Thumbnails/thumbnail.png", thumbnail)):
             archive.writestr(ZipInfo(name), encode(picture, ".png"), ZIP_STORED)
+
+
+def _sources(names: Sequence[str]) -> list[str]:
+    """The files of layers in the archive: their names in plain letters, told apart by numbers where they are alike."""
+    plain = [re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-") or "layer" for name in names]
+    seen: Counter[str] = Counter()
+    found = []
+    for name in plain:
+        seen[name.lower()] += 1
+        found.append(f"data/{name}{f'-{seen[name.lower()]}' if seen[name.lower()] > 1 else ''}.png")
+    return found
 
 
 def check_psd_tools() -> None:
@@ -369,22 +397,3 @@ def _image(picture: Picture) -> Image.Image:
     image = Image.fromarray(picture.pixels)
     image.putalpha(255 if picture.alpha is None else Image.fromarray(picture.alpha))
     return image
-
-
-def map_of(path: Path) -> Path:
-    """The file of the map that belongs to a file of regions."""
-    return path.with_suffix(".regions.png")
-
-
-def write_regions(regions: Sequence[Mapping[str, object]], numbers: Labels, path: Path) -> None:
-    """Write regions, see `layers.regions`, as JSON, and beside it their map: a 16-bit gray PNG of their numbers.
-
-    Raises ColorizeError for what `files.atomic` refuses.
-    """
-    height, width = numbers.shape
-    with files.atomic(map_of(path)) as temporary:
-        temporary.write_bytes(encode(Picture(numbers[..., None].astype(np.uint16)), ".png"))
-    head = json.dumps({"width": width, "height": height, "map": map_of(path).name}, ensure_ascii=False)
-    rows = ",\n  ".join(json.dumps(region, ensure_ascii=False) for region in regions)
-    with files.atomic(path) as temporary:
-        temporary.write_text(f'{head[:-1]}, "regions": [\n  {rows}\n]}}\n', "utf-8")

@@ -6,22 +6,19 @@ read a layout out of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import ImageColor
 from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError
 from colorize.images.color import lab_to_rgb, rgb_to_lab
+from colorize.images.color_names import parse_color
 
 CELLS = 16  # squares a side of a mosaic
 LONGEST = 32  # colors a user may give
 EXAMPLE = 'write colors as "#3b5fa0,#f2c6a0" or by their English names, or give a picture'
-NAMES = "write a color as #3b5fa0 or by its English name"
 MOST = 8  # colors of a simulated palette
 SWATCH = 128  # pixels a side of a palette shown as a picture
 PAPER = 0.94  # in [-1, 1]; a pixel whose darkest channel is lighter is paper and no color
@@ -88,19 +85,6 @@ def parse(text: str) -> Tensor:
         message = f"the palette `{text}` has {len(words)} colors"
         raise ColorizeError(message, f"give 1 to {LONGEST}: {EXAMPLE}", code=2)
     return torch.tensor([parse_color(word, "the palette", EXAMPLE) for word in words]) / 127.5 - 1
-
-
-def parse_color(word: str, whose: str, hint: str = NAMES) -> Sequence[int]:
-    """Return R, G, B, 0 to 255, of a hex color or a CSS color name.
-
-    Raises ColorizeError (wrong usage) for anything else, saying `whose` color it is and how to write it, `hint`.
-    """
-    try:
-        if "(" in word:  # the functions of CSS hold commas
-            raise ValueError
-        return ImageColor.getrgb(word)[:3]
-    except ValueError:
-        raise ColorizeError(f"unknown color `{word}` in {whose}", hint, code=2) from None
 
 
 def swatches(colors: Tensor) -> Tensor:

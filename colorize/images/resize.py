@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch.nn.functional as F
-from torch import Tensor
 
 from colorize.errors import ColorizeError
+
+if TYPE_CHECKING:  # see `image`
+    from torch import Tensor
 
 
 class Box(NamedTuple):
@@ -45,6 +46,8 @@ def letterbox(picture: Tensor, side: int, mode: str) -> Tensor:
 
     mode: "bilinear" or "bicubic", without aliasing.
     """
+    import torch.nn.functional as F
+
     size = fit_size(picture.shape[-2:], side)
     if size != picture.shape[-2:]:
         picture = F.interpolate(picture, size, mode=mode, antialias=True).clamp(-1, 1)
@@ -53,6 +56,8 @@ def letterbox(picture: Tensor, side: int, mode: str) -> Tensor:
 
 def pad(picture: Tensor, box: Box, size: tuple[int, int], paper: float = 1.0) -> Tensor:
     """Lay a picture (B, C, h, w) at a box of a canvas (B, C, H, W) of one value."""
+    import torch.nn.functional as F
+
     right, below = size[1] - box.left - box.width, size[0] - box.top - box.height
     return F.pad(picture, (box.left, right, box.top, below), value=paper)
 
@@ -70,6 +75,8 @@ def widen(picture: Tensor, margin: float, paper: float = 1.0) -> Tensor:
     """
     if not margin >= 1:
         raise ColorizeError(f"the margin is {margin:g}", "choose 1 or more, such as 1.5", code=2)
+    import torch.nn.functional as F
+
     width = picture.shape[-1]
     room = int(width * margin) - width
     return F.pad(picture, (room // 2, room - room // 2, 0, 0), value=paper)

@@ -10,7 +10,7 @@ from drawings import Picture, gray, one, pixels, refused, sketch
 
 from colorize.coloring.options import Job
 from colorize.images import flat_regions, layers
-from colorize.images.flat_regions import flats
+from colorize.images.flats import flats
 from colorize.images.layers import raised
 
 RED, BLUE, SKIN = (0.9, 0.2, 0.1), (0.1, 0.3, 0.8), (0.9, 0.7, 0.6)
@@ -61,9 +61,10 @@ def test_a_gap_in_the_line_is_taken_for_closed(gap: int) -> None:
     assert (color_at(found, 64, 120) == 1).all()
 
 
-def test_areas_of_like_colors_with_a_gap_between_them_are_one() -> None:
+def test_areas_of_like_colors_with_a_gap_between_them_have_one_color() -> None:
     found = flats(filled(SKIN, (0.92, 0.72, 0.62)), box(gap=3))
-    assert found.labels[64, 64] == found.labels[5, 5]
+    assert (color_at(found, 64, 64) == color_at(found, 5, 5)).all()
+    assert found.labels[64, 64] != found.labels[5, 5]
 
 
 def test_a_line_that_ends_before_the_border_still_separates() -> None:
@@ -185,3 +186,63 @@ def test_a_hint_on_open_paper_fills_all_of_it() -> None:
     field[:, :60], hints[60:68, 20:28] = BLUE, (*BLUE, 1)
     found = flats(field, np.ones((SIDE, SIDE), np.float32), hints)
     np.testing.assert_allclose(color_at(found, 64, 120), BLUE, atol=1e-6)
+
+
+def closed_areas(paper: np.ndarray, gap: int) -> np.ndarray:
+    """Number what a disk as wide as a gap can reach: (SIDE, SIDE), 0 where it does not fit."""
+    distance = cv2.distanceTransform(np.pad(paper > 0.5, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    return cv2.connectedComponents((distance > (gap + 1) / 2).astype(np.uint8), connectivity=4)[1]
+
+
+@pytest.mark.parametrize(("opening", "gap", "same"), [(4, 0, True), (4, 8, False), (12, 8, True), (12, 20, False)])
+def test_the_widest_gap_that_counts_as_closed_is_chosen(opening: int, gap: int, same: bool) -> None:
+    found = flats(filled(RED, (0.3, 0.8, 0.3)), box(opening), gap=gap / SIDE, whole=True, scenes=False)
+    assert (color_at(found, 64, 40) == color_at(found, 5, 5)).all() == same
+
+
+@pytest.mark.parametrize("gap", [2, 6, 12])
+def test_what_is_connected_in_the_closed_drawing_has_one_flat_color(gap: int) -> None:
+    spots = np.random.default_rng(1).uniform(0.2, 0.9, (6, 6, 3)).astype(np.float32)
+    field = cv2.resize(spots, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+    paper = box(gap=4)
+    paper[90:92, 40:60] = 0  # a line that ends inside
+    found, areas = flats(field, paper, gap=gap / SIDE, whole=True, scenes=False), closed_areas(paper, gap)
+    assert areas.max() >= 1
+    for number in range(1, int(areas.max()) + 1):
+        assert len(np.unique(found.table[found.labels[areas == number]], axis=0)) == 1
+    assert len(np.unique(flats(field, paper, gap=gap / SIDE).table, axis=0)) > len(np.unique(found.table, axis=0))
+
+
+@pytest.mark.parametrize("scale", [2, 12])  # regions of the larger one are found at a smaller size
+def test_gaps_are_pixels_of_the_drawing(scale: int) -> None:
+    color = tensor(filled(RED, (0.3, 0.8, 0.3)))
+    for gaps, colors in ((14 * scale, 2), (4 * scale, 1), (0, 1)):
+        sheet = layers.divide(
+            drawing(box(gap=12), scale), color, inked=False, gaps=gaps, flat=color.clone(), whole=True
+        )
+        assert len(np.unique(sheet.table[np.unique(sheet.labels)], axis=0)) == colors
+
+
+def test_gaps_of_the_options_reach_the_flats() -> None:
+    job = Job("a", drawing(box(gap=12), 2))
+    shown = [pixels(one(job, flat=True, gaps=gaps, kind="line", force=True)) for gaps in (0, 30)]
+    counts = [len(np.unique(picture[drawing(box(gap=12), 2).pixels[..., 0] == 255], axis=0)) for picture in shown]
+    assert counts[0] < counts[1]
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+@pytest.mark.parametrize(("gap", "closed"), [(2, True), (4, True), (8, True), (12, True), (24, False)])
+def test_crumbs_in_a_gap_of_thick_lines_do_not_open_it(scale: int, gap: int, closed: bool) -> None:
+    paper = np.kron(box(gap) > 0.5, np.ones((scale, scale), bool))
+    areas = flat_regions.opened(flat_regions.trapped(paper, flat_regions.balls(14 / SIDE)), paper)
+    assert (areas[64 * scale, 40 * scale] != areas[5, 5]) == closed
+
+
+def test_what_is_open_to_white_paper_at_the_border_keeps_its_colors() -> None:
+    paper = np.ones((SIDE, SIDE), np.float32)
+    paper[30:100, 52:54] = paper[30:100, 74:76] = paper[30:32, 52:76] = 0  # a figure without a lower end
+    field = np.ones((SIDE, SIDE, 3), np.float32)
+    field[32:100, 54:74] = RED
+    found = flats(field, paper, gap=26 / SIDE, whole=True, scenes=False)
+    assert np.abs(color_at(found, 60, 60) - RED).max() < 0.01
+    assert (color_at(found, 5, 5) == 1).all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -120,23 +119,6 @@ def test_of_many_colors_one_layer_is_made(monkeypatch: pytest.MonkeyPatch) -> No
     assert [layer.name for layer in layers.layers(sheet, flat=True)] == ["line", "flats", "paper"]
 
 
-def test_regions_tell_where_they_lie_and_what_color_they_have() -> None:
-    sheet = layers.divide(sketch(), two_colors(), inked=False)
-    found, numbers = layers.regions(sheet)
-    assert [region["number"] for region in found] == list(range(1, len(found) + 1))
-    assert numbers.shape == sheet.drawing.size
-    assert sum(region["area"] for region in found) == numbers.size
-    flat = layers.merged(sheet, flat=True).pixels
-    for region in found:
-        x, y = region["at"]
-        left, top, right, bottom = region["box"]
-        mine = numbers == region["number"]
-        assert numbers[y, x] == region["number"]
-        assert f"#{bytes(flat[y, x]).hex()}" == region["color"]
-        rows, columns = np.nonzero(mine)
-        assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (left, top, right, bottom)
-
-
 def test_what_is_transparent_in_the_drawing_is_so_in_every_layer() -> None:
     sheet = layers.divide(cut_out(soft()), random_color(), inked=False)
     assert all((layer.picture.alpha[:20] == 0).all() for layer in layers.layers(sheet, False))
@@ -243,34 +225,6 @@ def test_psd_without_its_package_is_refused_before_anything_is_done(monkeypatch:
     assert not Path("sketch_color.png").exists()
 
 
-@pytest.mark.usefixtures("here")
-def test_regions_are_written_with_their_map_and_the_sources_of_their_colors() -> None:
-    result = run("sketch.png", "--save-regions", "a.json", "--hint", "10,10=#00ff00")
-    assert result.exit_code == 0, result.stderr
-    found = json.loads(Path("a.json").read_text())
-    numbers = np.asarray(Image.open(found["map"]))
-    assert numbers.shape == (found["height"], found["width"])
-    assert set(np.unique(numbers)) == {region["number"] for region in found["regions"]}
-    hinted = next(region for region in found["regions"] if region["number"] == numbers[10, 10])
-    assert (hinted["color"], hinted["source"]) == ("#00ff00", ["hint"])
-    assert "skipped" in run("sketch.png", "--save-regions", "a.json", "--hint", "10,10=#00ff00").stderr
-
-
-@pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("wrong", [("sketch.png", "--save-regions", "a.txt"), ("pages", "--save-regions", "a.json")])
-def test_regions_that_cannot_be_are_refused(wrong: tuple[str, ...]) -> None:
-    result = run(*wrong)
-    assert result.exit_code == 2
-    assert "regions" in result.stderr.splitlines()[0]
-
-
-@pytest.mark.usefixtures("here")
-def test_a_map_of_regions_replaces_no_picture() -> None:
-    Path("a.regions.png").write_bytes(b"painted")
-    assert "the regions are `a-2.json`" in run("sketch.png", "--save-regions", "a.json").stderr
-    assert Path("a.regions.png").read_bytes() == b"painted"
-
-
 def test_flat_colors_are_those_that_were_chosen_or_hinted() -> None:
     red, almost, blue = ((0.8, -0.8, -0.8), (0.78, -0.78, -0.8), (-0.6, -0.6, 0.9))
     flat = torch.tensor(almost)[:, None, None].expand(3, 16, 12).clone()
@@ -284,3 +238,15 @@ def test_flat_colors_are_those_that_were_chosen_or_hinted() -> None:
     found = {tuple(color) for color in np.rint(divided.table[np.unique(divided.labels)] * 255).astype(int)}
     assert found <= chosen | {(255, 255, 255)}
     assert tuple(np.rint((np.array(almost) + 1) * 127.5).astype(int)) not in found
+    named = {layer.name.partition(" #")[0] for layer in layers.layers(divided, flat=True)}
+    assert "hint" in named
+
+
+def test_regions_of_one_color_and_two_names_have_two_layers() -> None:
+    sheet = layers.divide(sketch(), two_colors(), inked=False)
+    half = len(sheet.table) // 2
+    named = replace(sheet, names=tuple("hat" if at < half else "shoe / left" for at in range(len(sheet.table))))
+    one_color = replace(named, table=np.full_like(named.table, 0.2))
+    flats = [layer for layer in layers.layers(one_color, flat=True) if layer.name not in ("line", "paper")]
+    assert {layer.name for layer in flats} == {"hat", "shoe / left"}
+    assert (sum(layer.picture.alpha.astype(int) for layer in flats) == 255).all()

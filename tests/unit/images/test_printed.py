@@ -9,7 +9,7 @@ from drawings import MINI, gray, one, sketch
 
 from colorize.coloring.options import Job
 from colorize.images.image import Picture
-from colorize.images.kinds import is_printed
+from colorize.images.shading import is_printed
 
 
 def toned(pitch: int, share: float = 0.5, size: int = 512) -> np.ndarray:
