@@ -1,0 +1,137 @@
+"""Every command of README and guides, taken from the pages and run in order. Bug guarded: a page that does not work."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from conftest import TINY
+from hub_server import NEW, serving
+from latents import published_folder
+from PIL import Image, ImageDraw
+from typer.testing import CliRunner
+
+from colorize.checkpoints import hub as hub_module
+from colorize.cli.app import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "docs/questions.md", *sorted((ROOT / "docs/guides").glob("*.md"))]
+LATENT = {"colorize-diffusion.md", "change-colors-by-words.md"}
+SETUP = ("python3 -m venv", ". .venv/bin/activate", "pip install", "bash tests/check.sh")
+SMALL = ("size=32", "batch=2", "steps=2", "warmup=0")
+RECIPES = ("mini", "diffusart", "lab-diffusion", "manga-gan")
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of a page's shell blocks, except blocks that say they are not run."""
+    text = page.read_text("utf-8")
+    blocks = re.findall(r"(<!-- not run: .+? -->\n)?```bash\n(.*?)```", text, re.S)
+    lines = [line.strip() for skipped, block in blocks if not skipped for line in block.splitlines()]
+    parts = [part.strip() for line in lines for part in re.sub(r"\s#.*", "", line).split(" && ")]
+    return [part for part in parts if part and not part.startswith(SETUP)]
+
+
+def brief(words: list[str]) -> list[str]:
+    """A command on the smallest network, the fewest pictures and the least time."""
+    if words[0] in ("train", "finetune") and "--dry-run" not in words:
+        recipe = next((name for name in RECIPES if name in words), "anime-diffusion")
+        sets = [text for text in TINY[recipe] if not text.startswith(("size", "pretrain", "finetune"))]
+        own = words[0] == "train" and "--from" not in words  # else the network is the other model's
+        words = [*words, *(word for text in [*(sets if own else ()), *SMALL] for word in ("--set", text))]
+        less = [*words, "--sample-every", "0"]
+        for option, value in (("--budget", "0.5s"), ("--steps", "2")):
+            less += [option, value] if option in words else []
+        return less
+    if words[0] == "eval":
+        return [*words, "--limit", "1", "--size", "32", "--against", "gray"]
+    return words
+
+
+def colored(name: str) -> Image.Image:
+    return Image.open(ROOT / "examples" / name)
+
+
+def furnish() -> None:
+    """Lay out what the pages name: drawings, references, pages, a volume, photographs, pictures to learn from."""
+    shutil.copytree(ROOT / "examples", "examples")
+    small = colored("sketch.png").convert("L").resize((256, 256))
+    small.save("sketch.png")
+    for name in ("ref.png", "front.png", "sheet.png", "character.png", "similar.jpg", "beach.jpg"):
+        colored("reference-1.png").convert("RGB").resize((128, 128)).save(name)
+    colored("reference-2.png").convert("RGB").resize((128, 128)).save("back.png")
+    colored("gray.png").convert("L").resize((128, 128)).save("old.jpg")
+    dots = Image.new("RGBA", small.size)
+    dots.paste((255, 136, 0, 255), (120, 40, 132, 52))
+    dots.save("dots.png")
+    for folder in ("pages", "library", "drawings"):
+        Path(folder).mkdir()
+        for at in (1, 2):
+            small.rotate(180 * (at - 1)).save(f"{folder}/{at}.png")
+    small.save("page.png")
+    with ZipFile("volume.cbz", "w") as volume:
+        volume.write("pages/1.png", "001.png")
+        volume.write("page.png", "002.png")
+    shutil.copy("volume.cbz", "library/volume.cbz")
+    for folder in ("my-pictures", "series", "pairs/color", "archives/color"):
+        pictures(Path(folder))
+    pictures(Path("pairs/sketch"), gray=True)
+    with ZipFile("archives/color/0001.zip", "w") as archive:
+        for path in Path("archives/color").glob("*.png"):
+            archive.write(path, path.name)
+            path.unlink()
+
+
+def pictures(folder: Path, gray: bool = False) -> None:
+    """Twelve pictures of four colored disks each, no two alike."""
+    folder.mkdir(parents=True)
+    for at in range(12):
+        rng = random.Random(at)
+        picture = Image.new("RGB", (64, 64), "white")
+        for _ in range(4):
+            x, y, size = rng.randrange(44), rng.randrange(44), rng.randrange(10, 40)
+            color = tuple(rng.randrange(256) for _ in range(3))
+            ImageDraw.Draw(picture).ellipse((x, y, x + size, y + size), color, "black", 2)
+        picture.convert("L" if gray else "RGB").save(folder / f"{at}.png")
+
+
+def run(command: str) -> tuple[int, str]:
+    """Run a line of a page: the program in this process, anything else in a shell."""
+    words = shlex.split(command)
+    if words[0] == "colorize" and not set(words) & {"|", ">"}:
+        done = CliRunner().invoke(app, brief(words[1:]))
+        return done.exit_code, done.output
+    Path("bin").mkdir(exist_ok=True)
+    Path("bin/colorize").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m colorize "$@"\n')
+    Path("bin/colorize").chmod(0o755)
+    path = f"{Path('bin').absolute()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    shell = subprocess.run(
+        ["bash", "-ec", command], capture_output=True, text=True, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    )
+    return shell.returncode, shell.stdout + shell.stderr
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLORIZE_DEVICE", "cpu")
+    furnish()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in LATENT], ids=lambda page: page.name)
+@pytest.mark.usefixtures("fresh")
+def test_the_commands_of_a_page_work_in_its_order(page: Path) -> None:
+    for command in commands(page):
+        code, said = run(command)
+        assert code == 0, f"{command}\n{said}"
+        assert not re.search(r"skipped `|\d skipped|results? exist", said), f"{command}\n{said}"
+        for made in re.findall(r"(?<= -o )[^\s;]+|(?<= --out )[^\s;]+|(?<=> )\S+$", command):
+            assert Path(made).exists() or "--dry-run" in command, command
