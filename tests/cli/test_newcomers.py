@@ -16,12 +16,13 @@ from zipfile import ZipFile
 import pytest
 from conftest import TINY
 from hub_server import NEW, serving
-from latents import published_folder
+from latents import letters, published_folder
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from colorize.checkpoints import hub as hub_module
 from colorize.cli.app import app
+from colorize.colorize_diffusion import conditioner
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs/questions.md", *sorted((ROOT / "docs/guides").glob("*.md"))]
@@ -126,12 +127,45 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     furnish()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in LATENT], ids=lambda page: page.name)
-@pytest.mark.usefixtures("fresh")
-def test_the_commands_of_a_page_work_in_its_order(page: Path) -> None:
+def follow(page: Path) -> None:
+    """Run a page, and claim that every command works, colors, and writes what it names."""
     for command in commands(page):
         code, said = run(command)
         assert code == 0, f"{command}\n{said}"
         assert not re.search(r"skipped `|\d skipped|results? exist", said), f"{command}\n{said}"
         for made in re.findall(r"(?<= -o )[^\s;]+|(?<= --out )[^\s;]+|(?<=> )\S+$", command):
             assert Path(made).exists() or "--dry-run" in command, command
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in LATENT], ids=lambda page: page.name)
+@pytest.mark.usefixtures("fresh")
+def test_the_commands_of_a_page_work_in_its_order(page: Path) -> None:
+    follow(page)
+
+
+@pytest.mark.parametrize("name", sorted(LATENT))
+@pytest.mark.usefixtures("fresh")
+def test_the_commands_for_colorize_diffusion_work(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a Hub on this machine, whose files have the published layout at a tiny size."""
+    page = ROOT / "docs/guides" / name
+    Path("night.toml").write_text("".join(re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.S)))
+    monkeypatch.setattr(conditioner, "tokenized", letters)
+    monkeypatch.setattr(hub_module, "_CHECKSUMS", {})
+    with serving(monkeypatch, tmp_path) as hub:
+        hub.name = "tellurion/ColorizeDiffusion"
+        monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 2**16)
+        published = published_folder(tmp_path / "published")
+        config = json.loads((published / "config.json").read_text("utf-8"))
+        config["condition"]["encoder"] = f"{hub.name}/clip.safetensors"
+        hub.files = {(NEW, "config.json"): json.dumps(config).encode()}
+        hub.files[NEW, "clip.safetensors"] = (published / "clip.safetensors").read_bytes()
+        for file in ("mult-eps-ft", "switch-eps", "v2-full"):
+            hub.files[NEW, f"{file}.safetensors"] = (published / "model.safetensors").read_bytes()
+        follow(page)
+
+
+def test_few_commands_are_left_out() -> None:
+    lines = [line for page in PAGES for line in commands(page)]
+    left_out = "".join(re.findall(r"<!-- not run: .+? -->\n```bash\n(.*?)```", "".join(p.read_text() for p in PAGES), re.S))
+    assert len(lines) > 60
+    assert len(left_out.splitlines()) <= 8
