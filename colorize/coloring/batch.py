@@ -165,7 +165,8 @@ class BatchRunner:
                 decoded = self._decoded(state.x0, hints) if options.film else ()  # what the model expects now
                 for some, (task, _), (shaded, _) in zip(frames, rows, decoded, strict=False):
                     small = shrink(task.input.original, FILM)
-                    some.append(laid(small, shaded, task.input.kind, self.colorizer.inked))
+                    frame = laid(small, shaded, task.input.kind, self.colorizer.inked)
+                    some.append(finish.on_black(small, frame) if task.input.inverted else frame)
                 yield Step(work / (self.sampling.steps * options.variations))
         finally:
             hook.remove()
@@ -204,13 +205,16 @@ class BatchRunner:
         self, task: Task, at: int, color: tuple[Tensor, Tensor], seconds: float, calls: int, film: tuple[Picture, ...]
     ) -> None:
         begin, item, options = time.perf_counter(), task.input, self.options
-        finish = self.model.recipe.system.finish
-        shaded, flat = (finish(one, item.hints, options.settings) for one in color)
+        last = self.model.recipe.system.finish
+        shaded, flat = (last(one, item.hints, options.settings) for one in color)
         picture, parts, regions = finished(item, shaded, flat, self.colorizer.inked, options)
+        if item.inverted:
+            picture = finish.on_black(item.original, picture)
         meta = provenance(self.model, options, self.sampling, task.job, item, task.guidance, at)
         picture = replace(picture, text={**picture.text, MARK: json.dumps(meta, ensure_ascii=False)})
         seconds += task.seconds / options.variations + time.perf_counter() - begin
-        painted = Painted(picture, item.kind, options.seed, at, seconds, calls, item.notes, meta, film, parts)
+        notes = item.notes + finish.uncolored(item.original, picture)
+        painted = Painted(picture, item.kind, options.seed, at, seconds, calls, notes, meta, film, parts)
         if regions:
             painted = replace(painted, regions=with_sources(regions, item.hints, task.job))
         task.done.append(painted)

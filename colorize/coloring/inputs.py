@@ -33,6 +33,7 @@ SMALLEST = 32  # pixels a side of a drawing; below that there is nothing to see 
 SIDE = 256  # of references; the encoders shrink them further
 COLORLESS = 3.0  # colorfulness (Hasler and Suesstrunk) of gray scans with a slight tint is below
 DARK = 0.85  # ink that the darkest lines have after shrinking, as in training
+WHITE = 0.94  # of full brightness; where paper is darker, lines are seen against it
 GAIN = 2.5  # by which shrunk lines are darkened at most; more would bring out the paper's grain
 
 
@@ -46,7 +47,8 @@ class ModelInput:
 
     kind: how they go back; a gray picture of which the model saw extracted lines keeps `gray`.
     hints: of one picture, on the CPU, all of the drawing's inner size but the reference. exact: the
-    hinted pixels of the original that get exactly their color, if any.
+    hinted pixels of the original that get exactly their color, if any. inverted: the original is the negative of
+    a drawing in white on black, see `finish.on_black`.
     """
 
     original: Picture
@@ -54,6 +56,7 @@ class ModelInput:
     hints: Hints
     notes: tuple[str, ...]
     exact: HintPixels | None = None
+    inverted: bool = False
 
 
 def named(picture: File | Picture, name: str = "the reference") -> Named:
@@ -172,22 +175,12 @@ def model_input(
     a background for latent models. Raises ColorizeError for a drawing that is tiny, blank, in color, or of
     a kind the model does not take, and for hints that do not fit it.
     """
-    name, picture = drawing.name, drawing.picture
     check_drawing(drawing, options)
-    inner, seen = inner_view(picture, recipe, options)
-    kind, hint, notes = resolve_kind(name, detect_kind(picture, seen, recipe, options), recipe, options)
-    check_kind(name, kind, options)
-    if kind == "gray" and has_tint(seen):
-        notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
-    gray = F.interpolate(luminance(seen), inner, mode="bilinear", antialias=True).clamp(-1, 1)
-    if kind != hint:
-        gray = lines.xdog(gray)
-    elif kind == "line" and max(inner) < max(picture.size):
-        gray = darken(gray)
+    picture, kind, hint, gray, notes, inverted = _view(drawing, recipe, options)
     tensors: dict[str, Tensor] = {hint: gray}
     held, more = hint_map(drawing, hints, job.dots if job else ())
     if held is not None:
-        small = hint_files.resize(held, inner)
+        small = hint_files.resize(held, (gray.shape[2], gray.shape[3]))
         tensors["hints"] = color_hints.off_ink(small, gray) if hint == "line" else small
     if job is not None and hint == "line":
         found, extra = recipe.system.extras(job, gray)
@@ -198,7 +191,43 @@ def model_input(
     exact = None
     if held is not None and options.hint_mode == "hard":
         exact = finish.hint_pixels(hint_files.resize(held, picture.size), options.strength.get("hints", 1.0))
-    return ModelInput(picture, kind, fitted, notes + more, exact)
+    return ModelInput(picture, kind, fitted, notes + more, exact, inverted)
+
+
+def _view(
+    drawing: Named, recipe: Recipe, options: SampleOptions
+) -> tuple[Picture, Kind, str, Tensor, tuple[str, ...], bool]:
+    """A drawing as it is colored: its picture, kind and hint, that hint (1, 1, h, w), notes, whether it is inverted."""
+    name, picture = drawing.name, drawing.picture
+    inner, seen = inner_view(picture, recipe, options)
+    inverted = options.kind != "gray" and "line" in recipe.hints and kinds.is_inverted(seen)
+    if inverted:
+        picture, seen = finish.negative(picture), -seen
+    kind, hint, notes = resolve_kind(name, detect_kind(picture, seen, recipe, options), recipe, options)
+    check_kind(name, kind, options)
+    if kind == "line" and not options.force and kinds.is_text(seen):
+        raise AlreadyColored(f"`{name}` is a page of text, with nothing to color", "color it with --force")
+    if inverted:
+        notes += (f"`{name}` has white lines on black: its areas are colored, its ground stays black",)
+    if kind == "gray" and has_tint(seen):
+        notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
+    plain = _ink(seen) if kind == hint == "line" else luminance(seen)
+    gray = F.interpolate(plain, inner, mode="bilinear", antialias=True).clamp(-1, 1)
+    if kind != hint:
+        gray = lines.xdog(gray)
+    elif kind == "line" and max(inner) < max(picture.size):
+        gray = darken(gray, picture)
+    return picture, kind, hint, gray, notes, inverted
+
+
+def _ink(seen: Tensor) -> Tensor:
+    """The lines of a drawing (1, 3, H, W) as (1, 1, H, W): without colored pencils under ink, on even paper."""
+    gray = seen.amax(1, keepdim=True) if kinds.has_construction(seen) else luminance(seen)
+    share = ((gray + 1) / 2)[0, 0].numpy()
+    paper = kinds.paper_brightness(share)
+    if float(paper.min()) > WHITE:
+        return gray
+    return torch.from_numpy(share / paper)[None, None].float().clamp(0, 1) * 2 - 1
 
 
 def inner_view(picture: Picture, recipe: Recipe, options: SampleOptions) -> tuple[tuple[int, int], Tensor]:
@@ -218,19 +247,30 @@ def shrink(picture: Picture, side: int) -> Picture:
     return replace(flat, pixels=pixels.reshape(*new, -1).astype(flat.pixels.dtype, copy=False))
 
 
-def darken(line: Tensor) -> Tensor:
+def darken(line: Tensor, picture: Picture | None = None) -> Tensor:
     """Return line art (1, 1, H, W) whose lines went pale by shrinking, with dark lines again.
 
-    A pen line of 2 pixels is a quarter as dark at an eighth of the size; models never saw such.
+    A pen line of 2 pixels is a quarter as dark at an eighth of the size; models never saw such. Where lines are too
+    thin for that, the drawing in full is shrunk by its darkest pixels.
     """
     ink = (1 - line) / 2
     paper = ink.median()
     dark = ink[ink > paper + 0.05]
+    darkest = torch.quantile(dark, 0.9) if len(dark) else paper
+    if picture is not None and (DARK - paper) > GAIN * (darkest - paper):
+        return darken(_darkest(picture, line.shape[-2:]))
     if not len(dark):
         return line
-    darkest = torch.quantile(dark, 0.9)
     gain = ((DARK - paper) / (darkest - paper)).clamp(1, GAIN)
     return 1 - 2 * (paper + gain * (ink - paper)).clamp(0, 1)
+
+
+def _darkest(picture: Picture, size: Sequence[int]) -> Tensor:
+    """A drawing on white at a smaller size (H, W), with lines at least a third of a pixel wide: (1, 1, H, W)."""
+    wide = max(2, round(max(picture.size) / max(size) / 3) + 1)
+    gray = cv2.erode(picture.on_white().pixels.max(2), np.ones((wide, wide), np.uint8))
+    small = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(small.astype(np.float32))[None, None] * (2 / picture.peak) - 1
 
 
 def check_drawing(drawing: Named, options: SampleOptions) -> None:

@@ -21,7 +21,7 @@ from colorize.images.hint_files import resize
 from colorize.images.image import Picture, Pixels
 from colorize.images.metadata import MARK
 from colorize.images.page_masks import find_bubbles
-from colorize.images.panels import Panel, find_panels
+from colorize.images.panels import Panel, bands, find_panels
 from colorize.recipes.recipe import Recipe
 
 SMALLEST = 400  # pixels of a page's longer side; smaller pictures are single drawings
@@ -82,8 +82,7 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
         return None
     inputs.check_drawing(drawing, options)
     gray = np.ascontiguousarray(picture.on_white().pixels.min(2))  # the darkest channel: colored ink is dark, too
-    bubbles = find_bubbles(gray)
-    panels = find_panels(gray, bubbles=bubbles)
+    bubbles, panels, kept = _found(gray)
     if options.panels == "auto" and not _is_page(picture, len(panels), bool(bubbles.any())):
         return None
     found = [_detected(picture, _box(panel), recipe, options) for panel in panels]
@@ -99,7 +98,6 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     canvas = finish.on_paper(picture) if "line" in each else picture
     clean = canvas.pixels.copy()  # to the model there is nothing but paper in bubbles
     clean[bubbles] = np.quantile(gray[bubbles], 0.9).astype(clean.dtype) if bubbles.any() else 0
-    kept = page_masks.keep_mask(gray, panels, bubbles)
     if canvas.alpha is not None:
         kept |= canvas.alpha < canvas.peak  # where paper shines through, a color would be laid on twice
     hint_map, more = inputs.hint_map(drawing, hints, job.dots)
@@ -114,6 +112,19 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
         return None
     notes += (*more, *_notes(parts, hint_map, options))
     return Page(canvas, replace(canvas, pixels=clean), len(panels), parts, hint_map, notes)
+
+
+def _found(gray: np.ndarray) -> tuple[np.ndarray, list[Panel], np.ndarray]:
+    """The bubbles of a page (H, W), its panels, and what stays as it is; of a strip band by band."""
+    bubbles, kept = np.zeros(gray.shape, bool), np.zeros(gray.shape, bool)
+    panels: list[Panel] = []
+    found = bands(gray)
+    for rows in found:
+        bubbles[rows] = find_bubbles(gray[rows])
+        own = find_panels(gray[rows], bubbles=bubbles[rows], least=2 if len(found) == 1 else 1)
+        kept[rows] = page_masks.keep_mask(gray[rows], own, bubbles[rows])
+        panels += [panel.lower(rows.start) for panel in own]
+    return bubbles, panels, kept
 
 
 def panel_inputs(
@@ -131,7 +142,9 @@ def panel_inputs(
         if recipe.chooses and part.kind == "line":
             seen = _without_border(seen, part)
         fitted = inputs.model_input(Named(name, seen), recipe, own, reference, hints)
-        yield replace(fitted, original=_cut(page.canvas, part.crop), notes=page.notes)
+        original = _cut(page.canvas, part.crop)
+        original = finish.negative(original) if fitted.inverted else original
+        yield replace(fitted, original=original, notes=page.notes)
 
 
 def _inside(seen: Picture, part: Part) -> np.ndarray:

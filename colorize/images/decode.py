@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ LIMIT = 200_000_000  # pixels: a page of A2 at 1000 dpi fits; as a tensor each t
 # brought it; TGA last, since it has no signature.
 _COMMON = ["PNG", "JPEG", "GIF", "BMP", "DIB", "PPM"]
 _RARE = ["WEBP", "TIFF", "JPEG2000", "AVIF", "HEIF", "PSD", "QOI", "PCX", "SGI", "TGA"]
+MERGED, MERGED_BYTES = "mergedimage.png", 256 * 2**20  # in OpenRaster and Krita files; its size at most
 _STARTS = (metadata.PNG_SIGNATURE[:4], b"\xff\xd8\xff", b"GIF8", b"RIFF")  # of PNG, JPEG, GIF, WebP
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 _ALIENS = {
@@ -47,7 +49,7 @@ def decode(data: bytes, name: str) -> Picture:
         raise ColorizeError(f"`{name}` is empty: it has 0 bytes", "copy or download it again")
     try:
         with _our_limit():
-            return _decoded(data, name)
+            return _decoded(_merged(data), name)
     except ColorizeError:
         raise
     except UnidentifiedImageError as error:
@@ -61,10 +63,26 @@ def decode(data: bytes, name: str) -> Picture:
         ) from error
 
 
+def _merged(data: bytes) -> bytes:
+    """The merged picture in the file of a layered one, as OpenRaster and Krita keep it; other files as they are."""
+    if not data.startswith(b"PK"):
+        return data
+    try:
+        with ZipFile(BytesIO(data)) as archive:
+            info = archive.getinfo(MERGED)
+            if info.file_size > MERGED_BYTES or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+                return data
+            with archive.open(info) as file:
+                return file.read(MERGED_BYTES)
+    except KeyError:
+        return data  # another archive
+
+
 def read_texts(data: bytes) -> dict[str, str]:
     """Return the named texts of a picture file, without decoding its pixels; none of a file that is damaged."""
     try:
         with _our_limit():
+            data = _merged(data)
             image = _identified(data)
             found = {str(name): text for name, text in image.info.items() if isinstance(text, str)}
             return found | Exif.parse(data if image.format == "TIFF" else _exif(image)).take_texts()
@@ -170,7 +188,7 @@ def _turned(values: Pixels, turn: int) -> Pixels:
 
 def _unknown(data: bytes, name: str) -> ColorizeError:
     """The error for a file that no decoder took."""
-    what, hint = "is not a picture that can be read", "PNG, JPEG, WebP, TIFF, BMP, GIF and PSD can be read"
+    what, hint = "is not a picture that can be read", "PNG, JPEG, WebP, TIFF, BMP, GIF, PSD and OpenRaster can be read"
     if data[:4] in (b"II*\0", b"MM\0*"):
         what = "is a TIFF of a kind that cannot be read, or damaged; 8 and 16 bits per channel can"
     elif data.startswith(_STARTS):

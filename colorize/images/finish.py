@@ -22,6 +22,9 @@ WORKED = 2_000_000  # pixels that lines are followed at; beyond, a smooth enlarg
 STRIP = 60_000  # pixels finished at a time, which bounds memory and stays in the cache
 DENSE = 0.25  # a cell with less paper is filled from its neighbors; others are divided by it
 COARSE = 0.18  # of L*; half an 8-bit level is 0.2 on average
+UNCOLORED = (0.82, 0.93)  # of the paper's brightness in every channel; what is lighter got no color
+SPARSE, FAINT, HARDLY = 3, 6, 0.005  # every n-th pixel; of 255, a difference no one sees; share of what is colored
+GAP = 0.004  # of the longer side; half of a gap in the lines around transparent paper
 SHOWN = 0.01  # share of a drawing that is visible and light where alpha is not just the ink
 
 
@@ -45,13 +48,65 @@ def onto(
     return replace(original, pixels=pixels, icc=icc)
 
 
+def uncolored(original: Picture, colored: Picture) -> tuple[str, ...]:
+    """A note on a result that shows hardly any color, and what to try."""
+    before, after = (one.eight_bit().pixels[::SPARSE, ::SPARSE].astype(np.int16) for one in (original, colored))
+    if (np.abs(after - before).max(2) > FAINT).mean() >= HARDLY:
+        return ()
+    return ("hardly any color was laid; try a larger --size, --kind line or gray, or other colors with --ref",)
+
+
+def negative(picture: Picture) -> Picture:
+    """Black for white, of the same depth and alpha; white lines on black become a drawing on paper."""
+    return replace(picture, pixels=picture.peak - picture.pixels)
+
+
+def on_black(drawing: Picture, colored: Picture) -> Picture:
+    """Return a colored negative of white lines on black as they were: lines white, areas in color, paper black.
+
+    drawing: the negative, black on white, before it was colored.
+    """
+    pixels, peak = np.empty_like(colored.pixels), np.float32(drawing.peak)
+    for rows in row_strips(drawing.size):
+        paper = drawing.pixels[rows].astype(np.float32)
+        color = colored.pixels[rows].astype(np.float32)
+        white = (color / np.maximum(paper, peak / 20)).min(2, keepdims=True)
+        share = np.clip((UNCOLORED[1] - white) / (UNCOLORED[1] - UNCOLORED[0]), 0, 1)
+        pixels[rows] = np.rint(np.clip(peak - paper + color * share, 0, peak)).astype(pixels.dtype)
+    return replace(colored, pixels=pixels)
+
+
 def on_paper(drawing: Picture) -> Picture:
-    """The drawing on white if all that is visible of it is ink, else the drawing itself."""
+    """The drawing on white where its transparency is paper, or colors laid there would be invisible.
+
+    That is all of it if nothing that is visible is light, and else what lines enclose, unless most of the paper that
+    they enclose is opaque: then a transparent place among it is a hole.
+    """
     if drawing.alpha is None or drawing.alpha.min() == drawing.peak:
         return drawing
     light = drawing.pixels.min(2) > drawing.peak // 2
     shown = drawing.alpha > drawing.peak // 2
-    return drawing if (light & shown).mean() > SHOWN else drawing.on_white()
+    if (light & shown).mean() <= SHOWN:
+        return drawing.on_white()
+    inside = ~shown & ~_outside(~shown)
+    core = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0)
+    if core.mean() < SHOWN or inside.sum() < (light & shown & ~_outside(light & shown)).sum():
+        return drawing
+    soft = cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0  # and the edges of lines beside it
+    paper = soft & ~_outside(~shown)
+    white = drawing.on_white().pixels
+    pixels = np.where(paper[..., None], white, drawing.pixels)
+    return replace(drawing, pixels=pixels, alpha=np.where(paper, drawing.peak, drawing.alpha))
+
+
+def _outside(mask: np.ndarray) -> np.ndarray:
+    """What of a mask (H, W) is joined to the picture's border, not through the gaps of lines."""
+    gap = 2 * max(1, round(GAP * max(mask.shape))) + 1
+    square = np.ones((gap, gap), np.uint8)
+    wide = cv2.erode(mask.astype(np.uint8), square, borderValue=1)
+    labels = cv2.connectedComponents(np.pad(wide, 1, constant_values=1), connectivity=4)[1]
+    found = (labels == labels[0, 0])[1:-1, 1:-1].astype(np.uint8)
+    return np.asarray((cv2.dilate(found, square) > 0) & mask)
 
 
 def under(drawing: Picture, color: Tensor, inked: bool) -> Array:

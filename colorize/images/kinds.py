@@ -28,6 +28,11 @@ TINT = 8.0  # Lab units off the tint that all pixels of one lightness share
 COLORED = 0.01  # share of pixels with a color of their own in a color picture
 PENCIL = 0.12  # distance in [0, 1] RGB from the straight line between paper and one pigment
 FILLED = 0.1  # share of the picture that wide areas of a pencil's color may cover
+BLACK_INK, PALE, BARE = 45.0, 85.0, 0.6  # L* of ink at most and of paper at least; share of paper around pencils
+TRACE, LOST = 0.004, 0.0005  # share of the picture that strokes cover at least, and wide areas beside them at most
+DARK, LIGHT, NIGHT = 0.2, 0.6, 0.7  # brightness of a black ground and of lines on it; share of the ground
+PRINT, LETTER, LETTERS = 0.7, (0.003, 0.06), 100  # of the paper's brightness; size by the longer side; their number
+PURE_TEXT, LEADING = 0.97, 0.15  # share of the ink that letters are; share of the rows between lines of text
 ONE_HUE = 0.97  # mean direction of the chroma of tinted pictures; 1 if all hues are equal
 
 
@@ -38,19 +43,52 @@ def kind(picture: Tensor) -> Kind:
     yellow, shaded or noisy, and strokes of one colored pencil. "gray": wide gray areas or fine screentone, also tinted
     such as sepia. "color": chroma beyond a tint. "blank": nearly one color.
     """
-    size = fit_size(picture.shape[-2:], SIDE, enlarge=False)
-    small = picture if size == picture.shape[-2:] else F.interpolate(picture, size, mode="area")
-    sigma = max(SMOOTH * max(size), 0.3)  # noise and JPEG blocks vanish
-    blurred = cv2.GaussianBlur(small[0].permute(1, 2, 0).cpu().numpy(), (0, 0), sigma)
-    small = Tensor(blurred.transpose(2, 0, 1)[None].copy())
+    small = _small(picture)
     gray = ((luminance(small) + 1) / 2)[0, 0].numpy()
     lab = rgb_to_lab(small)[0].numpy()
     if np.ptp(gray) < FLAT and max(np.ptp(lab[1]), np.ptp(lab[2])) < 100 * FLAT:
         return "blank"
-    if _colored(lab) and not _colored_pencil(small, lab) and not has_tint(picture):
+    if _colored(lab) and not (_colored_pencil(small, lab) or _under_ink(lab) or has_tint(picture)):
         return "color"
-    share = gray / _paper(gray)
+    share = gray / paper_brightness(gray)
     return "gray" if _widest((share > INK) & (share < PAPER)) > SHADED else "line"
+
+
+def _small(picture: Tensor) -> Tensor:
+    """A picture as its kind is told: small, and without noise and JPEG blocks."""
+    size = fit_size(picture.shape[-2:], SIDE, enlarge=False)
+    small = picture if size == picture.shape[-2:] else F.interpolate(picture, size, mode="area")
+    blurred = cv2.GaussianBlur(small[0].permute(1, 2, 0).cpu().numpy(), (0, 0), max(SMOOTH * max(size), 0.3))
+    return Tensor(blurred.transpose(2, 0, 1)[None].copy())
+
+
+def has_construction(picture: Tensor) -> bool:
+    """Whether a picture (1, 3, H, W) in [-1, 1] is black ink on paper over strokes of colored pencils."""
+    lab = rgb_to_lab(_small(picture))[0].numpy()
+    return _colored(lab) and _under_ink(lab)
+
+
+def is_inverted(picture: Tensor) -> bool:
+    """Whether a picture (1, 3, H, W) in [-1, 1] is white lines on black, without wide light areas."""
+    gray = ((luminance(_small(picture)) + 1) / 2)[0, 0].numpy()
+    dark, light = gray < DARK, gray > LIGHT
+    return bool(dark.mean() > NIGHT and light.mean() > TRACE and _widest(~dark) < LOST and kind(-picture) == "line")
+
+
+def is_text(picture: Tensor) -> bool:
+    """Whether all ink of a picture (1, 3, H, W) in [-1, 1] is letters in rows."""
+    gray = ((luminance(picture) + 1) / 2)[0, 0].numpy()
+    ink = (gray / paper_brightness(gray) < PRINT).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    high, size = stats[:, 3] / max(gray.shape), stats[:, 2:4].max(1) / max(gray.shape)
+    letters = (high > LETTER[0]) & (size < LETTER[1])
+    letters[0] = False
+    if letters.sum() < LETTERS or stats[letters, 4].sum() < PURE_TEXT * stats[1:, 4].sum():
+        return False
+    rows = (letters[labels]).sum(1).astype(np.float32)
+    where = np.flatnonzero(rows)
+    rows = rows[where[0] : where[-1] + 1]
+    return bool((rows < 0.1 * np.quantile(rows, 0.9)).mean() > LEADING)
 
 
 def _widest(mask: np.ndarray) -> float:
@@ -61,7 +99,7 @@ def _widest(mask: np.ndarray) -> float:
     return float(left.mean())
 
 
-def _paper(gray: np.ndarray) -> np.ndarray:
+def paper_brightness(gray: np.ndarray) -> np.ndarray:
     """Brightness of the empty paper everywhere: a smooth surface on top of the brightest pixels.
 
     gray: (H, W) in [0, 1]. Returns (H, W): a square polynomial, which can follow a shadow across a scan but not the
@@ -114,6 +152,13 @@ def _mean_direction(chroma: np.ndarray, least: float) -> float:
     strong = chroma[np.abs(chroma) > least]
     total = float(np.abs(strong).sum())
     return float(np.abs(strong.sum())) / total if total else 1.0
+
+
+def _under_ink(lab: np.ndarray) -> bool:
+    """Whether all color lies in strokes on light paper, among strokes of black ink."""
+    chroma = np.hypot(lab[1], lab[2])
+    black, paper = (lab[0] < BLACK_INK) & (chroma < GRAY), (lab[0] > PALE) & (chroma < GRAY)
+    return bool(black.mean() > TRACE and paper.mean() > BARE and _widest(chroma > TINT) < LOST)
 
 
 def _colored_pencil(small: Tensor, lab: np.ndarray) -> bool:

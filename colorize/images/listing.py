@@ -14,6 +14,7 @@ from colorize.errors import ColorizeError, nearest
 PICTURE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif"),
     *(".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+    *(".psd", ".ora", ".kra", ".pcx", ".qoi", ".sgi", ".heic", ".heif"),  # HEIC only with a plugin, else refused
 )
 VOLUME_SUFFIXES = (".cbz", ".cbr", ".zip")  # of comics, which are folders of pages in one file
 _SKIPPED = ("__MACOSX", "@eaDir")  # resource forks and thumbnails that macOS and Synology leave

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import cv2
@@ -59,6 +60,10 @@ SPOTTED = 0.02  # of a side's length that is not paper where a panel without a f
 RIM = 4  # pixels inside of an outline in which its frame lies
 SLIVER = 0.05  # of the page's longer side that a panel measures
 
+STRIP = 3.0  # height of a strip over its width, at least; it is looked at band by band
+BAND_HEIGHTS = (0.7, 2.0)  # of the width; how high a band is at least and at most
+EVEN = 0.04  # of the range from black to white, how far a row between bands may vary
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -76,15 +81,43 @@ class Panel:
         """Pixels inside the polygon."""
         return float(cv2.contourArea(self.polygon))
 
+    def lower(self, rows: int) -> Panel:
+        """The panel, so many rows further down."""
+        left, top, right, bottom = self.box
+        return Panel(self.polygon + np.array((0, rows), np.float32), (left, top + rows, right, bottom + rows))
+
+
+def bands(gray: Gray) -> list[slice]:
+    """Cut a strip, as webtoons come, between its pictures: rows of bands no higher than a page.
+
+    gray: (H, W), uint8, uint16 or float in [0, 1]. Returns one band for what is no strip.
+    """
+    height, width = gray.shape
+    if height < STRIP * width:
+        return [slice(0, height)]
+    peak = 1.0 if gray.dtype.kind == "f" else float(np.iinfo(gray.dtype).max)
+    small = np.asarray(cv2.resize(gray, (min(width, 200), height), interpolation=cv2.INTER_AREA), np.float32)
+    even = np.ptp(small, axis=1) <= EVEN * peak
+    least, most = (max(1, round(share * width)) for share in BAND_HEIGHTS)
+    cuts = [0]
+    while height - cuts[-1] > most:
+        low, high = cuts[-1] + least, cuts[-1] + most
+        ends = np.flatnonzero(np.diff(np.concatenate(([False], even[low:high], [False])).astype(np.int8)))
+        gaps = ends.reshape(-1, 2)  # first row, and the one after the last
+        middle = int(gaps[np.ptp(gaps, axis=1).argmax()].mean()) + low if len(gaps) else high
+        cuts.append(min(middle, height - 1))
+    return [slice(low, high) for low, high in pairwise([*cuts, height])]
+
 
 def find_panels(
-    gray: Gray, order: Literal["right", "left"] = "right", bubbles: np.ndarray | None = None
+    gray: Gray, order: Literal["right", "left"] = "right", bubbles: np.ndarray | None = None, least: int = 2
 ) -> tuple[Panel, ...]:
     """Return the panels of a page in reading order, or one that is the whole page.
 
     gray: (H, W), uint8, uint16 or float in [0, 1]. order: the side that rows are read from. bubbles: (H, W), what
-    `find_bubbles` returns, if it is known; they hide the gutters that they cross. A splash page, a single drawing and a
-    photo are one panel, and so is a page whose panels no gutter parts.
+    `find_bubbles` returns, if it is known; they hide the gutters that they cross. least: number of panels; a page of
+    fewer is whole. A splash page, a single drawing and a photo are one panel, and so is a page whose panels no gutter
+    parts.
     """
     height, width = gray.shape
     whole = _panel(_corners(0, 0, width, height), (height, width))
@@ -97,7 +130,7 @@ def find_panels(
         page = replace(page, paper=page.black, ink=cv2.bitwise_not(page.black), bare=CROSSED, narrowest=STROKE)
         inside = _corners(0, 0, *page.paper.shape[::-1])
     areas = list(_parts(inside, page, order == "right"))
-    if not 2 <= len(areas) <= MOST or not _fills(areas, page):
+    if not least <= len(areas) <= MOST or not _fills(areas, page):
         return (whole,)
     if black:  # no frame hides a rim that is left white
         for area in areas:
