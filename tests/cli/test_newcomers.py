@@ -115,7 +115,10 @@ def run(command: str) -> tuple[int, str]:
     Path("bin/colorize").chmod(0o755)
     path = f"{Path('bin').absolute()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     shell = subprocess.run(
-        ["bash", "-ec", command], capture_output=True, text=True, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+        ["bash", "-ec", command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
     )
     return shell.returncode, shell.stdout + shell.stderr
 
@@ -166,6 +169,8 @@ def test_the_commands_for_colorize_diffusion_work(name: str, tmp_path: Path, mon
 
 def test_few_commands_are_left_out() -> None:
     lines = [line for page in PAGES for line in commands(page)]
-    left_out = "".join(re.findall(r"<!-- not run: .+? -->\n```bash\n(.*?)```", "".join(p.read_text() for p in PAGES), re.S))
+    left_out = "".join(
+        re.findall(r"<!-- not run: .+? -->\n```bash\n(.*?)```", "".join(p.read_text() for p in PAGES), re.S)
+    )
     assert len(lines) > 60
     assert len(left_out.splitlines()) <= 8
