@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +21,10 @@ from colorize.errors import SEEDS, ColorizeError, nearest, within
 from colorize.hints import Hints
 from colorize.networks.conditions import Drop, Strength, single
 from colorize.networks.spaces import Space
+
+if TYPE_CHECKING:
+    from colorize.checkpoints.adapters import AppliedAdapter
+    from colorize.recipes.recipe import Recipe
 
 
 class Settings:
@@ -89,16 +96,73 @@ class Colorizer(nn.Module):
 
     Conditions are encoded once per call of `walk`, and once more per guided hint, never once per step. critic: judges
     pictures during adversarial training; no part of the model's file. full_precision: never run under autocast.
-    likeliest: seed 0 stands for the likeliest picture, whatever the drawing.
+    likeliest: seed 0 stands for the likeliest picture, whatever the drawing. recipe: what it was built by. source,
+    facts, adapters: as `model_files.Loaded` has them.
     """
 
     critic: nn.Module | None
     full_precision: bool = False
     likeliest: bool = False
+    recipe: Recipe | None = None
+    source: str = "a model made here"
+    facts: Mapping[str, str] = MappingProxyType({})
+    adapters: tuple[AppliedAdapter, ...] = ()
 
     def __init__(self, space: Space, condition: nn.Module, denoiser: Denoiser) -> None:
         super().__init__()
         self.space, self.condition, self.denoiser, self.critic = space, condition, denoiser, None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path = "mini",
+        *,
+        revision: str = "",
+        token: str | None = None,
+        cache_dir: str | Path | None = None,
+        offline: bool = False,
+    ) -> Colorizer:
+        """Load a model: a recipe's name, a file, a folder, or OWNER/NAME[/FILE.safetensors] on the Hub.
+
+        revision: a branch, a tag or a commit. token, cache_dir: by default HF_TOKEN or that of `hf auth login`, and
+        HF_HUB_CACHE. offline: look into the cache only. Raises ColorizeError as `model_files.load` does.
+        """
+        from colorize.checkpoints import access, model_files
+
+        with access.access(token, cache_dir):
+            return model_files.load(model_files.at_revision(model, revision), offline=offline).own()
+
+    def save_pretrained(self, folder: str | Path, *, half: bool = False) -> Path:
+        """Write model.safetensors, config.json and, if there is none, README.md into a folder, and return it.
+
+        half: store float16, half the size. Raises ColorizeError as `model_files.save` does.
+        """
+        from colorize.checkpoints import model_files
+
+        known = model_files.loaded(self)
+        model_files.save_folder(self, known.recipe, Path(folder), known.facts, half)
+        return Path(folder)
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        commit_message: str = "",
+        half: bool = False,
+    ) -> str:
+        """Upload the files of `save_pretrained` to OWNER/NAME on the Hub; return the address of the commit.
+
+        A card that is there stays. Raises ColorizeError as `model_files.push` does.
+        """
+        from colorize.checkpoints import model_files
+
+        known = model_files.loaded(self)
+        with TemporaryDirectory() as folder:
+            file = Path(folder, "model.safetensors")
+            model_files.save(self, known.recipe, file, known.facts, half)
+            return model_files.push(file, name, private=private, token=token, message=commit_message)
 
     @property
     def network(self) -> nn.Module:

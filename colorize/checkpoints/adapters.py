@@ -124,7 +124,7 @@ def apply(loaded: Loaded, paths: AdapterPaths) -> Loaded:
     paths: one, or several with their weights, 0 to 2. Raises ColorizeError before anything is changed if one cannot be
     read, was made for another network, or has a weight out of range.
     """
-    several = [(paths, 1.0)] if isinstance(paths, str | Path) else paths
+    several = _weighted(paths)
     ready = [(_fitting(loaded, Path(path), weight), Path(path), weight) for path, weight in several]
     applied = list(loaded.adapters)
     for adapter, path, weight in ready:
@@ -133,6 +133,16 @@ def apply(loaded: Loaded, paths: AdapterPaths) -> Loaded:
         name = file.resolve().parent.name if file.name == FILE else file.stem  # its run or its file
         applied.append(AppliedAdapter(name, float(weight), _fingerprint(adapter.tensors)[:12]))
     return replace(loaded, adapters=tuple(applied))
+
+
+def identity(paths: AdapterPaths) -> tuple[object, ...]:
+    """Return what tells adapters from others, or from themselves after a change; raises ColorizeError like `apply`."""
+    files = [(_located(Path(path)), weight) for path, weight in _weighted(paths)]
+    return tuple((str(file.resolve()), file.stat().st_mtime_ns, weight) for file, weight in files)
+
+
+def _weighted(paths: AdapterPaths) -> Sequence[tuple[str | Path, float]]:
+    return [(paths, 1.0)] if isinstance(paths, str | Path) else paths
 
 
 def merge(loaded: Loaded, path: str | Path, weight: float = 1.0) -> Loaded:

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from colorize import __version__
+from colorize.checkpoints.access import cache, getter, sender
 from colorize.errors import ColorizeError
 from colorize.images.files import sha256
 
@@ -22,7 +22,6 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"  # PyTor
 SUFFIX = ".safetensors"  # of all model files that are fetched
 FORM = "write it as OWNER/NAME or OWNER/NAME/FILE.safetensors"
 LISTED = 8  # files in an error message
-_SENDER: dict[str, Any] = {"library_name": "colorize", "library_version": __version__}
 
 # ColorizeDiffusion, version 1, 512 px: the same two files under the names of both repositories.
 _V1 = ("mult-eps-ft.safetensors", "mult-ft.safetensors")
@@ -168,7 +167,7 @@ def fetch_dataset(data: Address, pattern: str) -> Path:
             allow_patterns=[pattern],
             endpoint=constants.ENDPOINT,
             local_files_only=constants.HF_HUB_OFFLINE,
-            **_SENDER,
+            **getter(),
         )
     return Path(folder)
 
@@ -216,7 +215,7 @@ def _ask(model: Address) -> ModelInfo:
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    api = HfApi(endpoint=constants.ENDPOINT, **_SENDER)
+    api = HfApi(endpoint=constants.ENDPOINT, **sender())
     try:
         info = api.model_info(
             model.name, revision=model.revision or "main", timeout=constants.HF_HUB_ETAG_TIMEOUT, files_metadata=True
@@ -246,7 +245,7 @@ def _bring(model: Address, info: ModelInfo, alone: bool) -> Fetched:
     for other in () if alone else (str(PurePosixPath(file).with_name(CONFIG)), CARD):
         if other in files:
             with suppress(EntryNotFoundError):  # the Hub does not give it now
-                hf_hub_download(name, other, revision=commit, **_SENDER)
+                hf_hub_download(name, other, revision=commit, **getter())
     found = Fetched(_store(name) / "snapshots" / commit / file, Address(name, commit, file))
     if found.path.is_file() and _snapshot(name, branch) == found.folder:
         return found
@@ -258,7 +257,7 @@ def _bring(model: Address, info: ModelInfo, alone: bool) -> Fetched:
     fresh = not found.path.is_file()
     if fresh and lfs:
         fresh = _resume(found.address, lfs.sha256, lfs.size)
-    path = Path(hf_hub_download(name, file, revision=branch, **_SENDER))
+    path = Path(hf_hub_download(name, file, revision=branch, **getter()))
     if path != found.path:
         raise ColorizeError(f"`{name}` changed while it was fetched", "give the same command again")
     if lfs and not path.is_symlink():  # a disk without links, where the library makes a copy
@@ -288,7 +287,7 @@ def _resume(file: Address, checksum: str, size: int) -> bool:
             what = f"needs {(size - have) / 1e6:,.0f} MB more in the cache, whose disk has {free / 1e6:,.0f} MB left"
             raise ColorizeError(f"`{place}` {what}", _SPACE)
         url = hf_hub_url(file.name, file.file, revision=file.revision)
-        headers = {**build_hf_headers(**_SENDER), "Accept-Encoding": "identity"}  # else bytes cannot be counted
+        headers = {**build_hf_headers(**sender()), "Accept-Encoding": "identity"}  # else bytes cannot be counted
         with part.open("ab") as to:
             http_get(url, to, resume_size=have, headers=headers, expected_size=size, displayed_filename=file.file)
         found = sha256(part)
@@ -340,9 +339,7 @@ def _chosen(model: Address, files: Sequence[str]) -> str:
 
 
 def _store(name: str) -> Path:
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE, "--".join(["models", *name.split("/")]))
+    return cache() / "--".join(["models", *name.split("/")])
 
 
 def _snapshot(name: str, branch: str) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 
 from colorize import __version__, recipes
-from colorize.checkpoints import adapters, hub, weights_io
+from colorize.checkpoints import adapters, cards, hub, upload, weights_io
 from colorize.checkpoints.adapters import AdapterPaths, AppliedAdapter
 from colorize.checkpoints.hub import FORM, SUFFIX
 from colorize.checkpoints.weights_io import AGAIN, refused, unreadable
@@ -34,11 +33,6 @@ MAX_STEPS = 100_000  # of a schedule's table; 1000 is usual
 MAX_BLOCKS = 1000  # of a network; 20 are usual
 # What an invalid description raises; RecursionError is a RuntimeError.
 INVALID = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
-OTHER = "other"  # the Hub's word for a license that is not in its list
-
-_LICENSE = re.compile(r"[A-Za-z0-9.+-]{1,60}")
-_HEAD = re.compile(r"\s*---\n(.*?\n)---", re.DOTALL)
-_LONG = 65536  # characters; a card's fields come first
 
 
 @dataclass(frozen=True)
@@ -66,16 +60,28 @@ def find(model: str | Path, offline: bool = False) -> Found:
     if isinstance(found, Found):
         return found
     fetched = hub.fetch(found, offline)
-    license_, address = license_in(fetched.folder / hub.CARD), fetched.address
+    license_, address = cards.license_in(fetched.folder / hub.CARD), fetched.address
     source = str(replace(address, revision=address.revision[:12]))
     facts = {"base": str(address), **({"license": license_} if license_ else {})}
-    news = notice(address.name, license_, hub.page(address.name)) if fetched.fresh else ""
+    news = cards.notice(address.name, license_, hub.page(address.name)) if fetched.fresh else ""
     return Found(fetched.path, source, facts, news, fetched.sha256)
 
 
 def check(model: str | Path) -> None:
     """Refuse a model that is not here and cannot be on the Hub either (ColorizeError); opens and fetches nothing."""
     _located(model)
+
+
+def identity(model: str | Path) -> tuple[object, ...]:
+    """Return what tells a model from another, or from itself after a change; of one on the Hub, its address.
+
+    Raises ColorizeError as `check` does.
+    """
+    found = _located(model)
+    if not isinstance(found, Found):
+        return (str(found),)
+    with resources.as_file(found.file) as path:
+        return str(path.resolve()), path.stat().st_mtime_ns, path.stat().st_size
 
 
 def ambiguous(model: str) -> str:
@@ -166,6 +172,29 @@ class Loaded:
     adapters: tuple[AppliedAdapter, ...] = ()
     notice: str = ""
 
+    def own(self) -> Colorizer:
+        """Return the system alone, which then has its recipe, source, facts and adapters itself; see `loaded`."""
+        for name in ("recipe", "source", "facts", "adapters"):
+            setattr(self.colorizer, name, getattr(self, name))
+        return self.colorizer
+
+
+def loaded(colorizer: Colorizer) -> Loaded:
+    """Return a system with what it knows of itself. Raises ColorizeError if no recipe has built it."""
+    if colorizer.recipe is None:
+        raise ColorizeError("this model does not know its recipe", "build it with `Recipe.build`, or load it")
+    return Loaded(colorizer.recipe, colorizer, colorizer.source, dict(colorizer.facts), colorizer.adapters)
+
+
+def at_revision(model: str | Path, revision: str) -> str | Path:
+    """Return the name of a model at a branch, tag or commit; raises ColorizeError if it is not OWNER/NAME[/FILE]."""
+    if not revision:
+        return model
+    if isinstance(model, Path) or Path(model).exists() or "@" in model or hub.parse_address(model) is None:
+        hint = "give one with OWNER/NAME on the Hub only"
+        raise ColorizeError(f"the model `{shown(model)}` has no revision `{shown(revision)}`", hint, code=2)
+    return f"{model}@{revision}"
+
 
 def save(
     colorizer: Colorizer, recipe: Recipe, path: Path, facts: Mapping[str, str] | None = None, half: bool = False
@@ -200,10 +229,36 @@ def save_folder(
     """
     save(colorizer, recipe, folder / hub.WEIGHTS, facts, half)
     with atomic(folder / hub.CONFIG) as temporary:
-        temporary.write_text(json.dumps(overrides.to_dict(recipe), indent=2) + "\n", "utf-8")
+        temporary.write_text(_config(recipe), "utf-8")
     if not (folder / hub.CARD).exists():
         with atomic(folder / hub.CARD) as temporary:
-            temporary.write_text(card(recipe.name, recipe.help, facts or {}), "utf-8")
+            temporary.write_text(cards.card(recipe.name, recipe.help, facts or {}), "utf-8")
+
+
+def _config(recipe: Recipe) -> str:
+    return json.dumps(overrides.to_dict(recipe), indent=2) + "\n"
+
+
+def push(
+    model: str | Path, name: str, *, private: bool | None = None, token: str | None = None, message: str = ""
+) -> str:
+    """Upload a model that colorize saved to OWNER/NAME on the Hub, where `load` finds it; return the commit's address.
+
+    model: as `load` takes it. The repository is made if there is none, and then private if asked. It gets what
+    `save_folder` writes; a card beside the weights is the card, and a new one never replaces one on the Hub. token:
+    one that may write, by default HF_TOKEN or that of `hf auth login`. message: of the commit. Raises ColorizeError
+    if there is no such model, it is of another program, or the Hub does not take it.
+    """
+    found = find(model)
+    with resources.as_file(found.file) as path:
+        header, _ = weights_io.read(path)
+        recipe, card = _recipe(path, header), path.with_name(hub.CARD)
+        facts = {**found.facts, **{key: text for key, text in header.items() if key not in RESERVED}}
+        files: dict[str, Path | bytes] = {hub.WEIGHTS: path, hub.CONFIG: _config(recipe).encode()}
+        if card.is_file():
+            files[hub.CARD] = card
+        new = cards.card(recipe.name, recipe.help, facts).encode()
+        return upload.upload(name, files, private, token, message or f"Upload {recipe.name}", new)
 
 
 def load(
@@ -230,8 +285,8 @@ def load(
         recipe, colorizer, usual, header = _opened(path, found, options or LoadOptions(), offline)
     own = {name: text for name, text in header.items() if name not in RESERVED}
     placed = colorizer.to(device) if device else colorizer
-    loaded = Loaded(recipe, placed, found.source, {**usual, **found.facts, **own}, notice=found.notice)
-    return adapters.apply(loaded, lora) if lora else loaded
+    made = Loaded(recipe, placed, found.source, {**usual, **found.facts, **own}, notice=found.notice)
+    return adapters.apply(made, lora) if lora else made
 
 
 def _opened(
@@ -312,56 +367,3 @@ def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
     except (OSError, *INVALID) as error:
         raise refused(path.name, "has a damaged description", AGAIN) from error
     return dict(data) if isinstance(data, dict) else {}
-
-
-EMBEDDED = "mini"  # the recipe whose weights are inside the package
-PICKLES = (".pt", ".pth", ".ckpt", ".bin")
-
-
-def card(recipe: str, summary: str, facts: Mapping[str, str]) -> str:
-    """Return the README.md of a model: the Hub's fields, what it is, how to use it, and the facts (a license, too)."""
-    license_ = facts.get("license", "")
-    fields = {
-        "library_name": "colorize",
-        "pipeline_tag": "image-to-image",
-        "license": license_.lower() if _LICENSE.fullmatch(license_) else OTHER,
-        "tags": ["colorization", "line-art", "manga", "diffusion", recipe],
-    }
-    lines = ["---", *(f"{name}: {json.dumps(value)}" for name, value in fields.items()), "---", ""]
-    lines += [f"# {recipe}", "", f"{summary}.", ""]
-    lines += ["```", "colorize sample drawing.png --model OWNER/NAME", "```", ""]
-    for name, text in facts.items():
-        lines += [f"## {name}", "", text, ""]
-    return "\n".join(lines)
-
-
-def license_in(path: Path) -> str:
-    """Return the license that a card's fields name, such as cc-by-nc-4.0; "" if there is no card or none in it.
-
-    For a license outside the Hub's list, this is its name in the card, or `other`.
-    """
-    if not path.is_file():
-        return ""
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        head = _HEAD.match(stream.read(_LONG))
-    fields = head.group(1) if head else ""
-    found = _field(fields, "license")
-    return (_field(fields, "license_name") or found) if found.lower() == OTHER else found
-
-
-def notice(name: str, license_: str, page: str) -> str:
-    """Return what whoever fetched a model should know, its license, in one line; page: where its card is."""
-    words, subject = license_.lower().split("-"), f"the weights of `{name}`"
-    if not license_:
-        return f"{subject} come without a license; ask their authors: {page}"
-    if license_.lower() == OTHER:
-        return f"{subject} are under a license of their own, which may forbid some uses; see {page}"
-    limit = ", which forbids commercial use" if "nc" in words or "noncommercial" in "".join(words) else ""
-    return f"{subject} are under {license_}{limit}; see {page}"
-
-
-def _field(fields: str, name: str) -> str:
-    """Return the word of a field, even if quoted or first in a list; "" if it is no word."""
-    found = re.search(rf"(?m)^{name}:[ \t]*(?:\[|\n[ \t]*-)?([^\n,#\]]*)", fields)
-    word = found.group(1).strip(" \t\"'") if found else ""
-    return word if _LICENSE.fullmatch(word) else ""

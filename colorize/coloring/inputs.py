@@ -89,8 +89,9 @@ def job_template(options: SampleOptions) -> Job:
     for one in [given] if isinstance(given, str | Path | Picture) else given:
         if one == "-":
             raise ColorizeError("standard input is for a drawing, not a reference", "name a file with --ref", code=2)
-        pictures = [one] if isinstance(one, Picture) else [f.path for f in listing.find([str(one)]) if f.path]
-        found += [named(picture) for picture in pictures]
+        paths = [] if isinstance(one, Picture) else [f.path for f in listing.find([str(one)]) if f.path]
+        pictures: list[File | Picture] = [one] if isinstance(one, Picture) else [*paths]
+        found += [named(picture, f"reference {at}") for at, picture in enumerate(pictures, len(found) + 1)]
     if options.palette:
         found.append(palette(options.palette))
     hints, mask, other = options.hints, options.mask, options.ref_mask

@@ -219,7 +219,7 @@ class Job:
     """
 
     name: str
-    drawing: "Picture | Path | bytes | Callable[[], bytes]"
+    drawing: "Picture | Path | bytes | Callable[[], bytes | Picture]"
     references: tuple[Named, ...] = ()
     hints: "Picture | Path | str | Tensor | None" = None
     dots: "tuple[ColorHint, ...]" = ()

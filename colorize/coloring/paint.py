@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from colorize.checkpoints import model_files
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring import inputs, pages
 from colorize.coloring.batch import BatchRunner, Painted, Step, Task
-from colorize.coloring.inputs import AlreadyColored, File, ModelInput
+from colorize.coloring.inputs import AlreadyColored, ModelInput
 from colorize.coloring.options import Job, Named, SampleOptions, check, check_job, check_kind, guidance
 from colorize.coloring.pages import Page
 from colorize.errors import ColorizeError
@@ -40,23 +39,6 @@ class Outcome:
     drawing: Picture | None = None
     painted: tuple[Painted, ...] = ()
     error: ColorizeError | None = None
-
-
-def paint(drawing: File | Picture, *, options: SampleOptions | None = None, **changes: Any) -> Picture:
-    """Color one drawing: `paint("sketch.png", reference="ref.png", seed=1)`.
-
-    changes: fields of `SampleOptions`, which explains them all. Pictures may be paths or `Picture`; model may be
-    what `load` returned, which saves loading it for every drawing. Options about output files do nothing here.
-    The result has the drawing's size, depth and alpha. Raises ColorizeError if anything prevents it.
-    """
-    options = replace(options or SampleOptions(), **changes)
-    loaded = load_model(options)
-    canvas = inputs.named(drawing, "the drawing")
-    job = replace(inputs.job_template(options), name=canvas.name, drawing=canvas.picture)
-    (outcome,) = paint_all(loaded, [job], options)
-    if outcome.error:
-        raise outcome.error
-    return outcome.painted[0].picture
 
 
 def load_model(options: SampleOptions) -> Loaded:

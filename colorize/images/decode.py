@@ -39,21 +39,21 @@ _ALIENS = {
 }
 
 
-def decode(data: bytes, name: str) -> Picture:
-    """Return the picture in the bytes of a file; of an animated one, the first frame.
+def decode(data: bytes | Image.Image, name: str) -> Picture:
+    """Return the picture in the bytes of a file, of an animated one the first frame; or a picture of Pillow's.
 
     name: what error messages call it. Raises ColorizeError if the bytes are empty, cut off, no picture, floating-point,
     or of more than LIMIT pixels, which it checks before decoding anything.
     """
-    if not data:
+    if data == b"":
         raise ColorizeError(f"`{name}` is empty: it has 0 bytes", "copy or download it again")
     try:
         with _our_limit():
-            return _decoded(_merged(data), name)
+            return _decoded(data, name)
     except ColorizeError:
         raise
     except UnidentifiedImageError as error:
-        raise _unknown(data, name) from error
+        raise _unknown(data if isinstance(data, bytes) else b"", name) from error
     except MemoryError as error:
         raise ColorizeError(f"`{name}` does not fit into the memory", "scale it down, or cut it into pieces") from error
     except Exception as error:  # decoders raise nearly everything on damaged files
@@ -90,12 +90,12 @@ def read_texts(data: bytes) -> dict[str, str]:
         return {}
 
 
-def _decoded(data: bytes, name: str) -> Picture:
+def _decoded(source: bytes | Image.Image, name: str) -> Picture:
     notes: list[str] = []
-    image, data = _opened(data, name, notes)
+    image, data = _opened(_merged(source), name, notes) if isinstance(source, bytes) else (source, b"")
     form = image.format
     frames = int(getattr(image, "n_frames", 1))
-    if frames > 1 and form not in ("MPO", "PSD"):  # their further frames are no pictures
+    if data and frames > 1 and form not in ("MPO", "PSD"):  # their further frames are no pictures
         what = f"has {frames} pages; the first" if form == "TIFF" else f"is animated; the first of {frames} frames"
         notes.append(f"`{name}` {what} is used")
     deep = _has_deep_colors(image, data)
@@ -157,7 +157,8 @@ def _tags(image: Image.Image, data: bytes, name: str, notes: list[str]) -> tuple
 
 
 def _texts(image: Image.Image) -> dict[str, str]:
-    found = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
+    told = getattr(image, "text", image.info if image.format is None else {})
+    found = {str(key): str(value) for key, value in told.items() if isinstance(value, str)}
     found.pop("Raw profile type exif", None)
     xmp = image.info.get("xmp")
     if isinstance(xmp, bytes):
@@ -263,6 +264,8 @@ def _png_depth(data: bytes) -> tuple[int, int]:
 
 def _has_deep_colors(image: Image.Image, data: bytes) -> bool:
     """Whether Pillow would cut 16-bit colors down to 8 bits."""
+    if not data:
+        return False
     if image.format == "PNG":
         return _png_depth(data)[0] == 16 and _png_depth(data)[1] != 0
     if image.format == "TIFF":

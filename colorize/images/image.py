@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,9 @@ import torch
 from torch import Tensor
 
 from colorize.errors import ColorizeError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Pixels = npt.NDArray[np.uint8 | np.uint16]
 
@@ -73,6 +77,53 @@ class Picture:
         pixels = ((self.pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         alpha = None if self.alpha is None else ((self.alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
         return replace(self, pixels=pixels, alpha=alpha)
+
+    @property
+    def array(self) -> Pixels:
+        """A fresh (H, W, 3) array, or (H, W, 4) with alpha, of the depth of the picture."""
+        rgb = np.broadcast_to(self.pixels, (*self.size, 3))
+        return np.dstack([rgb] if self.alpha is None else [rgb, self.alpha])
+
+    @property
+    def image(self) -> Image:
+        """The picture for Pillow: RGB or RGBA of 8 bits, with its color profile, EXIF and texts in `info`."""
+        from PIL import Image
+
+        made = Image.fromarray(self.eight_bit().array)
+        made.info.update(self.text)
+        if self.icc:
+            made.info["icc_profile"] = self.icc
+        if self.exif:
+            made.info["exif"] = b"Exif\0\0" + self.exif
+        return made
+
+
+def from_array(values: npt.NDArray[np.generic], name: str) -> Picture:
+    """Return the picture of an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), the last with alpha; it is copied.
+
+    values: uint8, uint16, bool, or floats in [0, 1], which are rounded to 8 bits. name: what error messages call it.
+    Raises ColorizeError for other shapes, types and ranges.
+    """
+    shape = " x ".join(map(str, values.shape)) or "nothing"
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.ndim != 3 or values.shape[2] not in (1, 3, 4) or not values.size:
+        hint = "it has the shape (H, W), (H, W, 3) or (H, W, 4)"
+        if values.ndim == 3 and values.shape[0] in (1, 3, 4):
+            hint += "; put the channels last: np.moveaxis(array, 0, -1)"
+        raise ColorizeError(f"`{name}` is an array of {shape} values", hint)
+    if values.dtype.kind in "bf":
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0 and high <= 1):  # NaN, too
+            hint = "floats go from 0 (black) to 1 (white); or give uint8 from 0 to 255"
+            raise ColorizeError(f"`{name}` holds floats from {low:g} to {high:g}", hint)
+        values = np.rint(values.astype(np.float32) * 255).astype(np.uint8)
+    if values.dtype not in (np.uint8, np.uint16):
+        hint = "convert it: uint8, uint16, bool, or floats in [0, 1]"
+        raise ColorizeError(f"`{name}` is an array of {values.dtype}", hint)
+    copied = np.array(values)
+    alpha = np.ascontiguousarray(copied[..., 3]) if copied.shape[2] == 4 else None
+    return Picture(np.ascontiguousarray(copied[..., :3]), alpha)
 
 
 def from_tensor(values: Tensor) -> Picture:

@@ -252,7 +252,9 @@ class Recipe:
 
     def build(self) -> Colorizer:
         """Make the system with fresh weights."""
-        return self.system.build(self)
+        built = self.system.build(self)
+        built.recipe = self
+        return built
 
     def stage(self, phase: str) -> Stage:
         """Return the stage of a phase, `pretrain` or `finetune`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.server
 import json
@@ -37,12 +38,17 @@ class Hub:
     asked: list[str] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
     sent: list[tuple[str, str | None, str | None]] = field(default_factory=list)  # by the other host
+    made: list[dict[str, object]] = field(default_factory=list)  # repositories, as they were asked for
+    taken: dict[str, bytes] = field(default_factory=dict)  # large files by their sha256
+    messages: list[str] = field(default_factory=list)  # of commits
+    writer: str | None = None  # the token that may write; None: all may
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """[/datasets]/OWNER/NAME/resolve/REVISION/FILE, and what lists the files of a data set or model.
 
-    As far as hf_hub_download, snapshot_download and model_info ask for it.
+    As far as hf_hub_download, snapshot_download and model_info ask for it, and create_repo and create_commit, which
+    send large files as Git LFS does.
     """
 
     protocol_version = "HTTP/1.1"
@@ -69,6 +75,75 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.refuse(404, "RevisionNotFound")
         else:
             self.give(what, commit, file.rstrip("/"))
+
+    def do_POST(self) -> None:
+        """Make a repository, say how files are to come, and commit them, as far as `create_commit` asks for it."""
+        body = self.body()
+        self.hub.asked.append(f"POST {self.path}")
+        self.hub.tokens.append(self.headers.get("authorization"))
+        path = unquote(self.path.partition("?")[0])
+        if self.hub.error[0]:
+            self.refuse(*self.hub.error)
+        elif self.hub.writer and self.headers.get("authorization") != f"Bearer {self.hub.writer}":
+            self.refuse(403, "")
+        elif path == "/api/repos/create":
+            self.create(json.loads(body))
+        elif path == "/api/validate-yaml":
+            self.tell({"warnings": [], "errors": []})
+        elif "/preupload/" in path:
+            self.tell({"files": [self.way(one["path"]) for one in json.loads(body)["files"]]})
+        elif path.endswith(".git/info/lfs/objects/batch"):
+            self.tell({"transfer": "basic", "objects": [self.place(one) for one in json.loads(body)["objects"]]})
+        elif "/commit/" in path:
+            self.commit([json.loads(line) for line in body.decode().splitlines()])
+        else:
+            self.refuse(404, "")
+
+    def do_PUT(self) -> None:
+        data = self.body()
+        oid = self.path.rpartition("/")[2]
+        assert hashlib.sha256(data).hexdigest() == oid
+        self.hub.taken[oid] = data
+        self.answer(200, b"", {})
+
+    def body(self) -> bytes:
+        """What a request brings, in one piece or in chunks."""
+        if "content-length" in self.headers:
+            return self.rfile.read(int(self.headers["content-length"]))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def create(self, wanted: dict[str, object]) -> None:
+        name = f"{wanted['organization']}/{wanted['name']}"
+        if name == self.hub.name:
+            known = {"error": "You already created this model repo", "url": f"{self.hub.url}/{name}"}
+            self.answer(409, json.dumps(known).encode(), {"Content-Type": "application/json"})
+            return
+        self.hub.name, self.hub.files = name, {}
+        self.hub.made.append(wanted)
+        self.tell({"url": f"{self.hub.url}/{name}", "name": name})
+
+    def way(self, path: str) -> dict[str, object]:
+        mode = "lfs" if path.endswith(".safetensors") else "regular"
+        return {"path": path, "uploadMode": mode, "shouldIgnore": False}
+
+    def place(self, one: dict[str, object]) -> dict[str, object]:
+        return {**one, "actions": {"upload": {"href": f"{self.hub.url}/lfs/{one['oid']}"}}}
+
+    def commit(self, lines: list[dict[str, dict[str, str]]]) -> None:
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "header":
+                self.hub.messages.append(value["summary"])
+            elif line["key"] == "file":
+                self.hub.files[NEW, value["path"]] = base64.b64decode(value["content"])
+            else:
+                self.hub.files[NEW, value["path"]] = self.hub.taken[value["oid"]]
+        self.tell({"success": True, "commitOid": NEW, "commitUrl": f"{self.hub.url}/{self.hub.name}/commit/{NEW}"})
 
     def give(self, what: str, commit: str, file: str) -> None:
         """Answer for what there is of a commit: its description, its list, or a file."""
@@ -128,7 +203,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in {**headers, "Content-Length": length}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(data[: len(data) - self.hub.cut])
         self.close_connection = bool(self.hub.cut)
 
@@ -158,6 +233,7 @@ def serving(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4)  # bytes, so that little weights can break
     monkeypatch.setattr(constants, "AGENT_HARNESSES_PATH", str(tmp_path / "telemetry"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from colorize.checkpoints.model_files import card, license_in, notice
+from colorize.checkpoints.cards import card, license_in, notice
 
 PAGE = "https://hub/owner/name"
 

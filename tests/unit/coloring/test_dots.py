@@ -127,14 +127,14 @@ def test_an_unknown_mode_is_wrong_usage() -> None:
 
 
 def test_python_takes_one_dot_or_several() -> None:
-    one = colorize.paint(sketch(), hint="31,30,3=#ff8800", model=MINI).pixels
-    two = colorize.paint(sketch(), hint=["31,30,3=#ff8800", "50,50=navy"], model=MINI).pixels
+    one = colorize.paint(sketch(), hint="31,30,3=#ff8800", model=MINI).array
+    two = colorize.paint(sketch(), hint=["31,30,3=#ff8800", "50,50=navy"], model=MINI).array
     assert one[30, 31].tolist() == two[30, 31].tolist() == list(ORANGE)
     assert two[50, 50].tolist() == [0, 0, 128]
 
 
 def test_drawings_enlarged_by_the_finish_keep_the_color_of_all_hinted_pixels() -> None:
-    made = colorize.paint(sketch(700, 500, 90), hint="131,130,30=#ff8800", model=MINI).pixels
+    made = colorize.paint(sketch(700, 500, 90), hint="131,130,30=#ff8800", model=MINI).array
     paper = (sketch(700, 500, 90).pixels[..., 0] == 255) & held("131,130,30=red", (700, 500))
     assert (made[paper] == ORANGE).all()
 
@@ -153,7 +153,7 @@ def test_layers_hold_the_hinted_color() -> None:
 
 def test_a_gray_picture_takes_a_and_b_of_a_hint_as_far_as_its_lightness_has_them() -> None:
     made = colorize.paint(gray(), hint="32,40,3=#a04040", model=MINI)
-    own, found = rgb_to_lab(gray().tensor()), rgb_to_lab(made.tensor())
+    own, found = rgb_to_lab(gray().tensor()), rgb_to_lab(made.picture.tensor())
     wanted = rgb_to_lab(color_hints.draw([color_hints.parse_hint("32,40=#a04040")], (96, 64))[:, :3])
     assert (own - found)[0, 0].abs().max() < 0.7  # half an 8-bit level in dark grays
     expected = own[..., 40, 32, None, None].clone()

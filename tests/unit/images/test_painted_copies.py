@@ -108,7 +108,7 @@ def here(desk: None) -> None:
 def test_the_strokes_of_a_copy_are_obeyed_with_or_without_alpha() -> None:
     opaque = np.full(DRAWING.size, 255, np.uint8)
     for copy in (Picture(over()), Picture(over(), opaque)):
-        made = colorize.paint(DRAWING, hints=copy, model=MINI).pixels
+        made = colorize.paint(DRAWING, hints=copy, model=MINI).array
         assert made[115, 82].tolist() == list(RED)
         assert (made[:, :, 0][DRAWING.pixels[..., 0] == 0] == 0).all()
 

@@ -11,7 +11,7 @@ import torch
 from conftest import tiny
 from torch import Tensor
 
-from colorize.coloring.paint import paint
+from colorize.api import paint
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
 from colorize.images import palettes
@@ -202,4 +202,4 @@ def test_bfloat16_changes_nothing() -> None:
         paint(examples / "sketch.png", reference=examples / "reference-1.png", precision=precision)
         for precision in ("fp32", "bf16")
     )
-    assert np.array_equal(fine.pixels, coarse.pixels)
+    assert np.array_equal(fine.array, coarse.array)
