@@ -82,8 +82,19 @@ class PaintOptions(TypedDict, total=False):
     offline: bool
 
 
+class LoadOptions(TypedDict, total=False):
+    """Options of `load`, which `paint` has, too."""
+
+    device: str
+    precision: str
+    lora: AdapterPaths
+    encoder: str
+    predicts: str
+    offline: bool
+
+
 class UnknownOption(ColorizeError, TypeError):
-    """A keyword that `paint` does not know."""
+    """A keyword that `paint` or `load` does not know."""
 
 
 @overload
@@ -129,36 +140,36 @@ def paint_all(
 def load(
     model: str | Path = "mini",
     *,
-    device: str = "auto",
-    precision: str = "auto",
-    lora: AdapterPaths = (),
     revision: str = "",
     token: str | None = None,
-    offline: bool = False,
+    words: bool = False,
+    **options: Unpack[LoadOptions],
 ) -> Colorizer:
     """Load a model for `paint(model=...)`: a recipe's name, a file, a folder, or OWNER/NAME[/FILE] on the Hub.
 
-    device: auto, cpu, cuda, cuda:1 or mps. lora: the path of an adapter, or pairs of path and weight. revision, token,
-    offline: as `Colorizer.from_pretrained` takes them. Raises ColorizeError if there is no such model or it is damaged.
+    revision: a branch, a tag or a commit. token: by default HF_TOKEN or that of `hf auth login`. words: also load what
+    edits by `text` need. options: those of `paint` that concern models: device, precision, lora, encoder, predicts and
+    offline. Raises ColorizeError if there is no such model, or it is damaged.
     """
-    options = SampleOptions(
-        model=model_files.at_revision(model, revision), device=device, precision=precision, lora=lora, offline=offline
-    )
+    given, _ = _options(options, LoadOptions.__annotations__)
+    given = replace(given, model=model_files.at_revision(model, revision))
     with _LOCK, access.access(token):
-        return painting.load_model(options).own()
+        return painting.load_model(given, words).own()
 
 
 def _results(images: Iterable[ImageLike], given: Mapping[str, Any]) -> Iterator[Result | ColorizeError]:
     """Check the options and load the model at once; color the drawings when they are asked for."""
     try:
-        options, hints = _options(given)
+        options, hints = _options(given, {*PaintOptions.__annotations__, "variations"})
         template = inputs.job_template(options)
-        template = replace(template, hints=json.dumps(hints) if isinstance(hints, Mapping) else template.hints)
+        if isinstance(hints, Mapping):
+            template = replace(template, hints=json.dumps(hints, default=_listed))
         with _LOCK:
             loaded = _model(options)
             outcomes = painting.paint_all(loaded, _jobs(images, template), options)
     except ColorizeError as error:
-        raise _reworded(error) from error
+        _reworded(error)
+        raise
     return _unpacked(outcomes)
 
 
@@ -194,9 +205,8 @@ def _jobs(images: Iterable[ImageLike], template: Job) -> Iterator[Job]:
         yield replace(template, name=name, drawing=partial(_picture, one, name))
 
 
-def _options(given: Mapping[str, Any]) -> tuple[SampleOptions, object]:
+def _options(given: Mapping[str, Any], known: Iterable[str]) -> tuple[SampleOptions, object]:
     """The options of `sample` that keywords mean, and the hints, if they are a dictionary."""
-    known = {*PaintOptions.__annotations__, "variations"}
     for name in given:
         if name not in known:
             raise _unknown(name, known)
@@ -204,16 +214,16 @@ def _options(given: Mapping[str, Any]) -> tuple[SampleOptions, object]:
     changes = {}
     for name, value in given.items():
         if value is not None:
-            _check_type(name, value, wanted[name])
-            changes[name] = CONVERTED.get(name, lambda same: same)(value)
+            changes[name] = CONVERTED.get(name, lambda same: same)(_plain(name, value, wanted[name]))
     hints = changes.get("hints")
     if isinstance(hints, Mapping):
         del changes["hints"]
     return SampleOptions(**changes), hints
 
 
-def _check_type(name: str, value: object, wanted: Any) -> None:
-    """Refuse a number that is a text and the like, where the option has a plain type."""
+def _plain(name: str, value: Any, wanted: Any) -> Any:
+    """A value without numpy's scalars; ColorizeError if the option has a plain type and this is another."""
+    value = {key: _item(one) for key, one in value.items()} if isinstance(value, Mapping) else _item(value)
     plain = {int: numbers.Integral, float: numbers.Real, bool: bool, str: str, dict: Mapping}
     if get_origin(wanted) is Literal:
         wanted = str
@@ -223,6 +233,16 @@ def _check_type(name: str, value: object, wanted: Any) -> None:
     if kinds and not isinstance(value, tuple(plain[one] for one in kinds)):
         names = " or ".join(one.__name__ for one in kinds)
         raise ColorizeError(f"`{name}` is {value!r}", f"it takes a value of the type {names}", code=USAGE)
+    return value
+
+
+def _item(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _listed(value: Any) -> Any:
+    """What JSON holds of numpy's values, and the text of all others."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
 
 
 def _references(value: Any) -> list[str | Path | Picture]:
@@ -258,6 +278,8 @@ CONVERTED: dict[str, Callable[[Any], Any]] = {
 def _unknown(name: str, known: Iterable[str]) -> ColorizeError:
     """The error for a keyword that is not an option, with the right word."""
     flags = {flag.lstrip("-"): one.name for one in fields(SampleOptions) for flag in one.metadata.get("flags", ())}
+    if name in PaintOptions.__annotations__:
+        return UnknownOption(f"`{name}` is not an option of `load`", "give it to `paint`", USAGE)
     if name in ELSEWHERE or name in {one.name for one in fields(SampleOptions)}:
         return UnknownOption(f"`{name}` is an option of the command line", ELSEWHERE.get(name, "leave it out"), USAGE)
     hint = f"did you mean `{flags[name]}`?" if name in flags else nearest(name, known)
@@ -316,6 +338,7 @@ def _model(options: SampleOptions) -> Loaded:
 def _reworded(error: ColorizeError) -> ColorizeError:
     """An error in the words of Python, of the same class."""
     error.message, error.hint = _in_python(error.message), _in_python(error.hint)
+    error.args = (error.message,)
     return error
 
 

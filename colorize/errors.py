@@ -28,7 +28,7 @@ def within(name: str, value: float, low: float, high: float, hint: str = "") -> 
     """Raise ColorizeError (wrong usage) for a number outside low..high, or nan; the default hint is the range."""
     if not low <= value <= high:
         number = f"{value:g}" if isinstance(value, float) else str(value)
-        raise ColorizeError(f"{name} is {number}", hint or f"it goes from {low} to {high}", code=2)
+        raise ColorizeError(f"{name} is {number}", hint or f"choose {low} to {high}", code=2)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

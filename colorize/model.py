@@ -40,10 +40,14 @@ class Settings:
 class Sampling:
     """How a trained system walks from noise to picture.
 
-    steps: states of the walk, each of one network call or more, see `samplers.walk`. eta: fresh noise, from 0 (DDIM) to
-    1 (DDPM), for the samplers that take any. spacing: how times are chosen. start: pure noise, or the reference noised
-    to time `begin` (1 is the end of the schedule). threshold: what keeps predicted pictures in range. guidance: how
-    much each hint is exaggerated by default; each costs another call wherever there is one.
+    steps: states of the walk, each of one network call or more.
+    sampler: the solver's name.
+    eta: fresh noise, from 0 (DDIM) to 1 (DDPM), for the samplers that take any.
+    spacing: how times are chosen.
+    start: pure noise, or the reference with noise.
+    begin: the time at which the walk begins; 1 is the end of the schedule.
+    threshold: what keeps predicted pictures in range, by the name of its class; none for nothing.
+    guidance: how much each hint is exaggerated by default; each costs another call wherever there is one.
     """
 
     steps: int = 10
@@ -57,15 +61,15 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise ColorizeError(f"steps is {self.steps}", "take at least 1 step", code=2)
+            raise ColorizeError(f"steps is {self.steps}", "choose at least 1", code=2)
         names.check(self.sampler, code=2)
         if self.spacing not in names.SPACINGS:
             hint = nearest(self.spacing, names.SPACINGS)
-            raise ColorizeError(f"there is no spacing `{self.spacing}`", hint, code=2)
+            raise ColorizeError(f"unknown spacing `{self.spacing}`", hint, code=2)
         if not 0 <= self.eta <= 1:
-            raise ColorizeError(f"eta is {self.eta:g}", "it goes from 0 (DDIM) to 1 (DDPM)", code=2)
+            raise ColorizeError(f"eta is {self.eta:g}", "choose 0 (DDIM) to 1 (DDPM)", code=2)
         if not 0 < self.begin <= 1:
-            raise ColorizeError(f"begin is {self.begin:g}", "it lies above 0, up to 1", code=2)
+            raise ColorizeError(f"begin is {self.begin:g}", "choose a number above 0, up to 1", code=2)
 
     def stops(self, schedule: Schedule) -> Tensor:
         """Return the times of the walk: (steps + 1,), see `schedule.times`.

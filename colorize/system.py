@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from colorize.recipes.recipe import Recipe
 
 PREDICTIONS = ("eps", "v")
+LATENT_ONLY = ("knob", "text", "edits", "visualize", "background", "mask", "ref_mask", "encoder", "predicts")
+ONLY = "leave it out, or choose a model of `colorize-diffusion` with --model"
 UPWARD = 128  # smaller drawings are enlarged, since no model was trained on less
 PROBE = 512  # pixels a side of a picture that a space is asked for the size of its x
 Fetch = Callable[[str, str], Path]  # OWNER/NAME and a file there -> its path on the disk
@@ -46,7 +48,7 @@ class LoadOptions:
 
     def __post_init__(self) -> None:
         if self.predicts and self.predicts not in PREDICTIONS:
-            raise ColorizeError(f"a published network cannot predict `{self.predicts}`", "choose eps or v", code=2)
+            raise ColorizeError(f"unknown prediction `{self.predicts}`", "choose eps or v", code=2)
 
 
 @dataclass(frozen=True)
@@ -181,17 +183,19 @@ class System:
 
     def check(self, name: str, options: SampleOptions) -> None:
         """Refuse settings that a model of this name does not have (ColorizeError, wrong usage)."""
+        for option in LATENT_ONLY:
+            if getattr(options, option):
+                flag = option.replace("_", "-")
+                raise ColorizeError(f"the model `{name}` does not support --{flag}", ONLY, code=2)
         if options.settings is not None:
-            hint = "leave them out, or choose a model of `colorize-diffusion`"
-            raise ColorizeError(f"the model `{name}` takes neither --knob nor --text", hint, code=2)
+            raise ColorizeError(f"the model `{name}` has no such settings", ONLY, code=2)
 
     def check_job(self, name: str, options: SampleOptions, job: Job) -> None:
         """Refuse extra inputs that a model of this name does not take (ColorizeError, wrong usage)."""
         extra = {"--mask": job.mask, "--ref-mask": job.reference_mask, "--background": job.background}
         for option, value in extra.items():
             if value is not None:
-                message = f"the model `{name}` does not tell figure and background apart ({option})"
-                raise ColorizeError(message, "leave it out, or choose a model of `colorize-diffusion`", code=2)
+                raise ColorizeError(f"the model `{name}` does not support {option}", ONLY, code=2)
 
     def inner_size(self, size: tuple[int, int], wanted: int) -> tuple[int, int]:
         """Return the (H, W) at which a drawing is colored: the longer side is `wanted`, less for small drawings.
@@ -217,4 +221,4 @@ class System:
 
     def region_map(self, colorizer: Colorizer, reference: Picture, settings: Settings) -> Picture:
         """Draw which places of a reference the settings move."""
-        raise ColorizeError("this model moves no places of a reference by text", "leave --visualize out", code=2)
+        raise ColorizeError("this model does not edit references by text", "leave --visualize out", code=2)

@@ -8,6 +8,7 @@ import tempfile
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: a busy neighbor costs 15 times
 
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()  # prepared pictures of tests go there
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp()  # no user's colorize.toml changes what tests see
 
 from pathlib import Path
 

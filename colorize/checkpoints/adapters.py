@@ -198,7 +198,7 @@ def _located(path: Path) -> Path:
 
 def _fitting(loaded: Loaded, path: Path, weight: float) -> Adapter:
     """Load an adapter for a model, and refuse one that was made for another network."""
-    within(f"the weight of `{shown(path)}`", weight, *WEIGHTS, "it goes from 0 to 2; 1 is usual")
+    within(f"the weight of `{shown(path)}`", weight, *WEIGHTS, "choose 0 to 2; 1 is usual")
     adapter, file = load(path), _located(path).name
     if why := _difference(adapter, loaded):
         hint = f"use it with the model it was made for: {shown(adapter.base)}"
@@ -216,7 +216,7 @@ def _difference(adapter: Adapter, loaded: Loaded) -> str:
     for key, value in adapter.tensors.items():
         layer, _, part = key.rpartition(".")
         if layer not in layers:
-            return f"that has no layer `{shown(layer)}` to be changed"
+            return f"that has no layer `{shown(layer)}`"
         wanted = lora.shapes(layers[layer], adapter.rank)[part == "up"]
         if tuple(value.shape) != wanted:
             return f"there `{key}` would be {shape_text(wanted)}, not {shape_text(value.shape)}"

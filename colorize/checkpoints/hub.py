@@ -71,7 +71,7 @@ _MESSAGES = {
     **dict.fromkeys(("TransportError", "RequestException", "XetDownloadError"), _BROKEN),
     "OSError": ("`{id}` cannot be stored in the cache: {why}", _SPACE),
     "RuntimeError": ("`{id}` cannot be fetched: {why}", "try again, or set HF_HUB_DISABLE_XET=1"),
-    "ValueError": ("the Hub's answer for `{id}` makes no sense: {why}", "choose another {kind}"),
+    "ValueError": ("cannot understand the Hub's answer for `{id}`: {why}", "choose another {kind}"),
 }
 _MODEL = {"kind": "model", "local": "a file or folder that holds the model"}
 _DATASET = {"kind": "data set", "local": "a folder that holds its Parquet files"}
@@ -147,7 +147,7 @@ def fetch_file(name: str, file: str, offline: bool = False) -> Path:
     """Bring one .safetensors file of a repository into the cache and return its path; checked as by `fetch`."""
     wanted = Address(name, file=file)
     if not file or parse_address(f"{name}/{file}") != wanted:
-        raise ColorizeError(f"`{wanted}` is no .safetensors file on the Hub", FORM, code=2)
+        raise ColorizeError(f"`{wanted}` is not a .safetensors file on the Hub", FORM, code=2)
     with _readable_errors(wanted, _MODEL):
         return _fetch(wanted, offline, alone=True).path
 
@@ -251,7 +251,7 @@ def _bring(model: Address, info: ModelInfo, alone: bool) -> Fetched:
         return found
     lfs, known = files[file].lfs, known_sha256(name, file)
     if known and (lfs is None or lfs.sha256 != known):
-        what = f"its sha256 is {lfs.sha256[:12]}... and not {known[:12]}..." if lfs else "the Hub names no sha256"
+        what = f"its sha256 is {lfs.sha256[:12]}... and not {known[:12]}..." if lfs else "the Hub gives no sha256"
         hint = "it may have been replaced; if you trust it, fetch it yourself and name the file"
         raise ColorizeError(f"`{name}/{file}` is not the file known by this name: {what}", hint)
     fresh = not found.path.is_file()
@@ -259,7 +259,7 @@ def _bring(model: Address, info: ModelInfo, alone: bool) -> Fetched:
         fresh = _resume(found.address, lfs.sha256, lfs.size)
     path = Path(hf_hub_download(name, file, revision=branch, **getter()))
     if path != found.path:
-        raise ColorizeError(f"`{name}` changed while it was fetched", "give the same command again")
+        raise ColorizeError(f"`{name}` changed while it was fetched", "run the same command again")
     if lfs and not path.is_symlink():  # a disk without links, where the library makes a copy
         (_store(name) / "blobs" / lfs.sha256).unlink(missing_ok=True)
     return replace(found, fresh=fresh)
@@ -294,7 +294,7 @@ def _resume(file: Address, checksum: str, size: int) -> bool:
         if found != checksum:
             part.unlink()
             what = f"its sha256 is {found[:12]}... and not {checksum[:12]}..."
-            raise ColorizeError(f"`{place}` arrived damaged: {what}", "it was removed; give the same command again")
+            raise ColorizeError(f"`{place}` arrived damaged: {what}", "it was removed; run the same command again")
         part.replace(content)
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import resources
@@ -67,9 +68,20 @@ def find(model: str | Path, offline: bool = False) -> Found:
     return Found(fetched.path, source, facts, news, fetched.sha256)
 
 
-def check(model: str | Path) -> None:
-    """Refuse a model that is not here and cannot be on the Hub either (ColorizeError); opens and fetches nothing."""
-    _located(model)
+def check(model: str | Path) -> Recipe | None:
+    """Refuse a model that is not here and cannot be on the Hub either (ColorizeError); fetches nothing.
+
+    Returns its recipe if that is known without its weights: by its name, or by the header of its file.
+    """
+    found = _located(model)
+    if isinstance(model, str) and model.partition(":")[0] in recipes.names():
+        return recipes.find(model)
+    path = found.file if isinstance(found, Found) else None
+    if isinstance(path, Path) and path.suffix == SUFFIX:
+        with suppress(ColorizeError):  # `load` raises it
+            header, _ = weights_io.read(path)
+            return _recipe(path, header) if _describes(path, header) else None
+    return None
 
 
 def identity(model: str | Path) -> tuple[object, ...]:
@@ -116,7 +128,7 @@ def _located(model: str | Path) -> Found | hub.Address:
             hint += f"; of models on the Hub, {SUFFIX} files only: {FORM}"
         raise ColorizeError(f"there is no file or folder `{name}`", hint)
     hint = f"name a recipe, a file, a folder, or OWNER/NAME on the Hub; {nearest(model, recipes.names())}"
-    raise ColorizeError(f"there is no model `{name}`", hint, code=2)
+    raise ColorizeError(f"unknown model `{name}`", hint, code=2)
 
 
 def _must_be_local(model: str) -> bool:
@@ -311,7 +323,7 @@ def _opened(
     try:
         colorizer = build_on_meta(recipe, len(weights))
     except ColorizeError as error:
-        raise refused(path.name, "describes a network that cannot be", AGAIN) from error
+        raise refused(path.name, "describes an impossible network", AGAIN) from error
     recipe = recipe.system.fill(ModelFile(path, weights, options, fetch), recipe, colorizer)
     return recipe, colorizer.eval(), {}, header
 
@@ -328,8 +340,8 @@ def build_on_meta(recipe: Recipe, most: int = MAX_BLOCKS) -> Colorizer:
         with weights_io.meta_device():
             return recipe.build()
     except INVALID as error:
-        hint = "begin with the recipe's own values, and change one at a time"
-        raise ColorizeError(f"no network can be built of these values: {error}", hint, code=2) from error
+        hint = "start from the recipe's own values and change one at a time"
+        raise ColorizeError(f"cannot build a network from these values: {error}", hint, code=2) from error
 
 
 def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:

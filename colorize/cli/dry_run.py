@@ -61,7 +61,7 @@ def estimate(plan: Plan, options: SampleOptions, prepare: Prepare) -> None:
         messages.listed("would leave unchanged", "picture", list(kept.values()))
     for message in failed.values():
         messages.say(f"would fail: {message}")
-    partly = "" if len(some) == len(plan.todo) else f"of {len(plan.todo)} pictures {len(some)} were looked at: about "
+    partly = "" if len(some) == len(plan.todo) else f"judging by {len(some)} of {len(plan.todo)} pictures: about "
     messages.say(partly + _summary(counts, each, len(times), peak))
 
 
@@ -71,10 +71,10 @@ def _summary(counts: dict[str, int], each: float, timed: int, peak: float | None
     count = f"{messages.counted(counts['color'], 'picture')} to color"
     count += "".join(f", {counts[key]} {what}" for key, what in more.items() if counts[key])
     if not timed:
-        return f"{count}{'; those tried cannot be colored' if counts['color'] else ''}; nothing was written"
+        return f"{count}{'; none of those tried can be colored' if counts['color'] else ''}; nothing was written"
     memory = f" and {peak} GB of memory" if peak else ""
     took = f"about {messages.duration(round(each * counts['color'], 1))}, {each:.1f} s each{memory}"
-    return f"{count}: {took}, as {timed} of them show; nothing was written"
+    return f"{count}: {took}, estimated from {messages.counted(timed, 'picture')}; nothing was written"
 
 
 def _look(

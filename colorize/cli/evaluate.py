@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from colorize import __version__, interrupts
-from colorize.cli import messages
+from colorize.cli import complete, messages
 from colorize.errors import ColorizeError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def evaluate(
         typer.Argument(
             metavar="MODEL",
             envvar="COLORIZE_MODEL",
+            autocompletion=complete.of("model"),
             help="Score this model: a recipe's name, a file, a folder, or OWNER/NAME[/FILE]",
         ),
     ] = "mini",
@@ -44,6 +45,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="MODE",
+            autocompletion=complete.of("mode"),
             help="Hints to give: same (the warped truth), cross (another picture), shuffled"
             " (an unrelated one), palette (the true colors), hints (dots), stored (the folder's own"
             " hints), flip (the truth mirrored, bent and cropped) or none; repeatable  [default: all]",
@@ -80,6 +82,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="BASELINE",
+            autocompletion=complete.of("against"),
             help="Compare with: gray, reference-statistics, reference-copy, region-matcher, nearest-hint, all (of"
             " these), none, or with oracle-regions or oracle-cells, which know the truth; repeatable  [default: all]",
         ),
@@ -122,7 +125,7 @@ def evaluate(
         colorize eval runs/anime-diffusion/model.safetensors data/ --mode cross --limit 50 --json
     """
     if as_json and as_markdown:
-        raise ColorizeError("--json and --markdown exclude each other", "choose one", code=2)
+        raise ColorizeError("--json and --markdown cannot be combined", "choose one", code=2)
     from colorize.checkpoints import model_files
     from colorize.coloring.options import SampleOptions
     from colorize.evaluation import baselines, report, sheets
@@ -166,7 +169,7 @@ def _check_file(option: str, path: Path | None, suffixes: Sequence[str]) -> None
         wrong = f"{option} cannot be written as `{shown}`", "use one of " + ", ".join(suffixes)
     elif not path.parent.is_dir():
         folder = files.shown(path.parent)
-        wrong = f"{option} `{shown}`: there is no folder `{folder}`", "make the folder first, or name another place"
+        wrong = f"{option} `{shown}`: there is no folder `{folder}`", "create the folder first, or choose another place"
     elif path.is_dir():
         wrong = f"{option} `{shown}` is a folder", "name a file in it"
     if any(wrong):
@@ -179,10 +182,10 @@ def _hint_shares(percents: Sequence[float], curve: bool, modes: Sequence[str]) -
     from colorize.evaluation.samples import HINT_SHARE
 
     if percents and curve:
-        raise ColorizeError("--curve and --hint-share are both given", "choose one", code=2)
+        raise ColorizeError("--curve and --hint-share cannot be combined", "choose one", code=2)
     if (percents or curve) and modes and "hints" not in modes:
         option = "--curve" if curve else "--hint-share"
-        raise ColorizeError(f"{option} is for the mode hints", "add --mode hints", code=2)
+        raise ColorizeError(f"{option} works only with --mode hints", "add --mode hints", code=2)
     return list(SHARES) if curve else sorted({percent / 100 for percent in percents}) or [HINT_SHARE]
 
 
@@ -213,7 +216,7 @@ def _samples(
         try:
             needs = MODES[mode].needs if mode in MODES else ""
             if needs and needs not in recipe.hints:
-                message = f"`{recipe.name}` takes no {needs}, which the mode {mode} gives"
+                message = f"the mode {mode} needs {needs}, which `{recipe.name}` does not take"
                 raise ColorizeError(message, "choose another --mode", code=2)
             of_mode = shares if mode == "hints" else [HINT_SHARE]
             some = [samples(dataset, mode, share=share, **protocol) for share in of_mode]

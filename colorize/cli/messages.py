@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, TextIO
 import typer
 
 from colorize import interrupts
+from colorize.cli import complete
 from colorize.coloring.options import SampleOptions
 from colorize.errors import ColorizeError
 
@@ -33,7 +34,7 @@ def sample_option(name: str) -> Any:
     """Return the option of the command line for a field of `SampleOptions`."""
     known = SampleOptions.__dataclass_fields__[name].metadata
     flags = known["flags"] or (f"--{name.replace('_', '-')}",)
-    return typer.Option(*flags, **known["typer"])
+    return typer.Option(*flags, autocompletion=complete.of(name), **known["typer"])
 
 
 Device = Annotated[str, sample_option("device")]
@@ -126,12 +127,12 @@ def adapters(texts: Sequence[str] | None) -> list[tuple[str, float]]:
             try:
                 found.append((path, float(number)))
             except ValueError:
-                message = f"`--lora {text}` has no number as its weight"
+                message = f"`--lora {text}` has a weight that is not a number"
                 raise ColorizeError(message, "write it as --lora runs/series=0.8", 2) from None
         elif text.strip("="):
             found.append((text, 1.0))
         else:
-            raise ColorizeError("--lora names no adapter", "write it as --lora runs/series", 2)
+            raise ColorizeError("--lora is empty", "write it as --lora runs/series", 2)
     return found
 
 
@@ -155,7 +156,8 @@ def print_error(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):  # the reader, `head` say, has seen enough
         return 1
     known = explain(error)
-    wanted = False if os.environ.get("NO_COLOR") else None  # None: the terminal decides
+    off = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    wanted = False if off else True if os.environ.get("FORCE_COLOR") else None  # None: the terminal decides
     for word, text, color in (("error", known.message, "red"), ("hint", known.hint, "cyan")):
         if text:
             typer.secho(f"{word}:", fg=color, bold=True, nl=False, err=True, color=wanted)
@@ -182,23 +184,23 @@ def explain(error: BaseException) -> ColorizeError:
         isinstance(error, RuntimeError) and any(w in str(error).lower() for w in words)
     ):
         return ColorizeError(
-            "there is not enough memory for this",
-            "take a smaller --size or batch (--set batch=2 in training), --precision bf16, or another --device",
+            "not enough memory for this",
+            "use a smaller --size or batch (--set batch=2 in training), --precision bf16, or another --device",
         )
     if isinstance(error, OSError) and error.errno is not None:
         return _disk(error)
     return ColorizeError(
         f"this should not have happened: {type(error).__name__}: {error}",
-        "please report it with the command you gave; COLORIZE_DEBUG=1 shows where it happened",
+        "please report it with the command you ran; COLORIZE_DEBUG=1 shows where it happened",
     )
 
 
 def _disk(error: OSError) -> ColorizeError:
     name = f"`{os.fspath(error.filename)!s}`" if error.filename is not None else "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ColorizeError(f"the disk is full; {name} could not be written", "make room, and give it again")
+        return ColorizeError(f"the disk is full; {name} could not be written", "free some space and run it again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ColorizeError(f"{name} may not be read or written here", "check its permissions, or another --out")
+        return ColorizeError(f"no permission to read or write {name}", "check its permissions, or choose another --out")
     return ColorizeError(f"{name}: {error.strerror or error}", "check the path")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from colorize import interrupts
-from colorize.cli import messages
+from colorize.cli import complete, messages
 
 
 def prepare(
@@ -33,7 +33,12 @@ def prepare(
         typer.Option(metavar="ORDER", help="Take side-by-side halves as auto, color-line or line-color"),
     ] = "auto",
     styles: Annotated[
-        str, typer.Option(metavar="STYLE,...", help="Line styles to take turns: mix, xdog, dog, pencil, canny")
+        str,
+        typer.Option(
+            metavar="STYLE,...",
+            help="Line styles to take turns: mix, xdog, dog, pencil, canny",
+            autocompletion=complete.of("styles"),
+        ),
     ] = "mix",
     crop: Annotated[
         Literal["fit", "square", "subject"],
@@ -52,8 +57,8 @@ def prepare(
 ) -> None:
     """Prepare color pictures for training.
 
-    Extract line art where there is none and drop duplicates across splits. To go on after a stop, give the
-    same command again.
+    Extract line art where there is none and drop duplicates across splits. Run the same command again to
+    continue after a stop.
 
     Examples:
         colorize prepare-data scans/ data/ --size 512 --layout pairs --crop subject

@@ -78,10 +78,9 @@ def sample(
         colorize sample pages/ --ref hero.png --ref villain.png --out colored/
     """
     targets = outputs.targets(pictures, options)
-    from colorize.checkpoints import model_files
-    from colorize.coloring import paint  # noqa: F401 - now, while Ctrl-C may still end the program at once
+    from colorize.coloring import paint  # now, while Ctrl-C may still end the program at once
 
-    model_files.check(str(options.model))
+    paint.check_model(options)
     interrupts.begin()
     plan = make_plan(targets, options)
     if options.dry_run:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 import typer
 
 from colorize import interrupts
-from colorize.cli import messages
+from colorize.cli import complete, messages
 from colorize.errors import ColorizeError, nearest
 from colorize.training.options import TrainOptions
 
@@ -66,14 +66,17 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
     elif field.name == "data":
         annotation = Annotated[kind, typer.Argument(**about)]
     else:
-        annotation = Annotated[kind, typer.Option(*flags, **about)]
+        annotation = Annotated[kind, typer.Option(*flags, autocompletion=complete.of(field.name), **about)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 @with_options("lora")
 def train(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Train this system, NAME or NAME:VARIANT")
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="Train this system, NAME or NAME:VARIANT", autocompletion=complete.of("recipe")
+        ),
     ] = "anime-diffusion",
     options: TrainOptions = TrainOptions(),
 ) -> None:
@@ -118,6 +121,7 @@ def finetune(
         typer.Argument(
             metavar="MODEL",
             envvar="COLORIZE_MODEL",
+            autocompletion=complete.of("model"),
             help="Begin with this model: a file, a folder, a recipe's name, or OWNER/NAME[/FILE]",
         ),
     ] = PRETRAINED,

@@ -25,7 +25,6 @@ SIZES = (32, 4096)  # pixels inside the model: less shows nothing, more fills an
 GUIDANCE = (0, 20)  # 1 is as trained; beyond 20 nothing but flat, glaring colors is left
 STRENGTH = (0, 3)  # 1 is as trained; each recipe says how far it follows
 RECIPE = "  [default: the recipe's]"
-LATENT = "colorize-diffusion only"
 SWITCHED = {"echo": "InjectionSettings", "window": "Window"}  # off until one of their numbers is given
 
 
@@ -108,19 +107,15 @@ class SampleOptions:
     strength: "Mapping[str, float]" = option(
         dict, "HINT=NUMBER", "Strength of a hint, 0 to 1, or more with some models; repeatable"
     )
-    text: "Sequence[str]" = option(
-        (), "EDIT", f'Change the reference by words, such as "hair: blonde"; {LATENT}; repeatable'
-    )
-    edits: Path | None = option(None, "FILE", "Change the reference by the edits in a TOML, JSON or text file")
-    visualize: Path | None = option(None, "PICTURE", "Also draw where the edits act on the reference", affects=False)
-    background: "str | Path | Picture | None" = option(None, "PICTURE", f"Reference for the background; {LATENT}")
-    mask: "str | Path | Picture" = option(
-        "", "PATH", f"Mask of the figure (white): a picture, a folder with one per drawing, or auto; {LATENT}"
-    )
-    ref_mask: "str | Path | Picture | None" = option(None, "PICTURE", f"Mask of the reference's figure; {LATENT}")
-    knob: "Sequence[str]" = option((), "NAME=VALUE", "Setting of colorize-diffusion, such as margin=1.5; repeatable")
-    encoder: str = option("", "FILE", f"CLIP weights to use: a file, or OWNER/NAME/FILE; {LATENT}")
-    predicts: str = option("", "NAME", "What a colorize-diffusion file predicts, eps or v  [default: detected]")
+    text: "Sequence[str]" = option((), "EDIT", 'Edit of the reference, "hair: blonde"; repeatable')
+    edits: Path | None = option(None, "FILE", "File of such edits: TOML, JSON or text")
+    visualize: Path | None = option(None, "PICTURE", "Also draw where the edits act", affects=False)
+    background: "str | Path | Picture | None" = option(None, "PICTURE", "Reference for the background")
+    mask: "str | Path | Picture" = option("", "PATH", "Figure in white: picture, folder, or auto")
+    ref_mask: "str | Path | Picture | None" = option(None, "PICTURE", "The same for the reference")
+    knob: "Sequence[str]" = option((), "NAME=VALUE", "Setting, such as margin=1.5; repeatable")
+    encoder: str = option("", "FILE", "CLIP weights: a file, or OWNER/NAME/FILE")
+    predicts: str = option("", "NAME", "eps or v  [default: detected]")
     variations: int = option(1, "NUMBER", "Number of results per drawing", min=1)
     grid: bool = option(False, "", "Write drawing, references and results side by side as one picture", affects=False)
     film: Path | None = option(None, "GIF", "Also write the denoising steps as an animation")
@@ -162,18 +157,18 @@ class SampleOptions:
         for one in fields(self):
             value, what = getattr(self, one.name), one.name.replace("_", " ")
             if get_origin(one.type) is Literal and value not in get_args(one.type):
-                raise ColorizeError(f"there is no {what} `{value}`", nearest(value, get_args(one.type)), code=2)
+                raise ColorizeError(f"unknown {what} `{value}`", nearest(value, get_args(one.type)), code=2)
             least = one.metadata.get("typer", {}).get("min")
             if least is not None and value is not None and value < least:
-                raise ColorizeError(f"{what} is {value}", f"give at least {least}", code=2)
+                raise ColorizeError(f"{what} is {value}", f"choose at least {least}", code=2)
         if self.size is not None and not SIZES[0] <= self.size <= SIZES[1]:
-            raise ColorizeError(f"size is {self.size}", f"it goes from {SIZES[0]} to {SIZES[1]} pixels", code=2)
+            raise ColorizeError(f"size is {self.size}", f"choose {SIZES[0]} to {SIZES[1]} pixels", code=2)
         within("seed", self.seed, *SEEDS)
         for name, weight in self.guidance.items():
-            hint = "it goes from 0 (without it) over 1 (as trained) to 20; 1.5 to 3 is usual"
+            hint = "choose 0 (without it) to 20; 1 is as trained, 1.5 to 3 is usual"
             within(f"the guidance of `{name}`", weight, *GUIDANCE, hint)
         for name, share in self.strength.items():
-            hint = "it goes from 0 (without it) over 1 (as trained) to 3 with some models"
+            hint = "choose 0 (without it) to 1 (as trained), or up to 3 with some models"
             within(f"the strength of `{name}`", share, *STRENGTH, hint)
         if self.settings is None and (self.knob or self.text or self.edits):
             object.__setattr__(self, "settings", latent_settings(self.knob, self.text, self.edits))
@@ -269,13 +264,13 @@ def check(recipe: "Recipe", options: SampleOptions) -> None:
     for name, weight in [*options.guidance.items(), *options.strength.items()]:
         if name not in recipe.hints:
             hint = nearest(name, recipe.hints)
-            raise ColorizeError(f"the model `{recipe.name}` takes no hint `{name}`", hint, code=2)
+            raise ColorizeError(f"the model `{recipe.name}` does not support the hint `{name}`", hint, code=2)
         if recipe.chooses and weight != 1:
             message = f"the weight of `{name}` is {weight:g}, but `{recipe.name}` chooses colors and mixes none"
             raise ColorizeError(message, "leave --guidance and --strength out, or choose another model", code=2)
     for name, share in options.strength.items():
         if share > most.get(name, 1.0):
-            hint = f"with `{recipe.name}` it goes from 0 (without it) to {most.get(name, 1.0):g}"
+            hint = f"with `{recipe.name}` choose 0 (without it) to {most.get(name, 1.0):g}"
             raise ColorizeError(f"the strength of `{name}` is {share:g}", hint, code=2)
     recipe.system.check(recipe.name, options)
 
@@ -289,7 +284,7 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
 
     for name in job.given:
         if name not in recipe.hints:
-            message = f"the model `{recipe.name}` takes no `{name}` ({HINTS[name].option})"
+            message = f"the model `{recipe.name}` does not support `{name}` ({HINTS[name].option})"
             raise ColorizeError(message, "it takes: " + ", ".join(recipe.hints), code=2)
     if any(one.palette for one in job.references) and not recipe.pretrain.mix.palette:
         hint = "give a picture with --ref, or choose a model that has: mini"
@@ -297,7 +292,7 @@ def check_job(recipe: "Recipe", options: SampleOptions, job: Job) -> tuple[str, 
     for name in [*options.guidance, *options.strength]:
         if name in OPTIONAL and name not in job.given:
             hint = f"give it with {HINTS[name].option}"
-            raise ColorizeError(f"`{name}` is weighted, but not given", hint, code=2)
+            raise ColorizeError(f"`{name}` has a weight but was not given", hint, code=2)
     recipe.system.check_job(recipe.name, options, job)
     if [name for name in COLORED if name in recipe.hints] == ["reference"] and not job.references:
         return (f"no reference was given; `{recipe.name}` guesses the colors",)
@@ -308,5 +303,5 @@ def check_kind(name: str, kind: str, options: SampleOptions) -> None:
     """Refuse a gray picture that is to become flat or layers: it has no lines between its regions."""
     if kind == "gray" and options.divides:
         wanted = "--flat" if options.flat else "--layers" if options.layers else "--save-regions"
-        message = f"`{name}` is a gray picture, and {wanted} takes only line art, whose regions it fills"
-        raise ColorizeError(message, f"leave {wanted} out, or take the picture for line art with --kind line")
+        message = f"`{name}` is a gray picture, and {wanted} works only on line art"
+        raise ColorizeError(message, f"leave {wanted} out, or treat the picture as line art with --kind line")

@@ -179,7 +179,7 @@ def _is_wanted(picture: Picture, job: Job, options: SampleOptions) -> bool:
     if any(one is not None for one in (job.mask, job.reference_mask, job.background)):
         hindered.append("masks and backgrounds")
     if options.panels == "on" and hindered:
-        hint = f"leave {hindered[0]} out, or color the page as one with --panels off"
+        hint = f"leave {hindered[0]} out, or color the page as one picture with --panels off"
         raise ColorizeError(f"{hindered[0]} work on single pictures, not on panels", hint, code=2)
     large = max(picture.size) >= SMALLEST
     return options.panels == "on" or (options.panels == "auto" and large and not hindered)

@@ -26,8 +26,8 @@ from colorize.region_diffusion.system import RegionColorizer
 from colorize.system import LoadOptions
 
 RECALLED = (
-    "no colors were given; they come from a picture in the model's memory; "
-    "choose with --ref or --palette, or try another one with --seed"
+    "no colors were given, so they come from a picture in the model's memory; "
+    "choose your own with --ref or --palette, or try another picture with --seed"
 )
 
 
@@ -41,16 +41,25 @@ class Outcome:
     error: ColorizeError | None = None
 
 
-def load_model(options: SampleOptions) -> Loaded:
-    """Return the model that options name, on their device; raises ColorizeError as `model_files.load` does."""
+def check_model(options: SampleOptions) -> None:
+    """Refuse a model that does not exist, and options that it cannot have, before anything is loaded or fetched."""
+    if not isinstance(options.model, Loaded) and (recipe := model_files.check(options.model)):
+        check(recipe, options)
+
+
+def load_model(options: SampleOptions, words: bool = False) -> Loaded:
+    """Return the model that options name, on their device; raises ColorizeError as `model_files.load` does.
+
+    words: also load what edits by text need, which the options may ask for, too.
+    """
     if isinstance(options.model, Loaded):
         if options.lora:
             hint = 'load it with them: `load("mini", lora=...)`'
-            raise ColorizeError("adapters were given for a model that is loaded already", hint, code=2)
+            raise ColorizeError("adapters cannot be added to a model that is already loaded", hint, code=2)
         return options.model
     device = devices.device(options.device)
     dtype = devices.precision(options.precision, device)
-    words = bool(options.settings and options.settings.reads_text)
+    words = words or bool(options.settings and options.settings.reads_text)
     wanted = LoadOptions(options.predicts, options.encoder, words, dtype)  # type: ignore[arg-type]
     return model_files.load(options.model, offline=options.offline, device=device, options=wanted, lora=options.lora)
 
@@ -92,7 +101,7 @@ def refusal(job: Job, recipe: Recipe, options: SampleOptions) -> ColorizeError |
             if not options.flat or pages.divide(drawing, job, None, recipe, options) is None:
                 check_kind(job.name, kind, options)
     except MemoryError:
-        return ColorizeError(f"`{job.name}` does not fit into the memory", "scale it down")
+        return ColorizeError(f"`{job.name}` does not fit into memory", "scale it down")
     except ColorizeError as error:
         if error.code == 2:
             raise
@@ -142,7 +151,7 @@ class _Batcher:
                 begun = self.begin(job)
             except (MemoryError, ColorizeError) as found:
                 error = found if isinstance(found, ColorizeError) else None
-                error = error or ColorizeError(f"`{job.name}` does not fit into the memory", "scale it down")
+                error = error or ColorizeError(f"`{job.name}` does not fit into memory", "scale it down")
                 yield from self.finish()
                 yield Outcome(job, error=error)
                 continue

@@ -19,7 +19,12 @@ LENGTH = 77  # tokens of a text
 
 @dataclass(frozen=True)
 class TowerSpec:
-    """The numbers of one tower. width: of a token inside; layers; head: channels of an attention head."""
+    """The numbers of one tower.
+
+    width: width of a token inside.
+    layers: blocks of attention.
+    head: channels of an attention head.
+    """
 
     width: int
     layers: int
@@ -30,8 +35,13 @@ class TowerSpec:
 class CLIPSpec:
     """The numbers of a CLIP; the defaults are those of OpenCLIP's ViT-H-14.
 
-    embed: width of the tokens that come out. patch, size: pixels a side of a patch and of the picture. length, words:
-    tokens of a text, and of the vocabulary.
+    embed: width of the tokens that come out.
+    vision: the tower that sees pictures.
+    patch: pixels a side of a patch.
+    size: pixels a side of the picture.
+    text: the tower that reads words.
+    length: tokens of a text.
+    words: tokens of the vocabulary.
     """
 
     embed: int = 1024
@@ -165,7 +175,7 @@ def tokenized(texts: list[str]) -> Tensor:
     for text, longer in zip(texts, words[:, LENGTH], strict=True):
         if longer:
             message = f"`{text[:30]}...` is longer than the {LENGTH - 2} word pieces that CLIP reads"
-            raise ColorizeError(message, "say it in fewer words", code=2)
+            raise ColorizeError(message, "use fewer words", code=2)
     return words[:, :LENGTH]
 
 

@@ -39,7 +39,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Window:
-    """When tokens count, in shares of the way from noise (0) to picture (1): within start..end, outside the pause."""
+    """When tokens count, in shares of the way from noise (0) to picture (1): within start..end, outside the pause.
+
+    start: share of the way from noise (0) to picture (1) from which the reference counts.
+    end: share of the way up to which it counts.
+    pause: two shares of the way between which it does not count.
+    """
 
     start: float = 0.0
     end: float = 1.0
@@ -152,10 +157,13 @@ def joined(conds: Sequence[LatentCond], rows: int) -> LatentCond:
 
 @dataclass(frozen=True)
 class ReferenceWeights:
-    """How much the tokens of references count: overall, and in the encoder, the middle and the coarse places.
+    """How much the tokens of references count in the 16 transformers of the U-Net.
 
-    Places at half the latent's size follow `middle`, those at a quarter `low`, the two first `encoder`, and all of them
-    `overall`. places: all 16 at once, in place of the others.
+    overall: weight of the reference everywhere; the next three are multiplied by it.
+    encoder: weight in the first two transformers.
+    middle: weight at half the latent's size, which decides on color.
+    low: weight at a quarter of its size, which decides on what is seen where.
+    places: all 16 weights at once, in place of the others, in the order encoder, middle, decoder.
     """
 
     overall: float = 1.0
@@ -191,8 +199,9 @@ class ReferenceWeights:
 class InjectionSettings:
     """Let self-attention read the noised reference, too (reference-only attention).
 
-    start: from which share of the way on. lines, own: fidelity to the sketch and to the picture itself, 0 to 1, see
-    section "Attention injection" of the guide.
+    start: share of the way, from noise (0) to picture (1), from which attention injection is on.
+    lines: fidelity to the sketch.
+    own: fidelity to the picture itself.
     """
 
     start: float = 0.0
@@ -208,9 +217,14 @@ class InjectionSettings:
 class BackgroundSettings:
     """How figure and background are told apart, where masks or a background are given.
 
-    drawing, reference: the threshold of each mask above which there is the figure, 0 to 1. figure, background: weights
-    of the two. merge: share of the background's colors in the figure. factor: weight of version 2's background encoder.
-    tuned: whether the figure's low-rank change is on, too. style: let version 2's style encoder see the reference.
+    drawing: threshold of the drawing's mask above which there is the figure.
+    reference: threshold of the reference's mask above which there is the figure.
+    figure: weight of the figure.
+    background: weight of the background.
+    merge: share of the background's colors in the figure.
+    factor: weight of version 2's background encoder.
+    tuned: use the figure's low-rank change, too.
+    style: let version 2's style encoder see the reference.
     clear: whiten what surrounds the figure in the end.
     """
 
@@ -235,11 +249,15 @@ class BackgroundSettings:
 class LatentSettings(Settings):
     """All settings of ColorizeDiffusion; the defaults are what it was trained with.
 
-    levels: weights of the reference. margin: width of the white canvas that references lie on, in their own widths, 1
-    to 2. window: when the reference counts. echo: attention injection. halves: figure and background. prompts: edits of
-    the reference by text, in their order. skip: blocks of the text tower to leave out. compat: keep the published
-    program's ways where they change results: four places ignore their weight, thresholds are added to the figure's
-    tokens, too, and texts skip a block.
+    levels: weights of the reference.
+    margin: width of the white canvas that references lie on, in their own widths.
+    window: when the reference counts.
+    echo: attention injection.
+    halves: figure and background.
+    prompts: edits of the reference by text, in their order.
+    skip: blocks of the text tower to leave out.
+    compat: keep the published program's ways where they change results: four transformers ignore their weight,
+      thresholds are added to the figure's tokens, too, and texts skip a block.
     """
 
     levels: ReferenceWeights = ReferenceWeights()
@@ -259,7 +277,7 @@ class LatentSettings(Settings):
     def __post_init__(self) -> None:
         within("the margin of references", self.margin, 1, 2)
         if self.skip not in (0, 1):
-            raise ColorizeError(f"{self.skip} text blocks cannot be left out", "choose 0 or 1", code=2)
+            raise ColorizeError(f"skip is {self.skip}", "choose 0 or 1", code=2)
         if self.window is not None:
             within("the start of the reference's window", self.window.start, 0, 1)
             within("the end of the reference's window", self.window.end, 0, 1)

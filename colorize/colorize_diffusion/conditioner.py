@@ -100,8 +100,8 @@ class Conditioner(nn.Module):
             window=settings.window,
         )
         if settings.halves.style and self.spec.sides is None:
-            way_out = "leave it out, or name a model of version 2"
-            raise ColorizeError("this model has no encoder of styles", way_out, code=2)
+            way_out = "leave it out, or choose a model of version 2"
+            raise ColorizeError("this model has no style encoder", way_out, code=2)
         if settings.halves.style and "reference" in hints:
             style = self.features(self.style, hints["reference"][:, :3], cond, settings, latent)
             if "background" in hints and (share := settings.halves.merge):
@@ -153,7 +153,7 @@ class Conditioner(nn.Module):
             return []
         if self.words is None:
             message = "edits by text need the text encoder, which was not loaded"
-            raise ColorizeError(message, "load it with LoadOptions(words=True)")
+            raise ColorizeError(message, "load it with `words=True`")
         words, device = self.words, next(self.words.parameters()).device
         skip = settings.skip or settings.compat
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
@@ -238,7 +238,7 @@ def background_picture(hints: Hints, threshold: float) -> Tensor:
 def no_background() -> ColorizeError:
     """Return the error of a mask with nothing to take the background from."""
     return ColorizeError(
-        "a mask tells figure and background apart, but neither a background nor a reference is given",
+        "a mask needs a background or a reference, and neither was given",
         "add --background or --ref, or leave --mask out",
         code=2,
     )

@@ -59,7 +59,13 @@ class SketchEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class ClusterSpec:
-    """The numbers of the token transformer: width of a token, learnt queries, layers, channels of a head."""
+    """The numbers of the token transformer.
+
+    width: width of a token.
+    queries: learnt queries.
+    layers: blocks of attention.
+    head: channels of a head.
+    """
 
     width: int = 1024
     queries: int = 256
@@ -98,7 +104,11 @@ class ClusterTransformer(nn.Module):
 
 @dataclass(frozen=True)
 class ThresholdSpec:
-    """The numbers of the threshold embedder: of its waves, and of a token."""
+    """The numbers of the threshold embedder.
+
+    waves: waves that a threshold is written as.
+    width: width of a token.
+    """
 
     waves: int = 256
     width: int = 1024
@@ -124,7 +134,14 @@ class ThresholdEmbedder(nn.Module):
 
 @dataclass(frozen=True)
 class SideSpec(Sizes):
-    """The numbers of a picture encoder: those of its U-Net, and how many numbers tell a picture's proportions."""
+    """The numbers of a picture encoder.
+
+    widths: channels per level, finest first.
+    blocks: residual blocks per level.
+    attention: the levels (0 is the finest) that carry transformers.
+    head: channels of an attention head.
+    labels: numbers that tell a picture's proportions.
+    """
 
     labels: int = 512
 

@@ -214,7 +214,7 @@ def recognize(names: Iterable[str], file: str = "this file") -> Version:
     known = list(names)
     version = next((one for one, signs in SIGNS if any(name.startswith(signs) for name in known)), None)
     if version is None or not any(name.startswith(UNET) for name in known):
-        why = "is no model of ColorizeDiffusion: it lacks its U-Net or its sketch encoder"
+        why = "is not a model of ColorizeDiffusion: it lacks its U-Net or its sketch encoder"
         raise refused(file, why, "name one of its files, such as mult-eps-ft.safetensors")
     if version == "xl":
         why = "is a model of ColorizeDiffusion XL, which colorize cannot run"

@@ -65,8 +65,8 @@ class LatentSystem(System):
         """Refuse fresh weights where CLIP's are expected in a file of their own."""
         assert isinstance(recipe.condition, SketchAndReference)
         if recipe.condition.encoder:
-            message = f"`{recipe.name}` trains on top of an autoencoder and of CLIP, which have no weights yet"
-            hint = "begin with a model that has them: add --from, such as --from tellurion/ColorizeDiffusion"
+            message = f"`{recipe.name}` needs an autoencoder and CLIP with weights before it can train"
+            hint = "start from a model that has them, such as --from tellurion/ColorizeDiffusion"
             raise ColorizeError(message, hint, code=2)
 
     def multiple(self, recipe: Recipe) -> int:

@@ -68,7 +68,7 @@ class Prompt:
             within("a threshold", value, 0, 1)
         if list(self.thresholds) != sorted(self.thresholds):
             listed = ", ".join(f"{value:g}" for value in self.thresholds)
-            raise ColorizeError(f"the thresholds {listed} do not rise", "order them", code=2)
+            raise ColorizeError(f"the thresholds {listed} must rise", "order them", code=2)
 
     @property
     def where(self) -> str:
@@ -132,17 +132,17 @@ def made(name: str, given: Mapping[str, object]) -> Prompt:
     """
     for key in given:
         if key not in KEYS:
-            raise _wrong(name, f"there is no key `{shortened(key)}`", nearest(key, KEYS))
+            raise _wrong(name, f"unknown key `{shortened(key)}`", nearest(key, KEYS))
     given = {key: value for key, value in given.items() if value is not None}
     texts = {key: given.get(key, "") for key in TEXTS}
     for key, words in texts.items():
         if not isinstance(words, str):
-            raise _wrong(name, f"the {key} is `{shortened(words)}`", "give words in quotes")
+            raise _wrong(name, f"the {key} is `{shortened(words)}`", "write words in quotes")
     enhance, several = given.get("enhance", False), given.get("thresholds", THRESHOLDS)
     if not isinstance(enhance, bool):
-        raise _wrong(name, f"enhance is `{shortened(enhance)}`", "give yes or no, in TOML and JSON true or false")
+        raise _wrong(name, f"enhance is `{shortened(enhance)}`", "choose yes or no, in TOML and JSON true or false")
     if not isinstance(several, list | tuple) or len(several) != 4:
-        hint = "give four rising numbers, such as 0.5,0.55,0.65,0.95"
+        hint = "write four rising numbers, such as 0.5,0.55,0.65,0.95"
         raise _wrong(name, f"the thresholds are `{shortened(several)}`", hint)
     first, second, third, last = (_number(name, "a threshold", value) for value in several)
     scale, words = _number(name, "the scale", given.get("scale", 8.0)), {key: str(text) for key, text in texts.items()}
@@ -165,7 +165,9 @@ def _words(key: str, text: str) -> str:
     """A text with single spaces, "" for `none`; without `;` and control signs, so that `parse` can read it."""
     words = " ".join(text.split())
     if ";" in words or any(unicodedata.category(sign) in ("Cc", "Cs") for sign in words):
-        raise ColorizeError(f"the {key} is `{shortened(words)}`", "write words without `;` and odd signs", code=2)
+        raise ColorizeError(
+            f"the {key} is `{shortened(words)}`", "write words without `;` and special characters", code=2
+        )
     return "" if words.lower() == NONE else words
 
 
@@ -175,10 +177,10 @@ def _pairs(name: str, text: str, form: re.Pattern[str], keys: Iterable[str]) -> 
     for part in filter(None, map(str.strip, text.split(";"))):
         pair = form.fullmatch(part)
         if not pair:
-            raise _wrong(name, f"`{shortened(part)}` has no key", f"texts cannot hold a `;`; {EXAMPLE}")
+            raise _wrong(name, f"`{shortened(part)}` has no key", f"texts cannot contain `;`; {EXAMPLE}")
         key = pair[1].strip().lower()
         if key not in keys:
-            raise _wrong(name, f"there is no key `{shortened(key)}`", nearest(key, keys))
+            raise _wrong(name, f"unknown key `{shortened(key)}`", nearest(key, keys))
         if key in found:
             raise _wrong(name, f"`{key}` is given twice", "keep one")
         value = pair[2].strip()
@@ -197,7 +199,7 @@ def _short(name: str, text: str) -> dict[str, object]:
     arrow = "->" if "->" in words else ":"
     thing, _, color = (part.strip() for part in words.partition(arrow))
     if not thing or not color:
-        raise _wrong(name, "it does not say what is to become what", EXAMPLE)
+        raise _wrong(name, "it does not say what to change into what", EXAMPLE)
     anchor = "" if thing.lower() == EVERYTHING else thing
     if arrow == ":" and anchor:
         bare = thing.removeprefix(owner := _OWNER.match(thing)[0])  # type: ignore[index]
@@ -239,10 +241,10 @@ def _text(path: Path, name: str) -> str:
         with path.open("rb") as file:
             data = file.read(MOST + 1)
         if len(data) > MOST:
-            raise ColorizeError(f"`{name}` has more than 1 MiB", "name a file of edits by text")
+            raise ColorizeError(f"`{name}` is larger than 1 MiB", "choose a text file of edits")
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"`{name}` is no UTF-8 text, from byte {error.start} on"
+        message = f"`{name}` is not UTF-8 text, from byte {error.start} on"
         raise ColorizeError(message, "save it as UTF-8", code=2) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
@@ -254,7 +256,7 @@ def _listed(name: str, kind: str, text: str) -> list[object]:
     try:
         given = json.loads(text) if kind == ".json" else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        reason = f"`{name}` is no valid {kind[1:].upper()}: {error}"
+        reason = f"`{name}` is not valid {kind[1:].upper()}: {error}"
         raise ColorizeError(reason, FORMS[kind], code=2) from None
     if kind == ".toml":
         for key in given:
@@ -263,5 +265,5 @@ def _listed(name: str, kind: str, text: str) -> list[object]:
                 raise ColorizeError(f"`{name}` has `{shortened(key)}` outside of edits", hint, code=2)
         given = given.get(TABLE, [])
     if not isinstance(given, list):
-        raise ColorizeError(f"`{name}` holds no list of edits", FORMS[kind], code=2)
+        raise ColorizeError(f"`{name}` has no list of edits", FORMS[kind], code=2)
     return given

@@ -38,7 +38,7 @@ class Edit:
     def __post_init__(self) -> None:
         if list(self.thresholds) != sorted(self.thresholds):
             told = ", ".join(f"{value:g}" for value in self.thresholds)
-            raise ColorizeError(f"the thresholds {told} do not rise", "order them", code=2)
+            raise ColorizeError(f"the thresholds {told} must rise", "order them", code=2)
 
 
 def encode(prompts: Sequence[Prompt], say: Callable[[list[str]], Tensor]) -> list[Edit]:
@@ -174,7 +174,7 @@ def draw(reference: Picture, tokens: Tensor, edits: Sequence[Edit], prompts: Seq
     """
     places = {(p.where, p.thresholds): e for p, e in zip(prompts, edits, strict=True) if p.where}
     if not places:
-        hint = 'give a control, such as "target=blonde hair; control=hair"'
+        hint = 'add a control, such as "target=blonde hair; control=hair"'
         raise ColorizeError("no edit says where, so there is no map of places to draw", hint, code=2)
     changed = edited(tokens, edits).detach().cpu()
     picture = _sized(reference)

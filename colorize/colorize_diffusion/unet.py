@@ -174,9 +174,11 @@ class Sizes:
 class LatentUNetSpec(Sizes, NetSpec):
     """The numbers of the denoiser.
 
-    lora: ranks, see `LowRankLinear`, of the layers that read tokens; empty for none. tuned: whether the encoder and the
-    decoder have these. sides: with version 2's background and style. whole: ask the network at whole entries of the
-    noise table only, as the schedulers of `diffusers` do.
+    widths, blocks: channels and residual blocks per level, finest first.
+    attention, head: the levels (0 is the finest) that carry transformers, and channels of their heads.
+    lora: ranks, see `LowRankLinear`, of the layers that read tokens; empty for none.
+    tuned, sides: whether encoder and decoder have these, and version 2's encoders of background and style.
+    whole: ask the network at whole entries of the noise table only, as the schedulers of `diffusers` do.
     """
 
     home = "colorize.colorize_diffusion.system:LatentSystem"

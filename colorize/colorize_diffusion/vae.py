@@ -19,7 +19,7 @@ from colorize.system import SpaceSpec
 class VAESpec:
     """The numbers of the autoencoder. widths: channels per level, finest first; each level but the last halves.
 
-    blocks: residual blocks a level of the encoder; one more in the decoder. channels: of a latent.
+    blocks: residual blocks a level of the encoder; one more in the decoder. channels: channels of a latent.
     """
 
     widths: tuple[int, ...] = (128, 256, 512, 512)
@@ -148,8 +148,10 @@ class VAE(nn.Module):
 class Latent(SpaceSpec):
     """x is the autoencoder's mean of the finished picture, times `scale`: (B, 4, H/8, W/8).
 
-    vae: of the autoencoder, which is never trained here. multiple: what sides must be multiples of, in pixels; pictures
-    of other sides lie on a canvas of paper, and are cut out of the answer.
+    vae: the numbers of the autoencoder, which is never trained here.
+    scale: factor that makes latents about as wide as noise.
+    multiple: what sides must be multiples of, in pixels; pictures of other sides lie on a canvas of paper, and are
+      cut out of the answer.
     """
 
     vae: VAESpec = VAESpec()

@@ -48,7 +48,7 @@ class CelebASource(Source):
         splits, people = _read_list(bases[0] / PARTITION), _read_list(bases[0] / IDENTITY)
         if bad := next((name for name, split in splits.items() if split not in SPLIT), ""):
             hint = "0 is train, 1 validation and 2 test; download the list again"
-            raise ColorizeError(f"`{bases[0] / PARTITION}` puts `{shown(bad)}` into no split", hint)
+            raise ColorizeError(f"`{bases[0] / PARTITION}` gives `{shown(bad)}` an unknown split", hint)
         lists = {bases[0] / PARTITION: splits, bases[0] / IDENTITY: people}
         checks = [(path, names - numbers.keys(), names, "download the list again") for path, numbers in lists.items()]
         for place, missing, every, hint in (*checks, (folder, splits.keys() - names, splits, UNPACK)):

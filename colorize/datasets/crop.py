@@ -94,11 +94,11 @@ def load_pair(item: Item, pictures: Mapping[str, Path | bytes]) -> tuple[Tensor,
     color = _read(item.color, pictures)
     height, width = color.shape[-2:]
     if min(height, width) < SMALLEST:
-        raise Unfit(f"is {width} x {height} pixels; {SMALLEST} x {SMALLEST} are needed")
+        raise Unfit(f"is {width} x {height} pixels; at least {SMALLEST} x {SMALLEST} are needed")
     if item.half:
         middle, odd = divmod(width, 2)
         if odd or middle < SMALLEST:
-            raise Unfit(f"is {width} pixels wide, which makes no two halves")
+            raise Unfit(f"is {width} pixels wide, which does not give two halves")
         left, right = color[..., :middle], color[..., middle:]
         return (left, right, None) if item.half == "left" else (right, left, None)
     if not item.line:
@@ -119,7 +119,7 @@ def _read(path: str, pictures: Mapping[str, Path | bytes], color: Tensor | None 
     picture = read(pictures[path], shown(path)).tensor()
     ratios = [one.shape[-1] / one.shape[-2] for one in (picture if color is None else color, picture)]
     if abs(ratios[0] / ratios[1] - 1) > SHAPE:
-        raise Unfit(f"has another shape than its drawing `{shown(path)}`")
+        raise Unfit(f"has a different shape from its drawing `{shown(path)}`")
     return picture
 
 

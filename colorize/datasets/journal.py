@@ -104,7 +104,7 @@ class Journal:
                 self._note(line.pop("key"), Entry(**{**line, "files": files}))
         except (ValueError, TypeError, KeyError):
             raise ColorizeError(
-                f"`{path}` is damaged, so that the run cannot be continued",
+                f"`{path}` is damaged, so the run cannot continue",
                 f"remove the folder `{path.parent}`, or choose another one",
             ) from None
         return settings

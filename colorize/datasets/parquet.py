@@ -103,7 +103,7 @@ def fetch(address: str) -> Path:
     data = hub.parse_address(address.removeprefix(HUB))
     if data is None or data.file:
         way_out = "write it as hub:OWNER/NAME or hub:OWNER/NAME@REVISION"
-        raise ColorizeError(f"`{address}` names no data set on the Hub", way_out, code=2)
+        raise ColorizeError(f"`{address}` is not the name of a data set on the Hub", way_out, code=2)
     check_pyarrow()
     folder = hub.fetch_dataset(data, f"*{SUFFIX}")
     if not any(folder.rglob(f"*{SUFFIX}")):

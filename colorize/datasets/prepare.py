@@ -70,7 +70,7 @@ class PrepareOptions:
             raise ColorizeError(f"a size of {self.size} is below {SMALLEST} pixels", code=2)
         if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
             what = f"shares of {self.validation} and {self.test} leave nothing to train on"
-            raise ColorizeError(what, "give shares such as 0.05", code=2)
+            raise ColorizeError(what, "choose shares such as 0.05", code=2)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def prepare(source: Path | str, target: Path, options: PrepareOptions | None = N
     path = locate(source)
     real, other = path.resolve(), target.resolve()
     if real.is_relative_to(other) or other.is_relative_to(real):
-        raise ColorizeError(f"`{path}` and `{target}` contain each other", "choose a target outside of the source")
+        raise ColorizeError(f"`{path}` and `{target}` contain each other", "choose a target outside the source")
     if target.exists() and not target.is_dir():
         raise ColorizeError(f"`{target}` is a file, not a folder", "choose another target")
     with one_thread_each():

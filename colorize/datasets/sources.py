@@ -296,7 +296,7 @@ def _pair(
     for item in known:
         key = (item.split, *item.parts[:-1], PurePosixPath(item.parts[-1]).stem)
         if not item.side:
-            lone.append((item.color, "lies neither in a folder of color pictures nor in one of drawings"))
+            lone.append((item.color, "is in neither a folder of color pictures nor one of drawings"))
         elif (first := sides[item.side].setdefault(key, item)) is not item:
             lone.append((item.color, f"has the same name as `{shown(first.color)}`"))
     pairs, lines = [], sides["line"]
@@ -306,13 +306,13 @@ def _pair(
         elif item.color in undrawn:
             pairs.append(item)
         else:
-            lone.append((item.color, "has no drawing of its name"))
-    lone += [(item.color, "has no color picture of its name") for item in lines.values()]
+            lone.append((item.color, "has no drawing of the same name"))
+    lone += [(item.color, "has no color picture of the same name") for item in lines.values()]
     if not pairs:
         hint = "put them into `color/` and `line/` with equal names, or choose another layout"
         raise ColorizeError(f"`{root}` holds no pairs of a color picture and a drawing", hint)
     masks = len(items) - len(known)
-    notes = [f"masks are left out ({masks}); nothing here learns from them"] if masks else []
+    notes = [f"masks are left out ({masks}); training does not use them"] if masks else []
     return pairs, [(path, f"`{shown(path)}` {reason}") for path, reason in sorted(lone)], notes
 
 

@@ -117,7 +117,10 @@ def guide(
 
 @dataclass(frozen=True)
 class Static:
-    """Clamp x0 to [-limit, limit]."""
+    """Clamp x0 to [-limit, limit].
+
+    limit: the largest value.
+    """
 
     limit: float = 1.0
 
@@ -130,7 +133,10 @@ class Static:
 class Dynamic:
     """Clamp each picture to its own percentile of |x0| and scale that to `floor`.
 
-    Imagen, Saharia et al. 2022; keeps strong guidance from saturating colors. percentile: in (0, 1], not interpolated.
+    Imagen, Saharia et al. 2022; keeps strong guidance from saturating colors.
+
+    percentile: share of values that stay, above 0 up to 1, not interpolated.
+    floor: the least value that is clamped to, and the largest afterwards.
     """
 
     percentile: float = 0.995

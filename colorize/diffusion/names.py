@@ -60,7 +60,7 @@ def check(sampler: str, code: int = 1) -> None:
         if sampler in known.aliases:
             how = known.aliases[sampler]
             hint = f"choose `{name}`" + (f" with {how}" if how else "")
-    raise ColorizeError(f"there is no sampler `{sampler}`", hint, code)
+    raise ColorizeError(f"unknown sampler `{sampler}`", hint, code)
 
 
 def settle(sampler: str, eta: float, code: int = 1) -> float:
@@ -71,7 +71,7 @@ def settle(sampler: str, eta: float, code: int = 1) -> float:
     """
     check(sampler, code)
     if not 0 <= eta <= 1:
-        raise ColorizeError(f"eta must lie between 0 and 1, not at {eta:g}", code=code)
+        raise ColorizeError(f"eta is {eta:g}, not between 0 and 1", code=code)
     if eta and SAMPLERS[sampler].eta == "none":
         hint = f"leave eta at 0, or choose another sampler: {', '.join(FREE)}"
         raise ColorizeError(f"the sampler `{sampler}` adds no noise, so eta = {eta:g} has no effect", hint, code)

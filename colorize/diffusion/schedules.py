@@ -68,7 +68,12 @@ def _angles(schedule: Schedule, device: torch.device) -> Tensor:
 class Linear(Schedule):
     """Noise added per step (beta) rises linearly from `start` to `end`: DDPM, Ho et al. 2020.
 
-    AnimeDiffusion uses 1e-6 to 1e-2. zero_snr: rescale so that the last entry is pure noise.
+    AnimeDiffusion uses 1e-6 to 1e-2.
+
+    start: noise added at the first step.
+    end: noise added at the last step.
+    steps: entries of the table.
+    zero_snr: rescale so that the last entry is pure noise.
     """
 
     start: float = 1e-4
@@ -99,7 +104,13 @@ class Linear(Schedule):
 
 @dataclass(frozen=True)
 class ScaledLinear(Linear):
-    """The square root of beta rises linearly: Stable Diffusion and ColorizeDiffusion."""
+    """The square root of beta rises linearly: Stable Diffusion and ColorizeDiffusion.
+
+    start: noise added at the first step.
+    end: noise added at the last step.
+    steps: entries of the table.
+    zero_snr: rescale so that the last entry is pure noise.
+    """
 
     start: float = 0.00085
     end: float = 0.012
@@ -111,8 +122,10 @@ class ScaledLinear(Linear):
 class Cosine(Schedule):
     """alpha falls like a cosine: Nichol and Dhariwal 2021, equation 17.
 
-    Beta is clipped at 0.999 as in the paper; with zero_snr it is not, and the last entry is exactly pure noise, which
-    the clipping was there to avoid.
+    offset: keeps the first steps from adding too little noise.
+    steps: entries of the table.
+    zero_snr: let the last entry be exactly pure noise. Otherwise beta is clipped at 0.999 as in the paper, to avoid
+      that.
     """
 
     offset: float = 0.008
@@ -163,13 +176,13 @@ def times(schedule: Schedule, steps: int, begin: float = 1.0, rule: str = "trail
     `begin`.
     """
     if rule not in SPACINGS:
-        raise ColorizeError(f"there is no spacing `{rule}`", nearest(rule, SPACINGS))
+        raise ColorizeError(f"unknown spacing `{rule}`", nearest(rule, SPACINGS))
     if not 0 < begin <= 1:
         raise ColorizeError(f"a walk cannot begin at {begin:g}", "choose 0 < begin <= 1")
     last = max(1, round(begin * schedule.steps))
     most = last - 1 if skip else last
     if not 1 <= steps <= most:
-        raise ColorizeError(f"{steps} steps do not fit", f"choose 1 to {most} steps")
+        raise ColorizeError(f"{steps} steps are not possible", f"choose 1 to {most} steps")
     stops = steps + 1 if skip else steps
     if rule in EVEN_RATIOS:
         entries = _by_ratio(stops, last, _rising(schedule), *EVEN_RATIOS[rule])

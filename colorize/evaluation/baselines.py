@@ -181,10 +181,10 @@ def find(names: Sequence[str], modes: Sequence[str]) -> list[Baseline]:
         return [one for one in BASELINES.values() if set(one.modes) & set(modes) and not one.oracle]
     for name in names:
         if name not in BASELINES:
-            raise ColorizeError(f"there is no baseline `{name}`", nearest(name, BASELINES), code=2)
+            raise ColorizeError(f"unknown baseline `{name}`", nearest(name, BASELINES), code=2)
         if not set(BASELINES[name].modes) & set(modes):
             hint = "add --mode " + " or ".join(BASELINES[name].modes)
-            raise ColorizeError(f"`{name}` can color none of these modes", hint, code=2)
+            raise ColorizeError(f"`{name}` works with none of these modes", hint, code=2)
     return [BASELINES[name] for name in names]
 
 

@@ -352,19 +352,26 @@ METRICS: dict[str, Metric] = {
     "psnr": Metric("PSNR", True, 2, "closeness to the truth, pixel by pixel", _pair(psnr), "dB"),
     "ssim": Metric("SSIM", True, 3, "similarity of structure, at most 1", _pair(ssim), terminal=False),
     "ms_ssim": Metric("MS-SSIM", True, 3, "the same at several scales", _pair(ms_ssim), terminal=False),
-    "delta_e": Metric("ΔE", False, 2, "visible difference of colors, 1 is just visible", _pair(delta_e), "CIEDE2000"),
+    "delta_e": Metric(
+        "Delta E", False, 2, "visible difference of colors, 1 is just visible", _pair(delta_e), "CIEDE2000"
+    ),
     "colorfulness_gap": Metric(
-        "Vivid", False, 1, "how far colorfulness is off, dull or gaudy", _pair(colorfulness_gap), terminal=False
+        "Colorfulness gap",
+        False,
+        1,
+        "how far colorfulness is off, dull or gaudy",
+        _pair(colorfulness_gap),
+        terminal=False,
     ),
     "palette": Metric(
         "Palette", False, 3, "how far the palette is off, wherever it lies", _pair(palette_distance), terminal=False
     ),
     "area_right": Metric(
-        "Right", True, 3, "share of the colored area that is right, within CIE76 14", _lines(area_right)
+        "Area right", True, 3, "share of the colored area that is right, within CIE76 14", _lines(area_right)
     ),
     "stain": Metric("Stain", False, 3, "share of the white paper that took color", _lines(stain)),
     "colors_used": Metric(
-        "Used",
+        "Colors used",
         True,
         2,
         "share of the given main colors that the picture has",
@@ -372,14 +379,14 @@ METRICS: dict[str, Metric] = {
     ),
     "hues": Metric("Hues", True, 2, "number of main colors over the truth's; 1 is ideal", _pair(hues)),
     "ink_kept": Metric(
-        "Ink",
+        "Ink kept",
         True,
         3,
         "share of the dark ink that stayed as dark",
         lambda r, s: float(ink_kept(r, s.drawing)) if s.kind == "line" else None,
     ),
     "leak": Metric("Leak", False, 3, "share of paper next to lines that took color from across the line", _lines(leak)),
-    "copying": Metric("Copy", False, 3, "how far colors lie where the reference has them; 0 is ideal", _copying),
+    "copying": Metric("Copying", False, 3, "how far colors lie where the reference has them; 0 is ideal", _copying),
     "lpips": Metric(
         "LPIPS", False, 3, "perceptual difference, by a network", lambda r, s: lpips()(r, s.truth), perceptual=True
     ),

@@ -219,23 +219,28 @@ class Table:
         return found
 
     def terminal(self) -> list[rich.table.Table]:
-        """Return the table for eighty columns, and one of the model's sets where there are several.
+        """Return the table for eighty columns, one of perceptual scores, and one of the model's sets if it has several.
 
         Arrows say which way is better, the best of each column is bold, and below each value stands
         half the width of its 95 % interval.
         """
-        shown = [at for at, metric in enumerate(self.columns.values()) if metric.terminal]
-        heads = [self.headings[at].replace(" ", "\n") for at in shown]  # leaves room for the names
-        grid = _grid("\n".join(self.title), ["", *heads, "s"])
+        metrics = list(self.columns.values())
+        shown = [at for at, metric in enumerate(metrics) if metric.terminal]
+        heads = [heading.replace(" ", "\n") for heading in self.headings]  # leaves room for the names
+        plain, learned = ([at for at in shown if metrics[at].perceptual == one] for one in (False, True))
+        grids = [_grid("\n".join(self.title), ["", *(heads[at] for at in plain), "s"])]
+        grids += [_grid("perceptual", ["", *(heads[at] for at in learned)])] if learned else []
         for entry, cells in self.lines():
-            grid.add_row(entry.name, *(cells[at].styled() for at in shown), f"{entry.summary.seconds:.2f}")
+            grids[0].add_row(entry.name, *(cells[at].styled() for at in plain), f"{entry.summary.seconds:.2f}")
+            if learned:
+                grids[1].add_row(entry.name, *(cells[at].styled() for at in learned))
         if len(self.sets()) < 2:
-            return [grid]
+            return grids
         shown = [at for at in shown if at < len(self.sets()[0][2])]
-        by_set = _grid(self.entries[0].name, ["set", "n", *heads[: len(shown)]])
+        by_set = _grid(self.entries[0].name, ["set", "n", *(heads[at] for at in shown)])
         for name, pictures, texts in self.sets():
             by_set.add_row(name or "-", str(pictures), *(texts[at] for at in shown))
-        return [grid, by_set]
+        return [*grids, by_set]
 
     def markdown(self) -> str:
         """Return the table for a Markdown page, the best of each column in bold."""

@@ -262,9 +262,9 @@ def samples(
     ColorizeError for an unknown mode, a share out of range, a broken row or a folder that leaves nothing to score.
     """
     if mode not in MODES:
-        raise ColorizeError(f"there is no mode `{mode}`", nearest(mode, MODES), code=2)
+        raise ColorizeError(f"unknown mode `{mode}`", nearest(mode, MODES), code=2)
     if not 0 < share <= 1:
-        raise ColorizeError(f"hints cannot cover {share * 100:g} % of the pixels", "take 0.05 to 100 %", code=2)
+        raise ColorizeError(f"hints cannot cover {share * 100:g} % of the pixels", "choose 0.05 to 100 %", code=2)
     data = source if isinstance(source, Dataset) else Dataset(source)
     alike = alike if mode == "cross" else 0.0
     tasks = _equipped(data, mode, seed, alike)

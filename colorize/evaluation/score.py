@@ -105,7 +105,7 @@ def summary(rows: Iterable[Row]) -> Summary:
     """
     rows = list(rows)
     if not rows:
-        raise ColorizeError("no picture was scored", "give a folder with at least one picture")
+        raise ColorizeError("no picture was scored", "choose a folder with at least one picture")
     sets: dict[str, list[Row]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row.set):
         sets[row.set].append(row)

@@ -18,7 +18,7 @@ from colorize.errors import ColorizeError
 from colorize.images.files import atomic, shown
 from colorize.images.listing import natural, pictured
 
-OUTSIDE, NESTED = "points out of its archive", "is an archive in an archive"
+OUTSIDE, NESTED = "points outside its archive", "is an archive in an archive"
 LINK, ENCRYPTED = "is a link", "is encrypted"
 ARCHIVES = (".zip", ".cbz", ".cbr", ".7z", ".rar", ".tar", ".tgz", ".gz")
 MAX_FILES = 1_000_000  # of an archive
@@ -85,7 +85,7 @@ def _infos(file: Path, name: str) -> list[ZipInfo]:
         ) from error
     if len(infos) > MAX_FILES:
         message = f"`{shown(name)}` holds {len(infos)} files"
-        raise ColorizeError(message, f"at most {MAX_FILES} are read; make several archives of it")
+        raise ColorizeError(message, f"at most {MAX_FILES} are read; split it into several archives")
     total = sum(info.file_size for info in infos)
     if total > max(HARMLESS, MAX_RATIO * size):
         message = f"`{shown(name)}` would unpack to {total >> 20} MiB, {total // size} times its size"
@@ -140,7 +140,7 @@ class Volume:
             with ZipFile(self.path) as archive:
                 info = archive.getinfo(page)
                 if reason := _refusal(info):
-                    raise ColorizeError(f"`{self.name(page)}` {reason}", "pack the volume anew")
+                    raise ColorizeError(f"`{self.name(page)}` {reason}", "pack the volume again")
                 with archive.open(info) as stream:
                     data = stream.read(info.file_size + 1)
         except (*DAMAGE, KeyError) as error:
@@ -149,7 +149,7 @@ class Volume:
                 "download or make the archive again",
             ) from error
         if len(data) != info.file_size:
-            raise ColorizeError(f"`{self.name(page)}` has another size than its archive says", "")
+            raise ColorizeError(f"`{self.name(page)}` has a different size from the one in its archive's index", "")
         return data
 
     def name(self, page: str) -> str:
@@ -190,7 +190,7 @@ def write_volume(volume: Volume, results: Mapping[str, Path], target: Path) -> l
     """
     damaged: list[str] = []
     if open_volume(volume.path).fingerprint != volume.fingerprint:
-        raise ColorizeError(f"`{shown(volume.path)}` changed meanwhile", "give the command again")
+        raise ColorizeError(f"`{shown(volume.path)}` changed meanwhile", "run the command again")
     with atomic(target) as temporary, ZipFile(volume.path) as old, ZipFile(temporary, "w") as new:
         new.comment = old.comment
         taken = {info.filename.casefold() for info in old.infolist()}
@@ -220,11 +220,11 @@ def _check_trust(path: Path, files: list[ZipInfo]) -> None:
     names = [info.filename for info in files]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ColorizeError(f"`{shown(path)}` holds `{shown(twice)}` twice", "unpack it, and pack it anew")
+        raise ColorizeError(f"`{shown(path)}` holds `{shown(twice)}` twice", "unpack it, and pack it again")
     for info in files:
         reason = _refusal(info)
         if reason == ENCRYPTED:
-            advice = "unpack it with its password, and pack the pages anew"
+            advice = "unpack it with its password, and pack the pages again"
             raise ColorizeError(f"`{shown(path)}` is protected by a password", advice)
         if reason in (OUTSIDE, LINK):
             message = f"`{shown(path)}` holds `{shown(info.filename)}`, which {reason}"

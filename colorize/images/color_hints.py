@@ -53,7 +53,7 @@ def parse_hint(text: str) -> ColorHint:
         raise ColorizeError(f"{name} is not a place and a color", EXAMPLE, code=2)
     first, radius, others, word = found.groups()
     if radius is not None and float(radius) <= 0:
-        raise ColorizeError(f"the radius of {name} is {radius}", "give more than 0 pixels", code=2)
+        raise ColorizeError(f"the radius of {name} is {radius}", "choose more than 0 pixels", code=2)
     pairs = [pair.split(",") for pair in (first, *re.findall(rf"-({PLACE})", others))]
     places = tuple((float(x), float(y)) for x, y in pairs)
     color = tuple(level / 127.5 - 1 for level in palettes.parse_color(word, name))

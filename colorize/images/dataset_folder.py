@@ -20,7 +20,7 @@ SPLITS = {  # folder name in lower case -> what we call the split
     **dict.fromkeys(("test", "testing"), "test"),
 }
 TEXTS = ("file_name", "line_file_name", "reference_file_name", "hint_file_name", "group", "set", "text")
-AGAIN = "mend that row, or make the folder again with `colorize prepare-data`"
+AGAIN = "fix that row, or make the folder again with `colorize prepare-data`"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def read_folder(root: Path, split: str | None = None) -> list[Row]:
     if not root.is_dir():
         raise ColorizeError(f"there is no folder `{root}`", "make one with `colorize prepare-data SOURCE DATA`")
     if split is not None and split.lower() not in SPLITS:
-        raise ColorizeError(f"there is no split `{split}`", "known: train, validation, test", code=2)
+        raise ColorizeError(f"unknown split `{split}`", "known: train, validation, test", code=2)
     wanted = None if split is None else SPLITS[split.lower()]
     found = {} if (root / METADATA).is_file() else splits(root)
     if found and wanted is not None and wanted not in found:
@@ -87,7 +87,7 @@ def _rows(folder: Path, split: str) -> Iterator[Row]:
     metadata = folder / METADATA
     if not metadata.is_file():
         if (folder.parent / JOURNAL).is_file():
-            raise ColorizeError(f"`{folder.parent}` is unfinished", "give the same `colorize prepare-data` again")
+            raise ColorizeError(f"`{folder.parent}` is unfinished", "run the same `colorize prepare-data` again")
         for found in find([f"{folder}{os.sep}"]):  # a folder may be named `-`
             assert found.path is not None
             yield Row(found.path, group=found.relative.as_posix(), split=split)
@@ -124,7 +124,7 @@ class _Parser:
             raise self.error("has no `file_name`")
         references = values.get("reference_file_names") or []
         if not isinstance(references, list) or not all(isinstance(each, str) for each in references):
-            raise self.error("has `reference_file_names` that are no list of file names")
+            raise self.error("has `reference_file_names` that are not a list of file names")
         if text["reference_file_name"]:
             references = [text["reference_file_name"], *references]
         return Row(
@@ -147,7 +147,7 @@ class _Parser:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)  # a group may be a bare number
         if value is not None and not isinstance(value, str):
-            raise self.error(f"has a `{column}` that is no text: {json.dumps(value)[:60]}")
+            raise self.error(f"has a `{column}` that is not text: {json.dumps(value)[:60]}")
         return value or ""
 
     def path(self, name: str) -> Path:
@@ -155,7 +155,7 @@ class _Parser:
         parts = PurePosixPath(name).parts
         rooted = name.startswith(("/", "\\")) or bool(PureWindowsPath(name).drive)
         if not parts or "\0" in name:
-            raise self.error(f"names the impossible file {json.dumps(name)}")
+            raise self.error(f"names the invalid file {json.dumps(name)}")
         if rooted or ".." in parts or ".." in PureWindowsPath(name).parts:
             raise self.error(f"names `{name}`, which lies outside of its folder")
         path = self.metadata.parent.joinpath(*parts)

@@ -55,11 +55,11 @@ def decode(data: bytes | Image.Image, name: str) -> Picture:
     except UnidentifiedImageError as error:
         raise _unknown(data if isinstance(data, bytes) else b"", name) from error
     except MemoryError as error:
-        raise ColorizeError(f"`{name}` does not fit into the memory", "scale it down, or cut it into pieces") from error
+        raise ColorizeError(f"`{name}` does not fit into memory", "scale it down, or cut it into pieces") from error
     except Exception as error:  # decoders raise nearly everything on damaged files
         raise ColorizeError(
             f"`{name}` is cut off or damaged: {str(error) or type(error).__name__}",
-            "copy or download it again, or open it in a viewer and save it anew",
+            "copy or download it again, or open it in a viewer and save it again",
         ) from error
 
 

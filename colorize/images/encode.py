@@ -52,7 +52,7 @@ def lost(picture: Picture, suffix: str, metadata: Mapping[str, str] | None = Non
     name, _ = _format(suffix)
     notes = []
     if picture.alpha is not None and name in ("JPEG", "BMP"):
-        notes.append(f"{name} holds no transparency; the picture was laid on white")
+        notes.append(f"{name} has no transparency; the picture was laid on white")
     if picture.peak > 255 and name not in ("PNG", "TIFF"):
         notes.append(f"{name} holds 8 bits per channel; the other 8 were rounded away")
     if name == "JPEG":

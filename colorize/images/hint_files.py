@@ -92,7 +92,7 @@ def _from_json(text: str, size: tuple[int, int]) -> Tensor:
     if not isinstance(points, list) or not isinstance(strokes, list):
         raise ColorizeError("`points` and `strokes` of the hints must be lists", EXAMPLE)
     if not points and not strokes:
-        raise ColorizeError("the hints hold no point and no stroke", EXAMPLE)
+        raise ColorizeError("the hints contain no points or strokes", EXAMPLE)
     found = [_hint(f"point {number}", one, POINT) for number, one in enumerate(points, 1)]
     found += [_hint(f"stroke {number}", one, STROKE) for number, one in enumerate(strokes, 1)]
     return color_hints.draw(found, size)

@@ -84,9 +84,9 @@ def _expanded(text: str, suffixes: tuple[str, ...]) -> list[_Found]:
         place, reason = error.filename or text, error.strerror or str(error)
         raise ColorizeError(f"`{place}` cannot be read: {reason}", "check its permissions") from error
     except ValueError as error:  # such as `a**b`
-        raise ColorizeError(f"`{text}` is no pattern: {error}", "check the pattern") from error
+        raise ColorizeError(f"`{text}` is not a pattern: {error}", "check the pattern") from error
     if path.is_symlink():
-        raise ColorizeError(f"`{text}` is a link to nothing", "check where it points")
+        raise ColorizeError(f"`{text}` is a broken link", "check where it points")
     raise ColorizeError(f"`{text}` does not exist", _advice(path))
 
 

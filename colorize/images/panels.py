@@ -61,6 +61,7 @@ RIM = 4  # pixels inside of an outline in which its frame lies
 SLIVER = 0.05  # of the page's longer side that a panel measures
 
 STRIP = 3.0  # height of a strip over its width, at least; it is looked at band by band
+NARROW = 200  # pixels; a strip of less has nothing to tell apart
 BAND_HEIGHTS = (0.7, 2.0)  # of the width; how high a band is at least and at most
 EVEN = 0.04  # of the range from black to white, how far a row between bands may vary
 
@@ -93,7 +94,7 @@ def bands(gray: Gray) -> list[slice]:
     gray: (H, W), uint8, uint16 or float in [0, 1]. Returns one band for what is no strip.
     """
     height, width = gray.shape
-    if height < STRIP * width:
+    if height < STRIP * width or width < NARROW:
         return [slice(0, height)]
     peak = 1.0 if gray.dtype.kind == "f" else float(np.iinfo(gray.dtype).max)
     small = np.asarray(cv2.resize(gray, (min(width, 200), height), interpolation=cv2.INTER_AREA), np.float32)
@@ -101,7 +102,7 @@ def bands(gray: Gray) -> list[slice]:
     least, most = (max(1, round(share * width)) for share in BAND_HEIGHTS)
     cuts = [0]
     while height - cuts[-1] > most:
-        low, high = cuts[-1] + least, cuts[-1] + most
+        low, high = cuts[-1] + least, min(cuts[-1] + most, height - least)
         ends = np.flatnonzero(np.diff(np.concatenate(([False], even[low:high], [False])).astype(np.int8)))
         gaps = ends.reshape(-1, 2)  # first row, and the one after the last
         middle = int(gaps[np.ptp(gaps, axis=1).argmax()].mean()) + low if len(gaps) else high

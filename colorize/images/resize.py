@@ -69,7 +69,7 @@ def widen(picture: Tensor, margin: float, paper: float = 1.0) -> Tensor:
     ColorizeError for a margin below 1.
     """
     if not margin >= 1:
-        raise ColorizeError(f"the margin is {margin:g}", "take 1 or more, such as 1.5", code=2)
+        raise ColorizeError(f"the margin is {margin:g}", "choose 1 or more, such as 1.5", code=2)
     width = picture.shape[-1]
     room = int(width * margin) - width
     return F.pad(picture, (room // 2, room - room // 2, 0, 0), value=paper)

@@ -31,9 +31,11 @@ DROPPED = 3  # deepest levels of the way up that have dropout, as published
 class GeneratorSpec(NetSpec):
     """The numbers of a generator (Isola et al. 2017, "pix2pix").
 
-    widths: channels after each halving, the finest first. attention: self-attention behind the fourth halving. groups:
-    of the group norms. dropout: of the three deepest levels of the way up, in training. added: the answer is what color
-    adds to the page, nothing at first, rather than a picture made anew.
+    widths: channels after each halving, the finest first.
+    attention: self-attention behind the fourth halving.
+    groups: groups of a group norm.
+    dropout: share of activations left out in training, in the three deepest levels of the way up.
+    added: the answer is what color adds to the page, nothing at first, rather than a picture made anew.
     """
 
     home = "colorize.manga.system:MangaSystem"
@@ -213,7 +215,8 @@ def scaled(picture: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> 
 class TaggerSpec:
     """A ResNet of bottleneck blocks; the published one has 50 layers and sees 360 pixels.
 
-    size: of the longer side of what it sees.
+    layers: blocks of the four levels.
+    size: pixels of the longer side of what it sees.
     """
 
     layers: tuple[int, int, int, int] = (3, 4, 6, 3)

@@ -55,7 +55,7 @@ class Page(ConditionSpec):
     denoise: float = 0.0
 
     def __post_init__(self) -> None:
-        within("condition.denoise", self.denoise, 0, 75, "25 is usual for scans, 0 for clean pages")
+        within("condition.denoise", self.denoise, 0, 75, "choose 0 to 75; 25 is usual for scans, 0 for clean pages")
 
     @property
     def stacked(self) -> int:
@@ -173,7 +173,7 @@ class SecondSpec(NetSpec):
 
     def __post_init__(self) -> None:
         if self.width < 16 or self.width % 16:
-            raise ColorizeError(f"net.width is {self.width}", "give a multiple of 16; 64 is as published", code=2)
+            raise ColorizeError(f"net.width is {self.width}", "choose a multiple of 16; 64 is as published", code=2)
 
     @property
     def blocks(self) -> tuple[int, ...]:

@@ -97,7 +97,10 @@ class Condition:
 
 @dataclass(frozen=True)
 class Stack(Condition):
-    """Join hints to x channel by channel, at full size; the first is required, the others are 0 where missing."""
+    """Join hints to x channel by channel, at full size; the first is required, the others are 0 where missing.
+
+    names: the hints, in their order.
+    """
 
     names: tuple[str, ...] = ("line", "reference")
 
@@ -339,7 +342,10 @@ def places(size: tuple[int, int], cell: int, waves: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Together(Condition):
-    """Several conditions at once: their stacks are joined, so are their tokens; one may have maps."""
+    """Several conditions at once: their stacks are joined, so are their tokens; one may have maps.
+
+    parts: the conditions.
+    """
 
     parts: tuple[Drawing | HintMap | Pyramid | ReferenceTokens | ScribbleTokens | Stack, ...] = ()
 

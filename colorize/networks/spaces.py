@@ -68,8 +68,10 @@ class RGB(Space):
 class Field(Space):
     """x is the color under the ink, (B, 3, H/patch, W/patch) in [-1, 1]: ink pixels filled from their neighbors.
 
-    A gray picture has no ink; its x is the picture's color itself. ink_weight: how much a place that is all ink counts
-    in the loss, where its color is unseen.
+    A gray picture has no ink; its x is the picture's color itself.
+
+    patch: pixels a side that share one color.
+    ink_weight: how much a place that is all ink counts in the loss, where its color is unseen.
     """
 
     patch: int = 2
@@ -102,8 +104,10 @@ class Field(Space):
 class Lab(Space):
     """x is the chroma alone: a and b of CIE Lab, (B, 2, H/patch, W/patch); L is the gray picture's.
 
-    center, spread: what is subtracted from a and b and what they are then divided by, so that they are as wide as the
-    noise; Color Diffusion divides by 110, so that noise drowns the colors until the last steps.
+    patch: pixels a side that share one color.
+    center: what is subtracted from a and b.
+    spread: what they are then divided by, so that they are as wide as the noise; Color Diffusion divides by 110, so
+      that noise drowns the colors until the last steps.
     """
 
     patch: int = 4

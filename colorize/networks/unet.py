@@ -166,9 +166,13 @@ class Cond:
 class UNetSpec:
     """The numbers of a U-Net.
 
-    widths: channels per level, finest first; each level halves the picture. blocks: residual blocks per level.
-    attention: the levels (0 = finest) that carry transformers. feed_forward: the perceptron's width factor. groups: of
-    the group norms.
+    widths: channels per level, finest first; each level halves the picture.
+    blocks: residual blocks per level.
+    attention: the levels (0 is the finest) that carry transformers.
+    heads: attention heads.
+    feed_forward: width factor of the perceptron behind attention.
+    groups: groups of a group norm.
+    dropout: share of activations left out in training.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512)

@@ -25,7 +25,7 @@ def find(name: str) -> Recipe:
     """
     system, _, variant = name.partition(":")
     if system not in names():
-        raise ColorizeError(f"there is no recipe `{system}`", nearest(system, names()), code=2)
+        raise ColorizeError(f"unknown recipe `{system}`", nearest(system, names()), code=2)
     known: dict[str, Recipe] = {"": _module(system).RECIPE, **variants(system)}
     if variant not in known:
         hint = nearest(variant, list(known)[1:]) if len(known) > 1 else f"it has none; write `{system}`"

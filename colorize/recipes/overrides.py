@@ -122,7 +122,7 @@ def _parse(wanted: Any, item: Any, given: str, name: str) -> Any:
     if given in classes:
         return classes[given]()
     if classes and not (given in ("none", "null") and type(None) in _choices(wanted)):
-        raise ColorizeError(f"`{given}` is no kind of `{name}`", nearest(given, classes), code=2)
+        raise ColorizeError(f"unknown kind `{given}` of `{name}`", nearest(given, classes), code=2)
     try:
         data = json.loads(given.replace("(", "[").replace(")", "]").replace("none", "null"))
     except (ValueError, RecursionError):  # not JSON, or a number of thousands of digits

@@ -23,7 +23,7 @@ NO_SHARES = ("marks", "warp", "sets")  # the numbers of a `Mix` that are not sha
 
 def _within(value: object, prefix: str, high: float, *names: str) -> None:
     """Refuse fields of a value outside 0..high."""
-    hint = "it is a share from 0 to 1" if high == 1 else "take 0 or more, such as 0.1"
+    hint = "choose a share from 0 to 1" if high == 1 else "choose 0 or more"
     for name in names:
         within(prefix + name, getattr(value, name), 0, high, hint)
 
@@ -32,12 +32,13 @@ def _within(value: object, prefix: str, high: float, *names: str) -> None:
 class Denoising:
     """Denoise: one loss a batch at random times (DDPM, Ho et al. 2020, eq. 14).
 
-    pure: share of rows at the end of the schedule, where sampling begins; few-step sampling depends on them. offset:
-    strength of noise that is one number per row and channel, added so that very dark and bright pictures are learned
-    too; 0.05 to 0.1 is usual (Guttenberg 2023). noisy: share of rows whose tokens get as much noise as their picture,
-    so that a network does not rely on places of a reference that fits its drawing better than a user's will (Yan et al.
-    2025). robust: error up to which the loss is the square, beyond it the distance (pseudo-Huber, Charbonnier et al.
-    1997), which draws the answer to the median instead of the gray mean; 0: always the square.
+    pure: share of rows at the end of the schedule, where sampling begins; few-step sampling depends on them.
+    offset: strength of noise that is one number per row and channel, so that very dark and bright pictures are
+      learned too; 0.05 to 0.1 is usual (Guttenberg 2023).
+    noisy: share of rows whose reference tokens get as much noise as their picture, so that a network does not rely
+      on places of a reference that fits its drawing better than a user's will (Yan et al. 2025).
+    robust: error up to which the loss is the square, beyond it the distance (pseudo-Huber, Charbonnier et al.
+      1997), which draws the answer to the median instead of the gray mean; 0 is always the square.
     """
 
     pure: float = 0.0
@@ -54,12 +55,13 @@ class Denoising:
 class Trajectory:
     """Learn along the sampling steps: phase 2 of AnimeDiffusion and of the Coloring Assistant.
 
-    start: x at the first step. "sampling": as the recipe samples; "noise": pure noise; "noised-reference"; or a picture
-    brought up to noise by the present weights: the reference (Coloring Assistant), or the true picture (AnimeDiffusion
-    as published), which gives the answer away. every: network calls per loss. x is detached after each group, so 1
-    needs the memory of one call, and `sampling.steps` back-propagates through all of them. target: what is compared
-    with the true picture. "x0": the predicted clean picture (DiffusionCLIP, AnimeDiffusion). "next": the noisy x after
-    the call (Coloring Assistant), which unlearns the noise level.
+    start: where the walk begins. "sampling": as the recipe samples. "noise": pure noise. "noised-reference": the
+      reference with noise. "inverted-reference" (Coloring Assistant), "inverted-target" (AnimeDiffusion as
+      published, which gives the answer away): that picture brought up to noise by the present weights.
+    every: network calls per loss. x is detached after each group, so 1 needs the memory of one call, and
+      `sampling.steps` back-propagates through all of them.
+    target: what is compared with the true picture. "x0": the predicted clean picture (DiffusionCLIP,
+      AnimeDiffusion). "next": the noisy x after the call (Coloring Assistant), which unlearns the noise level.
     """
 
     start: Literal["sampling", "noise", "noised-reference", "inverted-reference", "inverted-target"] = "sampling"
@@ -67,17 +69,22 @@ class Trajectory:
     target: Literal["x0", "next"] = "x0"
 
     def __post_init__(self) -> None:
-        within("objective.every", self.every, 1, sys.maxsize, "take at least 1")
+        within("objective.every", self.every, 1, sys.maxsize, "choose at least 1")
 
 
 @dataclass(frozen=True)
 class Adversarial:
     """Learn from a critic, the truth and frozen networks (pix2pix, Isola et al. 2017): two losses a batch.
 
-    adversarial, direct, perceptual: weights of the critic's loss, of the mean distance to the truth (L1), and of the
-    perceptual loss. vgg, tagger: weights of the frozen networks, files or OWNER/NAME/FILE on the Hub; empty for none.
-    share: of the tagger in the perceptual loss. critic: its widths. robust: error up to which the distance grows as its
-    square, so that the answer lies between several likely colors; 0: always L1.
+    adversarial: weight of the critic's loss.
+    direct: weight of the mean distance to the truth (L1).
+    perceptual: weight of the perceptual loss.
+    vgg: weights of VGG16 for the perceptual loss, a file or OWNER/NAME/FILE on the Hub; empty for none.
+    tagger: weights of the tagger for the perceptual loss, likewise.
+    share: share of the tagger in the perceptual loss.
+    critic: channels of the critic's four levels.
+    robust: error up to which the distance grows as its square, so that the answer lies between several likely
+      colors; 0 is always L1.
     """
 
     adversarial: float = 0.01
@@ -94,14 +101,15 @@ class Adversarial:
         _within(self, "objective.", 1, "share")
         if len(self.critic) != len(CRITIC) or min(self.critic) < 8:
             message = f"objective.critic is {list(self.critic)}"
-            raise ColorizeError(message, "give four widths of 8 or more: [32,64,128,256]", code=2)
+            raise ColorizeError(message, "choose four widths of 8 or more, such as [32,64,128,256]", code=2)
 
 
 @dataclass(frozen=True)
 class Choosing:
     """Choose a given color for each region: absorbing-state diffusion (Austin et al. 2021, D3PM).
 
-    pixels, shade: weights of the losses of single cells and of shade; that of regions is 1.
+    pixels: weight of the loss of single cells; that of regions is 1.
+    shade: weight of the loss of light and dark within a region.
     """
 
     pixels: float = 0.6
@@ -115,16 +123,27 @@ class Choosing:
 class Mix:
     """How pictures become training rows. All numbers are shares of rows, 0 to 1, unless said otherwise.
 
-    gray: shown as gray pictures instead of line art. reference, hints: keep that hint. marks: dots and strokes per
-    picture on average, where hints are kept. other: take their reference from another picture of the same group, if
-    there is one, else from their own. alike: share of the row's colors that such a picture must have, or the row's own
-    serves. warp: how far references are bent (fraction of the side). loose: references also turned, mirrored and
-    zoomed; shuffle: cut into patches that change places; palette: reduced to 2 to 8 of their colors. hue: all colors
-    moved around, with those of the reference and the hints. restyle: stored lines replaced by extracted ones. degrade:
-    lines thinned, thickened, broken or grayed. tone: lines with screentone. printed: gray pictures with screentone for
-    shades. margins: lines with blank borders of up to a fifth of a side. jpeg: lines with JPEG artifacts. crop:
-    smallest share of a side that a crop keeps; 1 never crops. flip: mirrored. turn: turned by up to 20 degrees and
-    zoomed. sets: shares of named sets; the others share the rest by their size.
+    gray: rows shown as gray pictures instead of line art.
+    reference: rows that keep their reference.
+    hints: rows that keep their color hints.
+    marks: dots and strokes per picture on average, where hints are kept.
+    other: rows whose reference is another picture of the same group, if there is one, else their own.
+    alike: share of the row's colors that such a picture must have; otherwise the row's own serves.
+    warp: how far references are bent, as a fraction of the side.
+    loose: references also turned, mirrored and zoomed.
+    shuffle: references cut into patches that change places.
+    palette: references reduced to 2 to 8 of their colors.
+    hue: rows with all colors moved around, those of the reference and the hints too.
+    restyle: stored line art replaced by extracted lines.
+    degrade: lines thinned, thickened, broken or grayed.
+    tone: line art with screentone.
+    printed: gray pictures with screentone for shades.
+    margins: line art with blank borders of up to a fifth of a side.
+    jpeg: line art with JPEG artifacts.
+    crop: smallest share of a side that a crop keeps; 1 never crops.
+    flip: rows mirrored.
+    turn: rows turned by up to 20 degrees and zoomed.
+    sets: shares of named sets of pictures; the others share the rest by their size.
     """
 
     gray: float = 0.0
@@ -151,19 +170,28 @@ class Mix:
 
     def __post_init__(self) -> None:
         _within(self, "mix.", 1, *(entry.name for entry in fields(self) if entry.name not in NO_SHARES))
-        within("mix.marks", self.marks, 0.1, 200, "6 are a few dots, 40 cover a drawing")
-        within("mix.warp", self.warp, 0, 0.5, "0.05 of the side is usual")
+        within("mix.marks", self.marks, 0.1, 200, "choose 0.1 to 200; 6 are a few dots, 40 cover a drawing")
+        within("mix.warp", self.warp, 0, 0.5, "choose 0 to 0.5; 0.05 is usual")
 
 
 @dataclass(frozen=True)
 class Stage:
     """One stage of training: the objective, the data, and the optimizer's numbers.
 
-    size: training pictures in pixels a side. batch: rows per step. lr: peak learning rate after `warmup` steps (at most
-    a tenth of `steps`), falling to zero along a cosine at `steps`. clip: largest norm of the gradient; 0 for any. ema:
-    decay of the averaged weights. betas: of AdamW's moments. aspects: shapes of the training pictures, width:height
-    such as 3:4, one drawn for every batch; a shape named twice is drawn twice as often. The largest such window is cut
-    out of a picture, or less by `mix.crop`. Without aspects pictures are padded to squares with white.
+    objective: what the network learns; by name, such as Denoising.
+    mix: how pictures become training rows.
+    size: pixels a side of training pictures.
+    batch: rows per step.
+    steps: steps in all, and the length of the learning rate's cosine.
+    lr: peak learning rate, reached after `warmup` steps and falling to zero along a cosine at `steps`.
+    warmup: steps in which the learning rate rises, at most a tenth of `steps`.
+    weight_decay: decay of the weights per step, times the learning rate (AdamW).
+    clip: largest norm of the gradient; 0 for any.
+    ema: decay of the averaged weights, which are those that are saved; 0 for none.
+    aspects: shapes of training pictures, width:height such as 3:4, one drawn for every batch; a shape named twice
+      is drawn twice as often. The largest such window is cut out of a picture, or less by `mix.crop`. Without
+      aspects pictures are padded to squares with white.
+    betas: decay of the gradient's first and second moment (AdamW).
     """
 
     objective: Denoising | Trajectory | Adversarial | Choosing = Denoising()
@@ -182,15 +210,15 @@ class Stage:
     def __post_init__(self) -> None:
         for text in self.aspects:
             if not ASPECT.fullmatch(text) or not 1 / LONGEST <= _ratio(text) <= LONGEST:
-                hint = f"give width:height, such as 3:4, from 1:{LONGEST} to {LONGEST}:1"
-                raise ColorizeError(f"`{text}` in `aspects` is no shape", hint, code=2)
-        within("size", self.size, 1, sys.maxsize, "take at least 1")
+                hint = f"write width:height, such as 3:4, from 1:{LONGEST} to {LONGEST}:1"
+                raise ColorizeError(f"`{text}` in `aspects` is not a shape", hint, code=2)
+        within("size", self.size, 1, sys.maxsize, "choose 32 to 4096 pixels")
         within("batch", self.batch, 1, 10_000)  # more fit into no memory
         within("steps", self.steps, 1, 10**9)  # three years at 10 a second
         if not all(0 <= beta < 1 for beta in self.betas):
             message = f"betas is {list(self.betas)}"
-            raise ColorizeError(message, "they go from 0 to below 1, such as [0.5,0.999]", code=2)
-        within("lr", self.lr, sys.float_info.min, sys.float_info.max, "take a number above 0, such as 1e-4")
+            raise ColorizeError(message, "choose numbers from 0 to below 1, such as [0.5,0.999]", code=2)
+        within("lr", self.lr, sys.float_info.min, sys.float_info.max, "choose a number above 0, such as 1e-4")
         _within(self, "", sys.float_info.max, "weight_decay", "warmup", "clip")
         within("ema", self.ema, 0, 1)
 
@@ -207,7 +235,11 @@ def _ratio(aspect: str) -> float:
 
 @dataclass(frozen=True)
 class DenoiserSpec:
-    """The network and what it predicts."""
+    """The network and what it predicts.
+
+    net: the network, by the name of its class.
+    predicts: the noise (eps), the velocity (v), or the clean picture (x0).
+    """
 
     net: UNetSpec | NetSpec = UNetSpec()
     predicts: Literal["eps", "v", "x0"] = "v"
@@ -217,8 +249,19 @@ class DenoiserSpec:
 class Recipe:
     """A system as a value: `build` makes it, a `Stage` trains it, `sampling` uses it.
 
-    hints: what a user may give; at least one of `needs` must be given. strongest: largest strength of a
-    hint, 1 for others. size: pixels of the drawing's longer side inside the model.
+    name: of the system.
+    help: one line on what it is for.
+    hints: what a user may give.
+    needs: hints of which at least one must be given.
+    strongest: largest strength of a hint, 1 for others.
+    size: pixels of the drawing's longer side inside the model.
+    space: what the network denoises, by the name of its class.
+    condition: how hints reach the network, by the name of its class.
+    denoiser: the network and what it predicts.
+    schedule: how noise grows, by the name of its class.
+    sampling: how it samples by default.
+    pretrain: its first stage of training.
+    finetune: its second stage.
     """
 
     name: str

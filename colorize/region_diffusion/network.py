@@ -95,10 +95,15 @@ def joined(choices: Sequence[Choices]) -> Choices:
 class RegionNetSpec(NetSpec):
     """The numbers of the network.
 
-    widths: channels per level of the line encoder, finest first; the finest has a quarter of the drawing's
-    size. blocks: residual blocks per level. heads: of the encoder's attention, at its coarsest level. tokens:
-    width of the tokens of regions, parts and colors; depth: blocks of attention among them. keys: width in which
-    regions, pixels and colors are compared. features: width of what the encoder tells of every cell.
+    widths: channels per level of the line encoder, finest first; the finest has a quarter of the drawing's size.
+    blocks: residual blocks per level.
+    heads: heads of the encoder's attention, at its coarsest level.
+    tokens: width of the tokens of regions, parts and colors.
+    token_heads: heads of the attention among tokens.
+    depth: blocks of attention among tokens.
+    keys: width in which regions, pixels and colors are compared.
+    features: width of what the encoder tells of every cell.
+    shade: width of the layers that predict shade.
     """
 
     home = "colorize.region_diffusion.system:RegionSystem"

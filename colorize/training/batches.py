@@ -296,7 +296,7 @@ def sizes(stage: Stage, step: int) -> list[Size]:
     """
     if stage.aspects and stage.size < step:
         message = f"size is {stage.size}, but pictures of several aspects come in steps of {step} pixels"
-        raise ColorizeError(message, f"take a size of at least {step}, or aspects=[]", code=2)
+        raise ColorizeError(message, f"choose a size of at least {step}, or aspects=[]", code=2)
     roots = [math.sqrt(ratio) for ratio in stage.ratios]
     pixels = [(stage.size / root, stage.size * root) for root in roots]
     return [(max(1, round(high / step)) * step, max(1, round(wide / step)) * step) for high, wide in pixels]

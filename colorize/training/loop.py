@@ -197,7 +197,7 @@ class Loop:
         _, _, skipped, in_a_row = self.update.guard.tolist()
         self.skipped = int(skipped)
         if in_a_row >= HOPELESS:
-            message = f"the gradients are not finite since {int(in_a_row)} updates, at step {self.step}"
+            message = f"the gradients have not been finite for {int(in_a_row)} updates, at step {self.step}"
             raise ColorizeError(message, "lower the learning rate, or train in fp32; the state on disk is from before")
         self.watch.lap()
         if self.log:

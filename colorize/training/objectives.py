@@ -52,7 +52,7 @@ def build(stage: Stage, recipe: Recipe) -> Objective:
     """
     objective, name = stage.objective, type(stage.objective).__name__
     if isinstance(objective, Choosing) != recipe.chooses:
-        message = f"`{recipe.name}` cannot be trained by the objective {name}"
+        message = f"`{recipe.name}` cannot be trained with the objective {name}"
         raise ColorizeError(message, "leave `objective` as the recipe has it", code=2)
     if isinstance(objective, Choosing):
         return ChoosingLoss(objective)
@@ -248,7 +248,7 @@ def fill_tagger(model: Colorizer, recipe: Recipe) -> None:
     if not isinstance(condition, PageEncoder):
         return
     if condition.denoiser is not None:
-        hint = "leave condition.denoise at 0, or begin with a model that has them: --from MODEL"
+        hint = "leave condition.denoise at 0, or start from a model that has them: --from MODEL"
         raise ColorizeError(f"`{recipe.name}` denoises pages with a network that has no weights yet", hint, code=2)
     if condition.tagger is None or condition.spec.tagger == RANDOM:
         return

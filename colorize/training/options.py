@@ -24,7 +24,7 @@ def option(default: object, description: str, metavar: str | None = None, *flags
 class TrainOptions:
     """What to train on, from where to where, for how long, and how; times are in seconds."""
 
-    data: Path = option(Path("data"), "Learn from this folder, prepared or just pictures", "DATA")
+    data: Path = option(Path("data"), "Folder to learn from: prepared, or just pictures", "DATA")
     phase: Literal["pretrain", "finetune"] = option(
         "pretrain", "Train this phase: pretrain, or finetune after it", "PHASE"
     )

@@ -212,8 +212,8 @@ class RegionBatches:
     def check(stage: Stage) -> None:
         """Refuse a size that cells do not divide (ColorizeError, wrong usage)."""
         if stage.size % CELL or stage.size < 8 * CELL:
-            message = f"size is {stage.size}, and this model trains on multiples of {CELL} from {8 * CELL} pixels on"
-            raise ColorizeError(message, f"give size={max(8, round(stage.size / CELL)) * CELL}", code=2)
+            message = f"size is {stage.size}, but this model trains on multiples of {CELL}, at least {8 * CELL}"
+            raise ColorizeError(message, f"choose size={max(8, round(stage.size / CELL)) * CELL}", code=2)
 
     def __len__(self) -> int:
         return len(self.store)

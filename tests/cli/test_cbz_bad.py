@@ -26,7 +26,7 @@ def hostile(name: str, **given: object) -> None:
 def test_a_volume_that_points_outside_is_refused(name: str) -> None:
     hostile(name)
     result = run("bad.cbz")
-    assert (result.exit_code, "points out of its archive" in result.stderr) == (1, True)
+    assert (result.exit_code, "points outside its archive" in result.stderr) == (1, True)
     assert not Path("bad_color.cbz").exists()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import subprocess
@@ -31,12 +30,6 @@ def run(*arguments: str, **environment: str):
 def python(code: str, **options):
     there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.run([sys.executable, "-c", code], text=True, timeout=60, env=there, **options)
-
-
-def dry_run(folder: Path, *more: str, **environment: str) -> dict:
-    result = run("train", "mini", str(folder), "--dry-run", *more, **environment)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 def test_help_imports_nothing_heavy():
@@ -108,7 +101,7 @@ def test_a_folder_in_the_place_of_the_recipe_gets_its_own_hint(tmp_path):
         (KeyboardInterrupt(), "interrupted", 130),
         (typer.Abort(), "interrupted", 130),
         (OSError(errno.ENOSPC, "No space left", "out.png"), "disk is full", 1),
-        (PermissionError(errno.EACCES, "denied", "out.png"), "`out.png` may not be", 1),
+        (PermissionError(errno.EACCES, "denied", "out.png"), "no permission to read or write `out.png`", 1),
         (FileNotFoundError(errno.ENOENT, "No such file", "a.png"), "`a.png`: No such file", 1),
         (MemoryError(), "not enough memory", 1),
         (torch.OutOfMemoryError("CUDA out of memory."), "not enough memory", 1),
@@ -167,67 +160,6 @@ def test_a_full_disk_behind_stdout_is_told():
     assert "disk is full" in done.stderr
 
 
-def test_a_flag_wins_over_the_environment_and_that_over_the_file(folder, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("colorize.toml").write_text('[train]\ndevice = "cuda:1"\nsave-every = "7m"\n')
-    assert dry_run(folder)["options"]["device"] == "cuda:1"
-    assert dry_run(folder)["options"]["save_every"] == 420
-    assert dry_run(folder, COLORIZE_DEVICE="mps")["options"]["device"] == "mps"
-    flag = dry_run(folder, "--device", "cpu", COLORIZE_DEVICE="mps")
-    assert flag["options"]["device"] == "cpu"
-
-
-def test_the_file_gives_repeatable_options_one_or_many_values(folder, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("colorize.toml").write_text('[train]\nset = "lr=0.5"\n')
-    assert dry_run(folder)["recipe"]["pretrain"]["lr"] == 0.5
-    Path("colorize.toml").write_text('[train]\nset = ["lr=0.5", "batch=3"]\n')
-    assert dry_run(folder)["recipe"]["pretrain"]["batch"] == 3
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("[train]\nstpes = 3\n", "did you mean `steps`?"),
-        ("[trian]\nsteps = 3\n", "did you mean `train`?"),
-        ("steps = 3\n", "`steps`"),
-        ("[train]\nsteps = {a = 1}\n", '`steps` in [train] of `colorize.toml` is {"a": 1}'),
-        ("[train\n", "cannot be read"),
-    ],
-)
-def test_a_mistake_in_the_file_is_wrong_usage(text, said, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("colorize.toml").write_text(text)
-    result = run("train", "mini", "--dry-run")
-    assert result.exit_code == 2
-    assert said in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ('steps = "many"', 'is "many"\nhint: write it as a whole number'),
-        ("steps = true", "is true\nhint: write it as a whole number"),
-        ("steps = 0", "greater than or equal to 1"),
-        ("compile = 1", "is 1\nhint: write it as true or false"),
-        ("save-every = 9", "is 9\nhint: write it as text in quotes"),
-        ('save-every = "9"', "`9` is not a time"),
-        ("set = [1]", "is 1\nhint: write it as text in quotes"),
-        ('phase = "middle"', "'middle' is not one of 'pretrain', 'finetune'"),
-    ],
-)
-def test_a_wrong_value_in_the_file_is_told_with_file_and_key(line, said, tmp_path, monkeypatch):
-    # Guards against "Invalid value for '--steps'", where no --steps was given.
-    monkeypatch.chdir(tmp_path)
-    Path("colorize.toml").write_text(f"[train]\n{line}\n")
-    result = run("train", "mini", "--dry-run")
-    assert result.exit_code == 2
-    key = line.partition(" ")[0]
-    assert result.stderr.startswith(f"error: `{key}` in [train] of `colorize.toml`")
-    assert said in result.stderr
-    assert "--steps" not in result.stderr
-
-
 @pytest.mark.parametrize("seed", ["-1", str(2**63), "99999999999999999999"])
 @pytest.mark.parametrize("command", ["sample", "train", "eval"])
 def test_a_seed_that_no_generator_takes_is_refused_alike(command, seed, folder, tmp_path):
@@ -235,4 +167,4 @@ def test_a_seed_that_no_generator_takes_is_refused_alike(command, seed, folder, 
     more = {"sample": [picture], "train": ["mini", str(folder), "--out", str(tmp_path / "run")]}
     result = run(command, *more.get(command, ["mini", str(folder)]), "--seed", seed)
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"error: seed is {seed}\nhint: it goes from 0 to")
+    assert result.stderr.startswith(f"error: seed is {seed}\nhint: choose 0 to")

@@ -131,9 +131,9 @@ def test_the_curve_is_told_below_its_tables(model, folder):
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
-        (("--curve", "--hint-share", "1"), "--curve and --hint-share are both given"),
-        (("--curve", "--mode", "none"), "--curve is for the mode hints"),
-        (("--hint-share", "1", "--mode", "same"), "--hint-share is for the mode hints"),
+        (("--curve", "--hint-share", "1"), "--curve and --hint-share cannot be combined"),
+        (("--curve", "--mode", "none"), "--curve works only with --mode hints"),
+        (("--hint-share", "1", "--mode", "same"), "--hint-share works only with --mode hints"),
         (("--hint-share", "0"), "hints cannot cover 0 % of the pixels"),
         (("--hint-share", "101"), "hints cannot cover 101 % of the pixels"),
         (("--hint-share", "nan"), "hints cannot cover nan % of the pixels"),

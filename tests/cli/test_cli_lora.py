@@ -112,8 +112,8 @@ def test_a_rank_out_of_range_is_refused(rank):
         ("none", "there is no adapter `none`"),
         ("tiny.safetensors", "is a whole model, not an adapter"),
         ("runs=3", "the weight of `runs` is 3"),
-        ("runs=much", "`--lora runs=much` has no number as its weight"),
-        ("", "--lora names no adapter"),
+        ("runs=much", "`--lora runs=much` has a weight that is not a number"),
+        ("", "--lora is empty"),
         ("=1", "there is no adapter `=1`"),
     ],
 )

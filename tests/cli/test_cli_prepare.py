@@ -61,7 +61,7 @@ def test_a_parquet_file_is_prepared():
 @pytest.mark.parametrize(
     ("source", "code", "told"),
     [
-        ("hub:../up", 2, "`hub:../up` names no data set on the Hub"),
+        ("hub:../up", 2, "`hub:../up` is not the name of a data set on the Hub"),
         ("gone", 1, "there is no folder `gone`"),
         ("data.rar", 1, "`data.rar` is not a folder"),
     ],

@@ -78,7 +78,7 @@ def test_a_model_that_is_not_there_is_told_though_the_result_is(model: str) -> N
     Path("sketch_color.png").write_bytes(b"mine")
     result = run("sketch.png", "--model", model)
     assert result.exit_code in (1, 2)
-    assert result.stderr.startswith("error: there is no ")
+    assert result.stderr.startswith(("error: there is no ", "error: unknown model "))
     assert f"`{model}`" in result.stderr
     assert run("sketch.png", "--model", "someone/something").exit_code == 0  # nothing is fetched
     assert Path("sketch_color.png").read_bytes() == b"mine"
@@ -106,3 +106,31 @@ def test_a_misspelt_suffix_makes_no_folder() -> None:
     assert "end a folder with /" in result.stderr
     assert sorted(Path().rglob("*")) == before
     assert run("sketch.png", "-o", "v1.pgn/").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--encoder", "clip.safetensors"),
+        ("--predicts", "eps"),
+        ("--text", "hair: blonde"),
+        ("--knob", "margin=1.5"),
+        ("--background", "none.png"),
+        ("--mask", "auto"),
+        ("--ref-mask", "none.png"),
+        ("--visualize", "edits.png"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("model", ["mini", "tiny.safetensors"])
+def test_options_of_colorize_diffusion_are_refused_before_anything_is_loaded(
+    given: tuple[str, ...], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from colorize.checkpoints import model_files
+
+    monkeypatch.setattr(model_files, "load", None)
+    result = run("sketch.png", "--model", model, *given)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        f"error: the model `mini` does not support {given[0]}\nhint: leave it out, or choose"
+    )

@@ -36,7 +36,7 @@ def test_nothing_is_written_and_time_and_memory_are_foreseen() -> None:
     result = run("book.cbz", "sketch.png", "--dry-run")
     assert "book.cbz/ch/1.png -> colored/book.cbz" in result.stdout
     assert "4 pictures to color: about" in result.stderr
-    assert "GB of memory, as 3 of them show; nothing was written" in result.stderr
+    assert "GB of memory, estimated from 3 pictures; nothing was written" in result.stderr
     told = plan("book.cbz")
     assert (told["color"], told["volumes"]) == (3, 1)
     assert told["seconds"] > 0
@@ -75,7 +75,7 @@ def test_of_very_many_pictures_some_are_looked_at_and_that_is_said(monkeypatch) 
     monkeypatch.setattr(dry_run, "LOOKED", 4)
     pack(pages=6, cover__png=COVER, z__png=COVER)
     result = run("book.cbz", "--dry-run")
-    assert "of 8 pictures 4 were looked at: about 6 pictures to color, 2 to le" in result.stderr
+    assert "judging by 4 of 8 pictures: about 6 pictures to color, 2 to le" in result.stderr
     assert plan("book.cbz")["looked"] == 4
 
 

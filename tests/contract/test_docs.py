@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,8 @@ def test_every_command_line_in_the_docs_is_one_the_program_knows() -> None:
         if command not in helps:
             continue
         for option in re.findall(r"(?<!\S)--[a-z-]+", rest):
-            assert option in helps[command], f"colorize {command} {option}"
+            known = helps[command]
+            assert option in known or option.replace("--no-", "--") in known, f"colorize {command} {option}"
 
 
 def test_the_house_is_drawn_as_it_is_built() -> None:
@@ -82,3 +84,25 @@ def test_the_house_is_drawn_as_it_is_built() -> None:
     parts = {p.name for p in (ROOT / "colorize").iterdir() if p.is_dir() and p.name[0] != "_"}
     parts |= {p.name for p in (ROOT / "colorize").glob("[a-z]*.py")}
     assert all(part in picture for part in parts)
+
+
+def test_every_variable_that_the_program_reads_is_in_the_docs() -> None:
+    sources = "\n".join(path.read_text() for path in (ROOT / "colorize").rglob("*.py"))
+    read = set(re.findall(r"environ(?:\.get\(|\.setdefault\(|\[)[\"'](\w+)[\"']", sources))
+    read |= set(re.findall(r"envvar=[\"'](\w+)[\"']", sources))
+    page = (ROOT / "docs/reference/configuration.md").read_text()
+    assert {"COLORIZE_MODEL", "NO_COLOR", "XDG_CONFIG_HOME"} <= read
+    assert [name for name in sorted(read) if f"`{name}`" not in page and f"`{name}=" not in page] == []
+
+
+def test_the_example_of_a_configuration_can_be_read(tmp_path: Path) -> None:
+    import typer
+
+    from colorize.cli import config
+
+    page = (ROOT / "docs/reference/configuration.md").read_text()
+    (path := tmp_path / "colorize.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
+    program: Any = typer.main.get_command(app)
+    found = config.read_file(path, program.commands, program.make_context("colorize", [], resilient_parsing=True))
+    assert found["sample"]["flat"] is True
+    assert found["train"]["changes"] == ["batch=8", "mix.flip=0"]

@@ -114,7 +114,7 @@ def test_edits_of_scale_0_change_nothing():
 
 
 def test_thresholds_that_do_not_rise_are_refused():
-    with pytest.raises(ColorizeError, match=r"0\.6, 0\.55, 0\.65, 0\.95 do not rise"):
+    with pytest.raises(ColorizeError, match=r"0\.6, 0\.55, 0\.65, 0\.95 must rise"):
         Edit(TEXTS[0], thresholds=(0.6, 0.55, 0.65, 0.95))
 
 

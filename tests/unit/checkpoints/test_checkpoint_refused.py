@@ -92,7 +92,7 @@ HEADERS = {
     "has a damaged description": {"config": "{"},
     "has a damaged description ": {"config": "[" * 100_000},
     " has a damaged description": {"config": '{"name": 3}'},
-    "does not understand it: there is no recipe `maxi`": {"config": '{"name": "maxi"}'},
+    "does not understand it: unknown recipe `maxi`": {"config": '{"name": "maxi"}'},
     "was saved by colorize 99.0": {"config": '{"name": "mini", "brush": 1}', "version": "99.0"},
 }
 

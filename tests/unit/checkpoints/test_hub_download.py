@@ -238,7 +238,7 @@ def test_damaged_weights_are_refused_and_removed(server: Hub, tmp_path: Path) ->
     assert error.message == (
         f"`owner/name/model.safetensors` arrived damaged: its sha256 is {SUM[:12]}... and not 000000000000..."
     )
-    assert "give the same command again" in error.hint
+    assert "run the same command again" in error.hint
     assert kept(tmp_path) == []
     server.sums.clear()
     assert fetch(MODEL).path.read_bytes() == DATA

@@ -210,7 +210,7 @@ def test_one_file_comes_alone(server: Hub) -> None:
 
 @pytest.mark.parametrize("file", ["x.bin", "../x.safetensors", "", "x.safetensors@v1"])
 def test_what_is_no_such_file_is_refused(server: Hub, file: str) -> None:
-    with pytest.raises(ColorizeError, match=r"is no \.safetensors file on the Hub"):
+    with pytest.raises(ColorizeError, match=r"is not a \.safetensors file on the Hub"):
         hub.fetch_file("owner/name", file)
     assert not server.asked
 

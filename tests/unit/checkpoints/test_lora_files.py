@@ -125,7 +125,7 @@ def net(**values: object) -> Recipe:
 
 TOKENS = Together((Drawing(2), HintMap(2), ReferenceTokens(width=24, size=16)))
 OTHERS = {
-    "that has no layer `encoder.2.transformer.cross_attention.key` to be changed": net(
+    "that has no layer `encoder.2.transformer.cross_attention.key`": net(
         widths=(8, 16, 16), blocks=(1, 1, 1), attention=(2,)
     ),
     "cross_attention.key.up` would be 24 x 2, not 16 x 2": net(widths=(8, 24)),
@@ -155,7 +155,7 @@ def test_if_one_adapter_is_refused_none_is_put_on(file, adapter):
 def test_a_weight_out_of_range_is_refused(weight, file, adapter):
     error = refusal(file, adapter, weight)
     assert f"series.safetensors` is {weight:g}" in error.message
-    assert (error.hint, error.code) == ("it goes from 0 to 2; 1 is usual", 2)
+    assert (error.hint, error.code) == ("choose 0 to 2; 1 is usual", 2)
 
 
 def test_a_model_given_as_adapter_is_told_apart(file):

@@ -122,7 +122,7 @@ def test_dots_and_mode_are_told_in_the_result() -> None:
 
 def test_an_unknown_mode_is_wrong_usage() -> None:
     assert run("sketch.png", "--hint-mode", "firm").exit_code == 2
-    with pytest.raises(ColorizeError, match="no hint mode `firm`"):
+    with pytest.raises(ColorizeError, match="unknown hint mode `firm`"):
         SampleOptions(hint_mode="firm")
 
 

@@ -83,7 +83,7 @@ def test_wrong_hints_are_told_with_the_drawing_they_are_for() -> None:
 
 def test_hints_that_the_model_does_not_take_are_wrong_usage() -> None:
     error = refused(Job("a", sketch(), hints=DOT), model("anime-diffusion"))
-    assert "takes no `hints`" in error.message
+    assert "does not support `hints`" in error.message
     assert error.code == 2
 
 
@@ -111,7 +111,7 @@ def test_guidance_outside_its_range_is_wrong_usage(weight: float) -> None:
     with pytest.raises(ColorizeError) as caught:
         SampleOptions(guidance={"reference": weight})
     assert caught.value.message == f"the guidance of `reference` is {weight:g}"
-    assert "from 0 (without it) over 1 (as trained) to 20" in caught.value.hint
+    assert "choose 0 (without it) to 20" in caught.value.hint
     assert caught.value.code == 2
 
 

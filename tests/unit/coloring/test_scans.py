@@ -96,6 +96,12 @@ def test_strips_are_cut_between_their_pictures() -> None:
         for panel in find_panels(strip[rows], least=1):
             assert panel.lower(rows.start).box[0] == pytest.approx(20, abs=8)
     assert bands(one) == [slice(0, 700)]
+    assert bands(strip[:, :64]) == [slice(0, len(strip))]
+
+
+@pytest.mark.parametrize("height", [2401, 3203, 3209, 4811])
+def test_no_band_of_a_strip_is_too_low_to_be_colored(height: int) -> None:
+    assert min(rows.stop - rows.start for rows in bands(np.full((height, 800), 200, np.uint8))) >= 32
 
 
 def _layer(opaque_outside: bool) -> Picture:

@@ -175,14 +175,14 @@ def test_two_references_and_one_background_are_halves_of_one_size() -> None:
 
 
 def test_only_version_2_has_an_encoder_of_styles() -> None:
-    with pytest.raises(ColorizeError, match="no encoder of styles"):
+    with pytest.raises(ColorizeError, match="no style encoder"):
         told(system(), given(), LatentSettings(halves=BackgroundSettings(style=True)))
     model = system("v2")
     assert told(model, given(), LatentSettings(halves=BackgroundSettings(style=True))).style
 
 
 def test_a_mask_without_anything_to_take_colors_from_is_refused() -> None:
-    with pytest.raises(ColorizeError, match="neither a background nor a reference"):
+    with pytest.raises(ColorizeError, match="needs a background or a reference, and neither"):
         told(system(), Hints(line=given()["line"], mask=MASK))
 
 
@@ -194,7 +194,7 @@ def test_a_mask_without_anything_to_take_colors_from_is_refused() -> None:
         (lambda: ReferenceWeights(places=(1.0,)), "1 weights were given for 16 places"),
         (lambda: InjectionSettings(start=2.0), r"echo\.start is 2"),
         (lambda: BackgroundSettings(merge=1.5), r"halves\.merge is 1\.5"),
-        (lambda: LatentSettings(skip=3), "3 text blocks"),
+        (lambda: LatentSettings(skip=3), "skip is 3"),
         (lambda: LatentSettings(window=Window(-1.0)), "start of the reference's window is -1"),
     ],
 )

@@ -149,7 +149,7 @@ def test_a_user_may_say_what_a_file_predicts(predicts: str, tmp_path: Path) -> N
 
 
 def test_nothing_else_can_be_predicted() -> None:
-    with pytest.raises(ColorizeError, match="cannot predict `x0`"):
+    with pytest.raises(ColorizeError, match="unknown prediction `x0`"):
         LoadOptions(predicts="x0")  # type: ignore[arg-type]
 
 

@@ -115,7 +115,7 @@ def test_xl_is_recognized_and_refused_in_a_sentence(names):
 
 @pytest.mark.parametrize("names", [[], ["model.diffusion_model.out.0.weight"], ["control_encoder"]])
 def test_other_files_are_none_of_these(names):
-    with pytest.raises(ColorizeError, match="is no model of ColorizeDiffusion"):
+    with pytest.raises(ColorizeError, match="is not a model of ColorizeDiffusion"):
         recognize(names)
 
 

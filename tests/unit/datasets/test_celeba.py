@@ -95,7 +95,7 @@ def test_missing_pictures_are_counted_and_named(source, tmp_path):
     ("text", "told"),
     [
         ("000001.jpg 0\n", "lacks 9 of 10 pictures, such as `000002.jpg`"),
-        ("000001.jpg 7\n", "puts `000001.jpg` into no split"),
+        ("000001.jpg 7\n", "gives `000001.jpg` an unknown split"),
         ("../../evil.jpg 0 0\n", "holds `../../evil.jpg 0 0` instead of names and numbers"),
         ("", "holds nothing instead"),
         ("é 0\n", "cannot be read"),

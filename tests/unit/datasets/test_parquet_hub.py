@@ -70,7 +70,7 @@ def test_a_half_fetched_data_set_is_not_taken_for_the_whole(server, monkeypatch)
 
 @pytest.mark.parametrize("name", ["owner", "../..", "a/b/c", "a/b/c.safetensors", "owner/name?x", "", "/etc/passwd"])
 def test_what_is_no_name_on_the_hub_is_wrong_usage(name):
-    with pytest.raises(ColorizeError, match="names no data set on the Hub") as error:
+    with pytest.raises(ColorizeError, match="is not the name of a data set on the Hub") as error:
         locate(f"hub:{name}")
     assert error.value.code == 2
 

@@ -60,7 +60,7 @@ def test_pairs_are_joined_by_name_and_the_rest_is_reported(tmp_path):
     save(colored(2), source / "reference/alone.png")
     summary = run(source, tmp_path / "data")
     assert sum(summary.counts.values()) == 1
-    assert summary.skipped == (("reference/alone.png", "`reference/alone.png` has no drawing of its name"),)
+    assert summary.skipped == (("reference/alone.png", "`reference/alone.png` has no drawing of the same name"),)
 
 
 def test_folders_named_after_splits_are_the_splits(tmp_path):

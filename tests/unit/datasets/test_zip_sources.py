@@ -112,7 +112,7 @@ def test_masks_are_left_out_with_a_note(source, tmp_path, packed):
                 save(pixels, source / side / f"{name}.png")
     found = look(source)
     assert not found.skipped
-    assert found.notes == ["masks are left out (2); nothing here learns from them"]
+    assert found.notes == ["masks are left out (2); training does not use them"]
 
 
 def test_a_stopped_run_goes_on_and_a_changed_archive_is_read_again(source, tmp_path):
@@ -154,7 +154,7 @@ def refusals(root: Path, *members: tuple[ZipInfo | str, bytes], method: int = ZI
 def test_names_that_point_out_of_the_archive_are_refused(tmp_path, name):
     root = tmp_path / "deep/er"
     found = refusals(root, (name, picture(2)))
-    assert "points out of its archive" in found.skipped[0][1]
+    assert "points outside its archive" in found.skipped[0][1]
     run(root, tmp_path / "data", group="none")
     assert not list(tmp_path.rglob("*evil*"))
 

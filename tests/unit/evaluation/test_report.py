@@ -93,7 +93,7 @@ def test_large_pictures_are_shrunk():
 
 def test_there_is_a_curve_of_two_metrics_over_two_shares(tags):
     curves = [values for tag, values in tags if tag == "svg" and values["class"] == "curve"]
-    assert [values["aria-label"] for values in curves] == ["PSNR by share of hints", "ΔE by share of hints"]
+    assert [values["aria-label"] for values in curves] == ["PSNR by share of hints", "Delta E by share of hints"]
     lines = [values["points"] for tag, values in tags if tag == "polyline"]
     assert [len(points.split()) for points in lines] == [2] * 6  # three ways of coloring
 

@@ -154,7 +154,7 @@ def test_json_colors_may_be_names():
     [
         ('{"points": [', "not valid JSON: .* line 1"),
         ("[]", "a JSON list"),
-        ("{}", "no point and no stroke"),
+        ("{}", "no points or strokes"),
         ('{"pionts": []}', "unknown key `pionts` .did you mean `points`"),
         (point(x=8), r"point 1 is at \(8, 2\), outside the drawing of 8 x 8"),
         (point(y=-1), r"\(4, -1\), outside"),

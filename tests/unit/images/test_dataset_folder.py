@@ -67,9 +67,9 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path, link):
         ("{", "not valid JSON"),
         ("[1]", "not a JSON object"),
         ({"line_file_name": "a.png"}, "no `file_name`"),
-        ({"file_name": ["a.png"]}, "no text"),
+        ({"file_name": ["a.png"]}, "not text"),
         ({"file_name": "c.png"}, "does not exist"),
-        ({"file_name": "a.png", "reference_file_names": "b.png"}, "no list"),
+        ({"file_name": "a.png", "reference_file_names": "b.png"}, "not a list"),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_number(tmp_path, row, said):

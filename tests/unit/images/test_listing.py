@@ -159,7 +159,7 @@ def test_a_missing_file_is_told_with_the_nearest_name(here):
 
 def test_a_link_to_nothing_is_told(here):
     Path("a.png").symlink_to("gone.png")
-    with pytest.raises(ColorizeError, match="link to nothing"):
+    with pytest.raises(ColorizeError, match="is a broken link"):
         find(["a.png"])
 
 

@@ -207,7 +207,7 @@ def test_a_network_of_halves_takes_an_adapter_and_merges_it():
 
 @pytest.mark.parametrize("rank", [0, -1, 257])
 def test_a_rank_out_of_range_is_refused(rank):
-    with pytest.raises(ColorizeError, match=f"rank of an adapter is {rank} .it goes from 1 to 256"):
+    with pytest.raises(ColorizeError, match=f"rank of an adapter is {rank} .choose 1 to 256"):
         lora.begin(house(), rank, Generator())
 
 

@@ -116,7 +116,7 @@ def test_sides_are_multiples_of_what_the_coarsest_level_sees_as_one_pixel(name, 
 
 @pytest.mark.parametrize("wrong", ["", "1", "3x4", "0:1", "1:0", "-3:4", "9:1", "1:99999", "²:4"])
 def test_what_is_no_shape_is_refused(wrong):
-    with pytest.raises(ColorizeError, match="is no shape"):
+    with pytest.raises(ColorizeError, match="is not a shape"):
         Stage(aspects=("1:1", wrong))
 
 

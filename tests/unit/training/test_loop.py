@@ -100,7 +100,7 @@ def test_skipped_losses_are_left_out_of_the_log(tmp_path):
 
 def test_a_hopeless_run_ends_with_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "HOPELESS", 3)
-    with pytest.raises(ColorizeError, match="not finite since 3 updates, at step 4"):
+    with pytest.raises(ColorizeError, match="gradients have not been finite for 3 updates, at step 4"):
         tiny.train(tmp_path, poisoned(range(1, 100)), steps=100)
 
 

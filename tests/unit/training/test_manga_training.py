@@ -122,7 +122,7 @@ def test_a_system_that_walks_is_refused():
     walker = override(tiny("diffusart"), "pretrain.objective=Adversarial")
     with pytest.raises(ColorizeError, match="`diffusart` samples in steps"):
         objectives.build(walker.pretrain, walker)
-    with pytest.raises(ColorizeError, match="`mini` cannot be trained by the objective Adversarial"):
+    with pytest.raises(ColorizeError, match="`mini` cannot be trained with the objective Adversarial"):
         objectives.build(walker.pretrain, tiny("mini"))
 
 

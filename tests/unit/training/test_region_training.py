@@ -137,7 +137,7 @@ def test_memory_survives_its_file(cast: Path, tmp_path: Path) -> None:
 
 def test_an_objective_and_a_network_that_do_not_go_together_are_refused() -> None:
     other = tiny("walker")
-    with pytest.raises(ColorizeError, match="cannot be trained by the objective Denoising"):
+    with pytest.raises(ColorizeError, match="cannot be trained with the objective Denoising"):
         objectives.build(replace(RECIPE.pretrain, objective=other.pretrain.objective), RECIPE)
 
 
@@ -163,5 +163,5 @@ def _there(fake: FakeTensorMode, value: object) -> object:
 @pytest.mark.parametrize("size", [65, 30, 16])
 def test_a_size_that_cells_do_not_divide_is_refused(cast: Path, tmp_path: Path, size: int) -> None:
     recipe = override(RECIPE, f"pretrain.size={size}")
-    with pytest.raises(ColorizeError, match=f"size is {size}, and this model trains on multiples of 4"):
+    with pytest.raises(ColorizeError, match=f"size is {size}, but this model trains on multiples of 4"):
         run.batches(recipe, options(cast, tmp_path / "run"), CPU)
