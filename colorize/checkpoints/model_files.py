@@ -84,6 +84,15 @@ def check(model: str | Path) -> Recipe | None:
     return None
 
 
+def local_file(model: str | Path) -> Path | None:
+    """Return the file of a model, None if it is on the Hub; opens and fetches nothing.
+
+    Raises ColorizeError as `check` does.
+    """
+    found = _located(model)
+    return found.file if isinstance(found, Found) and isinstance(found.file, Path) else None
+
+
 def identity(model: str | Path) -> tuple[object, ...]:
     """Return what tells a model from another, or from itself after a change; of one on the Hub, its address.
 

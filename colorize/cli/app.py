@@ -30,7 +30,7 @@ class Commands(Group):
         **extra: Any,
     ) -> Any:
         """Run one command; without any, print the help."""
-        given = list(sys.argv[1:] if args is None else args) or ["--help"]
+        given = [config.expanded(text) for text in (sys.argv[1:] if args is None else args)] or ["--help"]
         try:
             code = super().main(given, prog_name or "colorize", standalone_mode=False, **extra)
             if code == messages.INTERRUPTED:  # Typer swallows Ctrl-C without a word

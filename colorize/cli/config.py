@@ -163,7 +163,8 @@ def _value(option: Any, value: Any, where: str, context: Any) -> Any:
         if type(each) not in types:
             written = json.dumps(each, default=str, ensure_ascii=False)
             raise ColorizeError(f"{where} is {_shown(written)}", f"write it as {kind}", code=2)
-    value = values if several else value
+    values = [expanded(each) if isinstance(each, str) else each for each in values]
+    value = values if several else values[0]
     try:
         option.process_value(context, value)
     except Exception as error:
@@ -172,6 +173,12 @@ def _value(option: Any, value: Any, where: str, context: Any) -> Any:
         hint = known.hint if isinstance(error, ColorizeError) else "choose another value"
         raise ColorizeError(f"{where}: {what}", hint, code=2) from error
     return value
+
+
+def expanded(text: str) -> str:
+    """Put the home folder in place of `~/`, where a shell leaves it: in quotes, behind --out=, in a file."""
+    found = re.fullmatch(r"(--[a-z-]+=)?(~/.*|~)", text, re.DOTALL)
+    return f"{found[1] or ''}{os.path.expanduser(found[2])}" if found else text  # noqa: PTH111 - a trailing / stays
 
 
 def _beside(value: Any, folder: Path) -> Any:

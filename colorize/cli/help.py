@@ -26,7 +26,7 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {  # command -> panel -> paramet
             *("kind", "panels", "flat", "seed", "variations", "force"),
         ),
         "Output": (
-            *("out", "grid", "film", "layers", "save_regions", "overwrite"),
+            *("out", "grid", "film", "layers", "save_regions", "overwrite", "watch"),
             *("dry_run", "as_json", "quiet", "help"),
         ),
         "Sampling": ("steps", "sampler", "spacing", "eta", "guidance", "strength"),

@@ -33,8 +33,14 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
 def sample_option(name: str) -> Any:
     """Return the option of the command line for a field of `SampleOptions`."""
     known = SampleOptions.__dataclass_fields__[name].metadata
-    flags = known["flags"] or (f"--{name.replace('_', '-')}",)
+    flags = known["flags"] or (flag(name),)
     return typer.Option(*flags, autocompletion=complete.of(name), **known["typer"])
+
+
+def flag(name: str) -> str:
+    """Return the long name of an option on the command line."""
+    flags = SampleOptions.__dataclass_fields__[name].metadata["flags"]
+    return next((one for one in flags if one.startswith("--")), f"--{name.replace('_', '-')}")
 
 
 Device = Annotated[str, sample_option("device")]
@@ -211,7 +217,7 @@ class Reporter:
     """
 
     def __init__(self, total: int, quiet: bool, as_json: bool) -> None:
-        self.total, self.quiet, self.as_json = total, quiet, as_json
+        self.total, self.alone, self.quiet, self.as_json = total, total == 1, quiet, as_json
         self.counts: Counter[str] = Counter()
         self.printed: set[str] = set()
         self.bar = None if quiet or not on_terminal() else bar("{task.fields[count]}")
@@ -221,6 +227,8 @@ class Reporter:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Show the bar while the block runs."""
+        if self.bar:
+            self.bar.update(self.task, total=self.total)
         with self.bar or nullcontext():
             yield
 
@@ -241,10 +249,11 @@ class Reporter:
         if not self.as_json:
             self._result("", result, result)
 
-    def skipped(self, name: str, result: Path | None, why: str) -> None:
-        """A drawing was left as it is."""
-        self._result(name, result, None, notes=[f"skipped: {why}"])
-        if self.total == 1:
+    def skipped(self, name: str, why: str, results: Sequence[Path] = (), part: bool = False) -> None:
+        """A drawing was left as it is. results: those that exist. part: of a volume."""
+        for result in results or (None,):
+            self._result(name, result, None if part else result, notes=[f"skipped: {why}"])
+        if self.alone:
             self.note(f"skipped `{name}`: {why}")
         self.count("skipped")
 
@@ -256,7 +265,7 @@ class Reporter:
     def failed(self, name: str, error: ColorizeError) -> None:
         """A drawing could not be colored; if it is the only one, raise the error: it ends the program."""
         self._result(name, None, None, error=error.message)
-        if self.total == 1:
+        if self.alone:
             raise error
         with self._paused():
             print_error(error)
@@ -271,9 +280,13 @@ class Reporter:
 
     def summary(self) -> None:
         """Print how many pictures became what, if there were several."""
-        if self.total > 1 and not self.quiet:
-            words = ("colored", "copied unchanged", "skipped", "failed")
-            say(", ".join(f"{self.counts[word]} {word}" for word in words if self.counts[word]))
+        if not self.alone and not self.quiet:
+            say(self.told())
+
+    def told(self) -> str:
+        """Return how many pictures became what."""
+        words = ("colored", "copied unchanged", "skipped", "failed")
+        return ", ".join(f"{self.counts[word]} {word}" for word in words if self.counts[word])
 
     def count(self, word: str) -> None:
         """A picture has become `colored`, `copied unchanged`, `skipped` or `failed`."""

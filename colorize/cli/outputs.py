@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from colorize.cli import messages, records
+from colorize.cli.records import Settled
 from colorize.coloring.options import SampleOptions
-from colorize.errors import ColorizeError
+from colorize.errors import ColorizeError, nearest
 
 if TYPE_CHECKING:
     from colorize.checkpoints.model_files import Loaded
@@ -22,7 +26,8 @@ if TYPE_CHECKING:
 
 FOLDER = "colored"  # for several pictures, below the working folder
 STDOUT = "-"
-LAYERED = (".ora", ".psd")
+EXTRAS = {"film": (".gif",), "layers": (".ora", ".psd"), "save_regions": (".json",)}  # and their formats
+HINTS = (".json", ".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg")  # of the files of a folder of hints
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Target:
     path: of the drawing, None for standard input. name: for messages. relative: its path below the folder that
     was named. result: its file, None for standard output. volume, page, read: of a page of a volume, which has no
     path: the volume, the path inside, and a function that reads it. copy: where a drawing that stays as it is,
-    such as a picture in color, is copied to, None for nowhere.
+    such as a picture in color, is copied to, None for nowhere. source, settled: set by `settle`.
     """
 
     path: Path | None
@@ -43,6 +48,8 @@ class Target:
     page: str = ""
     read: Callable[[], bytes] | None = None
     copy: Path | None = None
+    source: records.Source | None = None
+    settled: tuple[Settled, ...] = ()
 
     @property
     def is_volume(self) -> bool:
@@ -51,12 +58,23 @@ class Target:
 
     def files(self, options: SampleOptions) -> tuple[Path, ...]:
         """The result files: name_1.png, name_2.png of several variations, or the plain name."""
-        if self.result is None:
-            return ()
-        if options.grid or options.variations == 1:
-            return (self.result,)
-        stem, suffix = self.result.stem, self.result.suffix
-        return tuple(self.result.with_name(f"{stem}_{at}{suffix}") for at in range(1, options.variations + 1))
+        if self.settled or self.result is None:
+            return tuple(one.path for one in self.settled)
+        return tuple(_numbered(self.result, at, options) for at in range(1 if options.grid else options.variations))
+
+    def extras(self, options: SampleOptions, at: int) -> dict[str, Path]:
+        """The files beside one variation, by option."""
+        found = {}
+        shared = self.result is not None and self.result.stem == self.relative.name  # see `locate`
+        stem = self.relative.name if shared else self.relative.stem
+        for name, suffixes in EXTRAS.items():
+            given: Path | None = getattr(options, name)
+            if given and (folder := _folder_of_extra(name, options)):
+                path = folder / self.relative.parent / _pattern(given, suffixes[0]).name.replace("*", stem)
+                found[name] = _numbered(path, at, options)
+            elif given and at == 0:
+                found[name] = given
+        return found
 
     def is_copied(self, options: SampleOptions) -> bool:
         """Whether the drawing will be copied to the results if it stays as it is."""
@@ -65,20 +83,89 @@ class Target:
         return not self.copy.exists() or (options.overwrite and not self.copy.samefile(self.path))
 
     def is_done(self, options: SampleOptions) -> bool:
-        """Whether all its results exist."""
+        """Whether all its results exist, made with these options."""
         from colorize.cli.volumes import pages_folder
 
-        if self.result is None or options.overwrite or (self.is_volume and pages_folder(self.result).exists()):
-            return False
-        more = (options.film, options.layers, options.save_regions, options.visualize)
-        return all(path.exists() for path in (*self.files(options), *more) if path)
+        waiting = self.is_volume and any(pages_folder(one.path).exists() for one in self.settled)
+        missing = options.visualize is not None and not options.visualize.exists()
+        return bool(self.settled) and all(one.done for one in self.settled) and not waiting and not missing
+
+
+def settle(target: Target, options: SampleOptions, values: records.Values, taken: set[Path]) -> Target:
+    """Return a target with its source, and with results that overwrite nothing but what this program may replace.
+
+    values: what `records.options_of` returns. taken: names of all results; new ones are added. Raises ColorizeError
+    for a volume that cannot be read.
+    """
+    from colorize.images import files
+    from colorize.images.archives import open_volume
+
+    paths = target.files(options)
+    if not paths:
+        return target
+    if target.path is None:
+        data = messages.piped(sys.stdin, "input").read()
+        target = replace(target, read=lambda: data)
+    drawing, place = "", ""
+    if target.path:
+        place = records.place(target.path)
+        drawing = open_volume(target.path).fingerprint if target.is_volume else files.fingerprint(target.path)
+    elif target.read:
+        drawing = files.sha256(target.read())[:12]
+    for name in ("hints", "mask"):
+        folder = folder_of(getattr(options, name))
+        if folder and not target.is_volume:
+            values = records.with_file(values, name, file_of(folder, target, HINTS if name == "hints" else (".*",)))
+    source = records.Source(drawing, place, values)
+    settled = [Settled(path) for path in paths]
+    if not options.overwrite:
+        extras = [target.extras(options, at) for at in range(len(paths))]
+        pairs = zip(paths, extras, strict=True)
+        given, volume, copies = records.given_in(options), target.is_volume, target.copy is not None
+        settled = [records.settle(path, source, more, taken, given, volume, copies) for path, more in pairs]
+    taken.update(one.path for one in settled)
+    result = settled[0].path if len(settled) == 1 else target.result
+    return replace(target, result=result, source=source, settled=tuple(settled))
+
+
+def folder_of(given: object) -> Path | None:
+    """An option that names a folder of one file per drawing."""
+    return Path(given) if isinstance(given, str | Path) and given and Path(given).is_dir() else None
+
+
+def file_of(folder: Path, target: Target, suffixes: Sequence[str]) -> Path | None:
+    """The file of a drawing in a folder: pages/p1.png has p1.png or p1.json there."""
+    below = (folder / target.relative).parent
+    found = (path for suffix in suffixes for path in sorted(below.glob(f"{glob.escape(target.relative.stem)}{suffix}")))
+    return next((path for path in found if path.is_file()), None)
+
+
+def _numbered(path: Path, at: int, options: SampleOptions) -> Path:
+    """The name of a variation: name_1.png, or the plain name if there is only one file."""
+    return path if options.grid or options.variations == 1 else path.with_name(f"{path.stem}_{at + 1}{path.suffix}")
+
+
+def _folder_of_extra(name: str, options: SampleOptions) -> Path | None:
+    """The folder of an option such as --layers if there is to be one file for each drawing."""
+    given: Path | None = getattr(options, name)
+    pattern = _pattern(given, EXTRAS[name][0]) if given else None
+    return pattern.parent if pattern and "*" in pattern.name else None
+
+
+def _pattern(given: Path, suffix: str) -> Path:
+    """The file of an option such as --layers, or a pattern for one per drawing: layers/*.ora of the folder layers."""
+    return given if "*" in given.name or (given.suffix and not given.is_dir()) else given / f"*{suffix}"
 
 
 def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
     """Return the target of every picture to color; raises ColorizeError (wrong usage) for what cannot be written."""
     from colorize.images import listing
 
-    found = locate(inputs, listing.find(inputs, volumes=True), options.out)
+    sources = listing.find(inputs, volumes=True)
+    for name in EXTRAS:  # maps of regions and films are pictures, too
+        if folder := _folder_of_extra(name, options):
+            sources = [one for one in sources if not _is_result(one, folder, inputs)]
+    found = locate(inputs, sources, options.out)
     if not found:
         raise ColorizeError("all these pictures are results of an earlier run", "name the drawings")
     several = options.variations > 1 and not options.grid
@@ -98,13 +185,29 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
     if volume and single:
         hint = f"leave {single} out, or unpack the pages you want it for"
         raise ColorizeError(f"`{volume.name}` is a volume, and {single} is for single pictures", hint, code=2)
-    _check_extras(options, len(found))
-    drawings = {_inode(target.path) for target in found if target.path}
-    for result in (file for target in found for file in target.files(options)):
+    for name in EXTRAS:
+        _check_extra(name, options, len(found))
+    if options.visualize:
+        _check_suffix(options.visualize, None)
+    _check_drawings_stay(found, options)
+    return found
+
+
+def _check_drawings_stay(targets: Sequence[Target], options: SampleOptions) -> None:
+    """Refuse results, and files beside them, that would replace a drawing (ColorizeError, wrong usage)."""
+    drawings = {_inode(target.path) for target in targets if target.path}
+    results = [file for target in targets for file in target.files(options)]
+    if options.overwrite:
+        results += [
+            file
+            for target in targets
+            for at in range(options.variations)
+            for file in target.extras(options, at).values()
+        ]
+    for result in results:
         if result.exists() and _inode(result) in drawings:
             message = f"the result would replace the drawing `{result}`"
             raise ColorizeError(message, "give another place with --out", code=2)
-    return found
 
 
 def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> list[Target]:
@@ -115,6 +218,7 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
     was named. Raises ColorizeError (wrong usage) where one file is to hold several pictures, or to be a folder.
     """
     from colorize.images import listing
+    from colorize.images.encode import FORMATS
 
     is_alone = len(inputs) == 1 and not Path(inputs[0]).is_dir() and len(sources) == 1
     folder, path = Path(out or FOLDER), sources[0].path if sources else None
@@ -129,7 +233,8 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
     if out is None and is_alone and path:
         return [_target(sources[0], path.with_name(f"{path.stem}_color{result_suffix(path)}"))]
     misspelt = re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{1,4}", folder.suffix) and not folder.exists()
-    if to_file or (is_alone and misspelt and not str(out).endswith(("/", os.sep))):
+    near = is_alone or nearest(folder.suffix, [*FORMATS, *listing.VOLUME_SUFFIXES]).startswith("did you mean")
+    if to_file or (near and misspelt and not str(out).endswith(("/", os.sep))):
         _check_suffix(folder, path)
         _check_folder(folder.parent, 1)
         return [_target(sources[0], folder)]
@@ -211,30 +316,22 @@ def _inode(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _check_extras(options: SampleOptions, drawings: int) -> None:
-    """Refuse extra files that cannot be written (ColorizeError, wrong usage), before anything is computed."""
-    film, layers, pictures = options.film, options.layers, drawings * options.variations
-    if film and (film.suffix.lower() != ".gif" or drawings > 1):
-        message = f"a film is a GIF of one drawing, not `{film}` of {drawings}"
-        raise ColorizeError(message, "write it as --film film.gif, with one drawing", code=2)
-    if options.save_regions and (options.save_regions.suffix.lower() != ".json" or pictures > 1):
-        message = f"--save-regions writes one JSON file for one picture, not `{options.save_regions}` for {pictures}"
-        raise ColorizeError(message, "name a .json file, and give one drawing without --variations", code=2)
-    if options.save_regions and not options.overwrite and not options.save_regions.exists():
-        from colorize.images.layers import map_of
-
-        if (chart := map_of(options.save_regions)).exists():
-            hint = "name another file, or replace it with --overwrite"
-            raise ColorizeError(f"the map of the regions would replace `{chart}`", hint, code=2)
-    if layers is None:
+def _check_extra(name: str, options: SampleOptions, drawings: int) -> None:
+    """Refuse a file beside the result that cannot be written (ColorizeError, wrong usage), before anything is done."""
+    given: Path | None = getattr(options, name)
+    if given is None:
         return
-    if layers.suffix.lower() not in LAYERED:
-        hint = "write them as --layers picture.ora, or .psd"
-        raise ColorizeError(f"layers cannot be written as `{layers}`", hint, code=2)
-    if pictures > 1:
-        message = f"layers need a single picture, not {pictures}"
-        raise ColorizeError(message, "give one drawing, without --variations", code=2)
-    if layers.suffix.lower() == ".psd":
+    flag, suffixes = f"--{name.replace('_', '-')}", EXTRAS[name]
+    pattern = _pattern(given, suffixes[0])
+    if pattern.suffix.lower() not in suffixes or str(given) == STDOUT:
+        what = {"film": "a film", "save_regions": "regions"}.get(name, name)
+        hint = f"name a file that ends in {' or '.join(suffixes)}, or a folder"
+        raise ColorizeError(f"{what} cannot be written as `{given}`", hint, code=2)
+    pictures = drawings * (options.variations if name != "film" and not options.grid else 1)
+    if not _folder_of_extra(name, options) and pictures > 1:
+        message = f"{flag} {given} is one file, but there are {pictures} pictures"
+        raise ColorizeError(message, f"name a folder, such as {flag} {given.parent / given.stem}/", code=2)
+    if pattern.suffix.lower() == ".psd":
         from colorize.images.layers import check_psd_tools
 
         check_psd_tools()
@@ -256,25 +353,41 @@ def write_region_map(loaded: Loaded, options: SampleOptions, job: Job, report: R
 
     assert options.settings is not None
     assert options.visualize is not None
+    source = records.Source("", "", records.options_of(options))
+    settled = Settled(options.visualize) if options.overwrite else records.settle(options.visualize, source)
+    if settled.done:
+        return
     picture = loaded.recipe.system.region_map(loaded.colorizer, job.references[0].picture, options.settings)
-    for note in (*picture.notes, *files.write(picture, options.visualize)):
+    notes = files.write(records.with_record(picture, {}, source, {}), settled.path)
+    if settled.stays:
+        report.note(f"`{settled.stays}` {settled.kept} and stays; the new picture is `{settled.path}`")
+    for note in (*picture.notes, *notes):
         report.note(note)
 
 
-def write_extras(painted: Painted, options: SampleOptions, report: Reporter) -> None:
-    """Write the film, the layers and the regions of a picture, and print where they are."""
+def write_extras(
+    painted: Painted, target: Target, at: int, options: SampleOptions, report: Reporter
+) -> dict[str, Path]:
+    """Write the film, the layers and the regions of a picture, and print where they are; return their paths."""
     from colorize.coloring import album
     from colorize.images.layers import map_of, write_openraster, write_photoshop, write_regions
 
-    film, layers = options.film, options.layers
-    if film:
-        album.write_film(painted.frames, film)
-        still = ", one frame for one denoising step; --steps 8 gives 8 frames"
-        report.note(f"the film is `{film}`{still if len(painted.frames) == 1 else ''}")
-    if layers:
-        write_layers = write_photoshop if layers.suffix.lower() == ".psd" else write_openraster
-        write_layers(painted.layers, painted.picture, layers)
-        report.note(f"the layers are `{layers}`")
-    if options.save_regions and painted.regions:
-        write_regions(*painted.regions, options.save_regions)
-        report.note(f"the regions are `{options.save_regions}`, their map is `{map_of(options.save_regions)}`")
+    beside = target.settled[at].beside if target.settled else {}
+    paths = target.extras(options, at)
+    if not options.overwrite:
+        paths = {name: records.settle_extra(path, beside) for name, path in paths.items()}
+    for name, path in paths.items():
+        more = ""
+        if name == "film":
+            album.write_film(painted.frames, path)
+            more = ", one frame for one denoising step; --steps 8 gives 8 frames" if len(painted.frames) == 1 else ""
+        elif name == "layers":
+            write_layers = write_photoshop if path.suffix.lower() == ".psd" else write_openraster
+            write_layers(painted.layers, painted.picture, path)
+        elif painted.regions:
+            write_regions(*painted.regions, path)
+            more = f", their map is `{map_of(path)}`"
+        folder = _folder_of_extra(name, options)
+        what = {"film": "films are" if folder else "film is", "layers": "layers are"}.get(name, "regions are")
+        report.note(f"the {what} in `{folder}`" if folder else f"the {what} `{path}`{more}")
+    return {name: path for name, path in paths.items() if path.exists()}

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import glob
 import inspect
-import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from colorize import interrupts
-from colorize.cli import dry_run, messages, outputs
+from colorize.cli import dry_run, messages, outputs, records, watching
 from colorize.cli.messages import Reporter
 from colorize.cli.outputs import Target
+from colorize.cli.records import Settled
 from colorize.cli.volumes import VolumeJob
 from colorize.coloring.options import Job, SampleOptions, weights
 from colorize.errors import ColorizeError
@@ -26,8 +25,8 @@ from colorize.errors import ColorizeError
 if TYPE_CHECKING:
     from colorize.checkpoints.model_files import Loaded
     from colorize.coloring.paint import Outcome
+    from colorize.images.image import Picture
 
-HINTS = (".json", ".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg")  # of the files of a folder of hints
 USAGE = 2  # the exit code for wrong usage
 PARSERS: dict[str, Callable[[list[str]], Any]] = {
     "guidance": lambda texts: weights("--guidance", texts),
@@ -43,6 +42,9 @@ def with_options(command: Callable[[list[str], SampleOptions], None]) -> Callabl
     def run(pictures: list[str], **values: Any) -> None:
         given = {name: value for name, value in values.items() if value is not None}
         for name, value in given.items():
+            if value == "" or (isinstance(value, list) and "" in value):
+                flag = messages.flag(name)
+                raise ColorizeError(f"{flag} is empty", f"give it a value, or leave {flag} out", code=USAGE)
             if isinstance(value, list):
                 given[name] = PARSERS.get(name, tuple)(value)
         command(pictures, SampleOptions(**given))
@@ -52,7 +54,7 @@ def with_options(command: Callable[[list[str], SampleOptions], None]) -> Callabl
         kind: Any = one.type
         if isinstance(kind, str):  # of several types: texts, a text or a path
             kind = {str: str, type(None): Path}.get(type(one.default), list[str])
-        default = one.default if isinstance(one.default, str | int) else None
+        default = one.default if isinstance(one.default, str | int) and one.default != "" else None
         kind = kind if default is not None else kind | None
         kind = Annotated[kind, messages.sample_option(one.name)]
         parameters.append(inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind))
@@ -70,36 +72,73 @@ def sample(
 ) -> None:
     """Color line art, manga pages, volumes (CBZ) and gray pictures.
 
-    Results have the size of the drawing and keep its lines. Existing results are skipped, so the same
-    command continues an interrupted run.
+    Results have the size of the drawing and keep its lines. The same command skips what it has made, so it
+    continues an interrupted run; another command replaces it, but nothing that was edited since.
 
     Examples:
         colorize sample sketch.png --ref ref.png
         colorize sample pages/ --ref hero.png --ref villain.png --out colored/
     """
-    targets = outputs.targets(pictures, options)
-    from colorize.coloring import paint  # now, while Ctrl-C may still end the program at once
+    if options.watch:
+        watching.check(pictures, options)
+    targets = [] if options.watch else outputs.targets(pictures, options)
+    from colorize.coloring import inputs, paint  # now, while Ctrl-C may still end the program at once
+    from colorize.networks import devices
 
     paint.check_model(options)
+    devices.device(options.device)
+    template, values = inputs.job_template(options), records.options_of(options)
     interrupts.begin()
-    plan = make_plan(targets, options)
+    if options.watch:
+        _watch(pictures, template, values, options)
+        return
+    plan = make_plan(targets, values, options, alone=len(targets) == 1)
     if options.dry_run:
-        dry_run.estimate(plan, options, prepare)
+        dry_run.estimate(plan, options, partial(prepare, template))
         return
     report = Reporter(plan.total, options.quiet, options.as_json)
     try:
-        _report_plan(plan, report)
-        if plan.todo:
-            _color(plan.todo, options, report)
+        _carry_out(plan, partial(load, template, options, report), template, options, report)
     except KeyboardInterrupt:
-        hint = "repeat the command to continue; finished results are skipped" if plan.total > 1 else ""
+        hint = "" if report.alone else "repeat the command to continue; finished results are skipped"
         raise ColorizeError("interrupted", hint, code=messages.INTERRUPTED) from None
     finally:
-        for volume in plan.volumes:
-            volume.close()
         report.summary()
     if report.counts["failed"]:
         raise typer.Exit(3)
+
+
+def _watch(folders: Sequence[str], template: Job, values: records.Values, options: SampleOptions) -> None:
+    """Color what is in folders and what is saved into them, with one model, until Ctrl-C."""
+    report = Reporter(0, options.quiet, options.as_json)
+    where = ", ".join(f"`{one}`" for one in folders)
+    try:
+        loaded = load(template, options, report)
+        if not options.quiet:
+            messages.say(f"watching {where}; Ctrl-C ends it")
+
+        def color(targets: Sequence[Target]) -> None:
+            plan = make_plan(targets, values, options)
+            report.total += plan.total
+            _carry_out(plan, lambda: loaded, template, options, report)
+
+        watching.watch(folders, options, color)
+    except KeyboardInterrupt:
+        if not options.quiet:
+            messages.say(f"stopped watching {where}: {report.told() or 'nothing was saved there'}")
+
+
+def _carry_out(
+    plan: Plan, model: Callable[[], Loaded], template: Job, options: SampleOptions, report: Reporter
+) -> None:
+    """Report what is done, and color the rest."""
+    try:
+        _report_plan(plan, options, report)
+        if plan.todo:
+            _color(model(), plan, template, options, report)
+    finally:
+        for volume in plan.volumes:
+            volume.close()
 
 
 @dataclass(frozen=True)
@@ -108,6 +147,7 @@ class Plan:
 
     todo: list[Target] = field(default_factory=list)
     done: list[tuple[Target, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     refused: list[tuple[Target, ColorizeError]] = field(default_factory=list)
     volumes: list[VolumeJob] = field(default_factory=list)
 
@@ -117,18 +157,28 @@ class Plan:
         return len(self.todo) + len(self.done) + len(self.refused)
 
 
-def make_plan(targets: Sequence[Target], options: SampleOptions) -> Plan:
-    """Look at the results that exist, and into the volumes."""
+def make_plan(targets: Sequence[Target], values: records.Values, options: SampleOptions, alone: bool = False) -> Plan:
+    """Look at the results that exist, and into the volumes.
+
+    values: what `records.options_of` returns. alone: whether the only target is all that was named.
+    """
     plan = Plan()
+    taken = {path for target in targets for path in target.files(options)}
+    again, kept = defaultdict[str, list[Settled]](list), defaultdict[str, list[Settled]](list)
     for target in targets:
         try:
+            target = outputs.settle(target, options, values, taken)
+            for one in target.settled:
+                again[one.again].append(one)
+                kept[one.kept].append(one)
             if target.is_done(options):
-                _check_same_drawing(target, target.files(options)[0])
-                plan.done.append((target, "its result exists; --overwrite replaces it"))
+                copied = target.settled[0].copied
+                why = "it was copied unchanged" if copied else "its result exists, made with the same options"
+                plan.done.append((target, why))
             elif not target.is_volume:
                 plan.todo.append(target)
             else:
-                volume = VolumeJob(target, options, alone=len(targets) == 1)
+                volume = VolumeJob(target, options, alone)
                 plan.volumes.append(volume)
                 for page in volume.pages():
                     if page.page in volume.left:
@@ -137,30 +187,28 @@ def make_plan(targets: Sequence[Target], options: SampleOptions) -> Plan:
                         plan.done.append((page, f"an earlier run has {volume.results[page.page].state} it"))
         except ColorizeError as error:
             plan.refused.append((target, error))
+    plan.notes.extend(_notes(again, kept))
     return plan
 
 
-def _check_same_drawing(target: Target, result: Path) -> None:
-    """Refuse an existing result that was made of another drawing, as its metadata say."""
-    from colorize.images import files
-    from colorize.images.decode import read_texts
-    from colorize.images.metadata import MARK
-
-    if target.is_volume or target.path is None:
-        return
-    with suppress(OSError, ValueError):
-        drawing = json.loads(read_texts(result.read_bytes()).get(MARK, "{}")).get("drawing")
-        if drawing and drawing != files.fingerprint(target.path):
-            message = f"`{result}` exists, but was made from another drawing than `{target.name}`, or before it changed"
-            raise ColorizeError(message, "name another file or folder with --out, or replace it with --overwrite")
+def _notes(again: Mapping[str, Sequence[Settled]], kept: Mapping[str, Sequence[Settled]]) -> Iterator[str]:
+    """Say which results are made again, and which stay, by the reason."""
+    for why, some in again.items():
+        if why and len(some) == 1:
+            yield f"`{some[0].path}` was made {why}; it is replaced"
+        elif why:
+            yield f"{len(some)} results were made {why}; they are made again"
+    for why, some in kept.items():
+        if why:
+            more = f", as do {len(some) - 1} others" if len(some) > 1 else ""
+            yield f"`{some[0].stays}` {why} and stays{more}; the new picture is `{some[0].path}`"
 
 
-def _report_plan(plan: Plan, report: Reporter) -> None:
+def _report_plan(plan: Plan, options: SampleOptions, report: Reporter) -> None:
     """Report what is done already, and what cannot be; finish volumes whose last page was done."""
     for target, why in plan.done:
-        report.skipped(target.name, target.volume.result if target.volume else target.result, why)
-    if (existing := sum(target.volume is None for target, _ in plan.done)) > 1:
-        report.note(f"{existing} results exist, with the options of their run; --overwrite replaces them")
+        results = (target.volume.result,) if target.volume else target.files(options)
+        report.skipped(target.name, why, results, bool(target.volume))
     for target, error in plan.refused:
         report.failed(target.name, error)
     for volume in plan.volumes:
@@ -171,12 +219,18 @@ def _report_plan(plan: Plan, report: Reporter) -> None:
             volume.finish(report)
 
 
-def prepare(targets: Sequence[Target], options: SampleOptions, report: Reporter) -> tuple[Loaded, Iterator[Job]]:
-    """Load the model, and read what all drawings share; return the model and a job per drawing, read when needed."""
-    from colorize.checkpoints import model_files
-    from colorize.coloring import inputs, paint
+def prepare(
+    template: Job, targets: Sequence[Target], options: SampleOptions, report: Reporter
+) -> tuple[Loaded, Iterator[Job]]:
+    """Load the model; return it and a job per drawing, read when needed. template: what all drawings share."""
+    return load(template, options, report), _jobs(targets, template, options, report)
 
-    template = inputs.job_template(options)
+
+def load(template: Job, options: SampleOptions, report: Reporter) -> Loaded:
+    """Load the model, and report on what all drawings share."""
+    from colorize.checkpoints import model_files
+    from colorize.coloring import paint
+
     for one in template.references:
         for note in one.picture.notes:
             report.note(note)
@@ -187,54 +241,57 @@ def prepare(targets: Sequence[Target], options: SampleOptions, report: Reporter)
         report.note(ambiguous)
     if not options.quiet:
         messages.fetched(loaded.notice)
-    folder = _folder(options.hints)
-    if folder and not any(_file_of(folder, target, HINTS) for target in targets):
-        report.note(f"`{folder}` holds no hints named like the drawings")
     if options.visualize and not options.dry_run:
         outputs.write_region_map(loaded, options, template, report)
-    return loaded, _jobs(targets, template, options)
+    return loaded
 
 
-def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions) -> Iterator[Job]:
-    from colorize.images import files
-
+def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, report: Reporter) -> Iterator[Job]:
+    if folder := outputs.folder_of(options.hints):
+        bare = [target.name for target in targets if not outputs.file_of(folder, target, outputs.HINTS)]
+        if bare:
+            more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
+            report.note(f"`{folder}` has no hints for `{bare[0]}`{more}; name them like the drawing")
     for target in targets:
         drawing = target.path or target.read or messages.piped(sys.stdin, "input").read()
         job = replace(template, name=target.name, drawing=drawing)
-        if folder := _folder(options.hints):
-            job = replace(job, hints=_file_of(folder, target, HINTS))
-        if folder := _folder(options.mask):
-            if not (path := _file_of(folder, target, (".*",))):
-                message = f"`{folder}` holds no mask for `{target.relative}`"
-                raise ColorizeError(message, "name it like the drawing, or use auto")
-            job = replace(job, mask=files.read(path))
+        if folder := outputs.folder_of(options.hints):
+            job = replace(job, hints=outputs.file_of(folder, target, outputs.HINTS))
+        if folder := outputs.folder_of(options.mask):
+            try:
+                job = replace(job, mask=_mask(folder, target))
+            except ColorizeError as error:
+                job = replace(job, drawing=partial(_fail, error))  # it ends this job, not the others
         yield job
 
 
-def _folder(given: object) -> Path | None:
-    """An option that names a folder of one file per drawing."""
-    return Path(given) if isinstance(given, str | Path) and given and Path(given).is_dir() else None
+def _mask(folder: Path, target: Target) -> Picture:
+    """The mask of a drawing in a folder of one for each."""
+    from colorize.images import files
+
+    if path := outputs.file_of(folder, target, (".*",)):
+        return files.read(path)
+    message = f"`{folder}` holds no mask for `{target.relative}`"
+    raise ColorizeError(message, "name it like the drawing, or use auto")
 
 
-def _file_of(folder: Path, target: Target, suffixes: Sequence[str]) -> Path | None:
-    """The file of a drawing in a folder: pages/p1.png has p1.png or p1.json there."""
-    below = (folder / target.relative).parent
-    found = (path for suffix in suffixes for path in sorted(below.glob(f"{glob.escape(target.relative.stem)}{suffix}")))
-    return next((path for path in found if path.is_file()), None)
+def _fail(error: ColorizeError) -> NoReturn:
+    raise error
 
 
-def _color(targets: Sequence[Target], options: SampleOptions, report: Reporter) -> None:
+def _color(loaded: Loaded, plan: Plan, template: Job, options: SampleOptions, report: Reporter) -> None:
     from colorize.coloring import paint
     from colorize.coloring.batch import Step
 
-    loaded, jobs = prepare(targets, options, report)
-    waiting = iter(targets)
+    jobs, waiting = _jobs(plan.todo, template, options, report), iter(plan.todo)
     with report.watched():
         for event in paint.work(loaded, jobs, options):
             interrupts.check()
             if isinstance(event, Step):
                 report.step(event.share)
             else:
+                for note in plan.notes if event.painted else ():
+                    report.note(note)
                 _keep(next(waiting), event, options, report)
 
 
@@ -244,7 +301,7 @@ def _keep(target: Target, outcome: Outcome, options: SampleOptions, report: Repo
 
     error, volume = outcome.error, target.volume
     try:
-        if isinstance(error, AlreadyColored) and (volume or report.total > 1):
+        if isinstance(error, AlreadyColored) and (volume or not report.alone):
             _leave(target, error.message, options, report)
         elif error:
             raise error
@@ -275,7 +332,7 @@ def _leave(target: Target, why: str, options: SampleOptions, report: Reporter) -
         return
     elif target.copy is None and not options.grid:
         report.note("skipped pictures were not copied; --out FOLDER copies them")
-    report.skipped(target.name, None, why)
+    report.skipped(target.name, why)
 
 
 def _write(target: Target, outcome: Outcome, options: SampleOptions, report: Reporter) -> None:
@@ -283,15 +340,19 @@ def _write(target: Target, outcome: Outcome, options: SampleOptions, report: Rep
     from colorize.images import files
     from colorize.images.encode import encode
 
-    painted = outcome.painted
-    outputs.write_extras(painted[0], options, report)
+    pictures = [one.picture for one in outcome.painted]
     if options.grid and outcome.drawing:
         references = [one.picture for one in outcome.job.references]
-        whole = album.grid([outcome.drawing, *references, *(one.picture for one in painted)])
-        painted = (replace(painted[0], picture=whole),)
+        pictures = [album.grid([outcome.drawing, *references, *pictures])]
     if target.result is None:
-        messages.piped(sys.stdout, "output").write(encode(painted[0].picture, ".png"))
-    for one, path in zip(painted, target.files(options), strict=False):
-        notes = files.write(one.picture, path)
+        outputs.write_extras(outcome.painted[0], target, 0, options, report)
+        messages.piped(sys.stdout, "output").write(encode(pictures[0], ".png"))
+    for at, (one, picture, path) in enumerate(zip(outcome.painted, pictures, target.files(options), strict=False)):
+        notes: tuple[str, ...] = ()
+        if not target.settled or not target.settled[at].done:
+            extras = outputs.write_extras(one, target, at, options, report)
+            if target.source:
+                picture = records.with_record(picture, one.meta, target.source, extras)
+            notes = files.write(picture, path)
         result = target.volume.result if target.volume else path
         report.done(target.name, replace(one, notes=(*one.notes, *notes)), result, bool(target.volume))

@@ -9,11 +9,12 @@ import hashlib
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from colorize import __version__
 from colorize.cli.outputs import Target, result_suffix
 from colorize.coloring.options import SampleOptions
 from colorize.errors import ColorizeError
@@ -56,7 +57,8 @@ class VolumeJob:
         self.folder = pages_folder(target.result)
         self.lock: Lock | None = None
         self.changed = True  # whether pages have come that the result does not hold
-        head = {"volume": self.volume.fingerprint, "settings": fingerprint(options), "pages": len(self.volume.pages)}
+        settings = {**(target.source.options if target.source else {}), "overwrite": options.overwrite}
+        head = {"volume": self.volume.fingerprint, "settings": settings, "pages": len(self.volume.pages)}
         self.dropped = 0  # pages that a run with other options had finished
         if not options.dry_run:
             try:
@@ -106,7 +108,8 @@ class VolumeJob:
         colored = {p: self.folder / f.file for p, f in self.results.items() if f.state == "colored"}
         failed = [page for page, result in self.results.items() if result.state == "failed"]
         if colored and self.changed:
-            damaged = write_volume(self.volume, colored, self.result)
+            record = {"program": f"colorize {__version__}", **(vars(self.target.source) if self.target.source else {})}
+            damaged = write_volume(self.volume, colored, self.result, record)
             self._add(BOUND)
             report.volume(self.result)
             for note in self.volume.notes:
@@ -196,19 +199,3 @@ def pages_folder(result: Path) -> Path:
     name = os.fsencode(result.name)
     short = result.name if len(name) < LONG else hashlib.sha256(name).hexdigest()[:32]
     return result.with_name(f".{short}.pages")
-
-
-def fingerprint(options: SampleOptions) -> str:
-    """Return a hash that differs where pages must not share a volume: of options, and of the files they name."""
-    values = {one.name: getattr(options, one.name) for one in fields(options) if one.metadata.get("affects", True)}
-    known = [repr(values)]
-    reference: Any = options.reference
-    adapters: Any = options.lora
-    given: list[Any] = [options.model, options.encoder, *reference, *(path for path, _ in adapters)]
-    given += [options.palette, options.hints, options.background, options.mask, options.ref_mask, options.edits]
-    for path in (Path(one) for one in given if one):
-        for file in sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]:
-            with suppress(OSError, ValueError):
-                status = file.stat()
-                known.append(f"{file} {status.st_size} {status.st_mtime_ns}")
-    return hashlib.sha256("\n".join(known).encode("utf-8", "surrogatepass")).hexdigest()

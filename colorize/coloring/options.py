@@ -118,16 +118,24 @@ class SampleOptions:
     predicts: str = option("", "NAME", "eps or v  [default: detected]")
     variations: int = option(1, "NUMBER", "Number of results per drawing", min=1)
     grid: bool = option(False, "", "Write drawing, references and results side by side as one picture", affects=False)
-    film: Path | None = option(None, "GIF", "Also write the denoising steps as an animation")
+    film: Path | None = option(
+        None, "GIF", "Also write the denoising steps as an animation; a folder gets one per drawing"
+    )
     flat: bool = option(False, "", "Fill each region of line art with one flat color")
     panels: Literal["auto", "on", "off"] = option(
         "auto", "MODE", "Color manga pages panel by panel: auto (if it looks like a page), on, off"
     )
     layers: Path | None = option(
-        None, "FILE", "Also write layers (line, shade, a layer per flat color, paper) as .ora or .psd; line art only"
+        None,
+        "PATH",
+        "Also write layers (line, shade, a layer per flat color, paper) as .ora or .psd; line art only;"
+        " a folder gets an .ora per drawing, layers/*.psd a .psd",
     )
     save_regions: Path | None = option(
-        None, "FILE", "Also write the regions and their colors as .json, with a map of them as .png; line art only"
+        None,
+        "PATH",
+        "Also write the regions and their colors as .json, with a map of them as .png; line art only;"
+        " a folder gets them per drawing",
     )
     size: int | None = option(None, "PIXELS", f"Longer side inside the model; results keep the drawing's size{RECIPE}")
     device: str = option(
@@ -141,7 +149,10 @@ class SampleOptions:
     )
     batch: int | None = option(None, "NUMBER", "Batch size  [default: 8 on CUDA, else 1]", affects=False, min=1)
     force: bool = option(False, "", "Also color pictures that are blank or already in color")
-    overwrite: bool = option(False, "", "Replace existing results")
+    overwrite: bool = option(False, "", "Replace existing results, also those that were edited")
+    watch: bool = option(
+        False, "", "Color what is in a folder, and then whatever is saved into it, until Ctrl-C", affects=False
+    )
     dry_run: bool = option(False, "", "Estimate work, time and memory; write nothing", affects=False)
     offline: bool = option(False, "", "Do not use the network", affects=False)
     as_json: bool = option(False, "", "Print one JSON object per result to stdout", "--json", affects=False)

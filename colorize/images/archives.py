@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import stat
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from colorize.errors import ColorizeError
 from colorize.images.files import atomic, shown
 from colorize.images.listing import natural, pictured
+from colorize.images.metadata import MARK
 
 OUTSIDE, NESTED = "points outside its archive", "is an archive in an archive"
 LINK, ENCRYPTED = "is a link", "is encrypted"
@@ -26,6 +28,7 @@ MAX_BYTES = 256 * 2**20  # of a picture; it is read as a whole
 MAX_RATIO = 200  # times its own size that an archive may unpack to, if that is more than ...
 HARMLESS = 2**30  # ... so many bytes
 CHUNK = 2**20  # bytes of a file to copy at a time
+COMMENT = 65_535  # bytes of an archive's comment, at most
 ZIP64 = 2**31  # bytes above which a member needs the larger form of headers
 DAMAGE = (BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error)
 OTHERS = {  # what else is sold as a comic, by its first bytes
@@ -174,17 +177,50 @@ def open_volume(path: Path) -> Volume:
         inside = f"; it holds the archive `{shown(nested[0])}`, unpack it first" if nested else ""
         raise ColorizeError(f"the archive `{shown(path)}` holds no pictures{inside}", "put the pages into it")
     notes = [f"`{shown(f'{path}/{name}')}` is an archive; it stays as it is" for name in nested[:1]]
-    listed = "".join(f"{info.filename}\0{info.CRC}\0{info.file_size}\0" for info in files)
-    fingerprint = hashlib.sha256(listed.encode("utf-8", "surrogatepass")).hexdigest()
     pages.sort(key=lambda name: natural(Path(name)))
-    return Volume(path, tuple(pages), fingerprint, tuple(notes))
+    return Volume(path, tuple(pages), _listed(files), tuple(notes))
 
 
-def write_volume(volume: Volume, results: Mapping[str, Path], target: Path) -> list[str]:
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what `write_volume` noted in a volume, empty if nothing; `unedited` is whether its files are unchanged."""
+    with suppress(*DAMAGE, ValueError), ZipFile(path) as archive:
+        comment = archive.comment
+        record = (_object(comment) or _object(comment.rpartition(b"\n")[2])).get(MARK)
+        if isinstance(record, dict):
+            files = [info for info in archive.infolist() if not info.is_dir()]
+            return {**record, "unedited": record.get("files") == _listed(files)}
+    return {}
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    """The JSON object that a text is; empty if it is none."""
+    with suppress(ValueError):
+        found = json.loads(text)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _noted(comment: bytes, record: dict[str, Any]) -> bytes:
+    """The comment of an archive and a record: in the JSON object that comics often have there, or as the last line."""
+    found = _object(comment)
+    start = comment + b"\n" if comment and not found else b""
+    whole = start + json.dumps({**found, MARK: record}).encode()
+    return whole if len(whole) <= COMMENT else comment
+
+
+def _listed(files: Iterable[ZipInfo]) -> str:
+    """A hash of what an archive says of its files."""
+    listed = "".join(f"{info.filename}\0{info.CRC}\0{info.file_size}\0" for info in files)
+    return hashlib.sha256(listed.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def write_volume(
+    volume: Volume, results: Mapping[str, Path], target: Path, record: Mapping[str, Any] | None = None
+) -> list[str]:
     """Write a volume with other files for some pages, whole or not at all; return what was damaged.
 
-    results: files by the paths of their pages. Pages keep their place, time and, but for the suffix, name; everything
-    else is copied byte for byte. Of a damaged file stays what can be read.
+    results: files by the paths of their pages. record: what `read_record` is to return. Pages keep their place, time
+    and, but for the suffix, name; everything else is copied byte for byte. Of a damaged file stays what can be read.
 
     Raises ColorizeError if it cannot be written, or the volume changed meanwhile.
     """
@@ -212,6 +248,9 @@ def write_volume(volume: Volume, results: Mapping[str, Path], target: Path) -> l
                         shutil.copyfileobj(stream, sink, CHUNK)
                 elif not _copied(old, info, sink):
                     damaged.append(info.filename)
+        if record:
+            files = [info for info in new.infolist() if not info.is_dir()]
+            new.comment = _noted(old.comment, {**record, "files": _listed(files)})
     return damaged
 
 

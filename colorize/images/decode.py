@@ -85,6 +85,7 @@ def read_texts(data: bytes) -> dict[str, str]:
             data = _merged(data)
             image = _identified(data)
             found = {str(name): text for name, text in image.info.items() if isinstance(text, str)}
+            found |= metadata.bmp_mark(data)
             return found | Exif.parse(data if image.format == "TIFF" else _exif(image)).take_texts()
     except Exception:  # decoders raise nearly everything on damaged files
         return {}
@@ -140,7 +141,7 @@ def _identified(data: bytes) -> Image.Image:
 
 def _tags(image: Image.Image, data: bytes, name: str, notes: list[str]) -> tuple[bytes | None, int, dict[str, str]]:
     """EXIF block without orientation and comment, the orientation, and all texts."""
-    text = _texts(image)
+    text = _texts(image) | metadata.bmp_mark(data)
     try:
         exif = Exif.parse(_exif(image)) if image.format != "TIFF" else Exif()
         if data[:4] in (b"II*\0", b"MM\0*"):  # no BigTIFF

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import zlib
@@ -30,6 +31,8 @@ MARK = "colorize"  # the text of results that says how they were made
 _COMMENT_CODE = b"ASCII\0\0\0"  # EXIF 2.3, table 9: the text is 7-bit, which JSON can always be
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SEALED, _DIGITS = b"colorize-sha256:", 32
+SEAL = _SEALED.decode() + "0" * _DIGITS  # in a text: `sealed` puts the digest of the whole file there
 
 
 @dataclass
@@ -191,6 +194,33 @@ def join_png(parts: Iterable[tuple[bytes, bytes]]) -> bytes:
         struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
         for name, content in parts
     )
+
+
+def sealed(data: bytes) -> bytes:
+    """Return a file with its digest in place of SEAL, if its texts hold that; the digest is of the file with SEAL."""
+    return _stamped(data, _digest(data)) if _SEALED in data else data
+
+
+def is_sealed(data: bytes) -> bool:
+    """Return whether every byte of a file is as `sealed` left it."""
+    return _SEALED in data and sealed(_stamped(data, b"0" * _DIGITS)) == data
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest()[:_DIGITS].encode()
+
+
+def _stamped(data: bytes, digits: bytes) -> bytes:
+    """A file with other digits behind the first seal; in PNG files the chunk's checksum follows."""
+    at = data.index(_SEALED) + len(_SEALED)
+    data = data[:at] + digits + data[at + len(digits) :]
+    return join_png(png_chunks(data)) if data.startswith(PNG_SIGNATURE) else data
+
+
+def bmp_mark(data: bytes) -> dict[str, str]:
+    """Return the text MARK behind the pixels of a BMP file, where other programs do not look."""
+    text = data[int.from_bytes(data[2:6], "little") :].decode("utf-8", "replace") if data[:2] == b"BM" else ""
+    return {MARK: text} if text.startswith("{") else {}
 
 
 _SPACES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "LAB"}

@@ -55,12 +55,9 @@ def test_drawings_whose_results_would_share_a_name_both_get_one() -> None:
     assert sorted(made) == ["out/1/p1.png", "out/1/p1.png.png", "out/p2.jpg"]
 
 
-def test_results_are_not_made_again_without_overwrite() -> None:
-    run("sketch.png")
+def test_only_overwrite_replaces_what_is_not_ours() -> None:
     Path("sketch_color.png").write_bytes(b"mine")
-    again = run("sketch.png")
-    assert again.exit_code == 0
-    assert "skipped" in again.stderr
+    assert run("sketch.png").stdout == "sketch_color-2.png\n"
     assert Path("sketch_color.png").read_bytes() == b"mine"
     run("sketch.png", "--overwrite")
     assert Path("sketch_color.png").read_bytes() != b"mine"

@@ -26,7 +26,19 @@ from colorize.images.image import Picture
 
 NAMES = ["ColorizeError", "Colorizer", "Result", "__version__", "load", "paint", "paint_all"]
 COMMAND_LINE = {  # options that concern files and the terminal, which Python has no use for
-    *("out", "visualize", "grid", "film", "save_regions", "overwrite", "dry_run", "as_json", "quiet", "settings")
+    *(
+        "out",
+        "visualize",
+        "grid",
+        "film",
+        "save_regions",
+        "overwrite",
+        "watch",
+        "dry_run",
+        "as_json",
+        "quiet",
+        "settings",
+    )
 }
 
 
