@@ -50,6 +50,7 @@ class PaintOptions(TypedDict, total=False):
 
     reference: ImageLike | Sequence[ImageLike]
     palette: ImageLike | Sequence[str]
+    colors: int | None
     hints: ImageLike | Mapping[str, Any] | None
     hint: str | Sequence[str]
     hint_mode: Literal["hard", "soft"]
@@ -67,6 +68,7 @@ class PaintOptions(TypedDict, total=False):
     edits: str | os.PathLike[str] | None
     background: ImageLike | None
     mask: ImageLike
+    only: ImageLike
     ref_mask: ImageLike | None
     knob: str | Sequence[str]
     encoder: str
@@ -266,6 +268,7 @@ CONVERTED: dict[str, Callable[[Any], Any]] = {
     "hints": lambda value: value if isinstance(value, Mapping) else _file(value, "hints"),
     "background": lambda value: _file(value, "background"),
     "mask": lambda value: _file(value, "mask"),
+    "only": lambda value: _file(value, "only"),
     "ref_mask": lambda value: _file(value, "ref_mask"),
     "text": lambda value: (value,) if isinstance(value, str) else value,
     "knob": lambda value: (value,) if isinstance(value, str) else value,

@@ -24,7 +24,7 @@ KINDS = {  # an option's type -> the types that TOML must give, and their names 
 }
 TEXT = ((str,), "text in quotes")  # of all other options
 INPUTS = (  # parameters that name files to read; in a file elsewhere, they may lie beside it
-    *("reference", "palette", "hints", "model", "lora", "edits", "background", "mask", "ref_mask", "encoder"),
+    *("reference", "palette", "hints", "model", "lora", "edits", "background", "mask", "only", "ref_mask", "encoder"),
     *("start", "data"),
 )
 

@@ -22,7 +22,7 @@ TRAIN = {
 PANELS: dict[str, dict[str, tuple[str, ...]]] = {  # command -> panel -> parameters in their order
     "sample": {
         "Drawing and colors": (
-            *("reference", "palette", "hint", "hints", "hint_mode", "model", "lora"),
+            *("reference", "palette", "colors", "hint", "hints", "hint_mode", "only", "model", "lora"),
             *("kind", "panels", "flat", "seed", "variations", "force"),
         ),
         "Output": (

@@ -254,25 +254,26 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, repo
             report.note(f"`{folder}` has no hints for `{bare[0]}`{more}; name them like the drawing")
     for target in targets:
         drawing = target.path or target.read or messages.piped(sys.stdin, "input").read()
-        job = replace(template, name=target.name, drawing=drawing)
+        job = replace(template, name=target.name, drawing=drawing, results=outputs.earlier(target, options))
         if folder := outputs.folder_of(options.hints):
             job = replace(job, hints=outputs.file_of(folder, target, outputs.HINTS))
-        if folder := outputs.folder_of(options.mask):
-            try:
-                job = replace(job, mask=_mask(folder, target))
-            except ColorizeError as error:
-                job = replace(job, drawing=partial(_fail, error))  # it ends this job, not the others
+        try:
+            if folder := outputs.folder_of(options.mask):
+                job = replace(job, mask=_mask(folder, target, "name it like the drawing, or use auto"))
+            if folder := outputs.folder_of(options.only):
+                job = replace(job, only=_mask(folder, target, "name it like the drawing"))
+        except ColorizeError as error:
+            job = replace(job, drawing=partial(_fail, error))  # it ends this job, not the others
         yield job
 
 
-def _mask(folder: Path, target: Target) -> Picture:
+def _mask(folder: Path, target: Target, hint: str) -> Picture:
     """The mask of a drawing in a folder of one for each."""
     from colorize.images import files
 
     if path := outputs.file_of(folder, target, (".*",)):
         return files.read(path)
-    message = f"`{folder}` holds no mask for `{target.relative}`"
-    raise ColorizeError(message, "name it like the drawing, or use auto")
+    raise ColorizeError(f"`{folder}` holds no mask for `{target.relative}`", hint)
 
 
 def _fail(error: ColorizeError) -> NoReturn:

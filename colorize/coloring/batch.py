@@ -69,7 +69,8 @@ class Step:
 class Task:
     """A job under way, or one panel of its page.
 
-    guidance: by hint. seconds: spent on it outside of the network. share: of its job's work.
+    guidance: by hint. seconds: spent on it outside of the network. share: of its job's work. offered: the colors that
+    each variation may use, (1, 3, N, 1), if they are limited.
     """
 
     job: Job
@@ -79,11 +80,17 @@ class Task:
     share: float = 1.0
     done: list[Painted] = field(default_factory=list)
     error: ColorizeError | None = None
+    offered: tuple[Tensor, ...] = ()
 
     @property
     def key(self) -> tuple[object, ...]:
         """Tasks of equal keys fit into one batch: equal hints of equal sizes, equal guidance."""
         return *((name, value.shape) for name, value in self.input.hints.items()), *self.guidance.items()
+
+    def hints(self, variation: int) -> Hints:
+        """What a variation is colored by."""
+        given = self.input.hints
+        return Hints(**dict(given.items()), offered=self.offered[variation]) if self.offered else given
 
 
 Row = tuple[Task, int]  # a task, and which of its variations
@@ -149,8 +156,8 @@ class BatchRunner:
     def _denoise(self, rows: Sequence[Row]) -> Iterator[Step]:
         begin, options = time.perf_counter(), self.options
         frames: list[list[Picture]] = [[] for _ in rows]
-        seeds = [self._seed(task.input.original, at) for task, at in rows]
-        every = [task.input.hints for task, _ in rows]
+        seeds = [self.seed(task.input.original, at) for task, at in rows]
+        every = [task.hints(at) for task, at in rows]
         hints = Hints(**{name: torch.cat([one[name] for one in every]) for name in every[0]}).to(self.device)
         strength = dict(options.strength)
         if "hints" not in hints:
@@ -175,7 +182,7 @@ class BatchRunner:
         for (task, at), color, film in zip(rows, colors, frames, strict=True):
             self._finish(task, at, color, share, len(calls), tuple(film))
 
-    def _seed(self, drawing: Picture, variation: int) -> int:
+    def seed(self, drawing: Picture, variation: int) -> int:
         """The seed of a row; 0 asks a system that can tell for the likeliest picture."""
         if self.colorizer.likeliest and not (self.options.seed or variation):
             return 0
@@ -298,10 +305,12 @@ def provenance(
         "background": None if back is None else {back.name: _fingerprint(back.picture)},
         "mask": _fingerprint(job.mask) if isinstance(job.mask, Picture) else job.mask,
         "reference_mask": None if job.reference_mask is None else _fingerprint(job.reference_mask),
+        "only": None if job.only is None else _fingerprint(job.only),
         "guidance": dict(guidance),
         "strength": dict(options.strength),
         "references": {one.name: _fingerprint(one.picture) for one in job.references},
         "flat": options.flat,
+        "colors": options.colors,
         "hints": "hints" in job.given,
         "dots": [dot.text for dot in job.dots],
         "hint_mode": options.hint_mode,

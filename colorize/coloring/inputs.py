@@ -16,7 +16,7 @@ from torch import Tensor
 from colorize.coloring.options import Job, Named, SampleOptions, check_kind
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.images import color_hints, files, finish, hint_files, kinds, lines, listing, palettes
+from colorize.images import background, color_hints, files, finish, hint_files, kinds, lines, listing, palettes
 from colorize.images.color import colorfulness, luminance
 from colorize.images.color_hints import ColorHint
 from colorize.images.finish import HintPixels
@@ -33,6 +33,9 @@ SMALLEST = 32  # pixels a side of a drawing; below that there is nothing to see 
 SIDE = 256  # of references; the encoders shrink them further
 COLORLESS = 3.0  # colorfulness (Hasler and Suesstrunk) of gray scans with a slight tint is below
 DARK = 0.85  # ink that the darkest lines have after shrinking, as in training
+ASTRAY = 0.9  # of a hint; with more on the background or on ink it is said so
+PAPER = 0.84  # in [-1, 1]; a hint with no darker channel is white
+PURPOSE = 0.1  # of the background; a larger hint is there on purpose
 WHITE = 0.94  # of full brightness; where paper is darker, lines are seen against it
 GAIN = 2.5  # by which shrunk lines are darkened at most; more would bring out the paper's grain
 
@@ -57,6 +60,10 @@ class ModelInput:
     notes: tuple[str, ...]
     exact: HintPixels | None = None
     inverted: bool = False
+
+    def after(self, before: Tensor) -> ModelInput:
+        """Return the same with what its colors were before, a hint map (1, 4, h, w)."""
+        return replace(self, hints=Hints(**dict(self.hints.items()), before=before))
 
 
 def named(picture: File | Picture, name: str = "the reference") -> Named:
@@ -94,11 +101,13 @@ def job_template(options: SampleOptions) -> Job:
         found += [named(picture, f"reference {at}") for at, picture in enumerate(pictures, len(found) + 1)]
     if options.palette:
         found.append(palette(options.palette))
-    hints, mask, other = options.hints, options.mask, options.ref_mask
+    hints, mask, only, other = options.hints, options.mask, options.only, options.ref_mask
     if isinstance(hints, str | Path):
         hints = None if Path(hints).is_dir() else read_hints(Path(hints))
     if isinstance(mask, str | Path) and mask != "auto":
         mask = files.read(Path(mask)) if mask and not Path(mask).is_dir() else ""
+    if isinstance(only, str | Path):
+        only = files.read(Path(only)) if only and not Path(only).is_dir() else ""
     return Job(
         "",
         b"",
@@ -108,6 +117,7 @@ def job_template(options: SampleOptions) -> Job:
         named(options.background, "the background") if options.background else None,
         mask or None,  # type: ignore[arg-type]
         files.read(Path(other)) if isinstance(other, str | Path) else other,
+        only or None,  # type: ignore[arg-type]
     )
 
 
@@ -126,17 +136,17 @@ def read_hints(path: Path) -> Picture | str:
 
 
 def hint_map(
-    drawing: Named, hints: HintSource | None, dots: Sequence[ColorHint]
+    drawing: Named, hints: HintSource | None, dots: Sequence[ColorHint], lined: bool = True
 ) -> tuple[Tensor | None, tuple[str, ...]]:
     """Return the hints on a drawing as a map (1, 4, H, W) of its size, or None without any, and notes.
 
     hints: a picture that is transparent but for the hints, a copy of the drawing painted over, JSON
     text, or a hint map (1, 4, h, w), which keeps its size if there are no dots. dots lie on top of
-    all. Raises ColorizeError with the name of the drawing.
+    all. lined: the drawing is line art. Raises ColorizeError with the name of the drawing.
     """
     picture = drawing.picture
     try:
-        below, notes = (None, ()) if hints is None else _hint_layer(hints, picture)
+        below, notes = (None, ()) if hints is None else _hint_layer(hints, picture, lined)
         if not dots:
             return below, notes
         top = color_hints.draw(dots, picture.size)
@@ -147,7 +157,7 @@ def hint_map(
     return torch.where(top[:, 3:] > 0, top, hint_files.resize(below, picture.size)), notes
 
 
-def _hint_layer(hints: HintSource, drawing: Picture) -> tuple[Tensor, tuple[str, ...]]:
+def _hint_layer(hints: HintSource, drawing: Picture, lined: bool) -> tuple[Tensor, tuple[str, ...]]:
     if isinstance(hints, Tensor):
         return hints, ()
     if isinstance(hints, str):
@@ -157,7 +167,7 @@ def _hint_layer(hints: HintSource, drawing: Picture) -> tuple[Tensor, tuple[str,
         (height, width), (tall, wide) = hints.size, drawing.size
         notes = (f"the hints are {width} x {height} pixels and were scaled to {wide} x {tall}",)
     if hints.alpha is None or hints.alpha.min() == hints.peak:
-        return hint_files.parse_copy(hints, drawing), notes
+        return hint_files.parse_copy(hints, drawing, lined), notes
     layer = np.dstack([np.broadcast_to(hints.pixels, (*hints.size, 3)), hints.alpha])
     return hint_files.parse(layer, drawing.size), notes
 
@@ -179,20 +189,56 @@ def model_input(
     check_drawing(drawing, options)
     picture, kind, hint, gray, notes, inverted = _view(drawing, recipe, options)
     tensors: dict[str, Tensor] = {hint: gray}
-    held, more = hint_map(drawing, hints, job.dots if job else ())
+    held, more = hint_map(drawing, hints, job.dots if job else (), hint == "line")
+    notes += more
     if held is not None:
         small = hint_files.resize(held, (gray.shape[2], gray.shape[3]))
         tensors["hints"] = color_hints.off_ink(small, gray) if hint == "line" else small
     if job is not None and hint == "line":
         found, extra = recipe.system.extras(job, gray)
         tensors, notes = {**tensors, **found}, notes + extra
+        if held is not None and not isinstance(hints, Tensor):
+            notes += _astray(small, job.dots, picture.size, gray)
     fitted = Hints(**tensors, reference=reference)
     if not any(need in fitted for need in recipe.needs):
         _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
-    exact = None
-    if held is not None and options.hint_mode == "hard":
-        exact = finish.hint_pixels(hint_files.resize(held, picture.size), options.strength.get("hints", 1.0))
-    return ModelInput(picture, kind, fitted, notes + more, exact, inverted)
+    return ModelInput(picture, kind, fitted, notes, _exact(held, picture, kind, options), inverted)
+
+
+def _exact(held: Tensor | None, picture: Picture, kind: Kind, options: SampleOptions) -> HintPixels | None:
+    """The pixels of a drawing that get exactly the color of a hint map (1, 4, h, w), if any."""
+    if held is None or options.hint_mode != "hard":
+        return None
+    full = hint_files.resize(held, picture.size)
+    exact = finish.hint_pixels(full, options.strength.get("hints", 1.0))
+    if kind == "line" and options.divides:
+        return replace(exact, whole=hint_files.in_regions(full, picture).ravel()[exact.place])
+    return exact
+
+
+def _astray(hints: Tensor, dots: Sequence[ColorHint], size: tuple[int, int], line: Tensor) -> tuple[str, ...]:
+    """Notes on color hints (1, 4, h, w) that lie on the background or on ink of a drawing (1, 1, h, w).
+
+    dots: those that a user named, in pixels of a drawing of `size`. A background that is painted on purpose, in white
+    or much of it, is none of them.
+    """
+    found = background.of_drawing(line)
+    outside = np.zeros(line.shape[-2:], bool) if found is None else (found[0, 0] < 0).numpy()
+    ink, notes, left = (line[0, 0] < 0).numpy(), [], (hints[0, 3] > 0).numpy()
+    for dot in dots:
+        held = (hint_files.resize(color_hints.draw([dot], size), (line.shape[-2], line.shape[-1]))[0, 3] > 0).numpy()
+        left &= ~held
+        place = "the background" if outside[held].mean() > ASTRAY else "a line" if ink[held].mean() > ASTRAY else ""
+        if place and min(dot.color) < PAPER:
+            notes.append(f"hint {dot.text or dot.name} lies on {place}")
+    count, strokes = cv2.connectedComponents((left & (hints[0, :3].amin(0) < PAPER).numpy()).astype(np.uint8))
+    lost = 0
+    for at in range(1, count):
+        share = float(outside[strokes == at].mean())
+        lost += share > ASTRAY and (strokes == at).sum() < PURPOSE * outside.sum()
+    if lost:
+        notes.append(f"{lost} of {count - 1} hints {'lie' if lost > 1 else 'lies'} on the background")
+    return tuple(notes)
 
 
 def _view(
@@ -280,7 +326,7 @@ def check_drawing(drawing: Named, options: SampleOptions) -> None:
     if min(height, width) < SMALLEST:
         message = f"`{name}` is {width} x {height} pixels; a drawing needs at least {SMALLEST} x {SMALLEST}"
         raise AlreadyColored(message, "the file may be a thumbnail, or cut off; open it in a viewer")
-    if MARK in drawing.picture.text and not options.force:
+    if MARK in drawing.picture.text and not (options.force or options.only):
         raise AlreadyColored(f"`{name}` was colored by this program already", "color it anew with --force")
 
 
@@ -297,13 +343,20 @@ def detect_kind(picture: Picture, seen: Tensor, recipe: Recipe, options: SampleO
     return "line" if is_printed(picture) else "gray"
 
 
+def is_lined(picture: Picture, recipe: Recipe, options: SampleOptions) -> bool:
+    """Return whether a drawing is colored as line art."""
+    if options.kind != "auto":
+        return options.kind == "line"
+    return detect_kind(picture, inner_view(picture, recipe, options)[1], recipe, options) in ("line", "blank")
+
+
 def resolve_kind(
     name: str, found: kinds.Kind, recipe: Recipe, options: SampleOptions
 ) -> tuple[Kind, str, tuple[str, ...]]:
     """Return how to color the drawing, which hint it becomes, and notes."""
     if found == "blank" and not options.force:
         raise AlreadyColored(f"`{name}` is blank: it has nearly one color", "color it with --force")
-    if found == "color" and not options.force:
+    if found == "color" and not (options.force or options.only):
         raise AlreadyColored(f"`{name}` is already in color", "color it anew from its gray values with --force")
     guess: Kind = "line" if found in ("line", "blank") else "gray"
     kind: Kind = guess if options.kind == "auto" else options.kind

@@ -67,8 +67,13 @@ class SampleOptions:
     palette: "str | Path | Picture" = option(
         "", "COLORS", 'Colors to use, such as "#3b5fa0,#f2c6a0", or a picture that has them'
     )
+    colors: int | None = option(
+        None, "NUMBER", "Most colors in the result besides paper and ink; for models that choose colors: mini", min=1
+    )
     hints: "Path | str | Picture | None" = option(
-        None, "PATH", "Color hints: transparent PNG, painted copy of the drawing, JSON, or folder with one per drawing"
+        None,
+        "PATH",
+        "Color hints: transparent PNG, painted copy of the drawing, corrected result, JSON, or folder of them",
     )
     hint: "str | Sequence[str]" = option(
         (),
@@ -112,6 +117,9 @@ class SampleOptions:
     visualize: Path | None = option(None, "PICTURE", "Also draw where the edits act", affects=False)
     background: "str | Path | Picture | None" = option(None, "PICTURE", "Reference for the background")
     mask: "str | Path | Picture" = option("", "PATH", "Figure in white: picture, folder, or auto")
+    only: "str | Path | Picture" = option(
+        "", "PATH", "Color only where this mask is white: a picture, or a folder with one per drawing; the rest stays"
+    )
     ref_mask: "str | Path | Picture | None" = option(None, "PICTURE", "The same for the reference")
     knob: "Sequence[str]" = option((), "NAME=VALUE", "Setting, such as margin=1.5; repeatable")
     encoder: str = option("", "FILE", "CLIP weights: a file, or OWNER/NAME/FILE")
@@ -174,15 +182,23 @@ class SampleOptions:
                 raise ColorizeError(f"{what} is {value}", f"choose at least {least}", code=2)
         if self.size is not None and not SIZES[0] <= self.size <= SIZES[1]:
             raise ColorizeError(f"size is {self.size}", f"choose {SIZES[0]} to {SIZES[1]} pixels", code=2)
+        if self.only and (self.layers or self.save_regions):
+            other = "--layers" if self.layers else "--save-regions"
+            message = f"--only keeps a part of an earlier picture, of which {other} knows nothing"
+            raise ColorizeError(message, "leave one of them out", code=2)
         within("seed", self.seed, *SEEDS)
-        for name, weight in self.guidance.items():
-            hint = "choose 0 (without it) to 20; 1 is as trained, 1.5 to 3 is usual"
-            within(f"the guidance of `{name}`", weight, *GUIDANCE, hint)
-        for name, share in self.strength.items():
-            hint = "choose 0 (without it) to 1 (as trained), or up to 3 with some models"
-            within(f"the strength of `{name}`", share, *STRENGTH, hint)
+        _check_weights(self)
         if self.settings is None and (self.knob or self.text or self.edits):
             object.__setattr__(self, "settings", latent_settings(self.knob, self.text, self.edits))
+
+
+def _check_weights(options: SampleOptions) -> None:
+    for name, weight in options.guidance.items():
+        hint = "choose 0 (without it) to 20; 1 is as trained, 1.5 to 3 is usual"
+        within(f"the guidance of `{name}`", weight, *GUIDANCE, hint)
+    for name, share in options.strength.items():
+        hint = "choose 0 (without it) to 1 (as trained), or up to 3 with some models"
+        within(f"the strength of `{name}`", share, *STRENGTH, hint)
 
 
 def latent_settings(knobs: Sequence[str], edits: Sequence[str], file: Path | None) -> "LatentSettings":
@@ -221,7 +237,9 @@ class Job:
     begins. references: pictures to take colors from. hints: a picture that is transparent but for the hints, a
     copy of the drawing painted over, JSON text, the path of any of these, or a hint map (1, 4, h, w). dots: lie
     on top, see `inputs.hint_map`. background: reference of the background. mask, reference_mask: light where
-    the figure is in the drawing and in the first reference; `auto` detects it.
+    the figure is in the drawing and in the first reference; `auto` detects it. only: light where the picture may
+    change. results: files of this drawing in color, the latest first, which tell corrections from what the program
+    chose, and show what lies outside of `only`.
     """
 
     name: str
@@ -232,6 +250,8 @@ class Job:
     background: Named | None = None
     mask: "Picture | Literal['auto'] | None" = None
     reference_mask: "Picture | None" = None
+    only: "Picture | None" = None
+    results: tuple[Path, ...] = ()
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -279,6 +299,11 @@ def check(recipe: "Recipe", options: SampleOptions) -> None:
         if recipe.chooses and weight != 1:
             message = f"the weight of `{name}` is {weight:g}, but `{recipe.name}` chooses colors and mixes none"
             raise ColorizeError(message, "leave --guidance and --strength out, or choose another model", code=2)
+    if options.colors is not None and not recipe.chooses:
+        message = f"`{recipe.name}` mixes colors freely, so --colors cannot limit them"
+        raise ColorizeError(
+            message, "leave --colors out, or choose a model that chooses among given colors: mini", code=2
+        )
     for name, share in options.strength.items():
         if share > most.get(name, 1.0):
             hint = f"with `{recipe.name}` choose 0 (without it) to {most.get(name, 1.0):g}"

@@ -100,7 +100,7 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     clean[bubbles] = np.quantile(gray[bubbles], 0.9).astype(clean.dtype) if bubbles.any() else 0
     if canvas.alpha is not None:
         kept |= canvas.alpha < canvas.peak  # where paper shines through, a color would be laid on twice
-    hint_map, more = inputs.hint_map(drawing, hints, job.dots)
+    hint_map, more = inputs.hint_map(drawing, hints, job.dots, kind == "line")
     if hint_map is not None:
         hint_map = resize(hint_map, picture.size)
     parts = tuple(

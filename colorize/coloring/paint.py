@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from colorize.checkpoints import model_files
 from colorize.checkpoints.model_files import Loaded
-from colorize.coloring import inputs, pages
+from colorize.coloring import inputs, masked, pages
 from colorize.coloring.batch import BatchRunner, Painted, Step, Task
-from colorize.coloring.inputs import AlreadyColored, ModelInput
+from colorize.coloring.inputs import AlreadyColored, HintSource, ModelInput
+from colorize.coloring.masked import Outside
 from colorize.coloring.options import Job, Named, SampleOptions, check, check_job, check_kind, guidance
 from colorize.coloring.pages import Page
 from colorize.errors import ColorizeError
 from colorize.hints import COLORED, Hints
-from colorize.images import files
+from colorize.images import files, hint_files
 from colorize.images.image import Picture
+from colorize.images.metadata import MARK
 from colorize.networks import devices
 from colorize.recipes.recipe import Recipe
 from colorize.region_diffusion.system import RegionColorizer
@@ -29,6 +33,8 @@ RECALLED = (
     "no colors were given, so they come from a picture in the model's memory; "
     "choose your own with --ref or --palette, or try another picture with --seed"
 )
+KEPT = "the hints are not a result of this command, so all their colors are kept"
+UNCHANGED = "nothing was corrected in the hints: they are what this command makes without them"
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,20 @@ def refusal(job: Job, recipe: Recipe, options: SampleOptions) -> ColorizeError |
     return None
 
 
+def _meta(picture: Picture) -> dict[str, Any]:
+    """How a picture was made, as far as it says so."""
+    try:
+        found = json.loads(picture.text.get(MARK, "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_bare(result: Picture) -> bool:
+    """Whether a picture is a result made without color hints."""
+    return _meta(result).get("hints") is False
+
+
 def _read(job: Job) -> Named:
     """The drawing of a job."""
     drawing = job.drawing() if callable(job.drawing) else job.drawing
@@ -122,6 +142,7 @@ class _Begun:
     drawing: Picture
     tasks: tuple[Task, ...]
     page: Page | None = None
+    outside: Outside | None = None
 
     def outcome(self) -> Outcome | None:
         """What became of the job, once all its tasks are done."""
@@ -131,7 +152,9 @@ class _Begun:
         if error := next((task.error for task in self.tasks if task.error), None):
             return Outcome(job, self.drawing, error=error)
         variations = zip(*(task.done for task in self.tasks), strict=False)
-        done = (parts[0] if page is None else pages.assemble(page, parts) for parts in variations)
+        done = [parts[0] if page is None else pages.assemble(page, parts) for parts in variations]
+        if self.outside:
+            done = [replace(one, picture=self.outside.around(one.picture)) for one in done]
         return Outcome(job, self.drawing, tuple(done))
 
 
@@ -178,6 +201,8 @@ class _Batcher:
         notes = check_job(recipe, options, job)
         drawing = _read(job)
         hints = inputs.read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
+        outside = masked.outside(drawing, job, recipe, options)
+        hints, rest, corrected = self.corrected(job, drawing, hints)
         page = pages.divide(drawing, job, hints, recipe, options)
         if job.references is not self.given:
             self.given, self.reference = job.references, inputs.references(job.references, recipe)
@@ -185,16 +210,66 @@ class _Batcher:
             fitted = [inputs.model_input(drawing, recipe, options, self.reference, hints, job)]
         else:
             fitted = list(pages.panel_inputs(page, job.name, recipe, options, self.reference))
+        if rest is not None and recipe.chooses:
+            parts = [rest] if page is None else [rest[:, :, *part.crop] for part in page.parts]
+            fitted = [
+                one.after(hint_files.resize(part, one.hints.size)) for one, part in zip(fitted, parts, strict=True)
+            ]
         fitted, more = self.recalled(fitted)
-        notes = drawing.picture.notes + notes + more
+        offered = self.offered(fitted)
+        notes = drawing.picture.notes + notes + corrected + more
         seconds, share = (time.perf_counter() - start) / len(fitted), 1 / len(fitted)
         tasks = []
         for one in fitted:
             weights = guidance(self.runner.sampling, options, one.hints)
             if "hints" not in one.hints:  # those of the page may all lie on other panels
                 weights.pop("hints", None)
-            tasks.append(Task(job, replace(one, notes=notes + one.notes), weights, seconds, share))
-        return _Begun(drawing.picture, tuple(tasks), page)
+            task = Task(job, replace(one, notes=notes + one.notes), weights, seconds, share)
+            tasks.append(replace(task, offered=offered))
+        return _Begun(drawing.picture, tuple(tasks), page, outside)
+
+    def corrected(
+        self, job: Job, drawing: Named, hints: HintSource | None
+    ) -> tuple[HintSource | None, Tensor | None, tuple[str, ...]]:
+        """Return what was repainted in a corrected result or its flats, the rest of it, and notes; or the hints."""
+        picture, recipe = drawing.picture, self.recipe
+        if not isinstance(hints, Picture) or not hint_files.is_full(hints, picture):
+            return hints, None, ()
+        lined, found = inputs.is_lined(picture, recipe, self.options), None
+        results = [one for one in map(files.read, job.results) if one.size == picture.size and _is_bare(one)]
+        ways: list[tuple[bool, ...]] = [(), (self.options.flat,), (not self.options.flat,)]
+        for flats in [(True, False)] if recipe.chooses else ways:  # where it is fast, look at all it makes now
+            results += [one for flat in flats for one in self.alone(job, drawing, hints, flat)]
+            found = hint_files.corrections(hints, picture, results, lined)
+            if found and found[0] is not None:
+                break
+        kept, rest = found or (None, None)
+        if kept is None:
+            return hints, rest if lined else None, (KEPT,) if found and hints.alpha is None else ()
+        if not bool((kept[:, 3] > 0).any()):
+            return None, None, (UNCHANGED,)
+        return kept, rest if lined else None, ()
+
+    def alone(self, job: Job, drawing: Named, copy: Picture, flat: bool) -> list[Picture]:
+        """What the program makes of a drawing without hints from a file, with the seed that the copy names, if any."""
+        meta = _meta(copy)
+        seed, variation = meta.get("seed", self.options.seed), meta.get("variation", 0)
+        changes = {"seed": seed, "variations": variation + 1, "flat": flat, "film": None, "layers": None}
+        options = replace(self.options, **changes, save_regions=None)
+        bare = replace(job, drawing=drawing.picture, hints=None, only=None, results=())
+        (outcome,) = (one for one in work(self.runner.model, [bare], options) if isinstance(one, Outcome))
+        return [one.picture for one in outcome.painted[-1:]]
+
+    def offered(self, items: list[ModelInput]) -> tuple[Tensor, ...]:
+        """The few colors that each variation of a job may use, of all panels together; none if there is no limit."""
+        model, most = self.runner.colorizer, self.options.colors
+        if most is None or not isinstance(model, RegionColorizer):
+            return ()
+        found = []
+        for at in range(self.options.variations):
+            seeds = [self.runner.seed(one.original, at) for one in items]
+            found.append(model.useful([one.hints for one in items], seeds, self.runner.sampling.steps, most))
+        return tuple(found)
 
     def recalled(self, items: list[ModelInput]) -> tuple[list[ModelInput], tuple[str, ...]]:
         """The inputs of a job, and a note if no colors are given and the model follows a picture that it remembers.

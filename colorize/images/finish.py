@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.images.color import XYZ, lab_to_rgb, luminance, rgb_to_lab
+from colorize.images.flat_regions import Labels, nearest_region
 from colorize.images.image import Picture, Pixels
 from colorize.images.resize import Array, along_edges, resized, under_ink
 from colorize.images.under_ink import WALL, fill, paper_white, spread
@@ -263,6 +264,10 @@ def _in_gamut(lab: Tensor) -> Tensor:
     return rgb.clamp(-1, 1)
 
 
+COLORS = 32  # of hints in flats, at most
+TINY = 12  # pixels; fewer of one color are no region
+
+
 @dataclass(frozen=True)
 class HintPixels:
     """The hinted pixels of a picture, which get exactly their hints' colors.
@@ -274,6 +279,29 @@ class HintPixels:
     place: npt.NDArray[np.intp]
     color: Array
     strength: float = 1.0
+    whole: npt.NDArray[np.bool_] | None = None
+
+    def obeyed(self, labels: Labels, table: Array) -> tuple[Labels, Array]:
+        """Let whole pixels belong to the nearest region of their color, or to a new one.
+
+        labels: (H, W), the region of each pixel. table: (N, 3) in [0, 1], their colors. Returns both, changed.
+        """
+        if self.whole is None:
+            return labels, table
+        labels, rows = labels.copy(), list(table)
+        place, wanted = self.place[self.whole], np.rint((self.color[self.whole] / 2 + 0.5) * 255)
+        wrong = np.abs(wanted - np.rint(table[labels.ravel()[place]] * 255)).max(1) > 1
+        colors, which, count = np.unique(wanted[wrong], axis=0, return_inverse=True, return_counts=True)
+        for at in np.argsort(-count, kind="stable")[:COLORS]:  # of a soft brush only the most frequent colors
+            right = np.zeros(labels.shape, bool)
+            right.ravel()[place[~wrong & (np.abs(wanted - colors[at]).max(1) <= 1)]] = True
+            mine = place[wrong][which.ravel() == at]
+            if right.any():
+                labels.ravel()[mine] = labels.ravel()[nearest_region(right).ravel()[mine]]
+            elif count[at] >= TINY:
+                labels.ravel()[mine] = len(rows)
+                rows.append(np.asarray(colors[at] / 255, np.float32))
+        return labels, np.array(rows, np.float32)
 
 
 def hint_pixels(hints: Tensor, strength: float = 1.0) -> HintPixels:

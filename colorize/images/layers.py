@@ -106,6 +106,8 @@ def divide(
     labels = raised(coarse, finish.paper_share(drawing, drawing.size))
     if flat is not None and flat is not color:
         colors = _snapped(colors, flat, marks)
+    if exact is not None:
+        labels, colors = exact.obeyed(labels, colors)
     table = np.asarray(np.rint(colors * 255) / 255, np.float32)
     return DividedDrawing(drawing, field, labels, table, exact)
 

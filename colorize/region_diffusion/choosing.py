@@ -32,6 +32,8 @@ AGREED = 0.7  # share of a region's pixels of one color from which all of it has
 WHOLE = 0.93  # the same for regions with wide passages between them, which are one
 SURE = 0.6  # the same for a region whose color is given or was drawn
 FIRM = 6.0  # what a region's color, once it is given or drawn, adds to the votes of its pixels
+STAY = 3.0  # what the color that a cell had before adds to its votes
+LIKE = 12.0  # CIE76; a color so near to that is it, in light or shade
 SHARP = 0.38  # temperature of the mean over colors in gray pictures (Zhang et al. 2016, annealed mean)
 LIVELY = 1.8  # temperature at which colors are drawn
 
@@ -76,17 +78,22 @@ def hint_cells(hints: Hints) -> HintCells | None:
     if layer is None:
         return None
     layer = color_hints.off_ink(layer, hints["line"])
-    mask = (layer[:, 3:] > 0).to(layer)
-    half = F.avg_pool2d(torch.cat([layer[:, :3] * mask, mask], 1), 2, ceil_mode=True)[0]
-    cover = half[3]
+    field, cover = _halved(layer)
     at = (cover.flatten() > COVER).nonzero()[:, 0]
     if not len(at):
         return None
-    rgb = (half[:3] / cover.clamp(min=COVER)).flatten(1).T[at]
+    rgb = field.flatten(1).T[at]
     colors, which = _grouped(rgb)
     there = (cover > COVER).numpy().astype(np.uint8)
     stroke = cv2.connectedComponents(there, connectivity=8)[1]
     return HintCells(at, which, torch.from_numpy(stroke).flatten()[at], colors)
+
+
+def _halved(layer: Tensor) -> tuple[Tensor, Tensor]:
+    """The colors of a hint map (1, 4, H, W) at half its size, (3, h, w), how much of each cell it covers, (h, w)."""
+    mask = (layer[:, 3:] > 0).to(layer)
+    half = F.avg_pool2d(torch.cat([layer[:, :3] * mask, mask], 1), 2, ceil_mode=True)[0]
+    return half[:3] / half[3].clamp(min=COVER), half[3]
 
 
 def _grouped(rgb: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,7 +155,8 @@ class Offer:
     """What the regions of a drawing may choose from, and what they have chosen so far.
 
     hinted: the place among the choices at which the colors of the hints begin. rng: None takes the likeliest
-    colors. gain: of the chroma of gray pictures.
+    colors. gain: of the chroma of gray pictures. before: (1, 4, H, W), a hint map of what the drawing's colors were,
+    which they are likely to stay.
     chosen: (N,), the color of each region, -1 for none yet. votes: (K, h * w), what the cells say now.
     """
 
@@ -158,6 +166,7 @@ class Offer:
     hints: HintCells | None
     rng: Generator | None
     gain: float = 1.0
+    before: Tensor | None = None
     chosen: Tensor = field(init=False)
     firm: Tensor = field(init=False)
     votes: Tensor = field(init=False)
@@ -170,15 +179,29 @@ class Offer:
             return
         meant = self.hints.meant(cells, self.drawing.paper())
         at, which = self.hints.at[meant], self.hints.which[meant] + self.hinted
-        # Of the hints in what a region belongs to, its own come first, then the nearest one.
+        # Of the hints in what a region belongs to, its own come first, then the nearest one; none if it had a color.
         (height, width), areas = self.drawing.size, self.drawing.areas
         place = self.drawing.regions.geometry[0, :, :2] / 2 + 0.5
         apart = torch.cdist(place, torch.stack([at // width / height, at % width / width], 1))
         own = cells[at][None] == torch.arange(count)[:, None]
-        same = areas[cells[at]][None] == areas[:, None]
+        same = (areas[cells[at]][None] == areas[:, None]) & (self.before is None)
         least, nearest = torch.where(own, apart - 2, torch.where(same, apart, torch.inf)).min(1)
         self.firm = least.isfinite()
         self.chosen[self.firm] = which[nearest[self.firm]]
+
+    def areas(self) -> Tensor:
+        """How much of the drawing's paper has each color, (K,)."""
+        pick = self._picked()
+        return torch.zeros(len(self.votes)).index_add_(0, pick, self.drawing.paper())
+
+    def stay(self) -> Tensor:
+        """What the cells' votes gain by the colors they had, (K, h * w)."""
+        assert self.before is not None
+        rgb, cover = _halved(self.before)
+        apart = torch.cdist(lab_of(rgb.flatten(1).T), lab_of(self.choices.colors[0]))
+        near, which = apart.min(1)
+        known = (near < LIKE) & (cover.flatten() > COVER)
+        return STAY * (F.one_hot(which, apart.shape[1]).float() * known[:, None]).T
 
     def shown(self, net: RegionNet) -> Tensor:
         """The answer as it stands: shaded and flat color, (1, 6, h, w) in [-1, 1]."""
@@ -228,15 +251,17 @@ class Offer:
     def _marked(self, pick: Tensor) -> Tensor:
         """Divide regions with hints of several colors: each cell has the color of the nearest of them."""
         assert self.hints is not None
-        cells, width = self.drawing.labels.flatten(), self.drawing.size[1]
+        cells = self.drawing.labels.flatten()
         meant = self.hints.meant(cells, self.drawing.paper())
         at, which = self.hints.at[meant], self.hints.which[meant] + self.hinted
         for region in torch.unique(cells[at]):
             mine = cells[at] == region
             if len(torch.unique(which[mine])) > 1:
                 inside = (cells == region).nonzero()[:, 0]
-                place, hint = (torch.stack([x // width, x % width], 1).float() for x in (inside, at[mine]))
-                pick[inside] = which[mine][torch.cdist(place, hint).argmin(1)]
+                held, known = np.zeros(len(cells), bool), torch.zeros(len(cells), dtype=torch.long)
+                held[at[mine]], known[at[mine]] = True, which[mine]
+                nearest = flat_regions.nearest_region(held.reshape(self.drawing.size)).ravel()
+                pick[inside] = known[torch.from_numpy(nearest)[inside]]
         pick[at] = which
         return pick
 
@@ -268,6 +293,8 @@ def choose(net: RegionNet, offer: Offer, share: float) -> None:
     hue = choices.colors[0][offer.chosen.clamp(min=0)][None] * known[..., None]
     votes, at_color = net(drawing.regions, drawing.contact, choices, hue, known)
     own = F.interpolate(net.pixels(drawing.queries, at_color), drawing.size, mode="bilinear")[0].flatten(1)
+    if offer.before is not None:
+        own = own + offer.stay()
     barred = ~choices.valid[0]
     offer.votes = (votes[0].T[:, cells] + own).masked_fill(barred[:, None], -1e4)
     if offer.rng is None and share >= 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,6 +41,7 @@ CALLS = 4  # of the network for a picture that is drawn from what is likely, unl
 NEAREST = 8  # remembered pictures among which a seed chooses
 FEW = 3  # colors of hints; with fewer, what is not hinted goes by a remembered picture
 LIVELY = 1.25  # what the chroma of gray pictures with nothing given is multiplied by, since means are dull
+SAME = 1e-3  # of 2; colors so near to each other are one
 WHITE = 0.85  # in [-1, 1]; colors that are all darker have no paper among them
 
 
@@ -180,14 +182,36 @@ class RegionColorizer(Colorizer):
         offers = [self._offer(hints.rows(slice(at, at + 1)), seed) for at, seed in enumerate(seeds)]
         steps = sampling.steps
         for index in range(steps):
-            calls = CALLS if steps == 1 else 1
             for offer in offers:
-                repeats = calls if offer.rng is not None else 1
-                for call in range(repeats):
-                    done = (index * repeats + call + 1) / (steps * repeats)
-                    choose(self.net, offer, 1 - math.cos(done * math.pi / 2))
+                self._step(offer, index, steps)
             x = torch.cat([offer.shown(self.net) for offer in offers])
             yield State(x, x, 1 - (index + 1) / steps, index)
+
+    def _step(self, offer: Offer, index: int, steps: int) -> None:
+        repeats = CALLS if steps == 1 and offer.rng is not None else 1
+        for call in range(repeats):
+            done = (index * repeats + call + 1) / (steps * repeats)
+            choose(self.net, offer, 1 - math.cos(done * math.pi / 2))
+
+    @torch.inference_mode()
+    def useful(self, several: Sequence[Hints], seeds: Sequence[int], steps: int, most: int) -> Tensor:
+        """Return the colors that cover most of drawings (each of one row) that choose among all: (1, 3, N, 1).
+
+        N is `most`, less the colors of hints, which are offered in any case, and less if no more are used.
+        """
+        table: dict[tuple[float, ...], float] = {}
+        hinted = 0
+        for hints, seed in zip(several, seeds, strict=True):
+            offer = self._offer(hints, seed)
+            for index in range(steps):
+                self._step(offer, index, steps)
+            area = offer.areas()
+            hinted = max(hinted, 0 if offer.hints is None else len(offer.hints.colors))
+            for color, part in zip(offer.choices.colors[0][: offer.hinted].tolist(), area.tolist(), strict=False):
+                if part and min(color) <= WHITE:
+                    table[tuple(color)] = table.get(tuple(color), 0.0) + part
+        best = sorted(table, key=lambda color: -table[color])[: max(0, most - hinted)]
+        return torch.tensor(best).view(1, -1, 3, 1).transpose(1, 2)
 
     def decode(
         self,
@@ -300,7 +324,13 @@ class RegionColorizer(Colorizer):
         if len(colors):
             there = torch.ones(1, len(colors), dtype=torch.bool)
             given = [*given, self.net.from_palette(colors[None], there)]
-        return Offer(drawing, joined(given), before, found, rng, gain)
+        choices = joined(given)
+        if "offered" in hints:
+            own, few = choices.colors[0], hints["offered"][0, :, :, 0].T
+            among = (torch.cdist(own, few) < SAME).any(1) | (own.amin(1) > WHITE)
+            among[before:] = True
+            choices = replace(choices, valid=choices.valid & among)
+        return Offer(drawing, choices, before, found, rng, gain, hints.get("before"))
 
     def _given(self, hints: Hints) -> list[Choices]:
         """The references and palettes that a user gives."""
