@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 SEEDS = (0, 2**63 - 1)  # the range of every generator of random numbers
+LISTED = 30  # known words in a hint, at most
 
 
 class ColorizeError(Exception):
@@ -32,9 +33,36 @@ def within(name: str, value: float, low: float, high: float, hint: str = "") -> 
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Return "did you mean `x`?" for a misspelt word, or else the list of all known words."""
-    from difflib import get_close_matches
-
+    """Return "did you mean `x`?" for a misspelt or shortened word, or else the list of known words."""
     known = sorted(words)
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean `{close[0]}`?" if close else "known: " + ", ".join(known)
+    if close := alike(word, known):
+        return f"did you mean `{close[0]}`?"
+    more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    return f"known: {', '.join(known[:LISTED])}{more}"
+
+
+def alike(word: str, words: Iterable[str]) -> list[str]:
+    """Return the words that a misspelt or shortened one may stand for, the most alike first."""
+    found = []
+    for known in words:
+        most = 1 if min(len(word), len(known)) < 6 else 2 if len(known) < 12 else 3
+        edits = _edits(word.lower(), known.lower()) if abs(len(word) - len(known)) <= most else most + 1
+        short, long = sorted((word.lower(), known.lower()), key=len)
+        if edits <= most:
+            found.append((edits, known))
+        elif len(short) >= 3 and long.startswith(short):
+            found.append((most + len(long), known))
+    return [known for _, known in sorted(found)]
+
+
+def _edits(one: str, other: str) -> int:
+    """Count the letters to add, drop, change or swap with their neighbor (optimal string alignment)."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        two_before, before, row = before, row, [i]
+        for j, theirs in enumerate(other, 1):
+            least = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != theirs))
+            swapped = i > 1 and j > 1 and letter == other[j - 2] and theirs == one[i - 2]
+            row.append(min(least, two_before[j - 2] + 1) if swapped else least)
+    return row[-1]

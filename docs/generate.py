@@ -26,14 +26,15 @@ from colorize.recipes import overrides
 from colorize.recipes.recipe import Mix, Recipe, Stage
 
 PLACE = Path(__file__).parent / "reference"
-COMMANDS = ("sample", "prepare-data", "train", "finetune", "eval")
+COMMANDS = ("sample", "prepare-data", "train", "finetune", "eval", "models")
+MODELS = ("list", "info", "pull", "push", "remove")
 HEAD = "<!-- Made by `python docs/generate.py`; do not edit. -->\n\n"
 
 
 def command_line() -> str:
     """Return the page on all commands: their help, word for word."""
     parts = [HEAD + "# The command line\n"]
-    for command in ((), *((name,) for name in COMMANDS)):
+    for command in ((), *((name,) for name in COMMANDS), *(("models", name) for name in MODELS)):
         text = CliRunner().invoke(app, [*command, "--help"], prog_name="colorize").output
         lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
         parts.append(f"## colorize {' '.join(command)}".rstrip() + f"\n\n```text\n{lines}\n```\n")

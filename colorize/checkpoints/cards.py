@@ -41,7 +41,12 @@ def license_in(path: Path) -> str:
     if not path.is_file():
         return ""
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        head = _HEAD.match(stream.read(_LONG))
+        return license_of(stream.read(_LONG))
+
+
+def license_of(text: str) -> str:
+    """Return the license that the text of a card names, as `license_in` does."""
+    head = _HEAD.match(text[:_LONG])
     fields = head.group(1) if head else ""
     found = _field(fields, "license")
     return (_field(fields, "license_name") or found) if found.lower() == OTHER else found

@@ -152,6 +152,20 @@ def fetch_file(name: str, file: str, offline: bool = False) -> Path:
         return _fetch(wanted, offline, alone=True).path
 
 
+def look(model: Address) -> tuple[ModelInfo, dict[str, str]]:
+    """Ask the Hub what files a model has, and fetch the text of its card and config.json; raises as `fetch`."""
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    with _readable_errors(model, _MODEL):
+        if constants.HF_HUB_OFFLINE:
+            raise OfflineModeIsEnabled
+        info = _ask(model)
+        files = {CARD, CONFIG} & {one.rfilename for one in info.siblings or ()}
+        paths = {file: Path(hf_hub_download(model.name, file, revision=info.sha, **getter())) for file in files}
+    return info, {file: path.read_text("utf-8-sig", "replace") for file, path in paths.items()}
+
+
 def fetch_dataset(data: Address, pattern: str) -> Path:
     """Bring the files of a data set whose names match a pattern into the cache; return the folder of their commit.
 
@@ -195,18 +209,18 @@ def _fetch(model: Address, offline: bool, alone: bool = False) -> Fetched:
     from huggingface_hub.errors import OfflineModeIsEnabled, RevisionNotFoundError
 
     offline = offline or constants.HF_HUB_OFFLINE
-    cached = _cached(model) if offline or _COMMIT.fullmatch(model.revision) else None
-    if cached and (offline or alone or any((cached.folder / name).exists() for name in (CONFIG, CARD))):
-        return cached
+    here = cached(model) if offline or _COMMIT.fullmatch(model.revision) else None
+    if here and (offline or alone or any((here.folder / name).exists() for name in (CONFIG, CARD))):
+        return here
     if offline:
         raise OfflineModeIsEnabled
     try:
         info = _ask(model)
     except Exception as error:
-        cached = None if isinstance(error, RevisionNotFoundError) else _cached(model)
-        if cached is None:
+        here = None if isinstance(error, RevisionNotFoundError) else cached(model)
+        if here is None:
             raise
-        return cached
+        return here
     return _bring(model, info, alone)
 
 
@@ -299,7 +313,7 @@ def _resume(file: Address, checksum: str, size: int) -> bool:
         return True
 
 
-def _cached(model: Address) -> Fetched | None:
+def cached(model: Address) -> Fetched | None:
     """Find a model's weights in the cache; the library's `local_files_only` would send telemetry all the same."""
     folder = _snapshot(model.name, model.revision or "main")
     if folder is None:

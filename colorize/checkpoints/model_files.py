@@ -261,24 +261,34 @@ def _config(recipe: Recipe) -> str:
 
 
 def push(
-    model: str | Path, name: str, *, private: bool | None = None, token: str | None = None, message: str = ""
+    model: str | Path,
+    name: str,
+    *,
+    private: bool | None = None,
+    token: str | None = None,
+    message: str = "",
+    about: Mapping[str, str] | None = None,
+    renew: bool = False,
 ) -> str:
     """Upload a model that colorize saved to OWNER/NAME on the Hub, where `load` finds it; return the commit's address.
 
     model: as `load` takes it. The repository is made if there is none, and then private if asked. It gets what
-    `save_folder` writes; a card beside the weights is the card, and a new one never replaces one on the Hub. token:
-    one that may write, by default HF_TOKEN or that of `hf auth login`. message: of the commit. Raises ColorizeError
-    if there is no such model, it is of another program, or the Hub does not take it.
+    `save_folder` writes; a card beside the weights is the card, and a new one replaces one on the Hub only with
+    renew. token: one that may write, by default HF_TOKEN or that of `hf auth login`. message: of the commit. about:
+    facts for a new card beside those of the file, such as a license. Raises ColorizeError if there is no such model, it
+    is of another program, or the Hub does not take it.
     """
     found = find(model)
     with resources.as_file(found.file) as path:
         header, _ = weights_io.read(path)
         recipe, card = _recipe(path, header), path.with_name(hub.CARD)
-        facts = {**found.facts, **{key: text for key, text in header.items() if key not in RESERVED}}
+        facts = {**found.facts, **{key: text for key, text in header.items() if key not in RESERVED}, **(about or {})}
         files: dict[str, Path | bytes] = {hub.WEIGHTS: path, hub.CONFIG: _config(recipe).encode()}
         if card.is_file():
             files[hub.CARD] = card
-        new = cards.card(recipe.name, recipe.help, facts).encode()
+        new = cards.card(recipe.name, recipe.help, facts).replace("OWNER/NAME", name).encode()
+        if renew:
+            files.setdefault(hub.CARD, new)
         return upload.upload(name, files, private, token, message or f"Upload {recipe.name}", new)
 
 
@@ -351,6 +361,16 @@ def build_on_meta(recipe: Recipe, most: int = MAX_BLOCKS) -> Colorizer:
     except INVALID as error:
         hint = "start from the recipe's own values and change one at a time"
         raise ColorizeError(f"cannot build a network from these values: {error}", hint, code=2) from error
+
+
+def recipe_in(path: Path) -> tuple[Recipe | None, dict[str, str]]:
+    """Return the recipe that a .safetensors file names, None for one of another program, and the words of its header.
+
+    Reads no weights. Raises ColorizeError if it is damaged, or if its recipe is not understood.
+    """
+    header, _ = weights_io.read(path)
+    adapter = header.get("format") == adapters.FORMAT
+    return (_recipe(path, header) if not adapter and _describes(path, header) else None), header
 
 
 def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from colorize import __version__, interrupts
-from colorize.cli import config, messages
+from colorize.cli import config, messages, models
 from colorize.cli.evaluate import evaluate
 from colorize.cli.help import Command, Group, examples
 from colorize.cli.prepare import prepare
@@ -40,6 +40,11 @@ class Commands(Group):
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        """Find the command; one that is not known gets the name of a near one only."""
+        messages.check_command(self, args)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command with the defaults of `colorize.toml`, if there is one."""
@@ -87,6 +92,8 @@ for _name, _command in COMMANDS.items():
     _text, _, _examples = (inspect.getdoc(_command) or "").partition("Examples:")
     _lines = [f"  {line.strip()}" for line in _examples.splitlines() if line.strip()]
     app.command(_name, cls=Command, help=_text.strip(), epilog=examples(_lines))(_command)
+
+app.add_typer(models.app, name="models")
 
 
 def main() -> NoReturn:

@@ -94,9 +94,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Random seed of noise, warps, dots and partners")] = 0,
     device: messages.Device = "auto",
     precision: messages.Precision = "auto",
-    perceptual: Annotated[
-        bool, typer.Option("--perceptual", help="Add LPIPS and FID; needs the extra `metrics`")
-    ] = False,
+    perceptual: Annotated[bool, typer.Option("--perceptual", help="Add LPIPS and FID; needs torchmetrics")] = False,
     sheet: Annotated[
         Path | None, typer.Option(metavar="PICTURE", help="Also write drawings, hints, results and truths side by side")
     ] = None,

@@ -18,7 +18,7 @@ import typer
 from colorize import interrupts
 from colorize.cli import complete
 from colorize.coloring.options import SampleOptions
-from colorize.errors import ColorizeError
+from colorize.errors import ColorizeError, alike, nearest
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -150,6 +150,12 @@ def duration(value: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def check_command(group: Any, args: Sequence[str]) -> None:
+    """Refuse a word that is not a command of a Typer group (ColorizeError, wrong usage)."""
+    if args and not args[0].startswith("-") and args[0] not in group.commands:
+        raise ColorizeError(f"unknown command `{args[0]}`", nearest(args[0], group.commands), code=2)
+
+
 def print_error(error: BaseException) -> int:
     """Print what an error means and how to go on; return the exit code it asks for.
 
@@ -180,6 +186,9 @@ def explain(error: BaseException) -> ColorizeError:
         return error
     if hasattr(error, "format_message"):  # Typer's own, on wrong usage
         command = getattr(getattr(error, "ctx", None), "command_path", "colorize")
+        if options := getattr(error, "possibilities", None):  # Typer names unlike ones, too
+            name = str(getattr(error, "option_name", "")).lstrip("-")
+            vars(error)["possibilities"] = [one for one in options if alike(name, [one.lstrip("-")])]
         text = re.sub(r"\s*\n\s*", "; ", str(error.format_message()).strip()).rstrip(".")
         details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()  # of the check that refused
         value = f"`{details[0]['input']}`" if details and "input" in details[0] else "it"

@@ -28,6 +28,8 @@ WEIGHTS = "model.safetensors"
 PRETRAINED = str(RUNS / "anime-diffusion" / WEIGHTS)
 EMBEDDED = "mini"  # the model of `sample`
 EVERY = 30.0  # seconds between lines where nobody watches
+SETTLED = 15.0  # seconds after which the pace of a run is known
+LONG = 3600.0  # seconds; nobody expects longer of a first try
 FEW = 2000  # pictures; a model that has seen fewer gives gray, or one color
 Command = Callable[[str, TrainOptions], None]
 SHARED: dict[str, Any] = {"device": messages.Device, "precision": messages.Precision}  # with other commands
@@ -163,6 +165,7 @@ def _start(recipe: Recipe, options: TrainOptions, begun: float) -> None:
 
     steps = [f"steps={options.steps}"] if options.steps else []
     recipe = run.override(recipe, options.phase, [*(options.changes or []), *steps])
+    options = run.seeded(options)
     if options.dry_run:
         _plan(recipe, options)
         return
@@ -239,7 +242,7 @@ def _watch(training: Training) -> None:
 def _follow(training: Training) -> Progress | None:
     """Show a bar on a terminal, or else a line every half minute; return the last state."""
     begun = last_line = time.monotonic()
-    loss, progress = None, None
+    loss, progress, warned = None, None, False
     with messages.bar("{task.fields[status]}", clock=False) as bar:
         task = bar.add_task("training", total=1.0, status="")
         for progress in training.steps():
@@ -252,10 +255,25 @@ def _follow(training: Training) -> Progress | None:
             parts += [f"{progress.skipped} updates skipped"] if progress.skipped else []
             status = ", ".join(parts)
             bar.update(task, completed=(now - begun) / max(1e-9, now - begun + left), status=status)
+            if not warned and now - begun >= SETTLED:
+                warned = True
+                _warn_long(training, progress)
             if now - last_line >= EVERY and not messages.on_terminal():
                 messages.say(status)
                 last_line = now
     return progress
+
+
+def _warn_long(training: Training, progress: Progress) -> None:
+    """Say how long a run without a budget takes on a CPU, and how to have a model sooner."""
+    options, left = training.options, progress.seconds_left or 0.0
+    if options.budget is not None or training.device.type != "cpu" or left < LONG:
+        return
+    start = f" --from {EMBEDDED}" if training.recipe.name == EMBEDDED and not options.start else ""
+    messages.say(
+        f"note: at this pace the run takes {messages.duration(left)} more on this CPU; for a finished model in half an"
+        f" hour stop it with Ctrl-C, and add{start} --budget 30m --anneal --out {_beside(options.folder, '30m')}"
+    )
 
 
 def _say_next(recipe: Recipe, options: TrainOptions) -> None:

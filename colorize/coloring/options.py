@@ -147,7 +147,7 @@ class SampleOptions:
     )
     size: int | None = option(None, "PIXELS", f"Longer side inside the model; results keep the drawing's size{RECIPE}")
     device: str = option(
-        "auto", "DEVICE", "Device: auto, cpu, cuda, cuda:1 or mps", affects=False, envvar="COLORIZE_DEVICE"
+        "auto", "DEVICE", "Device: auto, cpu, cuda (or gpu), cuda:1 or mps", affects=False, envvar="COLORIZE_DEVICE"
     )
     precision: str = option(
         "auto",

@@ -164,12 +164,12 @@ class CLIP(Words):
 def tokenized(texts: list[str]) -> Tensor:
     """Return texts as numbers of CLIP's vocabulary, (B, 77), begin, end and zeros included.
 
-    Raises ColorizeError if the extra `latent` is missing, and for a text that CLIP could not read to its end.
+    Raises ColorizeError if open_clip is not installed, and for a text that CLIP could not read to its end.
     """
     try:
         import open_clip
     except ImportError as error:
-        hint = 'install it with pip install "colorize[latent]"'
+        hint = "install it with pip install open_clip_torch"
         raise ColorizeError("changing colors by text needs the package open_clip", hint) from error
     words: Tensor = open_clip.tokenize(texts, LENGTH + 1)
     for text, longer in zip(texts, words[:, LENGTH], strict=True):

@@ -115,7 +115,7 @@ def fetch(address: str) -> Path:
 def check_pyarrow() -> None:
     """Raise ColorizeError if pyarrow is not installed; it is not imported yet."""
     if find_spec("pyarrow") is None:
-        hint = 'install it with pip install "colorize[parquet]"'
+        hint = "install it with pip install datasets"
         raise ColorizeError("reading Parquet files needs the package datasets, which is not installed", hint)
 
 

@@ -292,8 +292,8 @@ def _copying(result: Tensor, sample: Sample) -> float | None:
 def lpips() -> Callable[[Tensor, Tensor], float]:
     """Return a function from result and truth, (1, 3, H, W) in [-1, 1], to LPIPS; lower is better.
 
-    Zhang 2018 with AlexNet. Pictures have at least 64 x 64 pixels. Raises ColorizeError if the
-    extra `metrics` is not installed or the weights of AlexNet can be had neither here nor online.
+    Zhang 2018 with AlexNet. Pictures have at least 64 x 64 pixels. Raises ColorizeError if
+    torchmetrics is not installed or the weights of AlexNet can be had neither here nor online.
     """
     with _explained("LPIPS"):
         from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
@@ -317,7 +317,7 @@ class FrechetDistance:
     """
 
     def __init__(self) -> None:
-        with _explained("FID", '"colorize[metrics]" torch-fidelity'):
+        with _explained("FID", '"torchmetrics[image]" torch-fidelity'):
             from torchmetrics.image.fid import FrechetInceptionDistance
 
             self._network = FrechetInceptionDistance(feature=2048)
@@ -335,7 +335,7 @@ class FrechetDistance:
 
 
 @contextmanager
-def _explained(name: str, packages: str = '"colorize[metrics]"') -> Iterator[None]:
+def _explained(name: str, packages: str = '"torchmetrics[image]"') -> Iterator[None]:
     """Turn what a library says about missing packages or weights into a sentence for the user."""
     try:
         yield

@@ -338,7 +338,7 @@ def check_psd_tools() -> None:
     if find_spec("psd_tools") is None:
         raise ColorizeError(
             "writing PSD needs the package psd-tools, which is not installed",
-            'install it with pip install "colorize[psd]", or write .ora',
+            "install it with pip install psd-tools, or write .ora",
         )
 
 

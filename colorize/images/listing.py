@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from colorize.errors import ColorizeError, nearest
+from colorize.errors import ColorizeError, alike
 
 PICTURE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif"),
@@ -93,10 +93,10 @@ def _expanded(text: str, suffixes: tuple[str, ...]) -> list[_Found]:
 def _advice(path: Path) -> str:
     """The nearest name in the same folder, if one is near."""
     try:
-        advice = nearest(path.name, (each.name for each in path.parent.iterdir()))
+        near = alike(path.name, (each.name for each in path.parent.iterdir()))
     except (OSError, ValueError):
         return f"check the path; the folder `{path.parent}` cannot be read"
-    return advice if advice.startswith("did you mean") else "check the spelling of the path"
+    return f"did you mean `{near[0]}`?" if near else "check the spelling of the path"
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -7,11 +7,11 @@ import torch
 from colorize.errors import ColorizeError, nearest
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES = ("auto", "cpu", "cuda", "gpu", "mps")
 
 
 def device(name: str = "auto") -> torch.device:
-    """Find a device by name: `auto` (the fastest present), `cpu`, `cuda`, `cuda:1` or `mps`.
+    """Find a device by name: `auto` (the fastest present), `cpu`, `cuda`, `cuda:1` or `mps`; `gpu` is `cuda`.
 
     Raises ColorizeError for an unknown name and for a device this computer does not have.
     """
@@ -19,6 +19,7 @@ def device(name: str = "auto") -> torch.device:
         mps = torch.backends.mps.is_available()
         return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
     kind, _, number = name.partition(":")
+    kind = "cuda" if kind == "gpu" else kind
     if kind not in DEVICES or (number and not number.isdigit()):
         raise ColorizeError(f"unknown device `{name}`", nearest(kind, DEVICES), code=2)
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
@@ -26,7 +27,7 @@ def device(name: str = "auto") -> torch.device:
         raise ColorizeError(message, "use `cpu` or `auto`, or install a CUDA build of PyTorch")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ColorizeError("the device `mps` was asked for, but it exists on Apple chips only", "use `cpu` or `auto`")
-    return torch.device(name)
+    return torch.device(f"{kind}:{number}" if number else kind)
 
 
 def precision(name: str, on: torch.device) -> torch.dtype | None:

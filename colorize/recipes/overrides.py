@@ -8,11 +8,11 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from colorize import recipes
-from colorize.errors import ColorizeError, nearest
+from colorize.errors import ColorizeError, alike, nearest
 
 Value = TypeVar("Value")
 PLAIN = {  # type -> what JSON gives, and what people call it
@@ -22,6 +22,26 @@ PLAIN = {  # type -> what JSON gives, and what people call it
     str: ((str,), "a word"),
     type(None): ((type(None),), "none"),
 }
+
+SYNONYMS = {  # of other programs -> ours
+    "learning_rate": "lr",
+    "batch_size": "batch",
+    "train_batch_size": "batch",
+    "resolution": "size",
+    "image_size": "size",
+    "epochs": "steps",
+    "iterations": "steps",
+    "max_steps": "steps",
+    "max_train_steps": "steps",
+    "warmup_steps": "warmup",
+    "lr_warmup_steps": "warmup",
+    "max_grad_norm": "clip",
+    "grad_clip": "clip",
+    "ema_decay": "ema",
+    "channels": "widths",
+    "num_heads": "heads",
+}
+ALL = "`colorize train RECIPE --dry-run` prints all settings"
 
 
 def to_dict(value: Any) -> Any:
@@ -47,6 +67,18 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(item, f"{name}.")
         else:
             yield name, item
+
+
+def unknown(name: str, known: Iterable[str]) -> ColorizeError:
+    """Return the error for a misspelt setting; it names the settings that are near, and where to find all."""
+    leaves = {leaf: leaf.rpartition(".")[2] for leaf in known}
+    last = name.rpartition(".")[2].lower().replace("-", "_")
+    same = [leaf for leaf, end in leaves.items() if end == SYNONYMS.get(last, last)]
+    near = same or alike(name, leaves) or [leaf for leaf, end in leaves.items() if alike(last, [end])]
+    depth = min((leaf.count(".") for leaf in near), default=0)
+    shown = [f"`{leaf}`" for leaf in near if leaf.count(".") == depth][:3]
+    names = ", ".join(shown[:-1]) + " or " + shown[-1] if len(shown) > 1 else "".join(shown)
+    return ColorizeError(f"`{name}` is not a setting", f"did you mean {names}?" if names else ALL, code=2)
 
 
 def override(value: Value, *texts: str) -> Value:
@@ -75,7 +107,7 @@ def _apply(value: Any, tree: Mapping[str, Any], prefix: str) -> Any:
         name = _full_name(below)
         if field not in known:
             names = [prefix + leaf for leaf, _ in leaves(value)] + [prefix + one for one in known]
-            raise ColorizeError(f"`{name}` is not a setting", nearest(name, names), code=2)
+            raise unknown(name, names)
         item, parts = getattr(value, field), {key: node for key, node in below.items() if key}
         if "" in below:
             item = _parse(hints[field], item, below[""][1], name)

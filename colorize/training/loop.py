@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from colorize.hints import Batch
     from colorize.model import Colorizer
 
+FIRST_SAVE = 60.0  # seconds until the first save of a call, at most, so that a run killed early has a state
 HOPELESS = 50  # updates skipped in a row; fp16 may skip about 16 until its scale fits
 
 Save = Callable[["Colorizer", Path], None]  # writes the averaged weights to a path, atomically
@@ -131,7 +132,8 @@ class Loop:
                 times = self.ranks.agree(times, self.device)
             self.elapsed, self.reserve = times
             loss = self._report(lr)
-            late = self.watch.clock() - self.watch.saved >= options.save_every
+            wait = min(options.save_every, FIRST_SAVE) if self.saved_step == self.first else options.save_every
+            late = self.watch.clock() - self.watch.saved >= wait
             if late or interrupted.is_set() or self._over():
                 self._save()
             if interrupted.is_set():
@@ -166,7 +168,7 @@ class Loop:
 
     def _train(self, lr: float) -> None:
         """Take one step: every loss of the objective on one batch, each followed by a change of the weights."""
-        seed, rank = self.options.seed, self.ranks.rank
+        seed, rank = self.options.seed or 0, self.ranks.rank
         torch.manual_seed(_seed(seed, self.step, rank, 0))  # for dropout
         batch = (self.prefetcher or self.batches).batch(self.step * self.ranks.world + rank).to(self.device)
         self.watch.count(batch.color.shape[0] * self.ranks.world)

@@ -146,12 +146,12 @@ class Ranks:
 def join(name: str) -> tuple[Ranks, str]:
     """Join the processes torchrun started; return this one's place and the device it should use.
 
-    name: the device asked for; `auto` and `cuda` become this process's own card.
+    name: the device asked for; `auto`, `cuda` and `gpu` become this process's own card.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return Ranks(), name
-    if name in ("auto", "cuda") and torch.cuda.is_available():
+    if name in ("auto", "cuda", "gpu") and torch.cuda.is_available():
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(name)
     if not distributed.is_initialized():

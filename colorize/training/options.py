@@ -51,8 +51,14 @@ class TrainOptions:
     steps: int | None = option(None, "Train for this many steps in all  [default: the recipe's]", "NUMBER", min=1)
     device: str = "auto"  # as all commands have it, and so is the next
     precision: str = "auto"
-    seed: int = option(0, "Random seed of weights, noise and batches", "NUMBER")
-    save_every: float = option(120.0, "Save the state of the run this often, such as 90s", "TIME")
+    seed: int | None = option(
+        None,
+        "Random seed of weights, noise and batches  [default: 0; with --from, made of that model's weights]",
+        "NUMBER",
+    )
+    save_every: float = option(
+        120.0, "Save the state of the run this often, such as 90s, but first within a minute", "TIME"
+    )
     sample_every: int = option(1000, "Color a few pictures this often, and at the end; 0 never", "STEPS", min=0)
     compile: bool = option(False, "Compile the network; takes 1 to 2 minutes, for GPUs")
     gradient_checkpointing: bool = option(False, "Save memory by computing blocks twice; steps take a third longer")
@@ -65,7 +71,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.anneal and self.budget is None:
             raise ColorizeError("--anneal needs a --budget", "such as --budget 9m", code=2)
-        within("seed", self.seed, *SEEDS)
+        within("seed", self.seed or 0, *SEEDS)
 
     @property
     def folder(self) -> Path:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from colorize.checkpoints import adapters, model_files
 from colorize.checkpoints.adapters import Adapter
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring.options import SIZES
-from colorize.errors import ColorizeError, nearest, within
-from colorize.images.files import atomic
+from colorize.errors import ColorizeError, within
+from colorize.images.files import atomic, sha256
 from colorize.model import Colorizer
 from colorize.networks import devices, lora
 from colorize.recipes import overrides
@@ -52,7 +53,7 @@ def override(recipe: Recipe, phase: str, changes: Sequence[str]) -> Recipe:
         if head not in short | own:
             known = [leaf for leaf, _ in overrides.leaves(recipe.stage(phase))]
             known += [leaf for leaf, _ in overrides.leaves(recipe) if leaf.partition(".")[0] in own]
-            raise ColorizeError(f"`{name}` is not a setting", nearest(name, known), code=2)
+            raise overrides.unknown(name, known)
         full.append(f"{phase}.{text}" if head in short else text.removeprefix("recipe."))
     try:
         changed = overrides.override(recipe, *full)
@@ -66,6 +67,38 @@ def override(recipe: Recipe, phase: str, changes: Sequence[str]) -> Recipe:
         within(name, size, *SIZES, f"{what} has {SIZES[0]} to {SIZES[1]} pixels a side, such as 128")
     model_files.build_on_meta(changed)
     return changed
+
+
+def seeded(options: TrainOptions) -> TrainOptions:
+    """Choose the seed if none is given: that of the run in the folder, or else 0.
+
+    A run that begins with a model takes one made of its weights, so that going on from model to model never shows the
+    same batches again.
+    """
+    if options.seed is not None:
+        return options
+    before = {} if options.restart else _values(options.folder)
+    if before.get("from") == options.start and isinstance(before.get("seed"), int):
+        return replace(options, seed=before["seed"])
+    if not options.start:
+        return replace(options, seed=0)
+    try:
+        found = model_files.find(options.start, offline=options.dry_run)
+        with resources.as_file(found.file) as path:
+            return replace(options, seed=int((found.sha256 or sha256(path))[:8], 16))
+    except (ColorizeError, OSError):
+        if options.dry_run:  # which fetches nothing
+            return options
+        raise
+
+
+def _values(folder: Path) -> dict[str, Any]:
+    """Return what a run folder says of its run; nothing if it does not."""
+    try:
+        values = json.loads((folder / VALUES).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def identity(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
@@ -108,7 +141,7 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
         before = json.loads((out / VALUES).read_text("utf-8"))
     except ValueError as error:
         raise ColorizeError(f"`{out / VALUES}` is damaged", way_out) from error
-    now, before = identity(recipe, options), {"lora": 0, **before}  # older runs do not say
+    now, before = identity(recipe, seeded(options)), {"lora": 0, **before}  # older runs do not say
     if isinstance(before.get("data"), str) and Path(before["data"]).resolve() == options.data.resolve():
         before["data"] = now["data"]
     if found := difference(before, now):
@@ -153,7 +186,7 @@ def _inherited(found: Mapping[str, str]) -> dict[str, str]:
 def add_adapter(model: Colorizer, options: TrainOptions) -> None:
     """Freeze a model and give it the adapter that is to be trained."""
     model.requires_grad_(False)
-    lora.begin(model.network, options.lora or 0, torch.Generator().manual_seed(options.seed))
+    lora.begin(model.network, options.lora or 0, torch.Generator().manual_seed(options.seed or 0))
 
 
 def batches(
@@ -162,9 +195,9 @@ def batches(
     """Make the training data of a stage. first: of several processes, the one that prepares files for all."""
     stage = recipe.stage(options.phase)
     if not isinstance(stage.objective, Choosing):
-        return Pictures(options.data, recipe, stage, options.seed, device)
+        return Pictures(options.data, recipe, stage, options.seed or 0, device)
     RegionBatches.check(stage)
-    return RegionBatches(region_batches.opened(options.data, stage.mix.sets, first), stage, options.seed)
+    return RegionBatches(region_batches.opened(options.data, stage.mix.sets, first), stage, options.seed or 0)
 
 
 class Training:
@@ -177,6 +210,7 @@ class Training:
         a folder of another run, or that another process trains in, for pictures or weights that cannot be
         read, and for values that do not go together.
         """
+        options = seeded(options)
         self.recipe, self.options, self.stage = recipe, options, recipe.stage(options.phase)
         self.begun = time.monotonic() if begun is None else begun
         self.ranks, name = optimizer.join(options.device)
@@ -198,7 +232,7 @@ class Training:
         if out.is_dir():
             self._claim()  # before anything that takes time
         self.objective = objectives.build(self.stage, self.recipe)
-        torch.manual_seed(options.seed)
+        torch.manual_seed(options.seed or 0)
         if not options.restart:
             check(self.recipe, options)
         goes_on = not options.restart and (out / run_folder.STATE).exists()

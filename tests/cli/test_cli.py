@@ -79,6 +79,11 @@ def test_completion_knows_the_commands():
         (("trian",), "train"),
         (("train", "--stps", "3"), "--steps"),
         (("train", "minni"), "did you mean `mini`?"),
+        (("tran",), "unknown command `tran`\nhint: did you mean `train`?"),
+        (("paint",), "unknown command `paint`\nhint: known: "),
+        (("models", "lst"), "unknown command `lst`\nhint: did you mean `list`?"),
+        (("sample", "a.png", "--refs", "b.png"), "No such option: --refs (Possible options: --ref)"),
+        (("sample", "a.png", "--ship", "8"), "No such option: --ship\n"),
         (("train", "--phase", "middle"), "pretrain"),
     ],
 )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,10 +19,12 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from colorize.checkpoints import model_files
+from colorize.cli import train as cli_train
 from colorize.cli.app import app
 from colorize.images import json_lines
 from colorize.recipes import find
 from colorize.training import preview, run
+from colorize.training.loop import Progress
 from colorize.training.options import TrainOptions
 from colorize.training.run import override
 from colorize.training.run_folder import done
@@ -76,6 +79,11 @@ def test_short_names_mean_the_phase_and_long_ones_the_recipe():
     [
         ("lrr=1", "did you mean `lr`?"),
         ("name=x", "not a setting"),
+        ("learning_rate=3", "did you mean `lr`?"),
+        ("batch-size=3", "did you mean `batch`?"),
+        ("heads=3", "did you mean `denoiser.net.heads`?"),
+        ("pretrain.learning_rate=3", "did you mean `pretrain.lr`?"),
+        ("foo=1", "`foo` is not a setting\nhint: `colorize train RECIPE --dry-run` prints all settings\n"),
         ("lr=fast", "a number"),
         ("lr=nan", "`pretrain.lr=nan` is not a number"),
         ("lr=1e999", "is not a number"),
@@ -172,6 +180,60 @@ def test_finetune_takes_the_recipe_of_the_model():
     result = colorize("finetune", str(RUN / "model.safetensors"), *more)
     assert result.exit_code == 0, result.output
     assert model_files.load(TUNED).recipe.schedule.steps == 77
+
+
+def test_runs_that_go_on_from_model_to_model_see_other_batches_each_time():
+    # Guards against training on the first pictures over and over.
+    seeds, start = [], []
+    for name in ("one", "two", "three"):
+        assert train("--out", name, *start, steps=1).exit_code == 0
+        seeds.append(json.loads(Path(name, "recipe.json").read_text())["seed"])
+        start = ["--from", name]
+    assert seeds[0] == 0
+    assert len(set(seeds)) == 3
+
+
+def test_the_seed_of_a_model_is_always_the_same_and_can_be_given():
+    train(steps=1)
+    start = ["--from", str(RUN), "--dry-run", "--out"]
+    plans = [json.loads(train(*start, "new", *more).stdout) for more in ([], [], ["--seed", "5"])]
+    assert plans[0] == plans[1]
+    assert plans[0]["seed"] != 0
+    assert plans[2]["seed"] == 5
+
+
+def test_a_run_keeps_its_seed_when_the_model_it_began_with_changes():
+    train(steps=1)
+    more = ["--from", str(RUN), "--out", "new"]
+    train(*more, "--budget", "1s", steps=9999)
+    before = json.loads(Path("new/recipe.json").read_text())["seed"]
+    train("--restart", "--set", "lr=0.01", steps=1)
+    result = train(*more, "--budget", "1s", steps=9999)
+    assert result.exit_code == 0, result.output
+    assert json.loads(Path("new/recipe.json").read_text())["seed"] == before
+
+
+def watched(capsys, left: float, device: str = "cpu", **options) -> str:
+    """What is said of a step of `mini` with so many seconds left."""
+    progress = Progress(9, 100_000, 0.5, 1.0, left, 0)
+    told = TrainOptions(out=Path("runs/mini"), **options)
+    training = SimpleNamespace(options=told, recipe=find("mini"), device=torch.device(device), steps=lambda: [progress])
+    assert cli_train._follow(training) is progress
+    return capsys.readouterr().err
+
+
+def test_a_run_of_days_says_how_long_it_takes_and_how_to_have_a_model_sooner(capsys, monkeypatch):
+    monkeypatch.setattr(cli_train, "SETTLED", 0.0)
+    said = watched(capsys, 90_000.0)
+    assert "takes 25 h 0 min more on this CPU" in said
+    assert said.endswith("add --from mini --budget 30m --anneal --out runs/mini-30m\n")
+    assert "add --budget" in watched(capsys, 90_000.0, start="own.safetensors")
+
+
+@pytest.mark.parametrize(("left", "more"), [(600.0, {}), (9e4, {"device": "cuda"}), (9e4, {"budget": 9e4})])
+def test_a_run_that_ends_soon_or_trains_on_a_card_is_not_warned_of(capsys, monkeypatch, left, more):
+    monkeypatch.setattr(cli_train, "SETTLED", 0.0)
+    assert watched(capsys, left, **more) == ""
 
 
 def test_finetuning_without_a_pretrained_run_says_what_comes_first():

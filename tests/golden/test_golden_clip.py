@@ -83,4 +83,4 @@ def test_without_the_extra_a_sentence_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(ColorizeError, match="needs the package open_clip") as told:
         tokenized([TEXT])
-    assert "colorize[latent]" in told.value.hint
+    assert "pip install open_clip_torch" in told.value.hint

@@ -201,7 +201,7 @@ def test_a_format_that_cannot_hold_all_warns(tmp_path: Path) -> None:
     made = colorize.paint(clear, reference=colored(), model=MINI)
     assert made.image.mode == "RGBA"
     assert made.array.shape == (96, 64, 4)
-    with pytest.warns(UserWarning, match="JPEG holds no transparency"):
+    with pytest.warns(UserWarning, match="JPEG has no transparency"):
         made.save(tmp_path / "a.jpg")
 
 

@@ -132,7 +132,7 @@ def test_without_the_extra_the_user_learns_what_to_install(monkeypatch, make):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ColorizeError) as caught:
         make()
-    assert 'pip install "colorize[metrics]"' in caught.value.hint
+    assert 'pip install "torchmetrics[image]"' in caught.value.hint
 
 
 def library(monkeypatch, network: type) -> None:

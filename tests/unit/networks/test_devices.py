@@ -52,6 +52,12 @@ def test_a_misspelt_device_names_the_right_one():
         devices.device("cuad:1")
 
 
+@pytest.mark.parametrize(("name", "found"), [("gpu", "cuda"), ("gpu:1", "cuda:1")])
+def test_gpu_means_cuda(monkeypatch, name, found):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert devices.device(name) == torch.device(found)
+
+
 def test_a_card_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ColorizeError, match=r"`cuda:1`.*finds 1 "):

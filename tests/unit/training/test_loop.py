@@ -44,6 +44,22 @@ def timed(run, **changes):
     return [(progress, seconds[0]) for progress in said]
 
 
+@pytest.mark.parametrize(("every", "saved"), [(600.0, [63, 669]), (20.0, [21, 46, 71])])
+def test_the_first_save_comes_within_a_minute_and_others_at_their_interval(tmp_path, every, saved):
+    # Guards against runs that are killed early and leave nothing; a step takes 7 seconds.
+    said, states, before = timed(tmp_path, steps=96, anneal=False, save_every=every), [], 0
+    for _, second in said:
+        states += [second - 4] if second - before > 7 else []
+        before = second
+    assert states[: len(saved)] == saved
+
+
+def test_a_resumed_call_saves_within_a_minute_too(tmp_path):
+    timed(tmp_path, steps=10, anneal=False, save_every=600.0)
+    said = timed(tmp_path, steps=30, anneal=False, save_every=600.0)
+    assert 67 in [second for _, second in said]
+
+
 def test_a_budget_ends_the_run_in_time(tmp_path):
     assert 80 < timed(tmp_path, budget=100.0)[-1][1] <= 100
 
