@@ -28,7 +28,6 @@ FOLDER = "colored"  # for several pictures, below the working folder
 STDOUT = "-"
 EXTRAS = {"film": (".gif",), "layers": (".ora", ".psd"), "save_regions": (".json",)}  # and their formats
 HINTS = (".json", ".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg")  # of the files of a folder of hints
-MOST = 8  # results beside a drawing that are looked at
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def settle(target: Target, options: SampleOptions, values: records.Values, taken
         drawing = open_volume(target.path).fingerprint if target.is_volume else files.fingerprint(target.path)
     elif target.read:
         drawing = files.sha256(target.read())[:12]
-    for name in ("hints", "mask"):
+    for name in ("hints", "mask", "only"):
         folder = folder_of(getattr(options, name))
         if folder and not target.is_volume:
             values = records.with_file(values, name, file_of(folder, target, HINTS if name == "hints" else (".*",)))
@@ -209,16 +208,6 @@ def _check_drawings_stay(targets: Sequence[Target], options: SampleOptions) -> N
         if result.exists() and _inode(result) in drawings:
             message = f"the result would replace the drawing `{result}`"
             raise ColorizeError(message, "give another place with --out", code=2)
-
-
-def earlier(target: Target, options: SampleOptions) -> tuple[Path, ...]:
-    """Return the results of a drawing that exist: where new ones go, then beside it, such as NAME_color_2.png."""
-    path, given = target.path, Path(options.hints) if isinstance(options.hints, str | Path) else None
-    if target.volume or path is None:
-        return ()
-    beside = sorted(path.parent.glob(f"{glob.escape(path.stem)}_color*{result_suffix(path)}"))[:MOST]
-    found = dict.fromkeys(one.absolute() for one in (*target.files(options), *beside) if one.is_file())
-    return tuple(one for one in found if given is None or not given.exists() or not one.samefile(given))
 
 
 def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) -> list[Target]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import inspect
 import sys
 from collections import defaultdict
@@ -141,6 +142,9 @@ def _carry_out(
             volume.close()
 
 
+MOST = 8  # results beside a drawing that are looked at
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to color, pages of volumes one by one, and what not to, with the reason."""
@@ -254,7 +258,7 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, repo
             report.note(f"`{folder}` has no hints for `{bare[0]}`{more}; name them like the drawing")
     for target in targets:
         drawing = target.path or target.read or messages.piped(sys.stdin, "input").read()
-        job = replace(template, name=target.name, drawing=drawing, results=outputs.earlier(target, options))
+        job = replace(template, name=target.name, drawing=drawing, results=_earlier(target, options))
         if folder := outputs.folder_of(options.hints):
             job = replace(job, hints=outputs.file_of(folder, target, outputs.HINTS))
         try:
@@ -265,6 +269,16 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, repo
         except ColorizeError as error:
             job = replace(job, drawing=partial(_fail, error))  # it ends this job, not the others
         yield job
+
+
+def _earlier(target: Target, options: SampleOptions) -> tuple[Path, ...]:
+    """The results of a drawing that exist: where new ones go, then beside it, such as NAME_color_2.png."""
+    path, given = target.path, Path(options.hints) if isinstance(options.hints, str | Path) else None
+    if target.volume or path is None:
+        return ()
+    beside = sorted(path.parent.glob(f"{glob.escape(path.stem)}_color*{outputs.result_suffix(path)}"))[:MOST]
+    found = dict.fromkeys(one.absolute() for one in (*target.files(options), *beside) if one.is_file())
+    return tuple(one for one in found if given is None or not given.exists() or not one.samefile(given))
 
 
 def _mask(folder: Path, target: Target, hint: str) -> Picture:

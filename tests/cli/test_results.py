@@ -422,7 +422,7 @@ def test_a_misspelt_format_is_no_folder(inputs: tuple[str, ...]) -> None:
 def test_a_drawing_without_a_mask_fails_alone() -> None:
     Path("masks").mkdir()
     files.write(sketch(), Path("masks/p2.png"))
-    result = run("pages", "--mask", "masks")
+    result = run("pages", "--only", "masks")
     assert "`masks` holds no mask for `1/p1.png`" in result.stderr
     assert "2 failed" in result.stderr or "1 failed" in result.stderr
 
