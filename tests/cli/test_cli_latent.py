@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from drawings import furnish, run
-from latents import published_folder
+from latents import letters, published_folder
 from PIL import Image
 
 from colorize.checkpoints import model_files
@@ -127,14 +127,6 @@ def test_what_surrounds_the_figure_can_be_white() -> None:
 
 @pytest.fixture
 def spoken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A vocabulary of letters, for where CLIP's is not installed."""
-
-    def letters(texts: list[str]) -> torch.Tensor:
-        words = torch.zeros(len(texts), 77, dtype=torch.long)
-        for row, text in zip(words, texts, strict=True):
-            row[: len(text) + 2] = torch.tensor([49406, *map(ord, text), 49407])
-        return words
-
     monkeypatch.setattr(conditioner, "tokenized", letters)
 
 

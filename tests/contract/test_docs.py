@@ -29,11 +29,42 @@ def test_everything_has_its_place_in_the_docs(name: str) -> None:
     assert re.search(rf"\b{name}\b", TEXT)
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    heads = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_pictures_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text()):
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            goal = page.parent / target if target else page
+            assert goal.exists(), target
+            assert not anchor or anchor in anchors(goal), f"{target}#{anchor}"
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = ROOT / "docs/index.md"
+    linked = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)", index.read_text())}
+    assert {page for page in PAGES[1:] if page != index} <= linked
+    assert "(docs/index.md)" in PAGES[0].read_text()
+
+
+def test_twenty_questions_are_answered_by_a_page() -> None:
+    rows = re.findall(r"^\| (\d+)\. .+\?.* \| .+ \| .*\]\(.+\) \|$", (ROOT / "docs/questions.md").read_text(), re.M)
+    assert rows == [str(number) for number in range(1, 21)]
+
+
+def test_the_docs_stay_short() -> None:
+    words = {
+        page: len(page.read_text().split())
+        for page in PAGES
+        if "Made by `python docs/generate.py`" not in page.read_text()
+    }
+    assert words[PAGES[0]] <= 600
+    assert words[ROOT / "docs/guides/train-on-your-pictures.md"] <= 1000
+    assert sum(words.values()) - words[PAGES[0]] <= 14_000
 
 
 def test_every_command_line_in_the_docs_is_one_the_program_knows() -> None:

@@ -70,3 +70,11 @@ def published_folder(folder: Path, version: str = "v1", told: bool = True) -> Pa
 def latent_system(of: Recipe) -> nn.Module:
     """The networks of a recipe under their published names, with fresh weights."""
     return published.networks(of.build())
+
+
+def letters(texts: list[str]) -> torch.Tensor:
+    """Return texts as numbers of a vocabulary of letters, for where CLIP's is not installed."""
+    words = torch.zeros(len(texts), 77, dtype=torch.long)
+    for row, text in zip(words, texts, strict=True):
+        row[: len(text) + 2] = torch.tensor([49406, *map(ord, text), 49407])
+    return words
