@@ -74,6 +74,7 @@ class PaintOptions(TypedDict, total=False):
     encoder: str
     predicts: str
     flat: bool
+    gaps: float | None
     panels: Literal["auto", "on", "off"]
     layers: bool
     size: int | None
@@ -278,6 +279,12 @@ CONVERTED: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def _file_of(model: str | Path) -> tuple[object, ...]:
+    """What tells a model from another, or from itself after a change; of one on the Hub, its address."""
+    path = model_files.local_file(model)
+    return (str(path.resolve()), path.stat().st_mtime_ns, path.stat().st_size) if path else (str(model),)
+
+
 def _unknown(name: str, known: Iterable[str]) -> ColorizeError:
     """The error for a keyword that is not an option, with the right word."""
     flags = {flag.lstrip("-"): one.name for one in fields(SampleOptions) for flag in one.metadata.get("flags", ())}
@@ -330,7 +337,7 @@ def _model(options: SampleOptions) -> Loaded:
     if isinstance(options.model, Loaded):
         return painting.load_model(options)
     words = bool(options.settings and options.settings.reads_text)
-    key = (model_files.identity(options.model), adapters.identity(options.lora), words)
+    key = (_file_of(options.model), adapters.identity(options.lora), words)
     key += tuple(getattr(options, name) for name in ("device", "precision", "predicts", "encoder"))
     if _kept.loaded is None or _kept.key != key:
         _kept.key, _kept.loaded = None, None  # its memory is free before another is loaded

@@ -93,18 +93,6 @@ def local_file(model: str | Path) -> Path | None:
     return found.file if isinstance(found, Found) and isinstance(found.file, Path) else None
 
 
-def identity(model: str | Path) -> tuple[object, ...]:
-    """Return what tells a model from another, or from itself after a change; of one on the Hub, its address.
-
-    Raises ColorizeError as `check` does.
-    """
-    found = _located(model)
-    if not isinstance(found, Found):
-        return (str(found),)
-    with resources.as_file(found.file) as path:
-        return str(path.resolve()), path.stat().st_mtime_ns, path.stat().st_size
-
-
 def ambiguous(model: str) -> str:
     """Return a note for a recipe's name if a run of that name is in the working folder, too; else ""."""
     run = _run(model)

@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
@@ -298,17 +299,17 @@ def test_layers_that_were_painted_on_stay() -> None:
 
 
 def test_a_missing_file_beside_the_result_is_made() -> None:
-    both = ("sketch.png", "--save-regions", "a.json", "--film", "a.gif")
+    both = ("sketch.png", "--save-regions", "a.toml", "--film", "a.gif")
     run(*both)
     Path("a.gif").unlink()
     result = run(*both)
     assert "`sketch_color.png` was made without all the files that are to be beside it; it is replaced" in result.stderr
     assert Path("a.gif").exists()
-    assert not Path("a-2.json").exists()
-    Path("a.regions.png").write_bytes(b"mine")
+    assert not Path("a-2.toml").exists()
+    Path("a_regions_map.png").write_bytes(b"mine")
     run(*both, "--seed", "2")
-    assert Path("a.regions.png").read_bytes() == b"mine"
-    assert json.loads(Path("a-2.json").read_text())["map"] == "a-2.regions.png"
+    assert Path("a_regions_map.png").read_bytes() == b"mine"
+    assert tomllib.loads(Path("a-2.toml").read_text())["map"] == "a-2_regions_map.png"
 
 
 @pytest.mark.parametrize("given", ["layers", "layers/", "layers/*.ora"])
@@ -329,7 +330,7 @@ def test_variations_get_layers_regions_and_films_each() -> None:
     more = ("--layers", "x/*.psd", "--save-regions", "x", "--film", "x")
     result = run("sketch.png", "--variations", "2", *more)
     assert result.exit_code == 0, result.stderr
-    names = {f"sketch_{at}.{kind}" for at in (1, 2) for kind in ("psd", "json", "regions.png", "gif")}
+    names = {f"sketch_{at}{end}" for at in (1, 2) for end in (".psd", ".toml", "_regions_map.png", ".gif")}
     assert {path.name for path in Path("x").iterdir()} == names
     assert Path("x/sketch_1.psd").read_bytes()[:4] == b"8BPS"
 
@@ -347,7 +348,7 @@ def test_maps_and_films_among_the_drawings_are_no_drawings() -> None:
     [
         ("pages", "--layers", "a.ora"),
         ("pages", "--layers", "layers/*.png"),
-        ("sketch.png", "--variations", "2", "--save-regions", "a.json"),
+        ("sketch.png", "--variations", "2", "--save-regions", "a.toml"),
         ("sketch.png", "--film", "-"),
         ("sketch.png", "--layers", "a.oar"),
     ],

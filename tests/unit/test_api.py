@@ -32,6 +32,7 @@ COMMAND_LINE = {  # options that concern files and the terminal, which Python ha
         "grid",
         "film",
         "save_regions",
+        "regions",
         "overwrite",
         "watch",
         "dry_run",
@@ -404,7 +405,7 @@ def test_load_takes_what_concerns_models() -> None:
         colorize.load("mini", seed=1)
     with pytest.raises(ColorizeError, match="did you mean `device`"):
         colorize.load("mini", devise="cpu")
-    with pytest.raises(ColorizeError, match="cannot predict `x`"):
+    with pytest.raises(ColorizeError, match="unknown prediction `x`"):
         colorize.load("mini", predicts="x")
 
 
