@@ -265,8 +265,14 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
 
 
 def _is_result(source: Source, folder: Path, inputs: Sequence[str]) -> bool:
-    """Whether a picture is a result of an earlier run: below a folder that no input names."""
-    if source.path is None or not folder.is_dir():
+    """Whether a picture is a result of an earlier run: below a folder that no input names, or of `regions`."""
+    if source.path is None:
+        return False
+    stem = source.path.stem.removesuffix("_map").removesuffix("_regions")  # see `region_files.beside`
+    known = (source.path.with_name(f"{stem}{end}") for end in (".toml", "_regions.toml"))
+    if stem != source.path.stem and str(source.path) not in inputs and any(one.exists() for one in known):
+        return True
+    if not folder.is_dir():
         return False
     inside = source.path.resolve().is_relative_to(folder.resolve())
     return inside and not any(Path(one).resolve().is_relative_to(folder.resolve()) for one in inputs)

@@ -307,3 +307,12 @@ def test_a_map_of_regions_replaces_no_picture() -> None:
     Path("a_regions_map.png").write_bytes(b"painted")
     assert "the regions are `a-2.toml`" in run("sketch.png", "--save-regions", "a.toml").stderr
     assert Path("a_regions_map.png").read_bytes() == b"painted"
+
+
+def test_pictures_of_regions_are_no_drawings_of_their_folder() -> None:
+    Path("pages").mkdir(exist_ok=True)
+    files.write(sketch(), Path("pages/a.png"))
+    run_regions = CliRunner().invoke(app, ["regions", "pages/a.png"])
+    assert run_regions.exit_code == 0, run_regions.stderr
+    assert run("pages", "-o", "out").stdout == "out/a.png\n"
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png"]
