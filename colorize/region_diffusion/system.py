@@ -39,7 +39,7 @@ PIECES = 60  # parts of a reference
 STYLE = 4  # seed of the style in which a reference's lines are drawn
 CALLS = 4  # of the network for a picture that is drawn from what is likely, unless more steps are wanted
 NEAREST = 8  # remembered pictures among which a seed chooses
-FEW = 3  # colors of hints; with fewer, what is not hinted goes by a remembered picture
+FEW = 2  # colors of hints; with fewer, what is not hinted goes by a remembered picture
 LIVELY = 1.25  # what the chroma of gray pictures with nothing given is multiplied by, since means are dull
 SAME = 1e-3  # of 2; colors so near to each other are one
 WHITE = 0.85  # in [-1, 1]; colors that are all darker have no paper among them
@@ -313,7 +313,7 @@ class RegionColorizer(Colorizer):
             near = scores.topk(min(NEAREST, len(scores))).indices
             given = [self.memory.offer(self.net, near[seed % len(near)][None])]
             rng = None if found is None else rng  # another seed is another picture
-        elif not given and found is None:
+        elif not given:  # with hints of several colors: what none of them fits takes a usual one
             given = [self.net.from_book(1)]
         before = sum(one.colors.shape[1] for one in given)
         colors = torch.zeros(0, 3) if found is None else found.colors

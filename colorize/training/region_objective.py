@@ -30,6 +30,7 @@ PURE = 18.0  # CIE76; spread of a region's true colors at which it counts a thir
 DIM = 0.15  # of a gray picture's L: its own lightness is known
 UNTOLD = 0.45  # share of rows in which no region's color is known
 HINTED = 0.3  # share of steps in which rows with a reference get some of their own colors, too
+OPEN = 0.3  # share of rows with a palette that may take colors of the code book, too
 KEPT = 0.85  # of the colors of a picture, that its palette keeps
 RARE = 0.004  # of the area; colors of less are in no palette
 LEAST_COLORS = 4  # main colors that a picture worth remembering has
@@ -66,8 +67,9 @@ class ChoosingLoss:
             offered = joined([offered, _palette(net, batch, rng, sparse=1.0).rows(place.repeat(2))])
         pairs = seen.loss(place.repeat(2), offered, rng, pixels)
         palette, book = _palette(net, batch, rng), net.from_book(len(place))
-        chosen = (batch.palette & palette.valid.any(1))[:, None]  # both side by side, one of them valid
-        free = (replace(palette, valid=palette.valid & chosen), replace(book, valid=book.valid & ~chosen))
+        chosen = (batch.palette & palette.valid.any(1))[:, None]  # both side by side, one of them valid, or both
+        alone = chosen & (_random(rng, chosen.device, *chosen.shape) >= OPEN)
+        free = (replace(palette, valid=palette.valid & chosen), replace(book, valid=book.valid & ~alone))
         single = seen.loss(place, joined(free), rng, pixels)
         yield (2 * pairs + single) / 3 + self.numbers.shade * seen.shading(known)
 

@@ -283,7 +283,7 @@ def test_a_card_of_ones_own_is_published_as_it_is_and_must_name_a_license(server
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("nowhere", "me/x"), "there is no model `nowhere`"),
+        (("nowhere", "me/x"), "unknown model `nowhere`"),
         (("runs/mine", "me"), "`me` is not the name of a model on the Hub"),
         (("runs/mine", "me/x", *LICENSED, "--scores", "none.md"), "--scores `none.md` cannot be read"),
         (("runs/mine", "me/x", *LICENSED, "--scores", "runs/mine/recipe.json"), "holds no table"),
