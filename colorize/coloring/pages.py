@@ -35,6 +35,8 @@ SHADE = 0.55  # of the range from black to white: how far the luma of line art m
 LUMA = (0.2126, 0.7152, 0.0722)
 THIN = 7  # every n-th pixel of the paper that measures its tint
 PALE = 0.85  # of the lightest paper; what is darker is ink
+WHITE, LITTLE = 0.97, 0.02  # of the paper's light, what is paper in a panel; share of the panel that it covers at least
+CAST = 0.2  # of 1, by which models color paper at most without meaning a sky
 SLIGHT = 0.02  # of 1, how far a tint may be off neutral without being one
 
 Slices = tuple[slice, slice]
@@ -276,15 +278,15 @@ def merge(page: Page, colored: Sequence[Picture]) -> Picture:
     """
     canvas = page.canvas
     pixels = np.array(np.broadcast_to(canvas.pixels, (*canvas.size, 3)))
-    tint = _paper_tint(page)
+    paper = _paper_color(page)
     for part, one in zip(page.parts, colored, strict=True):
         top, left = (box.start - crop.start for box, crop in zip(part.box, part.crop, strict=True))
         high, wide = part.mask.shape
         new, old = one.pixels[top : top + high, left : left + wide], pixels[part.box]
         if part.kind == "line" and not part.hinted:
             new = _limit_shade(old, new)
-        elif part.kind == "gray" and tint is not None:
-            new = np.rint(new * tint).clip(0, np.iinfo(old.dtype).max)
+        elif part.kind == "gray" and paper is not None:
+            new = _on_paper(old, new, part.mask, paper)
         old[part.mask] = new[part.mask]
     return replace(canvas, pixels=pixels, icc=None if canvas.gray else canvas.icc)
 
@@ -322,19 +324,33 @@ def _paste(small_page: Pixels, part: Part, one: Picture, scale: np.ndarray) -> N
     small_page[rows, columns][mask] = pixels[mask]
 
 
-def _paper_tint(page: Page) -> np.ndarray | None:
-    """Factors (3,) for R, G and B that give gray panels the tint of the paper around them again; None without one."""
+def _paper_color(page: Page) -> np.ndarray | None:
+    """The color (3,) of the paper around the panels, None without one."""
     canvas = page.canvas
     outside = np.ones(canvas.size, bool)
     for part in page.parts:
         outside[part.box] &= ~part.mask
-    outer = canvas.pixels[outside][::THIN].astype(np.float32)
-    darkest = outer.min(1, initial=np.inf)
-    if canvas.gray or not len(outer):
+    outer = np.broadcast_to(canvas.pixels, (*canvas.size, 3))[outside][::THIN].astype(np.float32)
+    if not len(outer):
         return None
-    white = np.median(outer[darkest >= PALE * np.quantile(darkest, 0.95)], 0)
-    tint = white / max(1.0, float(white @ np.array(LUMA, np.float32)))
-    return np.asarray(tint) if float(np.abs(tint - 1).max()) > SLIGHT else None
+    darkest = outer.min(1)
+    return np.asarray(np.median(outer[darkest >= PALE * np.quantile(darkest, 0.95)], 0))
+
+
+def _on_paper(old: Pixels, new: Pixels, mask: np.ndarray, paper: np.ndarray) -> np.ndarray:
+    """A gray panel in color, (h, w, 3), with the paper's tint, and where the panel is paper with its color."""
+    weights, peak = np.array(LUMA, np.float32), np.iinfo(old.dtype).max
+    level = max(1.0, float(paper @ weights))
+    tint = paper / level
+    tinted = new * tint if float(np.abs(tint - 1).max()) > SLIGHT else new.astype(np.float32)
+    light = old @ weights / level
+    white = mask & (light > WHITE)
+    if white.mean() > LITTLE:
+        factor = paper / np.maximum(np.median(tinted[white], 0), 1)
+        if float(np.abs(factor - 1).max()) < CAST:
+            share = np.clip((light - PALE) / (WHITE - PALE), 0, 1)[..., None]
+            tinted = tinted * (1 + (factor - 1) * share)
+    return np.asarray(np.rint(tinted).clip(0, peak))
 
 
 def _limit_shade(old: Pixels, new: Pixels) -> Pixels:
