@@ -193,7 +193,10 @@ def explain(error: BaseException) -> ColorizeError:
         details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()  # of the check that refused
         value = f"`{details[0]['input']}`" if details and "input" in details[0] else "it"
         text = text.replace("Value error, ", "").replace("Input should be", f"{value} should be")
-        return ColorizeError(text, f"see `{command} --help`", getattr(error, "exit_code", 2))
+        hint = f"see `{command} --help`"
+        if any(word.startswith("-") and Path(word).is_file() for word in sys.argv[1:]):
+            hint = "put `--` before names of files that begin with a dash"
+        return ColorizeError(text, hint, getattr(error, "exit_code", 2))
     words = ("out of memory", "not enough memory", "can't allocate memory")  # torch on a processor
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(w in str(error).lower() for w in words)

@@ -255,8 +255,9 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
         if _is_result(one, folder, inputs):
             continue
         result = folder / one.relative.with_name(f"{one.relative.stem}{result_suffix(one.relative)}")
-        if result in taken:  # of two drawings that share a result, the later keeps its suffix: a.gif.png
-            result = folder / one.relative.with_name(f"{one.relative.name}.png")
+        ends = ("", *range(-2, -2 - len(sources), -1))  # the later one of two keeps its suffix: a.gif.png, a.gif-2.png
+        more = (result.with_name(f"{one.relative.name}{end}{result.suffix}") for end in ends)
+        result = next(name for name in (result, *more) if name not in taken)
         taken.add(result)
         same = result.suffix.lower() == one.relative.suffix.lower()
         copy = None if out is None else result if same else result.with_name(one.relative.name)

@@ -624,3 +624,22 @@ def furnish_for(command: list[str]) -> None:
             pack(text, 2)
         else:
             files.write({"--ref": colored(), "--hints": hints}.get(before, picture), path)
+
+
+def test_no_two_drawings_share_a_result() -> None:
+    names = ("a.png", "a.tga.png", "a.tga", "b.png", "b.tga", "b.tga.png")
+    for at, name in enumerate(names):
+        Path(name).write_bytes(encode(sketch(step=20 + at), ".png"))
+    result = run(*names, "--out", "o")
+    made = result.stdout.split()
+    assert len(made) == len(set(made)) == len(names)
+    assert all(Path(one).is_file() for one in made)
+
+
+def test_a_name_with_a_dash_in_front_gets_a_hint() -> None:
+    files.write(sketch(), Path("drawing.png"))
+    Path("drawing.png").rename("-x.png")
+    command = [sys.executable, "-m", "colorize", "sample", "-x.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "put `--` before names" in done.stderr
