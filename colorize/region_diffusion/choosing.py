@@ -21,6 +21,7 @@ from colorize.region_diffusion.pieces import means
 
 SAME = 6.0  # CIE76; hints that differ by less are one color
 MOST = 48  # colors of hints; of more the nearest one counts
+BRIGHT, SPECK = 0.8, 0.15  # of [-1, 1], what counts as white; share of an area below which white is a speck
 COVER = 0.2  # of a cell of the field, from which a hint counts there
 SPOT = 16  # cells of a stroke, up to which it is a dot and meant for one region
 GRAZED = 0.25  # of a stroke; a region that holds less of it, and not the most, is not meant
@@ -231,8 +232,23 @@ class Offer:
         planes = F.one_hot(place, len(used)).float().view(*self.drawing.size, -1).numpy()
         light = -F.max_pool2d(-pad(self.drawing.picture, 2), 2)[0, 0]
         smooth = spread_between_lines(planes, ((light + 1) / 2).numpy(), SMOOTH)
-        pick = used[torch.from_numpy(smooth).flatten(0, 1).argmax(1)]
+        pick = self._filled(used[torch.from_numpy(smooth).flatten(0, 1).argmax(1)])
         return pick if self.hints is None else self._marked(pick)
+
+    def _filled(self, pick: Tensor) -> Tensor:
+        """Give white specks (of cells, (h * w,)) the color of most of what they lie in."""
+        paper, cells = self.drawing.paper(), self.drawing.areas[self.drawing.labels.flatten()]
+        tally = torch.zeros(int(cells.max()) + 1, len(self.votes)).index_put_((cells, pick), paper, accumulate=True)
+        white, filled = self.choices.colors[0].amin(1) > BRIGHT, pick.clone()
+        for color in torch.unique(pick)[white[torch.unique(pick)]]:
+            there = (pick == color).view(self.drawing.size).numpy().astype(np.uint8)
+            count, found = cv2.connectedComponents(there, connectivity=4)
+            part = torch.from_numpy(found).flatten().long()
+            inside = torch.zeros(count, len(tally)).index_put_((part, cells), paper, accumulate=True)
+            speck = inside.sum(1) < SPECK * tally.sum(1)[inside.argmax(1)]
+            speck[0] = False  # all other colors
+            filled = torch.where(speck[part], tally.argmax(1)[cells], filled)
+        return filled
 
     def _pulled(self) -> Tensor:
         """What the cells' votes gain by their neighbors' without ink between, and by what is known: (K, h * w).
