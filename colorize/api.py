@@ -134,7 +134,7 @@ def paint_all(
     or, if it fails, its ColorizeError. Raises ColorizeError for what is wrong with all.
     """
     if isinstance(images, str | os.PathLike):
-        images = [source.path for source in listing.find([os.fspath(images)]) if source.path]
+        images = [source for source in listing.find([os.fspath(images)]) if source.path]  # type: ignore[misc]
     elif isinstance(images, SINGLE) or hasattr(images, "read"):
         images = [images]  # type: ignore[list-item]
     return _results(images, {**options, "variations": variations})
@@ -194,6 +194,9 @@ def _jobs(images: Iterable[ImageLike], template: Job) -> Iterator[Job]:
     """A job for each drawing, which is read when the job begins."""
     alone = isinstance(images, list) and len(images) == 1
     for number, one in enumerate(images, 1):
+        if isinstance(one, listing.Source) and one.path:  # below a folder, where another one may have the same name
+            yield replace(template, name=files.shown(one.relative.as_posix()), drawing=one.path)
+            continue
         if isinstance(one, str | os.PathLike):
             yield replace(template, name=files.shown(Path(one).name), drawing=Path(one))
             continue

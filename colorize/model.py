@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -155,14 +155,20 @@ class Colorizer(nn.Module):
         token: str | None = None,
         commit_message: str = "",
         half: bool = False,
+        license: str = "",
     ) -> str:
         """Upload the files of `save_pretrained` to OWNER/NAME on the Hub; return the address of the commit.
 
-        A card that is there stays. Raises ColorizeError as `model_files.push` does.
+        license: of the weights, such as cc-by-4.0, if the model does not know its own. A card that is there stays.
+        Raises ColorizeError for a model without a license, and as `colorize.checkpoints.model_files.push` does.
         """
         from colorize.checkpoints import model_files
 
         known = model_files.loaded(self)
+        if license:
+            known = replace(known, facts={**known.facts, "license": license})
+        if not known.facts.get("license"):
+            raise ColorizeError("the model has no license", 'give it one: license="cc-by-4.0"', code=2)
         with TemporaryDirectory() as folder:
             file = Path(folder, "model.safetensors")
             model_files.save(self, known.recipe, file, known.facts, half)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from colorize.checkpoints import hub
 from colorize.checkpoints.access import access, sender
+from colorize.checkpoints.cards import license_in, license_of
 from colorize.errors import ColorizeError
 from colorize.images.files import shown
 
@@ -26,7 +27,8 @@ def upload(
 ) -> str:
     """Commit files to OWNER/NAME, a repository that is made if there is none; return the address of the commit.
 
-    card: its README.md if neither `files` nor the Hub has one. Raises ColorizeError if the Hub does not take them.
+    card: its README.md if neither `files` nor the Hub has one. Raises ColorizeError if the Hub does not take them, and
+    (wrong usage) if the card there names another license.
     """
     from huggingface_hub import CommitOperationAdd, HfApi, constants
 
@@ -40,6 +42,11 @@ def upload(
         wanted = {**files}
         if hub.CARD not in files and not api.file_exists(name, hub.CARD):
             wanted[hub.CARD] = card
+        elif hub.CARD not in files:
+            old, now = license_in(Path(api.hf_hub_download(name, hub.CARD))), license_of(card.decode())
+            if old and old.lower() != now.lower():
+                message = f"the card of `{name}` on the Hub has the license `{old}`, and this model `{now}`"
+                raise ColorizeError(message, "change the card there first, or choose another name", code=2)
         adds = [CommitOperationAdd(path, content) for path, content in wanted.items()]
         return str(api.create_commit(name, adds, commit_message=message).commit_url)
     except Exception as error:

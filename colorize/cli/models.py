@@ -44,7 +44,9 @@ class Listing(Group):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `list` before options that are not of the group."""
-        if not any(not word.startswith("-") or word in ctx.help_option_names for word in args):
+        if not ctx.resilient_parsing and not any(
+            not word.startswith("-") or word in ctx.help_option_names for word in args
+        ):
             args = ["list", *args]
         return super().parse_args(ctx, args)
 

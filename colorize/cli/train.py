@@ -169,6 +169,7 @@ def _start(recipe: Recipe, options: TrainOptions, begun: float) -> None:
     if options.dry_run:
         _plan(recipe, options)
         return
+    run.check_folder(options.folder)
     if not options.restart:
         run.check(recipe, options)
         if run.finished(recipe, options):

@@ -129,6 +129,17 @@ def difference(before: Any, now: Any, name: str = "") -> tuple[str, Any, Any] | 
     return None
 
 
+def check_folder(out: Path) -> None:
+    """Refuse a folder that holds other things than a run, which would mix with them (ColorizeError, wrong usage)."""
+    if not out.is_dir() or any((out / name).exists() for name in MADE if name != run_folder.LOG):
+        return
+    known = (run_folder.LOG, "samples")
+    others = [one.name for one in out.iterdir() if not one.name.startswith(".") and one.name not in known]
+    if others:
+        message = f"`{out}` holds other files, such as `{min(others)}`"
+        raise ColorizeError(message, "name a new folder with --out", code=2)
+
+
 def check(recipe: Recipe, options: TrainOptions) -> None:
     """Refuse a run folder of other settings, or of something else (ColorizeError)."""
     out, way_out = options.folder, "choose another --out, or add --restart"
@@ -158,6 +169,8 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
 def finished(recipe: Recipe, options: TrainOptions) -> bool:
     """Whether a run has nothing left to do."""
     step, seconds = done(options.folder)
+    if not any((options.folder / name).exists() for name in (WEIGHTS, ADAPTER)):
+        return False  # it ended without a model that can be used
     return step > 0 and options.over(recipe.stage(options.phase), step, seconds + CLOSE * (options.budget or 0), 0)
 
 

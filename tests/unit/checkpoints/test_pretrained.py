@@ -28,7 +28,9 @@ def same(one, two):
 
 
 def test_what_was_pushed_comes_back(server, tmp_path, system):
-    address = system.push_to_hub("me/tiny", private=True, token="hf_mine", commit_message="First try")
+    address = system.push_to_hub(
+        "me/tiny", private=True, token="hf_mine", commit_message="First try", license="cc0-1.0"
+    )
     assert address == f"{server.url}/me/tiny/commit/{NEW}"
     assert server.messages == ["First try"]
     again = Colorizer.from_pretrained("me/tiny", cache_dir=tmp_path / "elsewhere")
@@ -52,8 +54,16 @@ def test_half_the_bits_half_the_size(tmp_path, system):
 
 def test_a_card_on_the_hub_stays(server, system):
     server.name, server.files = "me/tiny", {(NEW, "README.md"): b"written there"}
-    system.push_to_hub("me/tiny")
+    system.push_to_hub("me/tiny", license="cc0-1.0")
     assert server.files[NEW, "README.md"] == b"written there"
+
+
+def test_a_model_needs_a_license_and_not_another_one_than_the_card_there(server, system):
+    with pytest.raises(ColorizeError, match="the model has no license"):
+        system.push_to_hub("me/tiny")
+    server.name, server.files = "me/tiny", {(NEW, "README.md"): b"---\nlicense: mit\n---\n"}
+    with pytest.raises(ColorizeError, match=r"has the license `mit`, and this model `cc0-1\.0`"):
+        system.push_to_hub("me/tiny", license="cc0-1.0")
 
 
 def test_the_license_travels(server, tmp_path, system):
