@@ -26,6 +26,7 @@ FILLED = 0.1  # share of the picture that wide areas of a pencil's color may cov
 BLACK_INK, PALE, BARE = 45.0, 85.0, 0.6  # L* of ink at most and of paper at least; share of paper around pencils
 TRACE, LOST = 0.004, 0.0005  # share of the picture that strokes cover at least, and wide areas beside them at most
 DARK, LIGHT, NIGHT = 0.2, 0.6, 0.7  # brightness of a black ground and of lines on it; share of the ground
+FILLS = 0.04  # share of the picture that wide light areas cover at most there; scenes at night have more
 PRINT, LETTER, LETTERS = 0.7, (0.003, 0.06), 100  # of the paper's brightness; size by the longer side; their number
 PURE_TEXT, LEADING = 0.97, 0.15  # share of the ink that letters are; share of the rows between lines of text
 ONE_HUE = 0.97  # mean direction of the chroma of tinted pictures; 1 if all hues are equal
@@ -66,7 +67,7 @@ def is_inverted(picture: Tensor) -> bool:
     """Whether a picture (1, 3, H, W) in [-1, 1] is white lines on black, without wide light areas."""
     gray = ((luminance(_small(picture)) + 1) / 2)[0, 0].numpy()
     dark, light = gray < DARK, gray > LIGHT
-    return bool(dark.mean() > NIGHT and light.mean() > TRACE and widest(~dark) < LOST and kind(-picture) == "line")
+    return bool(dark.mean() > NIGHT and light.mean() > TRACE and widest(~dark) < FILLS and kind(-picture) == "line")
 
 
 def is_text(picture: Tensor) -> bool:

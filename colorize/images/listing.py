@@ -46,6 +46,8 @@ def find(inputs: Sequence[str], *, volumes: bool = False) -> list[Source]:
     suffixes = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES[: int(volumes)])
     found: dict[str, _Found | None] = {}  # by absolute path: what is named twice is taken once
     for each in inputs:
+        if not each:
+            raise ColorizeError("the name of a picture is empty", "name a file, a folder, or `-` for stdin", 2)
         if each == "-":
             found["-"] = None
         for path, root in _expanded(each, suffixes) if each != "-" else ():

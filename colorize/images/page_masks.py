@@ -153,7 +153,7 @@ def is_empty(gray: Gray, panel: Panel, kept: np.ndarray) -> bool:
 
 def paper_level(gray: Gray) -> float:
     """The level of a page's paper."""
-    return float(np.quantile(gray[::8, ::8], 0.95))
+    return max(float(np.quantile(gray[::8, ::8], 0.95)), 1e-3)
 
 
 SIDE = 1200  # pixels of a page's longer side while bubbles are sought

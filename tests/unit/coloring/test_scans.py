@@ -34,7 +34,10 @@ def seen(pixels: np.ndarray) -> torch.Tensor:
 def test_white_lines_on_black_are_told_from_night_scenes_and_drawings() -> None:
     night = np.zeros((480, 480), np.uint8)
     cv2.circle(night, (240, 240), 120, 255, -1)
+    bold = figure(width=9)
+    cv2.circle(bold, (240, 160), 18, 0, -1)  # a nose, filled
     assert kinds.is_inverted(seen(255 - figure()))
+    assert kinds.is_inverted(seen(255 - bold))
     assert not kinds.is_inverted(seen(figure()))
     assert not kinds.is_inverted(seen(night))
 
