@@ -176,9 +176,12 @@ def _checked(record: object) -> dict[str, Any] | None:
     return found
 
 
-def settle_extra(path: Path, beside: Mapping[str, str]) -> Path:
-    """Return where a file beside a result may be written: at `path`, or at name-2.ora, name-3.ora ..."""
-    free = (name for name in names(path) if digest(name) in ("", beside.get(name.name)))
+def settle_extra(path: Path, beside: Mapping[str, str], made: Collection[str] = ()) -> Path:
+    """Return where a file beside a result may be written: at `path`, or at name-2.ora, name-3.ora ...
+
+    beside: digests, by name, of files that may be replaced. made: digests of such files of any name.
+    """
+    free = (name for name in names(path) if digest(name) in ("", beside.get(name.name), *made))
     return next(free)
 
 
@@ -215,6 +218,8 @@ def options_of(options: SampleOptions) -> Values:
         if one.metadata.get("affects") and one.name not in APART and value != _default(one):
             names_files = "Path" in str(one.type) or "FILE" in (one.metadata["typer"]["metavar"] or "")
             known[one.name] = _noted(value, names_files)
+    if not options.divides:
+        known.pop("gaps", None)
     known["model"] = _model(options)
     if options.divides and not options.flat:
         known["layers"] = True  # its colors are those of the layers
@@ -228,7 +233,7 @@ def given_in(options: SampleOptions) -> set[Path]:
     """Return the real paths of the files to color with: no result may replace them."""
     reference: Any = options.reference
     given: list[Any] = [*([reference] if isinstance(reference, str | Path) else reference)]
-    given += [options.palette, options.hints, options.background, options.mask, options.ref_mask]
+    given += [options.palette, options.hints, options.background, options.mask, options.only, options.ref_mask]
     with suppress(OSError, ValueError):  # a palette may be longer than any path
         return {Path(one).resolve() for one in given if isinstance(one, str | Path) and one}
     return set()

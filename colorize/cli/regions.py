@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from colorize import __version__
-from colorize.cli import messages, outputs
+from colorize.cli import messages, outputs, records
 from colorize.coloring.options import SampleOptions
 from colorize.errors import ColorizeError
 
@@ -149,8 +149,13 @@ def recolor(pictures: Sequence[str], options: SampleOptions) -> None:
     changed = int((old != file.colors).any(1).sum())
     notes = [f"{messages.counted(changed, 'region')} recolored" if changed else f"no color differs in `{file.path}`"]
     if options.layers:
-        outputs.write_layers(_layers(drawing, picture, file, options), picture, options.layers)
-        notes.append(f"the layers are `{options.layers}`")
+        path = target.extras(options, 0)["layers"]
+        if not options.overwrite:
+            made = records.read(file.colored).record if file.colored else None
+            path = records.settle_extra(path, dict((made or {}).get("extras", {}).values()), file.state.made)
+        outputs.write_layers(_layers(drawing, picture, file, options), picture, path)
+        file = region_files.remember(file, records.digest(path))
+        notes.append(f"the layers are `{path}`")
     if changed or options.out or options.flat or not file.colored:
         notes += _written(target, picture, file, options)
     else:
@@ -238,6 +243,6 @@ def _written(target: Target, picture: Picture, file: RegionFile, options: Sample
     notes += files.write(picture, path)
     if replaced and path.suffix.lower() in (".jpg", ".jpeg"):
         notes.append("JPEG is compressed anew each time; a result in PNG (--out) keeps all other pixels exactly")
-    region_files.remember(file, files.read(path), replaced)
+    region_files.remember(file, region_files.fingerprint(files.read(path)), replaced)
     typer.echo(str(path))
     return notes

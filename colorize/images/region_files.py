@@ -34,7 +34,7 @@ class State:
     """What the map remembers, as JSON in its metadata: fingerprints, and the colors of the result by number.
 
     drawing: of its pixels. colored: of the result's, None without one. text: of the TOML as it was written. made:
-    results of this program, which it may replace.
+    results and layers of this program, which it may replace.
     """
 
     drawing: str
@@ -48,10 +48,12 @@ class State:
 class RegionFile:
     """A file of regions as the user left it.
 
-    numbers: (H, W) from 1. colors: (N, 3) uint8, wanted. names: of the layers. colored: the result that is changed.
+    map: the file of its map. numbers: (H, W) from 1. colors: (N, 3) uint8, wanted. names: of the layers. colored: the
+    result that is changed.
     """
 
     path: Path
+    map: Path
     numbers: Labels
     colors: Pixels
     names: tuple[str, ...]
@@ -85,6 +87,10 @@ def check_free(path: Path, picture: Path | None = None) -> None:
     for other in (map_of(path), picture):
         if other and other.exists() and MARK not in _texts(other):
             raise ColorizeError(f"the picture `{other}` would be replaced, and is none of regions", hint, code=2)
+    stem = path.stem.removesuffix("_regions")
+    for other in (path.with_name(f"{stem}.toml"), path.with_name(f"{stem}_regions.toml")):
+        if map_of(path).exists() and other.exists() and not path.exists():
+            raise ColorizeError(f"the map of `{other}` would be replaced, `{map_of(path)}`", hint, code=2)
     if path.exists() and _written(map_of(path)) != files.fingerprint(path):
         raise ColorizeError(f"`{path}` was edited since it was made", hint, code=2)
 
@@ -132,7 +138,7 @@ def write(
     hashed = fingerprint(colored[1]) if colored else None
     made = (hashed,) if hashed and colored and is_ours(colored[1]) else ()
     colors = tuple(region.color for region in regions)
-    write_map(numbers, path, State(fingerprint(drawing[1]), hashed, colors, files.fingerprint(path), made))
+    write_map(numbers, map_of(path), State(fingerprint(drawing[1]), hashed, colors, files.fingerprint(path), made))
 
 
 def _row(region: Region) -> str:
@@ -148,20 +154,20 @@ def _quoted(text: str) -> str:
 
 
 def write_map(numbers: Labels, path: Path, state: State) -> None:
-    """Write the map of a file of regions, and what it is to remember."""
+    """Write the map of regions at a path, and what it is to remember."""
     known = {"program": f"colorize {__version__}", "regions": vars(state)}
     picture = Picture(numbers[..., None].astype(np.uint16), text={MARK: json.dumps(known)})
-    with files.atomic(map_of(path)) as temporary:
+    with files.atomic(path) as temporary:
         temporary.write_bytes(encode(picture, ".png"))
 
 
-def remember(file: RegionFile, result: Picture, replaced: bool) -> None:
-    """Let the map know a result that was made; replaced: whether it took the place of the one before."""
-    hashed, state = fingerprint(result), file.state
-    state = replace(state, made=(*state.made, hashed)[-KEPT:])
+def remember(file: RegionFile, made: str, replaced: bool = False) -> RegionFile:
+    """Let the map know the fingerprint of what was made; replaced: whether it took the place of the result before."""
+    state = replace(file.state, made=(*file.state.made, made)[-KEPT:])
     if replaced:
-        state = replace(state, colored=hashed, colors=tuple(f"#{bytes(one).hex()}" for one in file.colors))
-    write_map(file.numbers, file.path, state)
+        state = replace(state, colored=made, colors=tuple(f"#{bytes(one).hex()}" for one in file.colors))
+    write_map(file.numbers, file.map, state)
+    return replace(file, state=state)
 
 
 def fingerprint(picture: Picture) -> str:
@@ -187,7 +193,8 @@ def read(path: Path) -> RegionFile:
     table = given.get("regions")
     if not isinstance(table, dict) or not isinstance(given.get("map"), str):
         raise ColorizeError(f"`{path}` is not a file of regions", AGAIN, code=2)
-    numbers, state = _read_map(path.parent / given["map"], path)
+    place = path.parent / given["map"]
+    numbers, state = _read_map(place, path)
     colors = [list(bytes.fromhex(one[1:])) for one in state.colors]
     names = [""] * len(colors)
     for key, value in table.items():
@@ -200,7 +207,8 @@ def read(path: Path) -> RegionFile:
         names[int(key) - 1] = one.get("name", "").strip()
     result = given.get("colored")
     known = path.parent / result if isinstance(result, str) and result else None
-    return RegionFile(path, numbers, np.array(colors, np.uint8).reshape(-1, 3), tuple(names), known, state)
+    wanted = np.array(colors, np.uint8).reshape(-1, 3)
+    return RegionFile(path, place, numbers, wanted, tuple(names), known, state)
 
 
 def _where(key: str, text: str, path: Path) -> str:
