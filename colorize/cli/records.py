@@ -146,28 +146,24 @@ def read(path: Path, volume: bool = False) -> Existing:
     """Read what a result says of its making."""
     from colorize.images import archives, files
     from colorize.images.decode import read_texts
-    from colorize.images.metadata import MARK, is_sealed
+    from colorize.images.metadata import is_sealed, record
 
     if volume:
         made = archives.read_record(path)
         with suppress(ColorizeError):
-            return Existing(
-                _checked(made or None), made.get("unedited") is True, archives.open_volume(path).fingerprint
-            )
+            return Existing(_checked(made), made.get("unedited") is True, archives.open_volume(path).fingerprint)
         return Existing(None, False, "")
     with suppress(OSError):
-        data, record = path.read_bytes(), None
-        with suppress(ValueError, RecursionError):
-            record = json.loads(read_texts(data).get(MARK, "null"))
-        return Existing(_checked(record), is_sealed(data), files.sha256(data)[:12])
+        data = path.read_bytes()
+        return Existing(_checked(record(read_texts(data))), is_sealed(data), files.sha256(data)[:12])
     return Existing(None, False, "")
 
 
-def _checked(record: object) -> dict[str, Any] | None:
-    """A record, which anyone may have written, without options and extras that are not as this program writes them."""
-    if not isinstance(record, dict):
+def _checked(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A record without options and extras that are not as this program writes them; None if it is empty."""
+    if not record:
         return None
-    found = {**record, "extras": {}}
+    found: dict[str, Any] = {**record, "extras": {}}
     if not isinstance(found.get("options"), dict):
         found.pop("options", None)
     for name, value in record["extras"].items() if isinstance(record.get("extras"), dict) else ():

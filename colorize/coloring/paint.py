@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -21,9 +19,8 @@ from colorize.coloring.options import Job, Named, SampleOptions, check, check_jo
 from colorize.coloring.pages import Page
 from colorize.errors import SEEDS, ColorizeError
 from colorize.hints import COLORED, Hints
-from colorize.images import files, hint_files
+from colorize.images import files, hint_files, metadata
 from colorize.images.image import Picture
-from colorize.images.metadata import MARK
 from colorize.networks import devices
 from colorize.recipes.recipe import Recipe
 from colorize.region_diffusion.system import RegionColorizer
@@ -116,18 +113,9 @@ def refusal(job: Job, recipe: Recipe, options: SampleOptions) -> ColorizeError |
     return None
 
 
-def _meta(picture: Picture) -> dict[str, Any]:
-    """How a picture was made, as far as it says so."""
-    try:
-        found = json.loads(picture.text.get(MARK, "{}"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _is_bare(result: Picture) -> bool:
     """Whether a picture is a result made without color hints, of which no part was recolored or kept."""
-    meta = _meta(result)
+    meta = metadata.record(result.text)
     return meta.get("hints") is False and not {"regions", "only"} & meta.keys()
 
 
@@ -254,7 +242,7 @@ class _Batcher:
 
     def alone(self, job: Job, drawing: Named, copy: Picture, flat: bool) -> list[Picture]:
         """What the program makes of a drawing without hints from a file, with the seed that the copy names, if any."""
-        meta = _meta(copy)
+        meta = metadata.record(copy.text)
         seed, variation = meta.get("seed"), meta.get("variation")
         seed = seed if type(seed) is int and SEEDS[0] <= seed <= SEEDS[1] else self.options.seed
         variation = variation if type(variation) is int and 0 <= variation < VARIATIONS else 0  # anyone may write them

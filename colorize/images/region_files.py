@@ -21,7 +21,7 @@ from colorize.images.color_names import NAMES, parse_color
 from colorize.images.encode import encode
 from colorize.images.flat_regions import Labels
 from colorize.images.image import Picture, Pixels
-from colorize.images.metadata import MARK
+from colorize.images.metadata import MARK, record
 from colorize.images.regions import Region
 
 KEYS = ("color", "name", "area", "box", "at", "source")
@@ -106,10 +106,8 @@ def _texts(path: Path) -> Mapping[str, str]:
 
 def _written(path: Path) -> str | None:
     """The fingerprint of the TOML that was written with a map."""
-    try:
-        return str(json.loads(_texts(path).get(MARK, "{}")).get("regions", {}).get("text"))
-    except (ValueError, AttributeError):
-        return None
+    known = record(_texts(path)).get("regions")
+    return str(known.get("text")) if isinstance(known, dict) else None
 
 
 def write(
