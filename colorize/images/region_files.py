@@ -22,7 +22,7 @@ from colorize.images.encode import encode
 from colorize.images.flat_regions import Labels
 from colorize.images.image import Picture, Pixels
 from colorize.images.metadata import MARK, record
-from colorize.images.regions import Region
+from colorize.images.regions import Region, levels
 
 KEYS = ("color", "name", "area", "box", "at", "source")
 AGAIN = "make one with: colorize regions sketch.png"
@@ -63,7 +63,7 @@ class RegionFile:
     @property
     def old(self) -> Pixels:
         """The colors (N, 3) uint8 that the result has."""
-        return np.array([list(bytes.fromhex(one[1:])) for one in self.state.colors], np.uint8).reshape(-1, 3)
+        return levels(self.state.colors)
 
 
 def beside(path: Path, what: str) -> Path:
@@ -193,7 +193,7 @@ def read(path: Path) -> RegionFile:
         raise ColorizeError(f"`{path}` is not a file of regions", AGAIN, code=2)
     place = path.parent / given["map"]
     numbers, state = _read_map(place, path)
-    colors = [list(bytes.fromhex(one[1:])) for one in state.colors]
+    colors = levels(state.colors)
     names = [""] * len(colors)
     for key, value in table.items():
         where = _where(key, text, path)
@@ -201,12 +201,11 @@ def read(path: Path) -> RegionFile:
             raise ColorizeError(f"{where} is not in the map", f"regions are numbered 1 to {len(colors)}", code=2)
         one = _checked(value, where)
         if "color" in one:
-            colors[int(key) - 1] = list(parse_color(one["color"], where))
+            colors[int(key) - 1] = parse_color(one["color"], where)
         names[int(key) - 1] = one.get("name", "").strip()
     result = given.get("colored")
     known = path.parent / result if isinstance(result, str) and result else None
-    wanted = np.array(colors, np.uint8).reshape(-1, 3)
-    return RegionFile(path, place, numbers, wanted, tuple(names), known, state)
+    return RegionFile(path, place, numbers, colors, tuple(names), known, state)
 
 
 def _where(key: str, text: str, path: Path) -> str:
@@ -240,7 +239,7 @@ def _read_map(path: Path, whose: Path) -> tuple[Labels, State]:
         known: dict[str, Any] = json.loads(picture.text[MARK])["regions"]
         known |= {"colors": tuple(known["colors"]), "made": tuple(known["made"])}
         state = State(**known)
-        count = len([bytes.fromhex(color[1:]) for color in state.colors])
+        count = len(levels(state.colors))
         if not picture.gray or picture.peak != 65535 or int(picture.pixels.max()) > count or picture.pixels.min() < 1:
             raise ValueError
     except (KeyError, TypeError, ValueError):

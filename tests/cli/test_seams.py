@@ -62,6 +62,11 @@ def test_one_file_beside_all_drawings_of_a_watched_folder_is_refused() -> None:
     assert run("--watch", "pages", "--film", "a.gif").exit_code == 2
 
 
+def test_watching_is_not_estimated_and_writes_nothing_then() -> None:
+    assert run("--watch", "pages", "--dry-run").exit_code == 2
+    assert not Path("colored").exists()
+
+
 def test_outside_of_a_mask_an_edited_result_in_a_folder_stays() -> None:
     run("sketch.png", "--ref", "ref.png", "-o", "out/")
     edited = values("out/sketch.png")
