@@ -124,10 +124,8 @@ def settle(target: Target, options: SampleOptions, values: records.Values, taken
         drawing = open_volume(target.path).fingerprint if target.is_volume else files.fingerprint(target.path)
     elif target.read:
         drawing = files.sha256(target.read())[:12]
-    for name in ("hints", "mask", "only"):
-        folder = folder_of(getattr(options, name))
-        if folder and not target.is_volume:
-            values = records.with_file(values, name, file_of(folder, target, HINTS if name == "hints" else (".*",)))
+    for name, own in own_files(target, options).items() if not target.is_volume else ():
+        values = records.with_file(values, name, own)
     source = records.Source(drawing, place, values)
     settled = [Settled(path) for path in paths]
     if not options.overwrite:
@@ -150,6 +148,13 @@ def file_of(folder: Path, target: Target, suffixes: Sequence[str]) -> Path | Non
     below = (folder / target.relative).parent
     found = (path for suffix in suffixes for path in sorted(below.glob(f"{glob.escape(target.relative.stem)}{suffix}")))
     return next((path for path in found if path.is_file()), None)
+
+
+def own_files(target: Target, options: SampleOptions) -> dict[str, Path | None]:
+    """The files of a drawing alone, or None, by the options that name a folder of one file per drawing."""
+    suffixes = {"hints": HINTS, "mask": (".*",), "only": (".*",)}
+    folders = {name: folder_of(getattr(options, name)) for name in suffixes}
+    return {name: file_of(folder, target, suffixes[name]) for name, folder in folders.items() if folder}
 
 
 def _numbered(path: Path, at: int, options: SampleOptions) -> Path:
@@ -185,12 +190,7 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
         what = "JSON" if options.as_json else f"{options.variations} variations"
         hint = "name a file or a folder with --out"
         raise ColorizeError(f"standard output takes one picture, without {what}", hint, code=2)
-    given = {
-        "--film": options.film,
-        "--layers": options.layers,
-        "--save-regions": options.save_regions,
-        "--grid": options.grid,
-    }
+    given = {messages.flag(name): getattr(options, name) for name in (*EXTRAS, "grid")}
     given |= {"--variations": options.variations > 1, "--out -": found[0].result is None}
     volume = next((target for target in found if target.is_volume), None)
     single = next((name for name, value in given.items() if value), None)
@@ -209,12 +209,8 @@ def _check_drawings_stay(targets: Sequence[Target], options: SampleOptions) -> N
     drawings = {_inode(target.path) for target in targets if target.path}
     results = [file for target in targets for file in target.files(options)]
     if options.overwrite:
-        results += [
-            file
-            for target in targets
-            for at in range(options.variations)
-            for file in target.extras(options, at).values()
-        ]
+        beside = [target.extras(options, at) for target in targets for at in range(options.variations)]
+        results += [file for files in beside for file in files.values()]
     for result in results:
         if result.exists() and _inode(result) in drawings:
             message = f"the result would replace the drawing `{result}`"
@@ -222,12 +218,13 @@ def _check_drawings_stay(targets: Sequence[Target], options: SampleOptions) -> N
 
 
 def earlier(target: Target, options: SampleOptions) -> tuple[Path, ...]:
-    """Return the results of a drawing that exist: where new ones go, then beside it, such as NAME_color_2.png."""
+    """Return the results of a drawing that exist: where new ones go, what stays, and NAME_color_2.png beside it."""
     path, given = target.path, Path(options.hints) if isinstance(options.hints, str | Path) else None
     if target.volume or path is None:
         return ()
     beside = sorted(path.parent.glob(f"{glob.escape(path.stem)}_color*{result_suffix(path)}"))[:MOST]
-    found = dict.fromkeys(one.absolute() for one in (*target.files(options), *beside) if one.is_file())
+    stay = [one.stays for one in target.settled if one.stays]
+    found = dict.fromkeys(one.absolute() for one in (*target.files(options), *stay, *beside) if one.is_file())
     return tuple(one for one in found if given is None or not given.exists() or not one.samefile(given))
 
 
@@ -347,22 +344,21 @@ def _inode(path: Path) -> tuple[int, int]:
 def check_extras(options: SampleOptions, drawings: int) -> None:
     """Refuse files beside results that cannot be written (ColorizeError, wrong usage), before anything is done."""
     for name in EXTRAS:
-        _check_extra(name, options, drawings)
+        if given := getattr(options, name):
+            _check_extra(name, given, options, drawings)
 
 
-def _check_extra(name: str, options: SampleOptions, drawings: int) -> None:
-    given: Path | None = getattr(options, name)
-    if given is None:
-        return
-    flag, suffixes = f"--{name.replace('_', '-')}", EXTRAS[name]
+def _check_extra(name: str, given: Path, options: SampleOptions, drawings: int) -> None:
+    flag, suffixes = messages.flag(name), EXTRAS[name]
     pattern = _pattern(given, suffixes[0])
     if pattern.suffix.lower() not in suffixes or str(given) == STDOUT:
         what = {"film": "a film", "save_regions": "regions"}.get(name, name)
         hint = f"name a file that ends in {' or '.join(suffixes)}, or a folder"
         raise ColorizeError(f"{what} cannot be written as `{given}`", hint, code=2)
     pictures = drawings * (options.variations if name != "film" and not options.grid else 1)
-    if not _folder_of_extra(name, options) and pictures > 1:
-        message = f"{flag} {given} is one file, but there are {pictures} pictures"
+    if not _folder_of_extra(name, options) and (pictures > 1 or options.watch):
+        count = "more pictures may come" if options.watch else f"there are {pictures} pictures"
+        message = f"{flag} {given} is one file, but {count}"
         raise ColorizeError(message, f"name a folder, such as {flag} {given.parent / given.stem}/", code=2)
     if pattern.suffix.lower() == ".psd":
         from colorize.images.layers import check_psd_tools
@@ -386,7 +382,7 @@ def write_extras(
         if name == "film":
             album.write_film(painted.frames, path)
             more = ", one frame for one denoising step; --steps 8 gives 8 frames" if len(painted.frames) == 1 else ""
-        elif name == "layers":
+        elif name == "layers" and painted.layers:
             write_layers(painted.layers, painted.picture, path)
         elif painted.regions and drawing:
             result = None
@@ -395,6 +391,8 @@ def write_extras(
                 result = file, files.read(encode.encode(painted.picture, file.suffix))
             region_files.write(*painted.regions, path, (target.name, drawing), result)
             more = f", their map is `{region_files.map_of(path)}`"
+        else:  # of white lines on black
+            continue
         folder = _folder_of_extra(name, options)
         what = {"film": "films are" if folder else "film is", "layers": "layers are"}.get(name, "regions are")
         report.note(f"the {what} in `{folder}`" if folder else f"the {what} `{path}`{more}")

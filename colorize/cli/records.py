@@ -146,28 +146,24 @@ def read(path: Path, volume: bool = False) -> Existing:
     """Read what a result says of its making."""
     from colorize.images import archives, files
     from colorize.images.decode import read_texts
-    from colorize.images.metadata import MARK, is_sealed
+    from colorize.images.metadata import is_sealed, record
 
     if volume:
         made = archives.read_record(path)
         with suppress(ColorizeError):
-            return Existing(
-                _checked(made or None), made.get("unedited") is True, archives.open_volume(path).fingerprint
-            )
+            return Existing(_checked(made), made.get("unedited") is True, archives.open_volume(path).fingerprint)
         return Existing(None, False, "")
     with suppress(OSError):
-        data, record = path.read_bytes(), None
-        with suppress(ValueError, RecursionError):
-            record = json.loads(read_texts(data).get(MARK, "null"))
-        return Existing(_checked(record), is_sealed(data), files.sha256(data)[:12])
+        data = path.read_bytes()
+        return Existing(_checked(record(read_texts(data))), is_sealed(data), files.sha256(data)[:12])
     return Existing(None, False, "")
 
 
-def _checked(record: object) -> dict[str, Any] | None:
-    """A record, which anyone may have written, without options and extras that are not as this program writes them."""
-    if not isinstance(record, dict):
+def _checked(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A record without options and extras that are not as this program writes them; None if it is empty."""
+    if not record:
         return None
-    found = {**record, "extras": {}}
+    found: dict[str, Any] = {**record, "extras": {}}
     if not isinstance(found.get("options"), dict):
         found.pop("options", None)
     for name, value in record["extras"].items() if isinstance(record.get("extras"), dict) else ():
@@ -176,9 +172,12 @@ def _checked(record: object) -> dict[str, Any] | None:
     return found
 
 
-def settle_extra(path: Path, beside: Mapping[str, str]) -> Path:
-    """Return where a file beside a result may be written: at `path`, or at name-2.ora, name-3.ora ..."""
-    free = (name for name in names(path) if digest(name) in ("", beside.get(name.name)))
+def settle_extra(path: Path, beside: Mapping[str, str], made: Collection[str] = ()) -> Path:
+    """Return where a file beside a result may be written: at `path`, or at name-2.ora, name-3.ora ...
+
+    beside: digests, by name, of files that may be replaced. made: digests of such files of any name.
+    """
+    free = (name for name in names(path) if digest(name) in ("", beside.get(name.name), *made))
     return next(free)
 
 
@@ -215,6 +214,8 @@ def options_of(options: SampleOptions) -> Values:
         if one.metadata.get("affects") and one.name not in APART and value != _default(one):
             names_files = "Path" in str(one.type) or "FILE" in (one.metadata["typer"]["metavar"] or "")
             known[one.name] = _noted(value, names_files)
+    if not options.divides:
+        known.pop("gaps", None)
     known["model"] = _model(options)
     if options.divides and not options.flat:
         known["layers"] = True  # its colors are those of the layers
@@ -228,7 +229,7 @@ def given_in(options: SampleOptions) -> set[Path]:
     """Return the real paths of the files to color with: no result may replace them."""
     reference: Any = options.reference
     given: list[Any] = [*([reference] if isinstance(reference, str | Path) else reference)]
-    given += [options.palette, options.hints, options.background, options.mask, options.ref_mask]
+    given += [options.palette, options.hints, options.background, options.mask, options.only, options.ref_mask]
     with suppress(OSError, ValueError):  # a palette may be longer than any path
         return {Path(one).resolve() for one in given if isinstance(one, str | Path) and one}
     return set()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from colorize import __version__
-from colorize.cli import messages, outputs
+from colorize.cli import messages, outputs, records
 from colorize.coloring.options import SampleOptions
 from colorize.errors import ColorizeError
 
@@ -52,7 +52,7 @@ def regions(
         colorize regions sketch.png
         colorize sample sketch.png --regions sketch_regions.toml
     """
-    from colorize.images import files, region_files
+    from colorize.images import files, metadata, region_files
     from colorize.images import regions as finding
 
     path = out or picture.with_name(f"{picture.stem}_regions.toml")
@@ -67,19 +67,13 @@ def regions(
     found, numbers = finding.find(divided)
     region_files.write(found, numbers, path, (str(picture), drawing), source)
     program = json.dumps({"program": f"colorize {__version__}"})
-    files.write(finding.numbered(divided, found, numbers), shown, {_mark(): program})
+    files.write(finding.numbered(divided, found, numbers), shown, {metadata.MARK: program})
     typer.echo(str(path))
     typer.echo(str(shown))
     if not quiet:
         count = messages.counted(len(found), "region")
         command = shlex.join(["colorize", "sample", str(picture), "--regions", str(path)])
         messages.say(f"{count}; change colors in `{path}`, then: {command}")
-
-
-def _mark() -> str:
-    from colorize.images.metadata import MARK
-
-    return MARK
 
 
 def _drawing(path: Path, force: bool) -> Picture:
@@ -128,7 +122,7 @@ def _result(path: Path, drawing: Picture, named: Path | None, quiet: bool) -> tu
 
 def recolor(pictures: Sequence[str], options: SampleOptions) -> None:
     """Recolor the result of a drawing as a file of regions says, without a model."""
-    from colorize.images import files, ink, listing, region_files
+    from colorize.images import files, ink, listing, metadata, region_files
     from colorize.images import regions as finding
 
     assert options.regions is not None
@@ -145,12 +139,17 @@ def recolor(pictures: Sequence[str], options: SampleOptions) -> None:
     drawing = ink.on_paper(original)
     base, old = _base(drawing, file, options.flat)
     picture = finding.recolored(drawing, base, file.numbers, old, file.colors)
-    picture = replace(picture, text={**picture.text, _mark(): _provenance(base, target.path, file)})
+    picture = replace(picture, text={**picture.text, metadata.MARK: _provenance(base, target.path, file)})
     changed = int((old != file.colors).any(1).sum())
     notes = [f"{messages.counted(changed, 'region')} recolored" if changed else f"no color differs in `{file.path}`"]
     if options.layers:
-        outputs.write_layers(_layers(drawing, picture, file, options), picture, options.layers)
-        notes.append(f"the layers are `{options.layers}`")
+        path = target.extras(options, 0)["layers"]
+        if not options.overwrite:
+            made = records.read(file.colored).record if file.colored else None
+            path = records.settle_extra(path, dict((made or {}).get("extras", {}).values()), file.state.made)
+        outputs.write_layers(_layers(drawing, picture, file, options), picture, path)
+        file = region_files.remember(file, records.digest(path))
+        notes.append(f"the layers are `{path}`")
     if changed or options.out or options.flat or not file.colored:
         notes += _written(target, picture, file, options)
     else:
@@ -161,14 +160,11 @@ def recolor(pictures: Sequence[str], options: SampleOptions) -> None:
 
 def _provenance(base: Picture, drawing: Path, file: RegionFile) -> str:
     """How a recolored result was made: as the one before, and then recolored."""
-    from colorize.images import files
+    from colorize.images import files, metadata
 
-    try:
-        known = dict(json.loads(base.text.get(_mark(), "{}")))
-    except (TypeError, ValueError):
-        known = {}
-    known = {"program": f"colorize {__version__}", **known, "drawing": files.fingerprint(drawing)}
-    return json.dumps({**known, "regions": file.path.name}, ensure_ascii=False)
+    known = {"program": f"colorize {__version__}", **metadata.record(base.text)}
+    known |= {"drawing": files.fingerprint(drawing), "regions": file.path.name}
+    return json.dumps(known, ensure_ascii=False)
 
 
 def _check(options: SampleOptions) -> None:
@@ -176,7 +172,7 @@ def _check(options: SampleOptions) -> None:
     plain = SampleOptions()
     for one in fields(SampleOptions):
         if one.metadata and one.name not in TAKEN and getattr(options, one.name) != getattr(plain, one.name):
-            flag = (one.metadata["flags"] or (f"--{one.name.replace('_', '-')}",))[0]
+            flag = messages.flag(one.name)
             message = f"{flag} means nothing with --regions, which recolors a result without a model"
             raise ColorizeError(message, f"leave {flag} out", code=2)
     outputs.check_extras(options, 1)
@@ -238,6 +234,6 @@ def _written(target: Target, picture: Picture, file: RegionFile, options: Sample
     notes += files.write(picture, path)
     if replaced and path.suffix.lower() in (".jpg", ".jpeg"):
         notes.append("JPEG is compressed anew each time; a result in PNG (--out) keeps all other pixels exactly")
-    region_files.remember(file, files.read(path), replaced)
+    region_files.remember(file, region_files.fingerprint(files.read(path)), replaced)
     typer.echo(str(path))
     return notes

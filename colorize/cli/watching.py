@@ -14,7 +14,7 @@ from colorize.errors import ColorizeError
 
 POLL = 0.5  # seconds between two looks; a file that is the same in both is complete
 
-State = tuple[tuple[int, int, int], ...]  # inode, size and time of a drawing, and of its own hints and mask
+State = tuple[tuple[int, int, int], ...]  # inode, size and time of a drawing, and of its own hints and masks
 
 
 def check(inputs: Sequence[str], options: SampleOptions) -> None:
@@ -26,6 +26,9 @@ def check(inputs: Sequence[str], options: SampleOptions) -> None:
         out.suffix.lower() in (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES) and not out.is_dir()
     ):
         raise ColorizeError(f"--watch needs a folder for its results, not `{out}`", "name one with --out", code=2)
+    outputs.check_extras(options, 1)
+    if options.dry_run:
+        raise ColorizeError("--watch has no end, so --dry-run has nothing to estimate", "leave one of them out", code=2)
     for one in inputs:
         if not Path(one).is_dir():
             raise ColorizeError(f"--watch takes folders, not `{one}`", "name the folder of your drawings", code=2)
@@ -67,13 +70,10 @@ def _targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
 
 
 def _state(target: Target, options: SampleOptions) -> State:
-    """What changes when a drawing, or its own hints or mask, is saved; empty if it has just gone."""
+    """What changes when a drawing, or its own hints or masks, are saved; empty if it has just gone."""
     assert target.path is not None
     paths = [target.path]
-    for given, suffixes in ((options.hints, outputs.HINTS), (options.mask, (".*",))):
-        folder = outputs.folder_of(given)
-        own = outputs.file_of(folder, target, suffixes) if folder else None
-        paths += [own] if own else []
+    paths += [own for own in outputs.own_files(target, options).values() if own]
     with suppress(OSError):
         return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in (path.stat() for path in paths))
     return ()

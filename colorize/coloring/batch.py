@@ -219,11 +219,9 @@ class BatchRunner:
         notes = item.notes
         if item.inverted:
             picture = finish.on_black(item.original, picture)
-            if found:
-                found, notes = (
-                    None,
-                    (*notes, "no regions were saved: those of white lines on black cannot be recolored"),
-                )
+            lost = " or ".join(name for name, some in (("layers", parts), ("regions", found)) if some)
+            notes += (f"no {lost} were saved: the drawing has white lines on black",) if lost else ()
+            parts, found = (), None
         meta = provenance(self.model, options, self.sampling, task.job, item, task.guidance, at)
         picture = replace(picture, text={**picture.text, MARK: json.dumps(meta, ensure_ascii=False)})
         seconds += task.seconds / options.variations + time.perf_counter() - begin

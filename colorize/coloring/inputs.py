@@ -247,10 +247,8 @@ def _view(
 ) -> tuple[Picture, Kind, str, Tensor, tuple[str, ...], bool]:
     """A drawing as it is colored: its picture, kind and hint, that hint (1, 1, h, w), notes, whether it is inverted."""
     name, picture = drawing.name, drawing.picture
-    inner, seen = inner_view(picture, recipe, options)
-    inverted = options.kind != "gray" and "line" in recipe.hints and kinds.is_inverted(seen)
-    if inverted:
-        picture, seen = finish.negative(picture), -seen
+    inner = recipe.system.inner_size(picture.size, options.size or recipe.size)
+    picture, seen, inverted = upright(picture, recipe, options)
     kind, hint, notes = resolve_kind(name, detect_kind(picture, seen, recipe, options), recipe, options)
     check_kind(name, kind, options)
     if kind == "line" and not options.force and kinds.is_text(seen):
@@ -278,10 +276,18 @@ def _ink(seen: Tensor) -> Tensor:
     return torch.from_numpy(share / paper)[None, None].float().clamp(0, 1) * 2 - 1
 
 
-def inner_view(picture: Picture, recipe: Recipe, options: SampleOptions) -> tuple[tuple[int, int], Tensor]:
-    """Return a drawing's (H, W) inside a model, and a small copy (1, 3, h, w) that tells its kind."""
+def view(picture: Picture, recipe: Recipe, options: SampleOptions) -> Tensor:
+    """Return a small copy (1, 3, h, w) of a drawing, which tells its kind."""
     inner = recipe.system.inner_size(picture.size, options.size or recipe.size)
-    return inner, shrink(picture, max(2 * shading.SIDE, 2 * max(inner))).tensor()
+    return shrink(picture, max(2 * shading.SIDE, 2 * max(inner))).tensor()
+
+
+def upright(picture: Picture, recipe: Recipe, options: SampleOptions) -> tuple[Picture, Tensor, bool]:
+    """Return a drawing with dark lines, a small copy of it as `view` does, and whether it is a negative."""
+    seen = view(picture, recipe, options)
+    if options.kind != "gray" and "line" in recipe.hints and kinds.is_inverted(seen):
+        return finish.negative(picture), -seen, True
+    return picture, seen, False
 
 
 def shrink(picture: Picture, side: int) -> Picture:
@@ -309,8 +315,7 @@ def darken(line: Tensor, picture: Picture | None = None) -> Tensor:
         return darken(_darkest(picture, line.shape[-2:]))
     if not len(dark):
         return line
-    gain = ((DARK - paper) / (darkest - paper)).clamp(1, GAIN)
-    return 1 - 2 * (paper + gain * (ink - paper)).clamp(0, 1)
+    return 1 - 2 * (paper + ((DARK - paper) / (darkest - paper)).clamp(1, GAIN) * (ink - paper)).clamp(0, 1)
 
 
 def _darkest(picture: Picture, size: Sequence[int]) -> Tensor:
@@ -348,7 +353,8 @@ def is_lined(picture: Picture, recipe: Recipe, options: SampleOptions) -> bool:
     """Return whether a drawing is colored as line art."""
     if options.kind != "auto":
         return options.kind == "line"
-    return detect_kind(picture, inner_view(picture, recipe, options)[1], recipe, options) in ("line", "blank")
+    picture, seen, _ = upright(picture, recipe, options)
+    return detect_kind(picture, seen, recipe, options) in ("line", "blank")
 
 
 def resolve_kind(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from colorize.coloring.inputs import inner_view
+from colorize.coloring.inputs import view
 from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.errors import ColorizeError
 from colorize.images import background, files, ink, kinds
@@ -51,11 +53,17 @@ def outside(drawing: Named, job: Job, recipe: Recipe, options: SampleOptions) ->
         message = f"`{drawing.name}`: the mask of --only is black everywhere, so nothing would change"
         raise ColorizeError(message, "paint white what is to be colored")
     mask = cv2.resize(mask, picture.size[::-1], interpolation=cv2.INTER_LINEAR)
-    seen = inner_view(picture, recipe, options)[1]
-    if kinds.kind(seen) != "color":
-        made = (files.read(path) for path in job.results)
-        picture = next((one for one in made if one.size == picture.size), ink.on_paper(picture))
+    if kinds.kind(view(picture, recipe, options)) != "color":
+        picture = next(results(job, picture.size), ink.on_paper(picture))
     return Outside(mask, replace(picture, pixels=np.broadcast_to(picture.pixels, (*picture.size, 3))))
+
+
+def results(job: Job, size: tuple[int, int]) -> Iterator[Picture]:
+    """Read the results of a job that have a size; those that cannot be read are left out."""
+    for path in job.results:
+        with suppress(ColorizeError):
+            if (found := files.read(path)).size == size:
+                yield found
 
 
 def _of_depth(picture: Picture, like: Picture) -> Picture:

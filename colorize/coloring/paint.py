@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -19,11 +17,10 @@ from colorize.coloring.inputs import AlreadyColored, HintSource, ModelInput
 from colorize.coloring.masked import Outside
 from colorize.coloring.options import Job, Named, SampleOptions, check, check_job, check_kind, guidance
 from colorize.coloring.pages import Page
-from colorize.errors import ColorizeError
+from colorize.errors import SEEDS, ColorizeError
 from colorize.hints import COLORED, Hints
-from colorize.images import files, hint_files
+from colorize.images import files, hint_files, metadata
 from colorize.images.image import Picture
-from colorize.images.metadata import MARK
 from colorize.networks import devices
 from colorize.recipes.recipe import Recipe
 from colorize.region_diffusion.system import RegionColorizer
@@ -33,6 +30,7 @@ RECALLED = (
     "no colors were given, so they come from a picture in the model's memory; "
     "choose your own with --ref or --palette, or try another picture with --seed"
 )
+VARIATIONS = 64  # of a result that was corrected; more of a drawing are not made to look for corrections
 KEPT = "the hints are not a result of this command, so all their colors are kept"
 UNCHANGED = "nothing was corrected in the hints: they are what this command makes without them"
 
@@ -96,8 +94,8 @@ def refusal(job: Job, recipe: Recipe, options: SampleOptions) -> ColorizeError |
         check_job(recipe, options, job)
         drawing = _read(job)
         inputs.check_drawing(drawing, options)
-        _, seen = inputs.inner_view(drawing.picture, recipe, options)
-        found = inputs.detect_kind(drawing.picture, seen, recipe, options)
+        picture, seen, _ = inputs.upright(drawing.picture, recipe, options)
+        found = inputs.detect_kind(picture, seen, recipe, options)
         try:
             kind, *_ = inputs.resolve_kind(job.name, found, recipe, options)
         except AlreadyColored:
@@ -115,18 +113,10 @@ def refusal(job: Job, recipe: Recipe, options: SampleOptions) -> ColorizeError |
     return None
 
 
-def _meta(picture: Picture) -> dict[str, Any]:
-    """How a picture was made, as far as it says so."""
-    try:
-        found = json.loads(picture.text.get(MARK, "{}"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _is_bare(result: Picture) -> bool:
-    """Whether a picture is a result made without color hints."""
-    return _meta(result).get("hints") is False
+    """Whether a picture is a result made without color hints, of which no part was recolored or kept."""
+    meta = metadata.record(result.text)
+    return meta.get("hints") is False and not {"regions", "only"} & meta.keys()
 
 
 def _read(job: Job) -> Named:
@@ -236,7 +226,7 @@ class _Batcher:
         if not isinstance(hints, Picture) or not hint_files.is_full(hints, picture):
             return hints, None, ()
         lined, found = inputs.is_lined(picture, recipe, self.options), None
-        results = [one for one in map(files.read, job.results) if one.size == picture.size and _is_bare(one)]
+        results = [one for one in masked.results(job, picture.size) if _is_bare(one)]
         ways: list[tuple[bool, ...]] = [(), (self.options.flat,), (not self.options.flat,)]
         for flats in [(True, False)] if recipe.chooses else ways:  # where it is fast, look at all it makes now
             results += [one for flat in flats for one in self.alone(job, drawing, hints, flat)]
@@ -252,10 +242,12 @@ class _Batcher:
 
     def alone(self, job: Job, drawing: Named, copy: Picture, flat: bool) -> list[Picture]:
         """What the program makes of a drawing without hints from a file, with the seed that the copy names, if any."""
-        meta = _meta(copy)
-        seed, variation = meta.get("seed", self.options.seed), meta.get("variation", 0)
-        changes = {"seed": seed, "variations": variation + 1, "flat": flat, "film": None, "layers": None}
-        options = replace(self.options, **changes, save_regions=None)
+        meta = metadata.record(copy.text)
+        seed, variation = meta.get("seed"), meta.get("variation")
+        seed = seed if type(seed) is int and SEEDS[0] <= seed <= SEEDS[1] else self.options.seed
+        variation = variation if type(variation) is int and 0 <= variation < VARIATIONS else 0  # anyone may write them
+        options = replace(self.options, seed=seed, variations=variation + 1, flat=flat)
+        options = replace(options, film=None, layers=None, save_regions=None)
         bare = replace(job, drawing=drawing.picture, hints=None, only=None, results=())
         (outcome,) = (one for one in work(self.runner.model, [bare], options) if isinstance(one, Outcome))
         return [one.picture for one in outcome.painted[-1:]]

@@ -115,23 +115,6 @@ def _local(whole: Tensor, local: Tensor, edit: Edit) -> Tensor:
     return local + pushed[..., None] * (edit.target - anchor)
 
 
-def edited_whole(tokens: Tensor, edits: Sequence[Edit]) -> Tensor:
-    """Return tokens (B, 1, T) of whole pictures after some edits, which then know no place and no thresholds."""
-    if not any(edit.scale > 0 for edit in edits):
-        return tokens
-    for edit in edits:
-        target, anchor, scale = edit.target, edit.anchor, edit.scale
-        if anchor is not None and edit.enhance:
-            tokens = tokens - (tokens @ anchor)[..., None] * anchor + scale * target
-        elif anchor is not None:
-            tokens = tokens + scale * (target - anchor)
-        elif edit.enhance:
-            tokens = tokens + scale * target
-        else:
-            tokens = tokens + (scale - tokens @ target)[..., None] * target
-    return tokens
-
-
 def regions(tokens: Tensor, control: Tensor, size: tuple[int, int], thresholds: Sequence[float] = THRESHOLDS) -> Tensor:
     """Return which of five regions each pixel is in, 0 most related to 4 least: (B, H, W).
 

@@ -39,7 +39,7 @@ SEEN = 0.5 / 255  # a smaller difference from the flat color is no shade
 class DividedDrawing:
     """A drawing and the colors under its ink.
 
-    drawing: on paper, see `finish.onto`. field: (h, w, 3) in [0, 1], the model's colors. labels: (H, W), the region of
+    drawing: see `ink.on_paper`. field: (h, w, 3) in [0, 1], the model's colors. labels: (H, W), the region of
     each pixel of the drawing. table: (N, 3) in [0, 1], the flat color of each region, in steps of 1/255. exact: pixels
     of the drawing that have a color of their own. names: of regions, for their layers; as long as the table, or empty.
     """

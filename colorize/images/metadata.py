@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -164,6 +164,15 @@ class Exif:
         if isinstance(found, dict) and all(_is_name(k) and isinstance(v, str) for k, v in found.items()):
             return clean(found)
         return clean({"UserComment": comment}) if comment else {}
+
+
+def record(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the texts of a picture say of its making, which anyone may have written; empty if they do not."""
+    try:
+        found = json.loads(texts.get(MARK, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def clean(text: Mapping[str, str]) -> dict[str, str]:

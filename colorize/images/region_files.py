@@ -21,8 +21,8 @@ from colorize.images.color_names import NAMES, parse_color
 from colorize.images.encode import encode
 from colorize.images.flat_regions import Labels
 from colorize.images.image import Picture, Pixels
-from colorize.images.metadata import MARK
-from colorize.images.regions import Region
+from colorize.images.metadata import MARK, record
+from colorize.images.regions import Region, levels
 
 KEYS = ("color", "name", "area", "box", "at", "source")
 AGAIN = "make one with: colorize regions sketch.png"
@@ -34,7 +34,7 @@ class State:
     """What the map remembers, as JSON in its metadata: fingerprints, and the colors of the result by number.
 
     drawing: of its pixels. colored: of the result's, None without one. text: of the TOML as it was written. made:
-    results of this program, which it may replace.
+    results and layers of this program, which it may replace.
     """
 
     drawing: str
@@ -48,10 +48,12 @@ class State:
 class RegionFile:
     """A file of regions as the user left it.
 
-    numbers: (H, W) from 1. colors: (N, 3) uint8, wanted. names: of the layers. colored: the result that is changed.
+    map: the file of its map. numbers: (H, W) from 1. colors: (N, 3) uint8, wanted. names: of the layers. colored: the
+    result that is changed.
     """
 
     path: Path
+    map: Path
     numbers: Labels
     colors: Pixels
     names: tuple[str, ...]
@@ -61,7 +63,7 @@ class RegionFile:
     @property
     def old(self) -> Pixels:
         """The colors (N, 3) uint8 that the result has."""
-        return np.array([list(bytes.fromhex(one[1:])) for one in self.state.colors], np.uint8).reshape(-1, 3)
+        return levels(self.state.colors)
 
 
 def beside(path: Path, what: str) -> Path:
@@ -85,6 +87,10 @@ def check_free(path: Path, picture: Path | None = None) -> None:
     for other in (map_of(path), picture):
         if other and other.exists() and MARK not in _texts(other):
             raise ColorizeError(f"the picture `{other}` would be replaced, and is none of regions", hint, code=2)
+    stem = path.stem.removesuffix("_regions")
+    for other in (path.with_name(f"{stem}.toml"), path.with_name(f"{stem}_regions.toml")):
+        if map_of(path).exists() and other.exists() and not path.exists():
+            raise ColorizeError(f"the map of `{other}` would be replaced, `{map_of(path)}`", hint, code=2)
     if path.exists() and _written(map_of(path)) != files.fingerprint(path):
         raise ColorizeError(f"`{path}` was edited since it was made", hint, code=2)
 
@@ -100,10 +106,8 @@ def _texts(path: Path) -> Mapping[str, str]:
 
 def _written(path: Path) -> str | None:
     """The fingerprint of the TOML that was written with a map."""
-    try:
-        return str(json.loads(_texts(path).get(MARK, "{}")).get("regions", {}).get("text"))
-    except (ValueError, AttributeError):
-        return None
+    known = record(_texts(path)).get("regions")
+    return str(known.get("text")) if isinstance(known, dict) else None
 
 
 def write(
@@ -132,7 +136,7 @@ def write(
     hashed = fingerprint(colored[1]) if colored else None
     made = (hashed,) if hashed and colored and is_ours(colored[1]) else ()
     colors = tuple(region.color for region in regions)
-    write_map(numbers, path, State(fingerprint(drawing[1]), hashed, colors, files.fingerprint(path), made))
+    write_map(numbers, map_of(path), State(fingerprint(drawing[1]), hashed, colors, files.fingerprint(path), made))
 
 
 def _row(region: Region) -> str:
@@ -148,20 +152,20 @@ def _quoted(text: str) -> str:
 
 
 def write_map(numbers: Labels, path: Path, state: State) -> None:
-    """Write the map of a file of regions, and what it is to remember."""
+    """Write the map of regions at a path, and what it is to remember."""
     known = {"program": f"colorize {__version__}", "regions": vars(state)}
     picture = Picture(numbers[..., None].astype(np.uint16), text={MARK: json.dumps(known)})
-    with files.atomic(map_of(path)) as temporary:
+    with files.atomic(path) as temporary:
         temporary.write_bytes(encode(picture, ".png"))
 
 
-def remember(file: RegionFile, result: Picture, replaced: bool) -> None:
-    """Let the map know a result that was made; replaced: whether it took the place of the one before."""
-    hashed, state = fingerprint(result), file.state
-    state = replace(state, made=(*state.made, hashed)[-KEPT:])
+def remember(file: RegionFile, made: str, replaced: bool = False) -> RegionFile:
+    """Let the map know the fingerprint of what was made; replaced: whether it took the place of the result before."""
+    state = replace(file.state, made=(*file.state.made, made)[-KEPT:])
     if replaced:
-        state = replace(state, colored=hashed, colors=tuple(f"#{bytes(one).hex()}" for one in file.colors))
-    write_map(file.numbers, file.path, state)
+        state = replace(state, colored=made, colors=tuple(f"#{bytes(one).hex()}" for one in file.colors))
+    write_map(file.numbers, file.map, state)
+    return replace(file, state=state)
 
 
 def fingerprint(picture: Picture) -> str:
@@ -187,8 +191,9 @@ def read(path: Path) -> RegionFile:
     table = given.get("regions")
     if not isinstance(table, dict) or not isinstance(given.get("map"), str):
         raise ColorizeError(f"`{path}` is not a file of regions", AGAIN, code=2)
-    numbers, state = _read_map(path.parent / given["map"], path)
-    colors = [list(bytes.fromhex(one[1:])) for one in state.colors]
+    place = path.parent / given["map"]
+    numbers, state = _read_map(place, path)
+    colors = levels(state.colors)
     names = [""] * len(colors)
     for key, value in table.items():
         where = _where(key, text, path)
@@ -196,11 +201,11 @@ def read(path: Path) -> RegionFile:
             raise ColorizeError(f"{where} is not in the map", f"regions are numbered 1 to {len(colors)}", code=2)
         one = _checked(value, where)
         if "color" in one:
-            colors[int(key) - 1] = list(parse_color(one["color"], where))
+            colors[int(key) - 1] = parse_color(one["color"], where)
         names[int(key) - 1] = one.get("name", "").strip()
     result = given.get("colored")
     known = path.parent / result if isinstance(result, str) and result else None
-    return RegionFile(path, numbers, np.array(colors, np.uint8).reshape(-1, 3), tuple(names), known, state)
+    return RegionFile(path, place, numbers, colors, tuple(names), known, state)
 
 
 def _where(key: str, text: str, path: Path) -> str:
@@ -234,7 +239,7 @@ def _read_map(path: Path, whose: Path) -> tuple[Labels, State]:
         known: dict[str, Any] = json.loads(picture.text[MARK])["regions"]
         known |= {"colors": tuple(known["colors"]), "made": tuple(known["made"])}
         state = State(**known)
-        count = len([bytes.fromhex(color[1:]) for color in state.colors])
+        count = len(levels(state.colors))
         if not picture.gray or picture.peak != 65535 or int(picture.pixels.max()) > count or picture.pixels.min() < 1:
             raise ValueError
     except (KeyError, TypeError, ValueError):

@@ -39,6 +39,11 @@ class Region:
     source: tuple[str, ...] = ()
 
 
+def levels(colors: Sequence[str]) -> Pixels:
+    """Return colors "#rrggbb" as 8-bit levels, (N, 3)."""
+    return np.array([list(bytes.fromhex(one[1:])) for one in colors], np.uint8).reshape(-1, 3)
+
+
 def find(divided: DividedDrawing) -> tuple[tuple[Region, ...], Labels]:
     """Return the regions of a drawing, the largest first, and the map (H, W) of their numbers."""
     area = np.bincount(divided.labels.ravel(), minlength=len(divided.table))
@@ -176,7 +181,7 @@ def numbered(divided: DividedDrawing, regions: Sequence[Region], numbers: Labels
     """
     size = fit_size(numbers.shape, min(max(*numbers.shape, SIDES[0]), SIDES[1]))
     scale = max(size) / max(numbers.shape)
-    colors = np.array([list(bytes.fromhex(one.color[1:])) for one in regions], np.float32)
+    colors = levels([one.color for one in regions])
     where = cv2.resize(numbers.astype(np.uint16), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     paper = ink.paper_share(divided.drawing, numbers.shape)[..., None]
     paper = resized(paper, size, cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -218,7 +223,7 @@ def _written(pixels: Pixels, taken: Pixels, region: Region, middle: tuple[int, i
     scale = min(LARGEST, 2 * room / math.hypot(width, height))
     if scale < SMALLEST:
         return False
-    red, green, blue = bytes.fromhex(region.color[1:])
+    red, green, blue = levels([region.color])[0].tolist()
     ink_color = 0 if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 110 else 255
     _put(pixels, taken, text, middle, scale, (ink_color,) * 3)
     return True

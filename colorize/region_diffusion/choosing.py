@@ -136,7 +136,7 @@ class Drawing:
 
     @cached_property
     def areas(self) -> Tensor:
-        """For each region the number of what it belongs to, see `cutting.passages`: (N,)."""
+        """For each region the number of what it belongs to, see `flat_regions.passages`: (N,)."""
         clear = -F.adaptive_max_pool2d(-self.picture, self.size)[0, 0] > FAINT
         return torch.from_numpy(flat_regions.passages(self.labels[0].numpy(), clear.numpy()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from drawings import run
 from PIL import Image
-from typer.testing import Result
+from typer.testing import CliRunner, Result
+
+from colorize.cli.app import app
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BLUE = (40, 88, 200)
@@ -115,6 +118,21 @@ def test_a_result_corrected_twice_keeps_both() -> None:
     belly = corrected("second.png", "second.png", BELLY)
     colored("third.png", "--hints", "second.png")
     assert (pixels("third.png")[hat | belly] == BLUE).all()
+
+
+def test_a_result_recolored_by_regions_and_then_corrected_keeps_both() -> None:
+    colored("sketch_color.png")
+    regions = CliRunner().invoke(app, ["regions", "sketch.png"])
+    assert regions.exit_code == 0, regions.stderr
+    number = np.array(Image.open("sketch_regions_map.png"))[HAT[::-1]]
+    text, color = Path("sketch_regions.toml").read_text(), f"#{bytes(BLUE).hex()}"
+    Path("sketch_regions.toml").write_text(re.sub(rf'(?m)^({number} = {{ color = )"[^"]*"', rf'\1"{color}"', text))
+    assert run("sketch.png", "--regions", "sketch_regions.toml").exit_code == 0
+    belly = corrected("sketch_color.png", "second.png", BELLY)
+    recolored = region(HAT) & clear()
+    colored("third.png", "--hints", "second.png")
+    assert (pixels("third.png")[belly] == BLUE).all()
+    assert share_kept("second.png", "third.png", recolored) > 0.9
 
 
 def test_a_soft_brush_leaves_the_rest_of_its_region_as_it_was() -> None:
