@@ -28,18 +28,7 @@ FOLDER = "colored"  # for several pictures, below the working folder
 STDOUT = "-"
 EXTRAS = {"film": (".gif",), "layers": (".ora", ".psd"), "save_regions": (".toml",)}  # and their formats
 MOST = 8  # results beside a drawing that are looked at
-HINTS = (
-    ".json",
-    ".png",
-    ".ora",
-    ".psd",
-    ".kra",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".jpg",
-    ".jpeg",
-)  # of the files of a folder of hints
+HINTS = (".json", ".png", ".ora", ".psd", ".webp", ".tif", ".tiff", ".jpg", ".jpeg")  # of a folder of hints
 
 
 @dataclass(frozen=True)
