@@ -35,9 +35,8 @@ SIDE = 256  # of references; the encoders shrink them further
 COLORLESS = 3.0  # colorfulness (Hasler and Suesstrunk) of gray scans with a slight tint is below
 DARK = 0.85  # ink that the darkest lines have after shrinking, as in training
 ASTRAY = 0.9  # of a hint; with more on the background or on ink it is said so
-PAPER = 0.84  # in [-1, 1]; a hint with no darker channel is white
-PURPOSE = 0.1  # of the background; a larger hint is there on purpose
-WHITE = 0.94  # of full brightness; where paper is darker, lines are seen against it
+PAPER, PURPOSE = 0.84, 0.1  # a hint with no darker channel is white; share of the background that is hinted on purpose
+WHITE, BLOCK, EVEN = 0.94, 32, 0.97  # of full brightness; pixels of blocks that hold paper; share where it is white
 GAIN = 2.5  # by which shrunk lines are darkened at most; more would bring out the paper's grain
 
 
@@ -49,10 +48,9 @@ class AlreadyColored(ColorizeError):
 class ModelInput:
     """A drawing as the model sees it, and the picture that the colors go back onto.
 
-    kind: how they go back; a gray picture of which the model saw extracted lines keeps `gray`.
-    hints: of one picture, on the CPU, all of the drawing's inner size but the reference. exact: the
-    hinted pixels of the original that get exactly their color, if any. inverted: the original is the negative of
-    a drawing in white on black, see `finish.on_black`.
+    kind: how they go back; a gray picture of which the model saw extracted lines keeps `gray`. hints: of one picture,
+    all of the drawing's inner size but the reference. exact: the hinted pixels of the original that get exactly their
+    color. inverted: the original is the negative of a drawing in white on black, see `finish.on_black`.
     """
 
     original: Picture
@@ -269,6 +267,8 @@ def _view(
 def _ink(seen: Tensor) -> Tensor:
     """The lines of a drawing (1, 3, H, W) as (1, 1, H, W): without colored pencils under ink, on even paper."""
     gray = seen.amax(1, keepdim=True) if kinds.has_construction(seen) else luminance(seen)
+    if float((F.max_pool2d(gray, BLOCK, ceil_mode=True) > 2 * WHITE - 1).float().mean()) > EVEN:
+        return gray  # white paper
     share = ((gray + 1) / 2)[0, 0].numpy()
     paper = paper_brightness(share)
     if float(paper.min()) > WHITE:

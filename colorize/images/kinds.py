@@ -59,12 +59,16 @@ def _small(picture: Tensor) -> Tensor:
 
 def has_construction(picture: Tensor) -> bool:
     """Whether a picture (1, 3, H, W) in [-1, 1] is black ink on paper over strokes of colored pencils."""
+    if float((picture.amax(1) - picture.amin(1)).max()) < FLAT:  # gray, as most are
+        return False
     lab = rgb_to_lab(_small(picture))[0].numpy()
     return _colored(lab) and _under_ink(lab)
 
 
 def is_inverted(picture: Tensor) -> bool:
     """Whether a picture (1, 3, H, W) in [-1, 1] is white lines on black, without wide light areas."""
+    if float(picture.mean()) > 0:  # bright, as most are
+        return False
     gray = ((luminance(_small(picture)) + 1) / 2)[0, 0].numpy()
     dark, light = gray < DARK, gray > LIGHT
     return bool(dark.mean() > NIGHT and light.mean() > TRACE and widest(~dark) < FILLS and kind(-picture) == "line")
