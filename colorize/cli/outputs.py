@@ -365,7 +365,10 @@ def write_extras(
     beside = target.settled[at].beside if target.settled else {}
     paths = target.extras(options, at)
     if not options.overwrite:
-        paths = {name: records.settle_extra(path, beside) for name, path in paths.items()}
+        for name, path in paths.items():
+            if (free := records.settle_extra(path, beside)) != path:
+                report.note(f"`{path}` was edited, or made otherwise, and stays; the new file is `{free}`")
+            paths[name] = free
     for name, path in paths.items():
         more = ""
         if name == "film":
