@@ -99,7 +99,7 @@ def ambiguous(model: str) -> str:
     if model.partition(":")[0] not in recipes.names() or not run.is_file():
         return ""
     if model == EMBEDDED:
-        return f"`{model}` is the embedded model; the one trained here is --model {run.parent}"
+        return f"this is the embedded `{model}`; for the one trained here add --model {run.parent}"
     return f"`{model}` is the model trained here: {run}"
 
 

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 SHOWN = 10  # entries of a list, at most
 INTERRUPTED = interrupts.CODE
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
+PLAIN = {  # what the library that checks options says, and how people say it
+    "should be a valid integer, unable to parse string as an integer": "is not a whole number",
+    "should be a valid number, unable to parse string as a number": "is not a number",
+    "should be greater than or equal to": "must be at least",
+    "should be less than or equal to": "must be at most",
+}
 
 
 def sample_option(name: str) -> Any:
@@ -193,6 +199,8 @@ def explain(error: BaseException) -> ColorizeError:
         details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()  # of the check that refused
         value = f"`{details[0]['input']}`" if details and "input" in details[0] else "it"
         text = text.replace("Value error, ", "").replace("Input should be", f"{value} should be")
+        for stiff, plain in PLAIN.items():
+            text = text.replace(stiff, plain)
         hint = f"see `{command} --help`"
         if any(word.startswith("-") and Path(word).is_file() for word in sys.argv[1:]):
             hint = "put `--` before names of files that begin with a dash"

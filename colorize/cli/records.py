@@ -59,7 +59,7 @@ class Existing:
     def why_kept(self, source: Source) -> str:
         """Why it must not be replaced; empty if it may."""
         if self.record is None:
-            return "was not made by this program"
+            return "was edited, or made by another program,"
         if "options" not in self.record:
             return "does not say which options it was made with"
         if not self.unedited:
@@ -75,7 +75,7 @@ class Existing:
         if source.drawing != made.get("drawing"):
             return "before the drawing changed"
         told = differences(made.get("options", {}), source.options)
-        return f"with other options ({told})" if told else "without all the files that are to be beside it"
+        return f"with other options ({told})" if told else "without some of the files you now ask for"
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ def weights(option: str, texts: Iterable[str]) -> dict[str, float]:
         except ValueError:
             found[name.strip()] = math.nan
         if not math.isfinite(found[name.strip()]):
-            raise ColorizeError(f"`{option} {text}` has no number", f"write it as {option} reference=1.5", code=2)
+            raise ColorizeError(
+                f"`{option} {text}` is not a name and a number", f"write it as {option} reference=1.5", code=2
+            )
     return found
 
 

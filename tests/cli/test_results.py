@@ -115,7 +115,10 @@ def test_an_edited_result_stays_and_the_new_one_gets_a_name(suffix: str) -> None
     mine = Path(f"made.{suffix}").read_bytes()
     result = run("sketch.png", "--seed", "2", *out)
     assert result.stdout == f"made-2.{suffix}\n"
-    assert f"`made.{suffix}` was not made by this program and stays; the new picture is `made-2." in result.stderr
+    assert (
+        f"`made.{suffix}` was edited, or made by another program, and stays; the new picture is `made-2."
+        in result.stderr
+    )
     assert run("sketch.png", "--seed", "2", *out).stdout == f"made-2.{suffix}\n"  # skipped
     assert run("sketch.png", "--seed", "3", *out).stdout == f"made-2.{suffix}\n"  # replaced
     assert Path(f"made.{suffix}").read_bytes() == mine
@@ -303,7 +306,7 @@ def test_a_missing_file_beside_the_result_is_made() -> None:
     run(*both)
     Path("a.gif").unlink()
     result = run(*both)
-    assert "`sketch_color.png` was made without all the files that are to be beside it; it is replaced" in result.stderr
+    assert "`sketch_color.png` was made without some of the files you now ask for; it is replaced" in result.stderr
     assert Path("a.gif").exists()
     assert not Path("a-2.toml").exists()
     Path("a_regions_map.png").write_bytes(b"mine")
