@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from colorize.cli import messages
+from colorize.cli import complete, messages
 from colorize.cli.help import Command, Group
 from colorize.errors import ColorizeError
 
@@ -36,7 +36,8 @@ ROWS = 8  # of a training log, in a card
 UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "bytes"))
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout")]
 Offline = Annotated[bool, typer.Option("--offline", help="Use no network, only the cache of models")]
-OnHub = Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A model on the Hub")]
+Known = complete.of("model")
+OnHub = Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A model on the Hub", autocompletion=Known)]
 
 
 class Listing(Group):
@@ -98,7 +99,12 @@ def list_models(as_json: AsJson = False, offline: Offline = False) -> None:
 @app.command(cls=Command)
 def info(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A recipe's name, OWNER/NAME[/FILE] on the Hub, a file, or a folder")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A recipe's name, OWNER/NAME[/FILE] on the Hub, a file, or a folder",
+            autocompletion=Known,
+        ),
     ],
     as_json: AsJson = False,
     offline: Offline = False,
@@ -156,7 +162,10 @@ def pull(name: OnHub, offline: Offline = False) -> None:
 @app.command(cls=Command)
 def push(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="The model to publish: a file, or a folder such as a run")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="The model to publish: a file, or a folder such as a run", autocompletion=Known
+        ),
     ],
     name: OnHub,
     license_: Annotated[

@@ -48,6 +48,8 @@ def test_lists_are_those_of_the_program():
         ("prepare-data --crop s", ["square", "subject"]),
         ("prepare-data --styles p", ["pencil"]),
         ("sample --fla", ["--flat"]),
+        ("models p", ["pull", "push"]),
+        ("models info mi", ["mini"]),
     ],
 )
 def test_values_of_options_are_completed(line, found):
