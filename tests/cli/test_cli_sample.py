@@ -187,7 +187,7 @@ def test_a_note_tells_which_model_a_recipe_s_name_stands_for() -> None:
         assert model_files.ambiguous(name) == ""
         Path("runs", name).mkdir(parents=True)
         shutil.copy("d.safetensors", Path("runs", name, "model.safetensors"))
-    assert "the one trained here is --model runs/mini" in model_files.ambiguous("mini")
+    assert "for the one trained here add --model runs/mini" in model_files.ambiguous("mini")
     told = run("sketch.png", "--model", "diffusart").stderr
     assert "note: `diffusart` is the model trained here: runs/diffusart/model.safetensors" in told
     made = json.loads(files.read(Path("sketch_color.png")).text["colorize"])

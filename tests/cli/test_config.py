@@ -65,7 +65,7 @@ def test_a_mistake_in_the_file_is_wrong_usage(text, said, tmp_path, monkeypatch)
     [
         ('steps = "many"', 'is "many"\nhint: write it as a whole number'),
         ("steps = true", "is true\nhint: write it as a whole number"),
-        ("steps = 0", "greater than or equal to 1"),
+        ("steps = 0", "must be at least 1"),
         ("compile = 1", "is 1\nhint: write it as true or false"),
         ("save-every = 9", "is 9\nhint: write it as text in quotes"),
         ('save-every = "9"', "`9` is not a time"),
