@@ -429,3 +429,10 @@ def test_threads_may_share_a_model(counted: list[object]) -> None:
 def test_a_gray_picture_keeps_its_depth() -> None:
     deep = gray().pixels.astype(np.uint16) * 257
     assert colorize.paint(deep, reference=colored(), model=MINI).array.dtype == np.uint16
+
+
+def test_drawings_of_a_folder_are_named_by_their_place_in_it(tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        files.write(sketch(), tmp_path / folder / "1.png")
+    names = [one.name for one in colorize.paint_all(tmp_path, reference=colored(), model=MINI)]
+    assert names == ["x/1.png", "y/1.png"]
