@@ -260,7 +260,7 @@ def _view(
     if kind != hint:
         gray = lines.xdog(gray)
     elif kind == "line" and max(inner) < max(picture.size):
-        gray = darken(gray, picture)
+        gray = darken(gray, None if kinds.has_construction(seen) else picture)
     return picture, kind, hint, gray, notes, inverted
 
 
@@ -321,7 +321,7 @@ def darken(line: Tensor, picture: Picture | None = None) -> Tensor:
 def _darkest(picture: Picture, size: Sequence[int]) -> Tensor:
     """A drawing on white at a smaller size (H, W), with lines at least a third of a pixel wide: (1, 1, H, W)."""
     wide = max(2, round(max(picture.size) / max(size) / 3) + 1)
-    gray = cv2.erode(picture.on_white().pixels.max(2), np.ones((wide, wide), np.uint8))
+    gray = cv2.erode(picture.on_white().pixels.min(2), np.ones((wide, wide), np.uint8))
     small = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA)
     return torch.from_numpy(small.astype(np.float32))[None, None] * (2 / picture.peak) - 1
 

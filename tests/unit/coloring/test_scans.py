@@ -84,6 +84,15 @@ def test_thin_lines_stay_lines_when_shrunk(dpi: int) -> None:
     assert float(inputs.darken(gray, picture)[0, 0, 128, 60:68].min()) < 0
 
 
+@pytest.mark.parametrize("pen", [(0, 0, 0), (20, 40, 230), (220, 30, 30)])
+def test_thin_lines_of_any_pen_stay_lines(pen: tuple[int, int, int]) -> None:
+    page = np.full((2400, 2400, 3), 255, np.uint8)
+    cv2.line(page, (600, 0), (600, 2400), pen, 1)
+    picture = Picture(page)
+    gray = inputs.shrink(picture, 256).tensor().mean(1, keepdim=True)
+    assert float(inputs.darken(gray, picture)[0, 0, 128, 60:68].min()) < 0
+
+
 def test_strips_are_cut_between_their_pictures() -> None:
     one = np.full((700, 800), 255, np.uint8)
     cv2.rectangle(one, (20, 40), (780, 640), 0, 4)
