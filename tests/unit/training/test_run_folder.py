@@ -153,3 +153,15 @@ def test_the_library_reads_what_we_write(dtype, tmp_path):
     assert all(back[name].dtype == values[name].dtype for name in values)
     assert all(torch.equal(back[name], values[name]) for name in values)
     assert weights_io.read(tmp_path / "a.safetensors")[0] == {"é": "ü\n"}
+
+
+def test_a_folder_of_pictures_is_no_run_folder(tmp_path: Path) -> None:
+    run.check_folder(tmp_path / "new")
+    run.check_folder(tmp_path)
+    (tmp_path / "log.jsonl").write_text("")
+    run.check_folder(tmp_path)  # a run that ended at once
+    (tmp_path / "mine.png").write_bytes(b"painted")
+    with pytest.raises(ColorizeError, match=r"holds other files, such as `mine\.png`"):
+        run.check_folder(tmp_path)
+    (tmp_path / "recipe.json").write_text("{}")
+    run.check_folder(tmp_path)  # a run's, with a file that somebody put there
