@@ -87,6 +87,12 @@ def evaluate(
             " these), none, or with oracle-regions or oracle-cells, which know the truth; repeatable  [default: all]",
         ),
     ] = None,
+    oracle: Annotated[
+        bool,
+        typer.Option(
+            "--oracle", help="Divide the colored area by cause of error: color not given, cutting, shade, tone, part"
+        ),
+    ] = False,
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="NUMBER", help="Number of denoising steps  [default: the recipe's]")
     ] = None,
@@ -145,7 +151,7 @@ def evaluate(
     protocol = {"size": size, "seed": seed, "kind": kind, "limit": limit, "alike": alike / 100}
     runs = _samples(loaded.recipe, data, mode or [], shares, protocol)
     chosen = baselines.find(against or ["all"], [run.protocol.mode for run in runs])
-    scorer = _Scorer(loaded, _name(model, loaded), options, chosen, perceptual)
+    scorer = _Scorer(loaded, _name(model, loaded), options, chosen, perceptual, oracle)
     tables = scorer.tables(runs, sheet_rows if sheet else 0, html is not None)
     if sheet is not None and scorer.sheet:  # none, if all its pictures were left out
         titles = ("drawing", "given", scorer.name, "truth")
@@ -237,12 +243,19 @@ class _Scorer:
     """Colors pictures with a model and baselines, scores them, and keeps some for the sheet and the page."""
 
     def __init__(
-        self, loaded: Loaded, name: str, options: SampleOptions, baselines: Sequence[Baseline], perceptual: bool
+        self,
+        loaded: Loaded,
+        name: str,
+        options: SampleOptions,
+        baselines: Sequence[Baseline],
+        perceptual: bool,
+        oracle: bool,
     ) -> None:
         from colorize.evaluation import metrics
 
         self.loaded, self.name, self.options, self.baselines = loaded, name, options, baselines
         self.perceptual = self.fid = perceptual
+        self.oracle = oracle
         if perceptual:
             metrics.lpips()  # fails now, not after the first picture
         self.sheet: list[list[Tensor]] = []
@@ -284,13 +297,13 @@ class _Scorer:
 
     def _table(self, run: Samples, shown: set[int], pictured: bool, advance: Callable[[], None]) -> Table:
         """Score one run, the model first. shown: which pictures are on the sheet. pictured: keep examples."""
-        from colorize.evaluation import sheets
+        from colorize.evaluation import budget, sheets
         from colorize.evaluation.report import Table
         from colorize.evaluation.score import Entry, Row, score
 
         ways, failed, thumbnails = self._ways(run), [], {}
         rows: dict[str, list[Row]] = {name: [] for name in ways}
-        distances = self._distances(ways)
+        distances, counted = self._distances(ways), []
         for at, sample in enumerate(run):
             interrupts.check()
             try:
@@ -304,6 +317,8 @@ class _Scorer:
                 if name in distances:
                     distances[name].add(result, sample.truth)
             result = scored[self.name][1]
+            if self.oracle and sample.reference is not None:
+                counted.append(budget.causes(result, sample))
             if at in shown:
                 self.sheet.append(sheets.sheet_row(sample, result, self.side))
             if pictured:
@@ -314,7 +329,8 @@ class _Scorer:
         values = {name: distance.value() for name, distance in distances.items()}
         extra = {name: {"fid": value} for name, value in values.items() if value is not None}
         entries = tuple(Entry(name, run.protocol, tuple(rows[name]), extra.get(name, {})) for name in ways)
-        return Table(entries, sheets.examples(run, entries, thumbnails) if pictured else ())
+        pictures = sheets.examples(run, entries, thumbnails) if pictured else ()
+        return Table(entries, pictures, tuple(budget.table(counted)))
 
     def _distances(self, ways: Mapping[str, object]) -> dict[str, FrechetDistance]:
         """Return an empty FID for each model, if it is wanted and can be had."""

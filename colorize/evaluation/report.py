@@ -14,6 +14,7 @@ from rich import box
 from rich.text import Text
 
 from colorize.errors import ColorizeError
+from colorize.evaluation import budget
 from colorize.evaluation.metrics import METRICS, Metric
 from colorize.evaluation.samples import MODES, Protocol
 from colorize.evaluation.score import Entry, Mean, one_protocol
@@ -159,11 +160,13 @@ class Cell(NamedTuple):
 class Table:
     """The scores of a model and of baselines under one protocol, the model first, and pictures of the model.
 
-    Raises ColorizeError for entries of different protocols.
+    budget: the causes of the model's wrong area, see `budget.table`. Raises ColorizeError for entries of different
+    protocols.
     """
 
     entries: tuple[Entry, ...]
     examples: tuple[Example, ...] = ()
+    budget: tuple[budget.Line, ...] = ()
 
     def __post_init__(self) -> None:
         one_protocol(self.entries)
@@ -234,6 +237,11 @@ class Table:
             grids[0].add_row(entry.name, *(cells[at].styled() for at in plain), f"{entry.summary.seconds:.2f}")
             if learned:
                 grids[1].add_row(entry.name, *(cells[at].styled() for at in learned))
+        if self.budget:
+            first, *lines = self.budget_rows()
+            grids.append(_grid("colored area by cause, in %", first))
+            for line in lines:
+                grids[-1].add_row(*line)
         if len(self.sets()) < 2:
             return grids
         shown = [at for at in shown if at < len(self.sets()[0][2])]
@@ -248,7 +256,22 @@ class Table:
         for entry, cells in self.lines():
             texts = [f"**{cell.text}**" if cell.best else cell.text for cell in cells]
             rows.append([entry.name.replace("|", "\\|"), *texts, f"{entry.summary.seconds:.2f}"])
-        return "\n".join([*self.title, "", *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+        text = "\n".join([*self.title, "", *_markdown(rows)]) + "\n"
+        if self.budget:
+            heads, *lines = self.budget_rows()
+            text += "\n".join(["", *_markdown([heads, ["---", *["---:"] * (len(heads) - 1)], *lines])]) + "\n"
+        return text
+
+    def budget_rows(self) -> list[list[str]]:
+        """Return the causes as rows of texts, heads first: percent, with half the interval's width for all pictures."""
+        rows = [["causes", "n", "area", *budget.CAUSES]]
+        for line in self.budget:
+            texts = [f"{100 * one.mean:.1f}" for one in line.shares.values()]
+            if line.name == "all":
+                halves = (50 * (one.high - one.low) for one in line.shares.values())
+                texts = [f"{text} ±{half:.1f}" for text, half in zip(texts, halves, strict=True)]
+            rows.append([line.name, str(line.pictures), f"{100 * line.part:.0f}", *texts])
+        return rows
 
     def document(self) -> dict[str, object]:
         """Return all scores for JSON: protocol, and per entry its means, sets and pictures."""
@@ -256,7 +279,12 @@ class Table:
         for entry in self.entries:
             rows = [asdict(row) for row in entry.rows]
             results.append({**asdict(entry.summary), "name": entry.name, "extra": dict(entry.extra), "rows": rows})
-        return {"schema": SCHEMA, "protocol": asdict(self.protocol), "results": results}
+        found: dict[str, object] = {"schema": SCHEMA, "protocol": asdict(self.protocol), "results": results}
+        return {**found, "budget": [asdict(line) for line in self.budget]} if self.budget else found
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(row) + " |" for row in rows]
 
 
 def to_json(tables: Sequence[Table]) -> str:

@@ -90,7 +90,8 @@ class Sample:
     """One picture to color: what the user gives, and what the true picture is.
 
     truth: (1, 3, S, S). drawing: (1, 1, S, S), line art (paper +1, ink -1) or the gray picture. reference: (1, 3, h, w)
-    or None. hints: (1, 4, S, S), RGB and mask, or None. All in [-1, 1]. mode: which of `MODES` it belongs to.
+    or None. hints: (1, 4, S, S), RGB and mask, or None. All in [-1, 1]. mode: which of `MODES` it belongs to. drawn:
+    whether the line art is a drawing of its own, and not extracted from the truth.
     """
 
     file: str
@@ -101,6 +102,7 @@ class Sample:
     reference: Tensor | None = None
     hints: Tensor | None = None
     mode: str = ""
+    drawn: bool = False
 
 
 class Task(NamedTuple):
@@ -240,7 +242,8 @@ class Samples:
             hints = self.dataset.hints(task, size)
         elif mode == "hints":
             hints = color_hints.scatter(truth, protocol.hint_share, seed)
-        return Sample(task.name, task.row.set, protocol.kind, truth, drawing, reference, hints, mode)
+        drawn = task.row.line is not None
+        return Sample(task.name, task.row.set, protocol.kind, truth, drawing, reference, hints, mode, drawn)
 
 
 def samples(

@@ -50,6 +50,20 @@ def test_eval_of_a_palette_is_compared_with_its_mean_color(model, folder):
     assert names == ["tiny", "gray", "reference-statistics"]
 
 
+def test_eval_divides_the_colored_area_by_cause(model, folder):
+    (document,) = json.loads(score(model, folder, "--mode", "palette", "--oracle", "--json").stdout)
+    whole = document["budget"][0]
+    assert whole["name"] == "all"
+    assert whole["part"] == pytest.approx(1)
+    assert sum(share["mean"] for share in whole["shares"].values()) == pytest.approx(1)
+    right = document["results"][0]["scores"]["area_right"]["mean"]
+    assert whole["shares"]["right"]["mean"] == pytest.approx(right, abs=1e-4)
+    shown = score(model, folder, "--mode", "palette", "--oracle").stdout
+    assert "colored area by cause, in %" in shown
+    assert "absent" in shown
+    assert "| causes | n |" in score(model, folder, "--mode", "palette", "--oracle", "--markdown").stdout
+
+
 def test_eval_scores_what_sample_writes(model, folder, tmp_path):
     document = json.loads(score(model, folder, "--mode", "none", "--json").stdout)[0]
     row = document["results"][0]["rows"][0]
