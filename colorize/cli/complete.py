@@ -47,7 +47,7 @@ def _is_ours(folder: Path) -> bool:
     for config in folder.glob("snapshots/*/config.json"):
         try:
             return bool(json.loads(config.read_text("utf-8")).get("is") == "Recipe")
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             continue
     return False
 

@@ -20,7 +20,7 @@ from colorize.cli.outputs import Target
 from colorize.cli.records import Settled
 from colorize.cli.volumes import VolumeJob
 from colorize.coloring.options import Job, SampleOptions, weights
-from colorize.errors import ColorizeError
+from colorize.errors import ColorizeError, DiskFullError
 
 if TYPE_CHECKING:
     from colorize.checkpoints.model_files import Loaded
@@ -194,8 +194,11 @@ def make_plan(targets: Sequence[Target], values: records.Values, options: Sample
                         plan.todo.append(page)
                     else:
                         plan.done.append((page, f"an earlier run has {volume.results[page.page].state} it"))
-        except ColorizeError as error:
-            plan.refused.append((target, error))
+        except Exception as error:  # whatever is wrong with this one, the others go on
+            known = messages.explain(error)
+            if isinstance(known, DiskFullError):
+                raise known from error.__cause__
+            plan.refused.append((target, known))
     plan.notes.extend(_notes(again, kept))
     return plan
 
@@ -348,9 +351,12 @@ def _keep(target: Target, outcome: Outcome, options: SampleOptions, report: Repo
             if volume:
                 volume.record(target, "colored")
             report.count("colored")
-    except ColorizeError as found:
-        if found.code == USAGE or isinstance(found, AlreadyColored):  # the same for every drawing, or alone
-            raise
+    except OSError:  # of standard output
+        raise
+    except Exception as caught:
+        found = messages.explain(caught)
+        if found.code in (USAGE, messages.INTERRUPTED) or isinstance(found, DiskFullError | AlreadyColored):
+            raise found from caught.__cause__
         if volume:
             volume.record(target, "failed", found.message)
         report.failed(target.name, found)

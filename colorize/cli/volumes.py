@@ -12,12 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from colorize import __version__
 from colorize.cli.outputs import Target, result_suffix
 from colorize.coloring.options import SampleOptions
-from colorize.errors import ColorizeError
+from colorize.errors import FULL, ColorizeError, DiskFullError
 
 if TYPE_CHECKING:
     from colorize.cli.messages import Reporter
@@ -65,7 +65,8 @@ class VolumeJob:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 why = f"`{self.folder}` cannot be made: {error.strerror}"
-                raise ColorizeError(why, "check the folder, or choose another --out") from error
+                kind = DiskFullError if error.errno in FULL else ColorizeError
+                raise kind(why, "check the folder, or choose another --out") from error
             self.lock = Lock(self.folder, "another process")
         self.results = self._resumed(head, options.dry_run)
         self.changed |= not self.result.exists()
@@ -97,7 +98,7 @@ class VolumeJob:
         try:
             self._write(report)
         except ColorizeError as error:
-            if self.alone:
+            if self.alone or isinstance(error, DiskFullError):
                 raise
             report.failed(self.target.name, error)
 
@@ -168,9 +169,10 @@ class VolumeJob:
                 if line == BOUND:
                     self.changed = False
                     continue
-                page = str(line.pop("page"))
-                results[page] = PageResult(**line)
-                self.changed |= results[page].state == "colored"
+                page, result = _read(line)
+                if page in self.volume.pages:
+                    results[page] = result
+                    self.changed |= result.state == "colored"
             return results
         if dry:
             return {}
@@ -188,10 +190,18 @@ class VolumeJob:
         try:
             json_lines.append(self.folder / JOURNAL, line, sync=True)
         except OSError as error:
-            raise ColorizeError(
-                f"`{self.folder}` cannot be written: {error.strerror}",
-                "free some space, then repeat the command to continue",
-            ) from error
+            kind = DiskFullError if error.errno in FULL else ColorizeError
+            why = f"`{self.folder}` cannot be written: {error.strerror}"
+            raise kind(why, "free some space, then repeat the command to continue") from error
+
+
+def _read(line: dict[str, Any]) -> tuple[str, PageResult]:
+    """The page of a line of the journal and what became of it; of a line that is damaged, no page."""
+    kinds = {"state": str, "file": str, "why": str, "size": int}
+    whole = all(isinstance(line.get(key), kind) for key, kind in kinds.items())
+    if not whole or line["state"] not in get_args(State) or Path(line["file"]).name != line["file"]:
+        return "", PageResult("failed")
+    return str(line.get("page")), PageResult(**{key: line[key] for key in kinds})
 
 
 def pages_folder(result: Path) -> Path:

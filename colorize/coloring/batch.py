@@ -18,7 +18,7 @@ from colorize.checkpoints.model_files import Loaded
 from colorize.coloring.inputs import Kind, ModelInput, shrink
 from colorize.coloring.options import Job, SampleOptions, sampling
 from colorize.diffusion.samplers import State
-from colorize.errors import ColorizeError
+from colorize.errors import ColorizeError, unexpected
 from colorize.hints import Hints
 from colorize.images import files, finish, layers, regions
 from colorize.images.flat_regions import Labels
@@ -137,17 +137,17 @@ class BatchRunner:
             return
         except ColorizeError as found:
             error = found
-        except RuntimeError as found:  # of which running out of memory is one
-            if "memory" not in str(found):
-                raise
-            self.batch = 1  # from now on
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            height, width = rows[0][0].input.hints.size
-            error = ColorizeError(
-                f"out of memory for this picture, {width} x {height} pixels inside the model",
-                "give a smaller --size, or --device cpu",
-            )
+        except Exception as found:
+            error = unexpected(found)
+            if isinstance(found, MemoryError) or (isinstance(found, RuntimeError) and "memory" in str(found)):
+                self.batch = 1  # from now on
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                height, width = rows[0][0].input.hints.size
+                error = ColorizeError(
+                    f"out of memory for this picture, {width} x {height} pixels inside the model",
+                    "give a smaller --size, or --device cpu",
+                )
         if len(rows) == 1:
             rows[0][0].error = error
             return

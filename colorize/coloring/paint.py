@@ -17,7 +17,7 @@ from colorize.coloring.inputs import AlreadyColored, HintSource, ModelInput
 from colorize.coloring.masked import Outside
 from colorize.coloring.options import Job, Named, SampleOptions, check, check_job, check_kind, guidance
 from colorize.coloring.pages import Page
-from colorize.errors import SEEDS, ColorizeError
+from colorize.errors import SEEDS, ColorizeError, unexpected
 from colorize.hints import COLORED, Hints
 from colorize.images import files, hint_files, metadata
 from colorize.images.image import Picture
@@ -162,9 +162,10 @@ class _Batcher:
         for job in jobs:
             try:
                 begun = self.begin(job)
-            except (MemoryError, ColorizeError) as found:
-                error = found if isinstance(found, ColorizeError) else None
-                error = error or ColorizeError(f"`{job.name}` does not fit into memory", "scale it down")
+            except Exception as found:
+                error = found if isinstance(found, ColorizeError) else unexpected(found)
+                if isinstance(found, MemoryError):
+                    error = ColorizeError(f"`{job.name}` does not fit into memory", "scale it down")
                 yield from self.finish()
                 yield Outcome(job, error=error)
                 continue

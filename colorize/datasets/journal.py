@@ -12,7 +12,7 @@ from colorize.errors import ColorizeError
 from colorize.images import json_lines
 from colorize.images.dataset_folder import JOURNAL, METADATA, splits
 
-UNDONE = re.compile(r"\.[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
+UNDONE = re.compile(r"\.(colorize-.*-)?[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
 VERSION = 2  # counts up when the same settings give other pictures
 
 

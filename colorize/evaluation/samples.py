@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError, nearest
 from colorize.images import augment, color, color_hints, dataset_folder, files, hint_files, lines, palettes
+from colorize.images.listing import real
 from colorize.images.resize import centered, crop, fit_size, letterbox
 
 Kind = Literal["line", "gray"]
@@ -300,9 +301,9 @@ def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
     for name, row, _ in data.tasks:
         start = _seed(seed, name)
         if mode == "cross":  # the stored references, or else the pictures of the group, from a random one on
-            own, group = row.file.resolve(), groups[row.set, row.group]
-            stored: Iterable[Path] = [path for path in row.references if path.resolve() != own]
-            others = stored or _rotated(sorted({path for path in group if path.resolve() != own}), start)
+            own, group = real(row.file), groups[row.set, row.group]
+            stored: Iterable[Path] = [path for path in row.references if real(path) != own]
+            others = stored or _rotated(sorted({path for path in group if real(path) != own}), start)
             truth = data.truth(row.file, COARSE) if alike else None
             fitting = (
                 path for path in others if truth is None or palettes.shared(truth, data.truth(path, COARSE)) >= alike

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -30,7 +31,10 @@ HARMLESS = 2**30  # ... so many bytes
 CHUNK = 2**20  # bytes of a file to copy at a time
 COMMENT = 65_535  # bytes of an archive's comment, at most
 ZIP64 = 2**31  # bytes above which a member needs the larger form of headers
-DAMAGE = (BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error)
+DAMAGE = (
+    *(BadZipFile, OSError, EOFError, RuntimeError, ValueError, MemoryError),  # MemoryError: a window of 4 GiB
+    *(LZMAError, struct.error, zlib.error),
+)
 OTHERS = {  # what else is sold as a comic, by its first bytes
     b"Rar!": "a RAR archive",
     b"7z\xbc\xaf": "a 7-Zip archive",
@@ -101,12 +105,17 @@ def _pictures(infos: Sequence[ZipInfo]) -> Iterator[tuple[str, ZipInfo, str]]:
     seen: set[str] = set()
     for info in infos:
         path, reason = PurePosixPath(info.filename), _refusal(info)
-        if info.is_dir() or not (pictured(path) or reason in (OUTSIDE, NESTED)):
+        if _is_folder(info) or not (pictured(path) or reason in (OUTSIDE, NESTED)):
             continue
         if not reason and path.as_posix() in seen:
             reason = "is in its archive twice"
         seen.add(path.as_posix())
         yield path.as_posix(), info, reason
+
+
+def _is_folder(info: ZipInfo) -> bool:
+    """Tell folders from files, also a file without a name, at which `ZipInfo.is_dir` fails."""
+    return info.filename.endswith("/")
 
 
 def _refusal(info: ZipInfo) -> str:
@@ -139,25 +148,25 @@ class Volume:
 
     def read(self, page: str) -> bytes:
         """Return the bytes of a page. Raises ColorizeError if they are damaged or cannot be read."""
+        name = shown(self.name(page))
         try:
             with ZipFile(self.path) as archive:
                 info = archive.getinfo(page)
                 if reason := _refusal(info):
-                    raise ColorizeError(f"`{self.name(page)}` {reason}", "pack the volume again")
+                    raise ColorizeError(f"`{name}` {reason}", "pack the volume again")
                 with archive.open(info) as stream:
                     data = stream.read(info.file_size + 1)
         except (*DAMAGE, KeyError) as error:
             raise ColorizeError(
-                f"`{self.name(page)}` is damaged inside its archive: {shown(str(error))}",
-                "download or make the archive again",
+                f"`{name}` is damaged inside its archive: {shown(str(error))}", "download or make the archive again"
             ) from error
         if len(data) != info.file_size:
-            raise ColorizeError(f"`{self.name(page)}` has a different size from the one in its archive's index", "")
+            raise ColorizeError(f"`{name}` has a different size from the one in its archive's index", "")
         return data
 
     def name(self, page: str) -> str:
-        """The name of a page in messages."""
-        return shown(f"{self.path}/{page}")
+        """The name of a page, as in the results of `--json`."""
+        return f"{self.path}/{page}"
 
 
 def open_volume(path: Path) -> Volume:
@@ -169,7 +178,7 @@ def open_volume(path: Path) -> Volume:
     with suppress(OSError), path.open("rb") as stream:
         if what := OTHERS.get(stream.read(4)):
             raise ColorizeError(f"`{shown(path)}` is {what}, not a zip archive", "zip its pages as pictures")
-    files = [info for info in _infos(path, str(path)) if not info.is_dir()]
+    files = [info for info in _infos(path, str(path)) if not _is_folder(info)]
     _check_trust(path, files)
     pages = [info.filename for info in files if pictured(PurePosixPath(info.filename))]
     nested = [info.filename for info in files if _refusal(info) == NESTED]
@@ -183,18 +192,18 @@ def open_volume(path: Path) -> Volume:
 
 def read_record(path: Path) -> dict[str, Any]:
     """Return what `write_volume` noted in a volume, empty if nothing; `unedited` is whether its files are unchanged."""
-    with suppress(*DAMAGE, ValueError), ZipFile(path) as archive:
+    with suppress(*DAMAGE), ZipFile(path) as archive:
         comment = archive.comment
         record = (_object(comment) or _object(comment.rpartition(b"\n")[2])).get(MARK)
         if isinstance(record, dict):
-            files = [info for info in archive.infolist() if not info.is_dir()]
+            files = [info for info in archive.infolist() if not _is_folder(info)]
             return {**record, "unedited": record.get("files") == _listed(files)}
     return {}
 
 
 def _object(text: bytes) -> dict[str, Any]:
     """The JSON object that a text is; empty if it is none."""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         found = json.loads(text)
         return found if isinstance(found, dict) else {}
     return {}
@@ -238,7 +247,7 @@ def write_volume(
             fresh.compress_type = info.compress_type if plain else ZIP_DEFLATED
             fresh.external_attr, fresh.create_system = info.external_attr, info.create_system
             fresh.comment = info.comment
-            if info.is_dir():
+            if _is_folder(info):
                 new.writestr(fresh, b"")
                 continue
             large = (result.stat().st_size if result else info.file_size) > ZIP64
@@ -249,7 +258,7 @@ def write_volume(
                 elif not _copied(old, info, sink):
                     damaged.append(info.filename)
         if record:
-            files = [info for info in new.infolist() if not info.is_dir()]
+            files = [info for info in new.infolist() if not _is_folder(info)]
             new.comment = _noted(old.comment, {**record, "files": _listed(files)})
     return damaged
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from colorize.errors import ColorizeError
+from colorize.errors import FULL, ColorizeError, DiskFullError, printable
+from colorize.images import leftovers
 from colorize.images.decode import decode
 from colorize.images.encode import encode, lost
 from colorize.images.image import Picture
@@ -97,7 +97,8 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a hidden path in the same folder that becomes `path` if the block ends well.
 
     If it does not, even by Ctrl-C, the file is removed and whatever was at `path` stays. Folders on the way are made; a
-    link stays a link, and its target is replaced. Raises ColorizeError for an OSError, in the block too.
+    link stays a link, and its target is replaced. Raises ColorizeError for an OSError, in the block too: DiskFullError
+    if there is no room.
     """
     try:
         target = Path(os.path.realpath(path)) if path.is_symlink() else path
@@ -105,7 +106,8 @@ def atomic(path: Path) -> Iterator[Path]:
             raise ColorizeError(f"`{shown(path)}` cannot be written: it is not a file", "name a file")
         target.parent.mkdir(parents=True, exist_ok=True)
         suffix = target.suffix if len(os.fsencode(target.suffix)) <= 16 else ""
-        temporary = target.with_name(f".{secrets.token_hex(8)}{suffix}")
+        leftovers.tidy(target.parent)
+        temporary = target.with_name(leftovers.name(suffix))
         try:
             yield temporary
             with temporary.open("rb+") as stream:  # bytes before the name, or a power cut could leave an empty file
@@ -124,7 +126,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def shown(path: Path | str) -> str:
     """Return a path fit for a terminal: control signs and what is not Unicode become `?`."""
-    return "".join(sign if sign.isprintable() else "?" for sign in str(path))
+    return printable(str(path))
 
 
 def _failure(what: str, error: OSError | ValueError) -> ColorizeError:
@@ -132,6 +134,7 @@ def _failure(what: str, error: OSError | ValueError) -> ColorizeError:
     way_out = "check the path and who may read and write it"
     if isinstance(error, ValueError):
         return ColorizeError(f"{what}: its name holds a NUL", way_out)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        way_out = "free some space, or write to another disk"
-    return ColorizeError(f"{what}: {_REASONS.get(error.errno or 0) or error.strerror or error}", way_out)
+    reason = f"{what}: {_REASONS.get(error.errno or 0) or error.strerror or error}"
+    if error.errno in FULL:
+        return DiskFullError(reason, "free some space, or write to another disk")
+    return ColorizeError(reason, way_out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -91,6 +92,8 @@ def _from_json(text: str, size: tuple[int, int]) -> Tensor:
     except json.JSONDecodeError as error:
         where = f"in line {error.lineno}, column {error.colno}"
         raise ColorizeError(f"the hints are not valid JSON: {error.msg} {where}", EXAMPLE) from error
+    except (ValueError, RecursionError) as error:
+        raise ColorizeError("the hints have a number that is too long, or too many brackets", EXAMPLE) from error
     if not isinstance(given, dict):
         raise ColorizeError(f"the hints are a JSON {type(given).__name__}, not an object", EXAMPLE)
     _check_keys("the hints", given, ("points", "strokes"))
@@ -111,12 +114,12 @@ def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
     if not isinstance(pairs, list) or not pairs:
         raise ColorizeError(f"{name} has no points", EXAMPLE)
     for pair in pairs:
-        if not isinstance(pair, list | tuple) or [type(one) in (int, float) for one in pair] != [True, True]:
+        if not isinstance(pair, list | tuple) or list(map(_is_number, pair)) != [True, True]:
             raise ColorizeError(f"{name} needs a place x, y, not `{pair}`", EXAMPLE)
     half = {}
     for key, share in (("width", 0.5), ("radius", 1.0)):
         number = given.get(key, 1)
-        if not isinstance(number, int | float) or not 0 < number < math.inf:
+        if not _is_number(number) or not 0 < number < math.inf:
             raise ColorizeError(f"the {key} of {name} is `{number}`, not a positive number of pixels", EXAMPLE)
         half[key] = share * number if key in given else None
     radius = half["width"] if half["radius"] is None else half["radius"]
@@ -128,6 +131,11 @@ def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
         raise ColorizeError(f"the color of {name} is `{value}`", advice) from None
     places = tuple((float(x), float(y)) for x, y in pairs)
     return ColorHint(name, places, tuple(level / 127.5 - 1 for level in color), radius)
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value of JSON is a number, of a size that pixels can have."""
+    return type(value) in (int, float) and not abs(value) > sys.float_info.max  # type: ignore[arg-type, operator]
 
 
 def _check_keys(name: str, given: object, keys: Sequence[str]) -> Mapping[str, object]:

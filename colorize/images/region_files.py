@@ -185,7 +185,7 @@ def read(path: Path) -> RegionFile:
         given = tomllib.loads(text)
     except OSError as error:
         raise ColorizeError(f"`{path}` cannot be read: {error.strerror}", AGAIN, code=2) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         hint = 'write colors in quotes: color = "#c81414"'
         raise ColorizeError(f"`{path}` is not valid TOML: {error}", hint, code=2) from None
     table = given.get("regions")
@@ -197,7 +197,7 @@ def read(path: Path) -> RegionFile:
     names = [""] * len(colors)
     for key, value in table.items():
         where = _where(key, text, path)
-        if not key.isdecimal() or not 1 <= int(key) <= len(colors):
+        if not re.fullmatch("[0-9]{1,9}", key) or not 1 <= int(key) <= len(colors):
             raise ColorizeError(f"{where} is not in the map", f"regions are numbered 1 to {len(colors)}", code=2)
         one = _checked(value, where)
         if "color" in one:
@@ -242,7 +242,7 @@ def _read_map(path: Path, whose: Path) -> tuple[Labels, State]:
         count = len(levels(state.colors))
         if not picture.gray or picture.peak != 65535 or int(picture.pixels.max()) > count or picture.pixels.min() < 1:
             raise ValueError
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         message = f"`{path}` is not the map of the regions of `{whose}`, or was changed"
         raise ColorizeError(message, AGAIN, code=2) from None
     return picture.pixels[..., 0].astype(np.int32), state

@@ -96,7 +96,7 @@ def _values(folder: Path) -> dict[str, Any]:
     """Return what a run folder says of its run; nothing if it does not."""
     try:
         values = json.loads((folder / VALUES).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
 
@@ -149,10 +149,10 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
     if not (out / VALUES).is_file():
         raise ColorizeError(f"`{out}` holds `{written[0]}`, but no run", way_out, code=2)
     try:
-        before = json.loads((out / VALUES).read_text("utf-8"))
-    except ValueError as error:
+        before = {"lora": 0, **json.loads((out / VALUES).read_text("utf-8"))}  # older runs do not say
+    except (ValueError, TypeError, RecursionError) as error:
         raise ColorizeError(f"`{out / VALUES}` is damaged", way_out) from error
-    now, before = identity(recipe, seeded(options)), {"lora": 0, **before}  # older runs do not say
+    now = identity(recipe, seeded(options))
     if isinstance(before.get("data"), str) and Path(before["data"]).resolve() == options.data.resolve():
         before["data"] = now["data"]
     if found := difference(before, now):

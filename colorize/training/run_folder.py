@@ -34,8 +34,8 @@ FAR = 2**30  # the byte Windows locks; those before it can be read by others
 OLD = 86_400  # seconds after which nobody still writes a file
 # What `files.atomic` leaves when it is killed, where a run writes such files; `.part` is of 0.1.
 LEFT = {
-    ".": re.compile(r"\.[0-9a-f]{16}\.(safetensors|json|jsonl)|state\.safetensors\.part"),
-    "samples": re.compile(r"\.[0-9a-f]{16}\.png"),
+    ".": re.compile(r"\.(colorize-.*-)?[0-9a-f]{16}\.(safetensors|json|jsonl)|state\.safetensors\.part"),
+    "samples": re.compile(r"\.(colorize-.*-)?[0-9a-f]{16}\.png"),
 }
 LOG = "log.jsonl"
 STATE = "state.safetensors"
