@@ -31,11 +31,15 @@ INPUTS = (  # parameters that name files to read; in a file elsewhere, they may 
 
 @dataclass
 class Config:
-    """Defaults per command and parameter; sources: per command, files outside the working folder they come from."""
+    """Defaults per command and parameter.
+
+    sources: per command, files outside the working folder they come from. error: why there are no defaults.
+    """
 
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
     sources: dict[str, list[Path]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    error: ColorizeError | None = None
 
 
 def read(commands: Mapping[str, Any], context: Any) -> Config:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -160,6 +160,9 @@ def evaluate(
     if html is not None:
         _write_page(html, scorer.name, _facts(loaded.recipe, options, runs[0].protocol), tables)
     _print(tables, as_json, as_markdown)
+    messages.listed("could not read", "picture", [f"{file}: {why}" for file, why in scorer.unread.items()])
+    if scorer.unread:
+        raise typer.Exit(3)
 
 
 def _check_file(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
@@ -259,6 +262,7 @@ class _Scorer:
         if perceptual:
             metrics.lpips()  # fails now, not after the first picture
         self.sheet: list[list[Tensor]] = []
+        self.unread: dict[str, str] = {}  # pictures that could not be read, and why
 
     def tables(self, runs: Sequence[Samples], rows: int, page: bool) -> list[Table]:
         """Return the scores of every run, with examples for a page; rows: of the sheet, per run."""
@@ -304,8 +308,7 @@ class _Scorer:
         ways, failed, thumbnails = self._ways(run), [], {}
         rows: dict[str, list[Row]] = {name: [] for name in ways}
         distances, counted = self._distances(ways), []
-        for at, sample in enumerate(run):
-            interrupts.check()
+        for at, sample in self._read(run):
             try:
                 scored = {name: score(paint, sample, self.perceptual) for name, paint in ways.items()}
             except ColorizeError as error:  # of the picture, such as a reference without color
@@ -323,14 +326,31 @@ class _Scorer:
                 self.sheet.append(sheets.sheet_row(sample, result, self.side))
             if pictured:
                 thumbnails[sample.file] = sheets.thumbnail(result)
-        messages.listed(f"{run.protocol}: left out", "picture", failed)
-        if len(failed) == len(run):
-            raise ColorizeError("no picture could be colored", failed[0] if failed else "")
+        self._say_missing(run, len(rows[self.name]), failed)
         values = {name: distance.value() for name, distance in distances.items()}
         extra = {name: {"fid": value} for name, value in values.items() if value is not None}
         entries = tuple(Entry(name, run.protocol, tuple(rows[name]), extra.get(name, {})) for name in ways)
         pictures = sheets.examples(run, entries, thumbnails) if pictured else ()
         return Table(entries, pictures, tuple(budget.table(counted)))
+
+    def _read(self, run: Samples) -> Iterator[tuple[int, Sample]]:
+        """The samples of a run by their place, without those that cannot be read."""
+        for at, task in enumerate(run.tasks):
+            interrupts.check()
+            try:
+                sample = run[at]
+            except ColorizeError as error:
+                self.unread[task.name] = error.message
+                continue
+            yield at, sample
+
+    def _say_missing(self, run: Samples, scored: int, failed: Sequence[str]) -> None:
+        """Say which pictures could not be colored, and how many were scored; raises ColorizeError if none was."""
+        messages.listed(f"{run.protocol}: left out", "picture", failed)
+        if not scored:
+            raise ColorizeError("no picture could be colored", next(iter([*failed, *self.unread.values()]), ""))
+        if scored < len(run):
+            messages.say(f"{run.protocol}: scored {scored} of {messages.counted(len(run), 'picture')}")
 
     def _distances(self, ways: Mapping[str, object]) -> dict[str, FrechetDistance]:
         """Return an empty FID for each model, if it is wanted and can be had."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
@@ -134,6 +135,13 @@ class Dataset:
         """Return a picture fitted into a square, (1, 3, size, size) in [-1, 1]."""
         return self._cached(("truth", file, size), lambda: letterbox(self._read(file), size, "bicubic"))
 
+    def shared(self, file: Path, other: Path) -> float:
+        """Return the share of a picture's colors that another one has; 0 if one of them cannot be read."""
+        try:
+            return float(palettes.shared(self.truth(file, COARSE), self.truth(other, COARSE)))
+        except ColorizeError:
+            return 0.0
+
     def drawing(self, task: Task, size: int, kind: Kind) -> Tensor:
         """Return what is to be colored, (1, 1, size, size) in [-1, 1]: line art or the gray picture.
 
@@ -166,11 +174,9 @@ class Dataset:
             paths = (task.row.file, task.row.line, task.reference, *stored)
             for path in paths:
                 if path is not None and path not in self._digests:
-                    try:
+                    with suppress(OSError):  # whoever reads the picture says so
                         self._digests[path] = bytes.fromhex(files.sha256(path))
-                    except OSError as error:
-                        raise ColorizeError(f"`{path}` cannot be read: {error.strerror}") from error
-            parts += [task.name, *("none" if path is None else self._digests[path] for path in paths)]
+            parts += [task.name, *("none" if path is None else self._digests.get(path, "unread") for path in paths)]
         return files.sha256(parts)[:12]
 
     def _line(self, task: Task, size: int) -> Tensor:
@@ -304,10 +310,7 @@ def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
             own, group = real(row.file), groups[row.set, row.group]
             stored: Iterable[Path] = [path for path in row.references if real(path) != own]
             others = stored or _rotated(sorted({path for path in group if real(path) != own}), start)
-            truth = data.truth(row.file, COARSE) if alike else None
-            fitting = (
-                path for path in others if truth is None or palettes.shared(truth, data.truth(path, COARSE)) >= alike
-            )
+            fitting = (path for path in others if not alike or data.shared(row.file, path) >= alike)
         else:  # the first one will do, unless the group spans sets
             unlike = _rotated(strangers[row.set], start)
             fitting = (task.row.file for task in unlike if task.row.group != row.group)

@@ -159,7 +159,7 @@ class _Parser:
         if rooted or ".." in parts or ".." in PureWindowsPath(name).parts:
             raise self.error(f"names `{name}`, which lies outside of its folder")
         path = self.metadata.parent.joinpath(*parts)
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 - unlike pathlib, it takes names of any length
             raise self.error(f"names `{name}`, which does not exist")
         if not self.is_inside(path):
             raise self.error(f"names `{name}`, a link to something outside of its folder")

@@ -103,6 +103,21 @@ def test_eval_tells_of_pictures_that_cannot_be_colored(model, folder):
     assert json.loads(result.stdout)[0]["results"][0]["pictures"] == 2
 
 
+def test_eval_goes_on_without_pictures_that_cannot_be_read(model, folder):
+    (folder / "validation" / "broken.png").write_bytes(b"\x89PNG and no more")
+    (folder / "validation" / "round.png").symlink_to("round.png")
+    result = score(model, folder, "--json")
+    assert result.exit_code == 3
+    assert "same: scored 2 of 4 pictures" in result.stderr
+    assert "could not read 2 pictures:\n  broken.png: `" in result.stderr
+    assert result.stderr.count("broken.png: ") == 1
+    assert {document["results"][0]["pictures"] for document in json.loads(result.stdout)} == {2}
+    for picture in (folder / "validation").glob("picture*"):
+        picture.unlink()
+    result = score(model, folder)
+    assert (result.exit_code, "no picture could be colored\nhint: `" in result.stderr) == (1, True)
+
+
 def test_eval_writes_a_sheet_and_markdown(model, folder, tmp_path):
     sheet = tmp_path / "sheet.png"
     result = score(model, folder, "--mode", "none", "--sheet", str(sheet), "--markdown")
