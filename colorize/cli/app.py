@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
 
@@ -114,6 +115,8 @@ def main() -> NoReturn:
     # OpenMP's threads otherwise spin while they wait, which slows down the machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     interrupts.watch()
+    if os.environ.get("COLORIZE_DEBUG") != "1" and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries, for programmers
     code = 1
     try:
         try:

@@ -6,7 +6,7 @@ import re
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -20,6 +20,7 @@ from colorize.errors import ColorizeError
 from colorize.images import metadata
 from colorize.images.image import Picture, Pixels
 from colorize.images.metadata import Exif
+from colorize.images.quiet import quiet
 
 LIMIT = 200_000_000  # pixels: a page of A2 at 1000 dpi fits; as a tensor each takes 12 bytes
 # No EPS, which runs Ghostscript; no ICO, whose inner pictures escape the limit; HEIF if a plugin
@@ -207,18 +208,20 @@ class _Limit:
     lock = threading.Lock()
     readers = 0
     before: int | None = None
+    silence = ExitStack()
 
 
 @contextmanager
 def _our_limit() -> Iterator[None]:
-    """Replace Pillow's limit, which warns at 89 million pixels, by ours, which is checked here.
+    """Replace Pillow's limit, which warns at 89 million pixels, by ours, which is checked here; silence its warnings.
 
-    Pillow keeps its limit in a module variable. It is put back when the last reading thread leaves, so that a program
+    Pillow keeps its limit in a module variable. All is put back when the last reading thread leaves, so that a program
     that uses this package keeps the protection it chose.
     """
     with _Limit.lock:
         if not _Limit.readers:
             _Limit.before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            _Limit.silence.enter_context(quiet())
         _Limit.readers += 1
     try:
         yield
@@ -226,6 +229,7 @@ def _our_limit() -> Iterator[None]:
         with _Limit.lock:
             _Limit.readers -= 1
             if not _Limit.readers:
+                _Limit.silence.close()
                 Image.MAX_IMAGE_PIXELS = _Limit.before
 
 
