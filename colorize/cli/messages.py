@@ -18,7 +18,7 @@ import typer
 from colorize import interrupts
 from colorize.cli import complete
 from colorize.coloring.options import SampleOptions
-from colorize.errors import FULL, ColorizeError, DiskFullError, alike, nearest, plain, unexpected
+from colorize.errors import FULL, ColorizeError, DiskFullError, alike, nearest, plain, printable, unexpected
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -62,15 +62,14 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Print lines for people to stdout, as safely as `say` does."""
-    for line in text.splitlines() or [""]:
-        typer.echo(plain(line.expandtabs()))
+    """Print a line for people to stdout, as safely as `say` does."""
+    typer.echo(plain(text))
 
 
 def name_result(path: Path) -> None:
     """Print the path of a result to stdout: byte for byte, or fit for a terminal if that is one."""
     if sys.stdout is not None and sys.stdout.isatty():
-        tell(str(path))
+        typer.echo(printable(str(path)))
     else:
         typer.echo(os.fsencode(path))
 

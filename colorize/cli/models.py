@@ -135,9 +135,10 @@ def info(
     messages.tell(f"{entry.name}: {place.replace('recipes', 'a recipe')}")
     for key, text in lines.items():
         if text:
+            text = " ".join(text.split())
             messages.tell(f"{key + ':':10} {text if len(text) <= LONG else text[:LONG] + '...'}")
-    if entry.card:
-        messages.tell(f"\n{entry.card.strip()}")
+    for line in ("", *entry.card.strip().splitlines()) if entry.card else ():
+        messages.tell(line.expandtabs())
 
 
 @app.command(cls=Command)
