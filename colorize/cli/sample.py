@@ -197,7 +197,7 @@ def make_plan(targets: Sequence[Target], values: records.Values, options: Sample
         except Exception as error:  # whatever is wrong with this one, the others go on
             known = messages.explain(error)
             if isinstance(known, DiskFullError):
-                raise known from error.__cause__
+                raise
             plan.refused.append((target, known))
     plan.notes.extend(_notes(again, kept))
     return plan
@@ -351,12 +351,10 @@ def _keep(target: Target, outcome: Outcome, options: SampleOptions, report: Repo
             if volume:
                 volume.record(target, "colored")
             report.count("colored")
-    except OSError:  # of standard output
-        raise
     except Exception as caught:
-        found = messages.explain(caught)
-        if found.code in (USAGE, messages.INTERRUPTED) or isinstance(found, DiskFullError | AlreadyColored):
-            raise found from caught.__cause__
+        found, ending = messages.explain(caught), (DiskFullError, AlreadyColored)  # OSError: of standard output
+        if isinstance(caught, OSError) or isinstance(found, ending) or found.code in (USAGE, messages.INTERRUPTED):
+            raise
         if volume:
             volume.record(target, "failed", found.message)
         report.failed(target.name, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from colorize.images import json_lines
 from colorize.images.dataset_folder import JOURNAL, METADATA, splits
 
 UNDONE = re.compile(r"\.(colorize-.*-)?[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
+NAME = 255  # bytes of a file's name, on most disks
 VERSION = 2  # counts up when the same settings give other pictures
 
 
@@ -26,6 +28,22 @@ class Entry:
     files: tuple[str, ...] = ()
     hash: str = ""
     skipped: str = ""
+
+
+def _entry(key: str, files: list[str], hash: str, skipped: str) -> tuple[str, Entry]:
+    """The entry of a line; raises TypeError or ValueError for values that this program does not write."""
+    for file in files:
+        parts = Path(file).parts
+        if "\0" in file or ".." in parts or Path(file).is_absolute() or max(map(len, map(os.fsencode, parts))) > NAME:
+            raise ValueError(file)  # never remove what lies outside of the target
+    if (
+        not isinstance(files, list)
+        or not (skipped or (len(files) > 1 and hash))
+        or not all(isinstance(one, str) for one in (key, skipped))
+    ):
+        raise ValueError(key)
+    bytes.fromhex(hash)
+    return key, Entry(tuple(files), hash, skipped)
 
 
 class Journal:
@@ -98,11 +116,8 @@ class Journal:
                 json_lines.replace(path, lines)
             settings: dict[str, object] | None = lines.pop(0) if lines else None
             for line in lines:
-                files = tuple(line["files"])
-                if any(Path(file).is_absolute() or ".." in Path(file).parts for file in files):
-                    raise ValueError(files)  # never remove what lies outside of the target
-                self._note(line.pop("key"), Entry(**{**line, "files": files}))
-        except (ValueError, TypeError, KeyError):
+                self._note(*_entry(**line))
+        except (ValueError, TypeError):
             raise ColorizeError(
                 f"`{path}` is damaged, so the run cannot continue",
                 f"remove the folder `{path.parent}`, or choose another one",

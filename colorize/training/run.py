@@ -150,6 +150,8 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
         raise ColorizeError(f"`{out}` holds `{written[0]}`, but no run", way_out, code=2)
     try:
         before = {"lora": 0, **json.loads((out / VALUES).read_text("utf-8"))}  # older runs do not say
+        if not isinstance(before.get("recipe", {}), dict):
+            raise TypeError("recipe")
     except (ValueError, TypeError, RecursionError) as error:
         raise ColorizeError(f"`{out / VALUES}` is damaged", way_out) from error
     now = identity(recipe, seeded(options))

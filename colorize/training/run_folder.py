@@ -130,7 +130,8 @@ class Log:
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / LOG
-        json_lines.replace(self.path, [row for row in json_lines.read(self.path) if row["step"] <= step])
+        rows = [row for row in json_lines.read(self.path) if isinstance(row.get("step"), int | float)]
+        json_lines.replace(self.path, [row for row in rows if row["step"] <= step])
         self.board: SummaryWriter | None = None
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter

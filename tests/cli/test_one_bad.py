@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -113,6 +114,29 @@ def test_a_result_of_any_metadata_stays_and_the_rest_is_colored(text: str) -> No
     assert (result.exit_code, BUG in result.stderr) == (0, False)
     assert "2 colored" in result.stderr
     assert Path("out/1/p1-2.png").is_file()
+
+
+@pytest.mark.parametrize("pictures", ["pages", "book.cbz"])
+def test_a_full_disk_ends_the_run_and_what_is_finished_stays(pictures: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack("book.cbz")
+    replaced: list[Path] = []
+    right = Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        if replaced:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        replaced.append(target)
+        return right(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        result = run(pictures, "sketch.png", "--out", "out")
+    assert result.exit_code == 1
+    assert result.stderr.count("error:") == result.stderr.count("the disk is full") == 1
+    assert replaced[0].is_file()
+    assert not list(Path("out").rglob(".colorize-*"))
+    result = run(pictures, "sketch.png", "--out", "out")
+    assert (result.exit_code, "1 skipped" in result.stderr) == (0, True)
 
 
 def test_a_bug_concerns_one_drawing_and_says_how_to_report_it(monkeypatch: pytest.MonkeyPatch) -> None:
