@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -308,7 +308,8 @@ class _Scorer:
         ways, failed, thumbnails = self._ways(run), [], {}
         rows: dict[str, list[Row]] = {name: [] for name in ways}
         distances, counted = self._distances(ways), []
-        for at, sample in self._read(run):
+        for at, sample in run.readable(self.unread):
+            interrupts.check()
             try:
                 scored = {name: score(paint, sample, self.perceptual) for name, paint in ways.items()}
             except ColorizeError as error:  # of the picture, such as a reference without color
@@ -332,17 +333,6 @@ class _Scorer:
         entries = tuple(Entry(name, run.protocol, tuple(rows[name]), extra.get(name, {})) for name in ways)
         pictures = sheets.examples(run, entries, thumbnails) if pictured else ()
         return Table(entries, pictures, tuple(budget.table(counted)))
-
-    def _read(self, run: Samples) -> Iterator[tuple[int, Sample]]:
-        """The samples of a run by their place, without those that cannot be read."""
-        for at, task in enumerate(run.tasks):
-            interrupts.check()
-            try:
-                sample = run[at]
-            except ColorizeError as error:
-                self.unread[task.name] = error.message
-                continue
-            yield at, sample
 
     def _say_missing(self, run: Samples, scored: int, failed: Sequence[str]) -> None:
         """Say which pictures could not be colored, and how many were scored; raises ColorizeError if none was."""

@@ -227,6 +227,14 @@ class Samples:
     def __iter__(self) -> Iterator[Sample]:
         return (self[at] for at in range(len(self)))
 
+    def readable(self, unread: dict[str, str]) -> Iterator[tuple[int, Sample]]:
+        """Yield samples with their place; of those that cannot be read only say why, in `unread` by name."""
+        for at, task in enumerate(self.tasks):
+            try:
+                yield at, self[at]
+            except ColorizeError as error:
+                unread[task.name] = error.message
+
     def __getitem__(self, at: int) -> Sample:
         task, protocol = self.tasks[at], self.protocol
         mode, size = protocol.mode, protocol.size

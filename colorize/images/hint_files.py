@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 import cv2
 import numpy as np
@@ -133,9 +134,9 @@ def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
     return ColorHint(name, places, tuple(level / 127.5 - 1 for level in color), radius)
 
 
-def _is_number(value: object) -> bool:
-    """Whether a value of JSON is a number, of a size that pixels can have."""
-    return type(value) in (int, float) and not abs(value) > sys.float_info.max  # type: ignore[arg-type, operator]
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value of JSON is a number, and no whole one that is too large for a float."""
+    return type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)
 
 
 def _check_keys(name: str, given: object, keys: Sequence[str]) -> Mapping[str, object]:

@@ -35,7 +35,7 @@ def quiet() -> Iterator[None]:
 def _tiff(handler: int | None) -> int | None:
     """Set the function by which Pillow's libtiff prints errors; return the one before, None if it cannot be found."""
     with suppress(OSError, AttributeError):  # where libtiff is part of Pillow, as on Windows
-        change = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+        change = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler  # type: ignore[attr-defined]
         change.argtypes, change.restype = [ctypes.c_void_p], ctypes.c_void_p
         before: int | None = change(handler)
         return before
