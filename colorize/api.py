@@ -166,7 +166,7 @@ def _results(images: Iterable[ImageLike], given: Mapping[str, Any]) -> Iterator[
         options, hints = _options(given, {*PaintOptions.__annotations__, "variations"})
         template = inputs.job_template(options)
         if isinstance(hints, Mapping):
-            template = replace(template, hints=json.dumps(hints, default=_listed))
+            template = replace(template, hints=_as_json(hints))
         with _LOCK:
             loaded = _model(options)
             outcomes = painting.paint_all(loaded, _jobs(images, template), options)
@@ -244,6 +244,14 @@ def _plain(name: str, value: Any, wanted: Any) -> Any:
 
 def _item(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _as_json(hints: Mapping[str, Any]) -> str:
+    """Hints as the text of a file of hints."""
+    try:
+        return json.dumps(hints, default=_listed)
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and what holds itself
+        raise ColorizeError("the hints have a number that is too long, or are nested too deeply") from error
 
 
 def _listed(value: Any) -> Any:
