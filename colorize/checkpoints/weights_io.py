@@ -19,13 +19,13 @@ from colorize.errors import ColorizeError
 from colorize.images.files import atomic, shown
 
 AGAIN = "fetch or save it again"
-_PICKLE = (
-    "is a PyTorch file (a pickle), which can hide a program that runs when it is opened; it was not opened",
-    "ask its author for a .safetensors file that colorize wrote, or train a model of your own: `colorize train`",
+PICKLE_HINT = (
+    "ask its author for a .safetensors file that colorize wrote, or train a model of your own: `colorize train`"
 )
+_PICKLE = "is a PyTorch file (a pickle), which can hide a program that runs when it is opened; it was not opened"
 _NOT_WEIGHTS = {
-    "zip": _PICKLE,
-    "pickle": _PICKLE,
+    "zip": (_PICKLE, PICKLE_HINT),
+    "pickle": (_PICKLE, PICKLE_HINT),
     "empty": ("is empty", AGAIN),
     "page": ("is a web page, not a model", "fetch the file itself, such as its `resolve` address"),
     "pointer": ("is only a Git LFS pointer, not the weights", "run `git lfs pull` in its folder"),

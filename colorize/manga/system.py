@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,8 +30,6 @@ REDUCTION = 16  # of squeeze-and-excitation
 DILATIONS = (1, 1, 2, 2, 4, 4, 2, 1)
 UNUSED = ("to4", "tunnel1", "deconv_for_decoder")  # never called, or only a help in training
 SIGNS = ("encoder.conv1.weight", "tunnel4.0.weight", "exit.2.weight")  # which other files lack
-LARGEST = 2**28  # bytes; the published file has 129 million
-SUFFIX = ".zip"  # of the published file
 DENOISER = "net_rgb.pth"  # FFDNet's file; where it lies beside the generator, it is used, too
 SIGMA = 25.0  # of the noise it takes out, in levels of 255; the authors' default
 WRAPPED = "module."  # before the names in its file
@@ -105,10 +102,10 @@ class MangaSystem(System):
         """Load the published file of manga-colorization-v2, of which no code is run.
 
         A file net_rgb.pth beside it takes noise out of pages first. Raises ColorizeError for tensors that are missing,
-        superfluous, misshapen or not finite, and for a damaged file that is called .zip.
+        superfluous, misshapen or not finite.
         """
-        found = None if file.tensors else published(file.path)
-        if found is None:
+        found = file.tensors
+        if not all(sign in found for sign in SIGNS):
             return None
         try:
             net = spec_of(found)
@@ -128,21 +125,6 @@ class MangaSystem(System):
             assert colorizer.condition.denoiser is not None
             weights_io.fill(beside.name, colorizer.condition.denoiser, names)
         return recipe, colorizer.eval(), {}
-
-
-def published(path: Path) -> dict[str, Tensor] | None:
-    """Return the tensors of a file that PyTorch wrote if they are those of manga-colorization-v2, else None."""
-    try:
-        if weights_io.sniff(path) != "zip" or path.stat().st_size > LARGEST:
-            return None
-        found = pickles.read(path)
-    except OSError:
-        return None  # the next reader says why
-    except ColorizeError:
-        if path.suffix.lower() == SUFFIX:
-            raise
-        return None
-    return found if all(sign in found for sign in SIGNS) else None
 
 
 def spec_of(found: Mapping[str, Tensor]) -> SecondSpec:

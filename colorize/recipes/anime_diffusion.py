@@ -17,6 +17,7 @@ from colorize.model import Sampling
 from colorize.networks.conditions import Stack
 from colorize.networks.spaces import RGB
 from colorize.networks.unet import UNetSpec
+from colorize.published.anime_diffusion import AnimeUNetSpec
 from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage, Trajectory
 
 RECIPE = Recipe(
@@ -36,7 +37,7 @@ RECIPE = Recipe(
 _OFFICIAL = replace(
     RECIPE,
     size=256,
-    denoiser=DenoiserSpec(UNetSpec(widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2), attention=(3,)), "eps"),
+    denoiser=DenoiserSpec(AnimeUNetSpec(), "eps"),
     schedule=Linear(start=1e-6, end=1e-2),
     sampling=Sampling(steps=10, sampler="ddim", eta=1.0, spacing="leading"),
     pretrain=replace(RECIPE.pretrain, size=256, batch=4, lr=1e-4, ema=0.999),
