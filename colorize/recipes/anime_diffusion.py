@@ -18,6 +18,7 @@ from colorize.networks.conditions import Stack
 from colorize.networks.spaces import RGB
 from colorize.networks.unet import UNetSpec
 from colorize.published.anime_diffusion import AnimeUNetSpec
+from colorize.published.coloring_assistant import AssistantUNetSpec
 from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage, Trajectory
 
 RECIPE = Recipe(
@@ -47,6 +48,7 @@ _OFFICIAL = replace(
 _ASSISTANT = replace(
     _OFFICIAL,
     size=128,
+    denoiser=DenoiserSpec(AssistantUNetSpec(), "eps"),
     schedule=Linear(start=1e-4, end=2e-2),
     sampling=Sampling(steps=25, sampler="ddim", spacing="linspace", start="noised-reference"),
     pretrain=replace(RECIPE.pretrain, size=128, batch=4, lr=1e-5, ema=0.999),

@@ -15,9 +15,10 @@ from dataclasses import replace
 from colorize.diffusion.denoiser import Dynamic
 from colorize.diffusion.schedules import Cosine, Linear
 from colorize.model import Sampling
-from colorize.networks.conditions import Drawing, Pyramid, Stack, Together
+from colorize.networks.conditions import Drawing, Pyramid, Together
 from colorize.networks.spaces import Lab
 from colorize.networks.unet import UNetSpec
+from colorize.published.color_diffusion import ChromaUNetSpec, LightEncoder
 from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 
 MIX = Mix(gray=1.0, reference=0.0, crop=0.6)
@@ -45,10 +46,8 @@ PUBLISHED = replace(
     RECIPE,
     size=64,
     space=Lab(patch=1, center=(0.0, 0.0), spread=(110.0, 110.0)),
-    condition=Together((Stack(("gray",)), Pyramid())),
-    denoiser=DenoiserSpec(
-        UNetSpec((128, 256, 384, 384), (1, 1, 1, 1), attention=(3,), feed_forward=1, groups=8, dropout=0.15), "eps"
-    ),
+    condition=LightEncoder(),
+    denoiser=DenoiserSpec(ChromaUNetSpec(), "eps"),
     schedule=Linear(start=1e-4, end=2e-2, steps=350),
     sampling=Sampling(steps=350, sampler="ddpm", eta=1.0, spacing="leading", threshold=Dynamic(0.8, 1.0)),
     pretrain=_PUBLISHED,
