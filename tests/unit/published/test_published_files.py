@@ -1,0 +1,46 @@
+"""Claims about how the tensors of published checkpoints are found and changed."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from colorize.published.files import folded, prefix
+from colorize.published.original import angles, index
+
+ONE = torch.ones(1)
+
+
+def test_a_network_is_found_behind_any_prefix() -> None:
+    assert prefix({"state_dict.model.module.a.b": ONE, "state_dict.model.module.c": ONE}, ("a.b", "c")) == (
+        "state_dict.model.module."
+    )
+    assert prefix({"a.b": ONE, "c": ONE}, ("a.b", "c")) == ""
+    assert prefix({"xa.b": ONE, "xc": ONE}, ("a.b", "c")) is None
+    assert prefix({"one.a.b": ONE, "two.c": ONE}, ("a.b", "c")) is None
+
+
+def test_copies_beside_the_trained_network_are_passed_over() -> None:
+    both = {"forward_noise_model.a": ONE, "ema_shadow.a": ONE, "model.a": ONE}
+    assert prefix(both, ("a",)) == "model."
+
+
+def test_a_folded_batch_norm_does_what_it_did() -> None:
+    conv, norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+    for value in norm.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(torch.rand_like(value) + 0.5)
+    both, picture = nn.Sequential(conv, norm).eval(), torch.randn(2, 3, 8, 8)
+    wanted = both(picture)
+    conv.load_state_dict({name[2:]: value for name, value in folded(both.state_dict(), "0", "1").items()})
+    torch.testing.assert_close(conv(picture), wanted)
+
+
+def test_time_becomes_a_place_in_the_table_counted_from_zero() -> None:
+    entries = torch.arange(1, 1001)
+    assert index(entries / 1000, 1000).tolist() == list(range(1000))
+    assert index(torch.tensor([0.0, 0.0105]), 1000).tolist() == [0.0, 9.5]
+
+
+def test_waves_fall_from_the_first_to_their_base() -> None:
+    torch.testing.assert_close(angles(torch.tensor([2.0]), 3, 100.0, 2), torch.tensor([[2.0, 0.2, 0.02]]))
