@@ -353,8 +353,10 @@ def build_on_meta(recipe: Recipe, most: int = MAX_BLOCKS) -> Colorizer:
 def recipe_in(path: Path) -> tuple[Recipe | None, dict[str, str]]:
     """Return the recipe that a .safetensors file names, None for one of another program, and the words of its header.
 
-    Reads no weights. Raises ColorizeError if it is damaged, or if its recipe is not understood.
+    Reads no weights but those of PyTorch files. Raises ColorizeError if it is damaged, or its recipe not understood.
     """
+    if weights_io.sniff(path) in ("zip", "pickle"):
+        return load(path).recipe, {}
     header, _ = weights_io.read(path)
     adapter = header.get("format") == adapters.FORMAT
     return (_recipe(path, header) if not adapter and _describes(path, header) else None), header

@@ -44,7 +44,7 @@ def read(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file that `torch.save` wrote, under their dotted names, in its order.
 
     Only what a state dict is made of is read: tensors in dicts, lists and tuples. All else is left out, and no code of
-    the file runs. Tensors may share memory, as they did.
+    the file runs. Tensors may share memory, as they did. The state of an optimizer is left out, too.
 
     Raises ColorizeError if the file is no such checkpoint, is damaged, holds no tensors, is laid out to exhaust memory,
     or mentions functions that only harmful files mention.
@@ -62,6 +62,13 @@ def read(path: Path) -> dict[str, Tensor]:
         raise
     except Exception as error:  # a file made to confuse can raise anything
         raise refused(path.name, "is damaged: its tensors cannot be read", AGAIN) from error
+
+
+def _without_optimizer(tree: object) -> object:
+    """Leave out what only training needs, which is twice as large as the weights."""
+    if not isinstance(tree, dict):
+        return tree
+    return {name: part for name, part in tree.items() if not (isinstance(name, str) and "optim" in name)}
 
 
 class _Storage(NamedTuple):
@@ -187,7 +194,7 @@ class _Checkpoint:
     def _named(self, tree: object) -> dict[str, _Saved]:
         """Walk dicts, lists and tuples in their order; the way to a tensor is its name."""
         found: dict[str, _Saved] = {}
-        stack, seen = [("", tree)], 0
+        stack, seen = [("", _without_optimizer(tree))], 0
         while stack:
             name, node = stack.pop()
             if isinstance(node, _Saved):

@@ -41,7 +41,7 @@ RECIPE = Recipe(
 
 _PUBLISHED = Stage(
     objective=Denoising(whole=True),
-    mix=replace(MIX, crop=1.0),
+    mix=replace(MIX, other=0.0, crop=1.0),
     size=64,
     batch=72,
     steps=14 * 437,  # 31,500 pictures, 14 times

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
+from colorize.checkpoints import pickles
+from colorize.cli.app import app
+from colorize.published.coloring_assistant import AssistantUNetSpec
 from colorize.published.files import folded, prefix
 from colorize.published.original import angles, index
 
@@ -44,3 +50,17 @@ def test_time_becomes_a_place_in_the_table_counted_from_zero() -> None:
 
 def test_waves_fall_from_the_first_to_their_base() -> None:
     torch.testing.assert_close(angles(torch.tensor([2.0]), 3, 100.0, 2), torch.tensor([[2.0, 0.2, 0.02]]))
+
+
+def test_a_checkpoint_is_described_by_what_its_tensors_are_of(tmp_path: Path) -> None:
+    torch.save(AssistantUNetSpec(2, 16).build(7, 3).state_dict(), tmp_path / "trial-0.ckpt")
+    told = CliRunner().invoke(app, ["models", "info", str(tmp_path / "trial-0.ckpt")])
+    assert "recipe:    anime-diffusion" in told.stdout
+    assert "takes:     line, reference" in told.stdout
+
+
+def test_the_state_of_an_optimizer_is_not_read(tmp_path: Path) -> None:
+    torch.save(
+        {"state_dict": {"a": ONE}, "optimizer_states": [{"exp_avg": ONE}], "optim_dict": {"b": ONE}}, tmp_path / "a"
+    )
+    assert list(pickles.read(tmp_path / "a")) == ["state_dict.a"]
