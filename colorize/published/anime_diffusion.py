@@ -155,6 +155,8 @@ class AnimeDiffusion(PublishedSystem):
 
     def described(self, recipe: Recipe, found: Mapping[str, Tensor]) -> Recipe:
         """Read widths from shapes, and the schedule from `gammas`, the only one of its buffers that is needed."""
+        if any(".channel_attention." in name for name in found):
+            raise ColorizeError("its blocks have attention over channels (CBAM), which was never published")
         shapes = {
             int(match[1]): len(found[name])
             for name in found

@@ -94,7 +94,8 @@ class PublishedSystem(System):
             with weights_io.meta_device():
                 colorizer = recipe.build()
         except INVALID as error:
-            raise refused(file.path.name, f"is no whole file of {self.variant}: {error}", AGAIN) from error
+            name = f"{variants[self.variant].name}:{self.variant}"
+            raise refused(file.path.name, f"cannot be read as {name}: {error}", AGAIN) from error
         weights_io.fill(file.path.name, self.networks(colorizer), self.renamed(found))
         return recipe, colorizer.eval(), {}
 

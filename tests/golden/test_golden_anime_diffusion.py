@@ -13,6 +13,7 @@ from torch import Tensor
 
 from colorize import recipes
 from colorize.checkpoints import model_files
+from colorize.errors import ColorizeError
 from colorize.hints import Hints
 
 HINTS = Hints(line=torch.rand(2, 1, 16, 16) * 2 - 1, reference=torch.rand(2, 3, 16, 16) * 2 - 1)
@@ -127,3 +128,9 @@ def test_its_schedule_is_read_from_its_file(tmp_path: Path) -> None:
     file = saved(layers((32, 32)).weights(), tmp_path / "any.name", start=1e-4, end=2e-2, steps=500)
     found = model_files.load(file).recipe.schedule
     assert (found.start, found.end, found.steps) == (1e-4, 2e-2, 500)
+
+
+def test_what_was_trained_with_attention_over_channels_is_refused(tmp_path: Path) -> None:
+    extra = "decoder_block.0.attention.0.channel_attention.fc.0.weight"
+    with pytest.raises(ColorizeError, match="CBAM"):
+        model_files.load(saved(layers((32, 32)).weights() | {extra: torch.zeros(2, 32, 1, 1)}, tmp_path / "a.pth"))

@@ -15,6 +15,8 @@ from torch import Tensor
 from colorize import recipes
 from colorize.checkpoints import model_files
 from colorize.hints import Hints
+from colorize.images.color import rgb_to_lab
+from colorize.recipes.overrides import override
 
 
 def way_down(made: Layers, name: str, inputs: int, widths: tuple[int, ...], joined: int) -> None:
@@ -176,3 +178,24 @@ def test_its_checkpoint_opens_and_gives_the_originals_noise(tmp_path: Path) -> N
         wanted = p.unet(torch.cat([light.float(), x], 1), index.float(), p.encoder(light.float(), 4))
     assert wanted.std() > 0.1
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_its_walk_is_the_originals(tmp_path: Path) -> None:
+    w, gray = layers((16, 16)).weights(), torch.rand(1, 1, 16, 16) * 2 - 1
+    loaded = model_files.load(saved(w, tmp_path / "last.ckpt"))
+    recipe = override(loaded.recipe, "schedule.steps=12", "sampling.steps=12")
+    colorizer = recipe.build().eval()
+    colorizer.load_state_dict(loaded.colorizer.state_dict())
+    with torch.no_grad():
+        *_, last = colorizer.walk(Hints(gray=gray), recipe.sampling, [3])
+    p, beta = Formulas(w, 8), torch.linspace(1e-4, 2e-2, 12, dtype=torch.float64)
+    abar, rng = torch.cumprod(1 - beta, 0), torch.Generator().manual_seed(3)
+    light = rgb_to_lab(gray.expand(-1, 3, -1, -1))[:, :1] / 50 - 1
+    x = torch.randn(1, 2, 16, 16, generator=rng).double()
+    for t in reversed(range(12)):
+        e = p.unet(torch.cat([light, x.float()], 1), torch.tensor([float(t)]), p.encoder(light, 2))
+        x = (x - beta[t] / (1 - abar[t]) ** 0.5 * e) / (1 - beta[t]) ** 0.5
+        if t:
+            spread = beta[t] * (1 - abar[t - 1]) / (1 - abar[t])
+            x = x + spread**0.5 * torch.randn(1, 2, 16, 16, generator=rng)
+    torch.testing.assert_close(last.x, x.float(), atol=1e-4, rtol=1e-3)

@@ -118,3 +118,22 @@ def test_its_checkpoint_opens_and_gives_the_originals_noise(tmp_path: Path, fine
         wanted = original(Plain(w, 1), torch.cat([HINTS["line"], HINTS["reference"], x], 1), index.float())
     assert wanted.std() > 0.1
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_its_walk_is_the_originals(tmp_path: Path) -> None:
+    w = layers(8, 32).weights()
+    torch.save({"state_dict": w}, tmp_path / "trial-0.ckpt")
+    loaded, hints = model_files.load(tmp_path / "trial-0.ckpt"), HINTS.rows(slice(0, 1))
+    with torch.no_grad():
+        found = [state.x for state in loaded.colorizer.walk(hints, loaded.recipe.sampling, [3])]
+    abar = torch.cumprod(1 - torch.linspace(1e-4, 2e-2, 1000, dtype=torch.float64), 0)
+    stops = [int(share * 999) for share in torch.linspace(0, 1, 25, dtype=torch.float64)][::-1]
+    assert stops[:3] == [999, 957, 915]
+    noise = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    x = abar[999] ** 0.5 * hints["reference"].double() + (1 - abar[999]) ** 0.5 * noise
+    for stop, after, ours in zip(stops, [*stops[1:], -1], found, strict=True):
+        whole = torch.cat([hints["line"], hints["reference"], x.float()], 1)
+        e = original(Plain(w, 1), whole, torch.tensor([float(stop)]))
+        now, then = abar[stop], abar[after] if after >= 0 else torch.tensor(1.0)
+        x = then**0.5 * (x - (1 - now) ** 0.5 * e) / now**0.5 + (1 - then) ** 0.5 * e
+        torch.testing.assert_close(ours / x.std(), (x / x.std()).float(), atol=1e-3, rtol=0)

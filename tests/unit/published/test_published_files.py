@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from colorize.checkpoints import pickles
+from colorize import recipes
+from colorize.checkpoints import model_files, pickles
 from colorize.cli.app import app
+from colorize.errors import ColorizeError
 from colorize.published.coloring_assistant import AssistantUNetSpec
 from colorize.published.files import folded, prefix
 from colorize.published.original import angles, index
+from colorize.recipes.overrides import override
 
 ONE = torch.ones(1)
 
@@ -64,3 +68,27 @@ def test_the_state_of_an_optimizer_is_not_read(tmp_path: Path) -> None:
         {"state_dict": {"a": ONE}, "optimizer_states": [{"exp_avg": ONE}], "optim_dict": {"b": ONE}}, tmp_path / "a"
     )
     assert list(pickles.read(tmp_path / "a")) == ["state_dict.a"]
+
+
+def refusal(path: Path, **changes: torch.Tensor | None) -> str:
+    """What is said of a checkpoint of the Coloring Assistant with other tensors under some names."""
+    state = {**AssistantUNetSpec(2, 16).build(7, 3).state_dict(), **changes}
+    torch.save({name: value for name, value in state.items() if value is not None}, path)
+    with pytest.raises(ColorizeError) as caught:
+        model_files.load(path)
+    return caught.value.message
+
+
+def test_a_damaged_checkpoint_is_refused_by_what_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "trial-0.ckpt"
+    assert "lacks the tensor `outc.bias`" in refusal(path, **{"outc.bias": None})
+    assert "holds `outc.bias` as 4; the recipe needs 3" in refusal(path, **{"outc.bias": torch.zeros(4)})
+    assert "holds `more`" in refusal(path, more=ONE)
+    odd = refusal(path, **{"inc.double_conv.0.weight": torch.zeros(3, 7, 3, 3)})
+    assert "cannot be read as anime-diffusion:coloring-assistant: net.width is 3" in odd
+    assert "is a PyTorch file of no model that colorize knows" in refusal(path, **{"sa1.mha.in_proj_weight": None})
+
+
+def test_a_threshold_can_be_switched_off() -> None:
+    recipe = override(recipes.find("anime-diffusion:official"), "sampling.threshold=none")
+    assert recipe.sampling.threshold is None
