@@ -8,7 +8,7 @@ import pickle
 import pickletools
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,14 +45,16 @@ def read(path: Path) -> dict[str, Tensor]:
 
     Only what a state dict is made of is read: tensors in dicts, lists and tuples. All else is left out, and no code of
     the file runs. Tensors may share memory, as they did. The state of an optimizer is left out, too.
+    Bare pickles, of PyTorch before 1.6, are left to `torch.load`, which takes nothing but tensors.
 
     Raises ColorizeError if the file is no such checkpoint, is damaged, holds no tensors, is laid out to exhaust memory,
     or mentions functions that only harmful files mention.
     """
     try:
-        if (kind := sniff(path)) != "zip":
-            old = "it is a bare pickle, as PyTorch wrote before 1.6; save it again with a newer one"
-            hint = old if kind == "pickle" else "name a .pt, .pth, .ckpt or .bin file"
+        if (kind := sniff(path)) == "pickle":
+            return _Legacy(path).tensors()
+        if kind != "zip":
+            hint = "name a .pt, .pth, .ckpt or .bin file"
             raise refused(path.name, "is not a checkpoint as PyTorch writes them", hint)
         with zipfile.ZipFile(path) as archive:
             return _Checkpoint(archive, path).tensors()
@@ -191,13 +193,13 @@ class _Checkpoint:
             self._refuse(wild, "is laid out to exhaust memory")  # by a table of that length
         return _Unpickler(io.BytesIO(data)).load()
 
-    def _named(self, tree: object) -> dict[str, _Saved]:
+    def _named(self, tree: object) -> dict[str, Any]:
         """Walk dicts, lists and tuples in their order; the way to a tensor is its name."""
-        found: dict[str, _Saved] = {}
+        found: dict[str, Any] = {}
         stack, seen = [("", _without_optimizer(tree))], 0
         while stack:
             name, node = stack.pop()
-            if isinstance(node, _Saved):
+            if isinstance(node, _Saved | Tensor):
                 self._refuse(name in found, f"names two tensors `{name}`")
                 found[name] = node
             elif isinstance(node, dict | list | tuple):
@@ -221,3 +223,22 @@ class _Checkpoint:
     def _refuse(self, wrong: bool, why: str) -> None:
         if wrong:
             raise refused(self.name, why, "ask its author for a safetensors file")
+
+
+class _Legacy(_Checkpoint):
+    """A file of PyTorch before 1.6."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, path.name
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Read every tensor that can be reached from the top."""
+        try:
+            tree = torch.load(self.path, map_location="cpu", weights_only=True)  # noqa: TID251 - runs no code of a file
+        except pickle.UnpicklingError:
+            self._refuse(True, "is no checkpoint of PyTorch before 1.6, or holds more than tensors")
+        found = self._named(tree)
+        self._refuse(not found, "holds no dict of tensors; it may be a whole model, as a pickle")
+        huge = sum(value.nbytes for value in found.values()) > LIMIT
+        self._refuse(huge, f"declares tensors of more than {LIMIT / 2**30:g} GiB")
+        return {name: value.detach().contiguous() for name, value in found.items()}

@@ -208,7 +208,7 @@ class _Batcher:
             ]
         fitted, more = self.recalled(fitted)
         offered = self.offered(fitted)
-        notes = drawing.picture.notes + notes + corrected + more
+        notes = self.runner.model.colorizer.notes + drawing.picture.notes + notes + corrected + more
         seconds, share = (time.perf_counter() - start) / len(fitted), 1 / len(fitted)
         tasks = []
         for one in fitted:

@@ -101,8 +101,8 @@ class MangaSystem(System):
     def adopt(self, file: ModelFile, variants: Mapping[str, Recipe]) -> tuple[Recipe, Colorizer, dict[str, str]] | None:
         """Load the published file of manga-colorization-v2, of which no code is run.
 
-        A file net_rgb.pth beside it takes noise out of pages first. Raises ColorizeError for tensors that are missing,
-        superfluous, misshapen or not finite.
+        A file net_rgb.pth beside it takes noise out of pages first; one that cannot be read is a note. Raises
+        ColorizeError for tensors that are missing, superfluous, misshapen or not finite.
         """
         found = file.tensors
         if not all(sign in found for sign in SIGNS):
@@ -113,18 +113,31 @@ class MangaSystem(System):
             raise refused(file.path.name, "is no whole file of manga-colorization-v2", AGAIN) from error
         recipe = variants["v2"]
         recipe = replace(recipe, denoiser=replace(recipe.denoiser, net=net))
-        beside = file.path.with_name(DENOISER)
-        if beside.is_file():
+        denoiser, notes = denoiser_beside(file.path)
+        if denoiser is not None:
             recipe = replace(recipe, condition=Page(hints=True, denoise=SIGMA))
         with weights_io.meta_device():
             colorizer = recipe.build()
         weights_io.fill(file.path.name, colorizer.network, found)
-        if beside.is_file():
-            names = {name.removeprefix(WRAPPED): value for name, value in pickles.read(beside).items()}
-            assert isinstance(colorizer.condition, PageEncoder)
-            assert colorizer.condition.denoiser is not None
-            weights_io.fill(beside.name, colorizer.condition.denoiser, names)
+        if denoiser is not None:
+            colorizer.condition.denoiser = denoiser
+        colorizer.notes = notes
         return recipe, colorizer.eval(), {}
+
+
+def denoiser_beside(path: Path) -> tuple[FFDNet | None, tuple[str, ...]]:
+    """Return the denoiser whose file lies beside another, None without one, and a note on one that cannot be read."""
+    beside = path.with_name(DENOISER)
+    if not beside.is_file():
+        return None, ()
+    try:
+        with weights_io.meta_device():
+            denoiser = FFDNet()
+        names = {name.removeprefix(WRAPPED): value for name, value in pickles.read(beside).items()}
+        weights_io.fill(beside.name, denoiser, names)
+    except ColorizeError as error:
+        return None, (f"pages are not denoised: {error.message}",)
+    return denoiser, ()
 
 
 def spec_of(found: Mapping[str, Tensor]) -> SecondSpec:

@@ -156,7 +156,8 @@ def noise_file() -> None:
             value[:, 0, 1, 1] = 1
         elif name.endswith("weight"):
             value.fill_(1)
-    torch.save({f"module.{name}": value for name, value in found.items()}, "net_rgb.pth")
+    named = {f"module.{name}": value for name, value in found.items()}
+    torch.save(named, "net_rgb.pth", _use_new_zipfile_serialization=False)  # as in 2019
 
 
 def test_a_denoiser_beside_it_cleans_what_it_sees() -> None:
@@ -171,11 +172,21 @@ def test_a_denoiser_beside_it_cleans_what_it_sees() -> None:
     assert run("page.png", "--model", "generator.zip", "-o", "out.png").exit_code == 0
 
 
-def test_a_denoiser_of_something_else_is_refused() -> None:
+@pytest.mark.parametrize("content", [b"", b"\x80\2", b"<html>"])
+def test_a_denoiser_that_cannot_be_read_is_a_note(content: bytes) -> None:
+    zipped(state())
+    Path("net_rgb.pth").write_bytes(content)
+    told = run("page.png", "--model", "generator.zip", "-o", "out.png")
+    assert told.exit_code == 0, told.stderr
+    assert "note: pages are not denoised: `net_rgb.pth` is" in " ".join(told.stderr.split())
+    assert files.read(Path("out.png")).size == (96, 64)
+
+
+def test_a_denoiser_of_something_else_is_a_note() -> None:
     zipped(state())
     torch.save({"a": torch.ones(1)}, "net_rgb.pth")
-    with pytest.raises(ColorizeError, match=r"`net_rgb\.pth` lacks the tensor"):
-        model_files.load("generator.zip")
+    (note,) = model_files.load("generator.zip").colorizer.notes
+    assert note.startswith("pages are not denoised: `net_rgb.pth` lacks the tensor")
 
 
 def test_it_is_finetuned_on_pictures_but_for_what_it_never_runs(folder: Path) -> None:
