@@ -25,7 +25,7 @@ def tensors(path: Path) -> dict[str, Tensor]:
     try:
         return pickles.read(path)
     except ColorizeError:
-        if sniff(path) == "zip" and path.suffix.lower() in (*SUFFIXES, ".zip"):
+        if sniff(path) in ("zip", "pickle") and path.suffix.lower() in (*SUFFIXES, ".zip"):
             raise
         return {}
 

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from colorize.checkpoints import weights_io
-from colorize.checkpoints.weights_io import AGAIN, refused, strip_prefix
+from colorize.checkpoints.weights_io import AGAIN, prefix, refused, strip_prefix
 from colorize.errors import ColorizeError
 from colorize.model import Colorizer
 from colorize.networks.unet import Cond, pad
-from colorize.published.files import prefix
 from colorize.system import ModelFile, System
 
 if TYPE_CHECKING:

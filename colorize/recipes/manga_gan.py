@@ -1,15 +1,15 @@
 """Manga in one call: pix2pix generators trained against a critic, and manga-colorization-v2.
 
-After the "Manga Colorization Model" (Nyanko-sama 2025), whose four generators are the variants `plain`, `attention`,
-`extractor` and `full`, and "manga-colorization-v2" (qweasdd 2022), the variant `v2`. Departures of the four: attention
-at 16 x 16 places instead of one, where it does nothing; gradients through the tagger's part of the perceptual loss;
-colors normalized from [0, 1] for VGG; frozen networks in evaluation mode, neither trained nor averaged; group norms, so
-that any size and one row will do; the tagger sees pages in their own shape, and its features are spread over the
-deepest map; pages are gray, screentone or line art, not only gray; weights are averaged; the critic is resumed with the
-run. Departures of v2: the page is its luma; sides are padded to multiples of 32; unused parts are not run; the guide
-decoder is not trained. All give gray pages the colors alone and keep their lightness at full size. The default, made
-for a laptop, is `plain` with fewer channels, color hints, and an output added to the page; its critic counts a tenth as
-much (with 0.01 it soon paints in patches), small errors as their square.
+The variants `plain`, `attention`, `extractor` and `full` are the four generators of the "Manga Colorization Model"
+(Nyanko-sama 2025), tensor by tensor, attention to a single place included; `v2` is "manga-colorization-v2" (qweasdd
+2022). The published files of both open. Departures of the four: pages of any shape, of which deep levels repeat the
+last row, and features of the tagger spread over a deepest map of several places; in training, gradients through the
+tagger's part of the perceptual loss, colors normalized from [0, 1] for VGG, frozen networks that stay in evaluation
+mode, and a critic that is resumed with the run. Departures of v2: the page is its luma; sides are padded to multiples
+of 32; unused parts are not run; the guide decoder is not trained. All give gray pages the colors alone and keep their
+lightness at full size. The default, made for a laptop, is `plain` with fewer channels, group norms, which work on one
+row, too, color hints, pages as line art and in screentone, and an output added to the page; its critic counts a tenth
+as much (with 0.01 it soon paints in patches), small errors as their square.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from colorize.diffusion.schedules import Cosine
-from colorize.manga.networks import GeneratorSpec
-from colorize.manga.system import Page, SecondSpec
+from colorize.manga.networks import GeneratorSpec, TaggerSpec
+from colorize.manga.second import SecondSpec
+from colorize.manga.system import Page
 from colorize.model import Sampling
 from colorize.networks.spaces import RGB
 from colorize.recipes.recipe import Adversarial, DenoiserSpec, Mix, Recipe, Stage
@@ -53,10 +54,10 @@ RECIPE = Recipe(
     finetune=replace(_STAGE, size=256, steps=20_000, lr=1e-4, warmup=30),
 )
 
-# 17,769 pictures, 50 times, 32 a step.
+# 17,769 pictures, 50 times, 32 a step; gray pictures as they are.
 _PUBLISHED = Stage(
-    objective=Adversarial(),
-    mix=replace(MIX, hints=0.0, crop=1.0),
+    objective=Adversarial(critic_groups=0),
+    mix=Mix(gray=1.0, reference=0.0, flip=0.0),
     size=256,
     batch=32,
     steps=27_750,
@@ -64,6 +65,7 @@ _PUBLISHED = Stage(
     warmup=0,
     weight_decay=0.0,
     clip=0.0,
+    ema=0.0,
     betas=(0.5, 0.999),
 )
 
@@ -72,8 +74,8 @@ def _published(attention: bool, extractor: bool) -> Recipe:
     return replace(
         RECIPE,
         hints=("line", "gray"),
-        condition=Page(extractor=extractor),
-        denoiser=DenoiserSpec(net=GeneratorSpec(attention=attention), predicts="x0"),
+        condition=Page(extractor=extractor, body=TaggerSpec(square=True)),
+        denoiser=DenoiserSpec(net=GeneratorSpec(attention=attention, groups=0), predicts="x0"),
         pretrain=_PUBLISHED,
         finetune=replace(_PUBLISHED, steps=10_000, lr=2e-5),
     )

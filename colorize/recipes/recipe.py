@@ -85,6 +85,7 @@ class Adversarial:
     tagger: weights of the tagger for the perceptual loss, likewise.
     share: share of the tagger in the perceptual loss.
     critic: channels of the critic's four levels.
+    critic_groups: groups of its group norms; 0 for batch norms, as published.
     robust: error up to which the distance grows as its square, so that the answer lies between several likely
       colors; 0 is always L1.
     """
@@ -96,6 +97,7 @@ class Adversarial:
     tagger: str = ""
     share: float = 0.1
     critic: tuple[int, ...] = CRITIC
+    critic_groups: int = 8
     robust: float = 0.0
 
     def __post_init__(self) -> None:

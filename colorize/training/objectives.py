@@ -56,9 +56,7 @@ def build(stage: Stage, recipe: Recipe) -> Objective:
     if isinstance(objective, Choosing):
         return ChoosingLoss(objective)
     if isinstance(objective, Adversarial):
-        if not recipe.once:
-            message = f"`{recipe.name}` samples in steps, but a critic judges what one call makes"
-            raise ColorizeError(message, "choose objective=Denoising, or a recipe such as manga-gan", 2)
+        _check_adversarial(objective, stage, recipe)
         return partial(adversarial_losses, objective, perceptual(objective))
     if isinstance(objective, Trajectory):
         if recipe.sampling.steps % objective.every:
@@ -69,6 +67,14 @@ def build(stage: Stage, recipe: Recipe) -> Objective:
         message = f"objective.noisy is {objective.noisy:g}, but `{recipe.name}` has no tokens to make noisy"
         raise ColorizeError(message, "leave it at 0, or choose a recipe whose references are tokens", 2)
     return partial(denoising_losses, objective)
+
+
+def _check_adversarial(objective: Adversarial, stage: Stage, recipe: Recipe) -> None:
+    if not recipe.once:
+        message = f"`{recipe.name}` samples in steps, but a critic judges what one call makes"
+        raise ColorizeError(message, "choose objective=Denoising, or a recipe such as manga-gan", 2)
+    if stage.batch < 2 and not (objective.critic_groups and getattr(recipe.denoiser.net, "groups", 1)):
+        raise ColorizeError("batch is 1, too few for batch norms", "choose batch=2 or more", code=2)
 
 
 def gaussian(like: Tensor, rng: Generator) -> Tensor:
@@ -226,7 +232,8 @@ def add_critic(model: Colorizer, stage: Stage) -> None:
     It is no part of the model's file.
     """
     if isinstance(stage.objective, Adversarial):
-        model.critic = PatchCritic(color=model.space.channels, widths=stage.objective.critic)
+        wanted = stage.objective
+        model.critic = PatchCritic(color=model.space.channels, widths=wanted.critic, groups=wanted.critic_groups)
 
 
 def perceptual(objective: Adversarial) -> Perceptual | None:

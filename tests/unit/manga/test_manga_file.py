@@ -19,7 +19,7 @@ from colorize.hints import Hints
 from colorize.images import files
 from colorize.images.color import rgb_to_lab
 from colorize.manga.networks import FFDNet
-from colorize.manga.system import UNUSED, SecondSpec
+from colorize.manga.second import UNUSED, SecondSpec
 from colorize.recipes.overrides import override
 from colorize.recipes.recipe import DenoiserSpec
 from colorize.training import run as training

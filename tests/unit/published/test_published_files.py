@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from colorize import recipes
 from colorize.checkpoints import model_files, pickles
+from colorize.checkpoints.weights_io import prefix
 from colorize.cli.app import app
 from colorize.errors import ColorizeError
 from colorize.published.coloring_assistant import AssistantUNetSpec
-from colorize.published.files import folded, prefix
+from colorize.published.files import folded
 from colorize.published.original import angles, index
 from colorize.recipes.overrides import override
 
