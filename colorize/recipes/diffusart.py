@@ -1,13 +1,12 @@
 """Diffusart: line art and scribbles, read by cross-attention.
 
 After Carrillo et al., "Diffusart: Enhancing Line Art Colorization with Conditional Diffusion Models" (CVPRW 2023), the
-variant `official`, and the community's Diffusart-pytorch, `community`. Departures: the hint encoder runs once per
-picture; skips of full resolution are used; scribbles are simulated in one flat color each, since strokes cut out of the
-answer leak its texture; a mask marks them, so that black ones are seen; hints are dropped for some rows; pictures keep
-their aspect; weights are averaged; the official one takes 50 steps, not 1000. The default, made for a laptop, also
-diffuses the color under the ink at half the size, predicts v on a schedule that ends in pure noise, stacks the
+variant `official`, and Diffusart-pytorch (Piwowarski 2023), the variant `community`. Both are the published networks,
+tensor by tensor, but for what never acts; their hint encoders run once per picture. The default, made for a laptop,
+also diffuses the color under the ink at half the size, predicts v on a schedule that ends in pure noise, stacks the
 scribbles, as drawn and as spread up to the next line, and gives positions to both sides of cross-attention, without
-which a network cannot tell which scribble is near.
+which a network cannot tell which scribble is near; scribbles are simulated in one flat color each, since strokes cut
+out of the answer leak its texture; hints are dropped for some rows; weights are averaged.
 """
 
 from __future__ import annotations
@@ -16,9 +15,11 @@ from dataclasses import replace
 
 from colorize.diffusion.schedules import Cosine, Linear
 from colorize.model import Sampling
-from colorize.networks.conditions import Drawing, HintMap, ScribbleTokens, Stack, Together
+from colorize.networks.conditions import Drawing, HintMap, ScribbleTokens, Together
 from colorize.networks.spaces import RGB, Field
 from colorize.networks.unet import UNetSpec
+from colorize.published.diffusart import DiffusartUNetSpec, ScribbleMaps
+from colorize.published.diffusart_pytorch import DiffusartPytorchUNetSpec, PaintedLineMap
 from colorize.recipes.recipe import DenoiserSpec, Denoising, Mix, Recipe, Stage
 
 MIX = Mix(reference=0.0, hints=0.9, marks=20.0, hue=0.5, restyle=0.3, degrade=0.4, jpeg=0.1, crop=0.7, turn=0.2)
@@ -47,8 +48,8 @@ OFFICIAL = replace(
     RECIPE,
     size=256,
     space=RGB(),
-    condition=Together((Stack(("line",)), ScribbleTokens((128, 256, 512, 512), waves=0))),
-    denoiser=DenoiserSpec(UNetSpec((128, 256, 512, 512), (1, 1, 1, 1), attention=(3,), feed_forward=1), "eps"),
+    condition=ScribbleMaps(),
+    denoiser=DenoiserSpec(DiffusartUNetSpec(), "eps"),
     schedule=Linear(start=1e-4, end=2e-2),
     sampling=Sampling(steps=50, sampler="ddpm", eta=1.0, spacing="leading"),
     pretrain=Stage(mix=_PUBLISHED, size=256, batch=4, steps=200_000, lr=1e-4, warmup=2000),
@@ -58,8 +59,8 @@ OFFICIAL = replace(
 COMMUNITY = replace(
     OFFICIAL,
     size=128,
-    condition=Together((Stack(("line",)), ScribbleTokens((128, 256, 512, 768), waves=0))),
-    denoiser=DenoiserSpec(UNetSpec((128, 256, 512, 768), (1, 1, 1, 1), attention=(3,), feed_forward=1), "eps"),
+    condition=PaintedLineMap(),
+    denoiser=DenoiserSpec(DiffusartPytorchUNetSpec(), "eps"),
     schedule=Cosine(steps=4000),
     sampling=Sampling(steps=100, sampler="ddpm", eta=1.0, spacing="leading"),
     pretrain=Stage(mix=_PUBLISHED, size=128, batch=4, steps=1_000_000, lr=2e-4, warmup=5000, clip=0.1),
