@@ -19,7 +19,10 @@ SMALL = {
     "anime-diffusion:official": ("denoiser.net.widths=[32,32]", "sampling.steps=2", "finetune.objective.every=2"),
     "anime-diffusion:coloring-assistant": ("denoiser.net.width=2", "sampling.steps=2"),
     "lab-diffusion:published": ("denoiser.net.widths=[8,8]",),
+    "diffusart:official": ("denoiser.net.widths=[32,32]", "denoiser.net.waves=8", "condition.first=8"),
+    "diffusart:community": ("denoiser.net.widths=[8,16]", "denoiser.net.waves=8", "condition.first=8"),
 }
+WAKING = 2  # steps; behind what begins at zero, weights move from the second on
 STAGES = [f"{phase}.{text}" for phase in ("pretrain", "finetune") for text in ("size=32", "batch=4")]
 
 
@@ -37,10 +40,11 @@ def test_a_step_moves_every_weight_that_acts(name: str, phase: str, folder: Path
     data = Pictures(folder, recipe, stage, 0, torch.device("cpu"))
     before = {key: weight.detach().clone() for key, weight in model.named_parameters()}
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.0)
-    for loss in objectives.build(stage, recipe)(model, data.batch(0), torch.Generator().manual_seed(0)):
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    for step in range(WAKING):
+        for loss in objectives.build(stage, recipe)(model, data.batch(step), torch.Generator().manual_seed(step)):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
     same = {key for key, weight in model.named_parameters() if torch.equal(weight, before[key])}
     assert same == {key for key, weight in model.named_parameters() if not weight.requires_grad}
 
