@@ -54,6 +54,7 @@ class PaintOptions(TypedDict, total=False):
     hints: ImageLike | Mapping[str, Any] | None
     hint: str | Sequence[str]
     hint_mode: Literal["hard", "soft"]
+    auto_hints: float | None
     model: str | Path | Colorizer | Loaded
     lora: AdapterPaths
     kind: Literal["auto", "line", "gray"]

@@ -22,7 +22,7 @@ TRAIN = {
 PANELS: dict[str, dict[str, tuple[str, ...]]] = {  # command -> panel -> parameters in their order
     "sample": {
         "Drawing and colors": (
-            *("reference", "palette", "colors", "hint", "hints", "hint_mode", "only", "model", "lora"),
+            *("reference", "palette", "colors", "hint", "hints", "hint_mode", "auto_hints", "only", "model", "lora"),
             *("kind", "panels", "flat", "gaps", "seed", "variations", "force"),
         ),
         "Output": (

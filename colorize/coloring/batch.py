@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from colorize.coloring.options import Job, SampleOptions, sampling
 from colorize.diffusion.samplers import State
 from colorize.errors import ColorizeError, unexpected
 from colorize.hints import Hints
-from colorize.images import files, finish, layers, regions
+from colorize.images import color_hints, files, finish, layers, regions
 from colorize.images.flat_regions import Labels
 from colorize.images.image import Picture
 from colorize.images.ink import HintPixels
@@ -164,10 +165,12 @@ class BatchRunner:
         if "hints" not in hints:
             strength.pop("hints", None)  # they lie on other panels of the page
         work = sum(task.share for task, _ in rows)
-        walk = self.colorizer.walk(hints, self.sampling, seeds, rows[0][0].guidance, strength, options.settings)
+        weights = rows[0][0].guidance, strength, options.settings
         calls: list[int] = []  # of the network
         hook = self.colorizer.network.register_forward_hook(lambda *_: calls.append(1))
         try:
+            told = hints if options.auto_hints is None else self._self_hinted(hints, seeds, weights)
+            walk = self.colorizer.walk(told, self.sampling, seeds, *weights)
             while state := self._next(walk):
                 last = state
                 decoded = self._decoded(state.x0, hints) if options.film else ()  # what the model expects now
@@ -182,6 +185,16 @@ class BatchRunner:
         share = (time.perf_counter() - begin) / len(rows)
         for (task, at), color, film in zip(rows, colors, frames, strict=True):
             self._finish(task, at, color, share, len(calls), tuple(film))
+
+    def _self_hinted(self, hints: Hints, seeds: Sequence[int], weights: tuple[Any, ...]) -> Hints:
+        """Color once; some pixels of the result, where no hint was given, become hints."""
+        walk = self.colorizer.walk(hints, self.sampling, seeds, *weights)
+        while state := self._next(walk):
+            last = state
+        color = self.colorizer.decode(last.x.float(), hints)
+        picked = color_hints.pick(color, self.options.auto_hints or 0.0, seeds)
+        given = hints.get("hints", color_hints.blank(color))
+        return Hints(**{**hints, "hints": torch.where(given[:, 3:] > 0, given, picked)})
 
     def seed(self, drawing: Picture, variation: int) -> int:
         """The seed of a row; 0 asks a system that can tell for the likeliest picture."""
@@ -320,6 +333,7 @@ def provenance(
         "hints": "hints" in job.given,
         "dots": [dot.text for dot in job.dots],
         "hint_mode": options.hint_mode,
+        "auto_hints": options.auto_hints,
     }
     return {name: value for name, value in known.items() if value is not None}
 

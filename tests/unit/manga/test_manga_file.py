@@ -114,6 +114,27 @@ def test_it_colors_a_page_and_a_hint_changes_the_result() -> None:
     assert there[0] - there[1:].max() > here[0] - here[1:].max()  # redder
 
 
+def test_pixels_of_a_first_result_are_hints_of_the_second() -> None:
+    found = state()
+    found["exit.2.bias"] = torch.tensor([0.8, -0.5, -0.5])  # so that there is color to pick
+    zipped(found)
+    out = {}
+    for share in ("", "0", "0.05", "0.05"):
+        how = ["--auto-hints", share] if share else []
+        told = run("page.png", "--model", "generator.zip", "-o", "out.png", "--overwrite", *how)
+        assert told.exit_code == 0, told.stderr
+        again = files.read(Path("out.png")).pixels
+        assert np.array_equal(out.setdefault(share, again), again)  # the same pixels every time
+    assert np.array_equal(out[""], out["0"])
+    assert not np.array_equal(out[""], out["0.05"])
+
+
+def test_other_models_have_no_auto_hints() -> None:
+    told = run("page.png", "--model", "mini", "--auto-hints", "0.003")
+    assert told.exit_code == 2
+    assert "`mini` does not support --auto-hints" in " ".join(told.stderr.split())
+
+
 def test_the_lightness_of_a_gray_page_stays() -> None:
     zipped(state())
     run("page.png", "--model", "generator.zip", "-o", "out.png")
