@@ -158,7 +158,7 @@ def load(
     given, _ = _options(options, LoadOptions.__annotations__)
     given = replace(given, model=model_files.at_revision(model, revision))
     with _LOCK, access.access(token):
-        return painting.load_model(given, words).own()
+        return painting.load_model(given, words, whole=True).own()
 
 
 def _results(images: Iterable[ImageLike], given: Mapping[str, Any]) -> Iterator[Result | ColorizeError]:

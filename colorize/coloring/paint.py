@@ -51,10 +51,11 @@ def check_model(options: SampleOptions) -> None:
         check(recipe, options)
 
 
-def load_model(options: SampleOptions, words: bool = False) -> Loaded:
+def load_model(options: SampleOptions, words: bool = False, whole: bool = False) -> Loaded:
     """Return the model that options name, on their device; raises ColorizeError as `model_files.load` does.
 
-    words: also load what edits by text need, which the options may ask for, too.
+    words: also load what edits by text need, which the options may ask for, too. whole: leave it fit for training and
+    saving, which costs some speed.
     """
     if isinstance(options.model, Loaded):
         if options.lora:
@@ -65,7 +66,10 @@ def load_model(options: SampleOptions, words: bool = False) -> Loaded:
     dtype = devices.precision(options.precision, device)
     words = words or bool(options.settings and options.settings.reads_text)
     wanted = LoadOptions(options.predicts, options.encoder, words, dtype)  # type: ignore[arg-type]
-    return model_files.load(options.model, offline=options.offline, device=device, options=wanted, lora=options.lora)
+    loaded = model_files.load(options.model, offline=options.offline, device=device, options=wanted, lora=options.lora)
+    if not whole:
+        devices.fold_norms(loaded.colorizer)
+    return loaded
 
 
 def paint_all(loaded: Loaded, jobs: Iterable[Job], options: SampleOptions) -> Iterator[Outcome]:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import colorize
 from colorize.checkpoints import model_files
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
@@ -142,6 +143,15 @@ def test_a_generator_gives_the_numbers_of_its_file(variant, attention, extractor
         made = loaded.colorizer.sample(Hints(gray=grey), loaded.recipe.sampling, [0, 0])
     torch.testing.assert_close(made, painted(grey, state), atol=1e-4, rtol=0)
     assert made.std() > 0.1
+
+
+def test_a_loaded_generator_is_saved_as_it_was(tmp_path: Path):
+    state = generator_state(True, False)
+    torch.save(state, tmp_path / "model.pth")
+    colorize.load(tmp_path / "model.pth", device="cpu").save_pretrained(tmp_path)
+    again = colorize.load(tmp_path, device="cpu").network.state_dict()
+    assert again.keys() == state.keys()
+    assert all(torch.equal(value, state[name]) for name, value in again.items())
 
 
 def test_more_places_attend_to_each_other(tmp_path: Path):
