@@ -15,7 +15,9 @@ from torch import Tensor
 
 from colorize import recipes
 from colorize.checkpoints import model_files
+from colorize.errors import ColorizeError
 from colorize.hints import Hints
+from colorize.recipes.overrides import override
 
 WIDTHS = (32, 32, 64, 64)
 RNG = torch.Generator().manual_seed(0)
@@ -270,3 +272,54 @@ def test_the_communitys_checkpoint_opens_and_gives_the_originals_noise(tmp_path:
         wanted = Formulas(w, 8).community(X, index.float())
     assert wanted.std() > 0.1
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def noise(rngs: list[torch.Generator]) -> Tensor:
+    return torch.stack([torch.randn(3, 32, 48, generator=rng) for rng in rngs]).double()
+
+
+def linear(steps: int) -> Tensor:
+    return torch.linspace(1e-4, 2e-2, steps, dtype=torch.float64)
+
+
+def cosine(steps: int) -> Tensor:
+    share = torch.arange(steps + 1, dtype=torch.float64) / steps
+    wave = torch.cos((share + 0.008) / 1.008 * math.pi / 2) ** 2
+    return (1 - wave[1:] / wave[:-1]).clamp(max=0.999)
+
+
+@pytest.mark.parametrize("variant", ["official", "community"])
+def test_their_walks_are_the_originals(tmp_path: Path, variant: str):
+    steps = 6
+    w = weights(official(WIDTHS, 16, 24) if variant == "official" else community(WIDTHS, 20, 32))
+    torch.save(w, tmp_path / "model.pt")
+    loaded = model_files.load(tmp_path / "model.pt")
+    recipe = override(loaded.recipe, f"schedule.steps={steps}", f"sampling.steps={steps}")
+    colorizer = recipe.build().eval()
+    colorizer.load_state_dict(loaded.colorizer.state_dict())
+    with torch.no_grad():
+        *_, last = colorizer.walk(HINTS, recipe.sampling, [3, 4])
+    beta = linear(steps) if variant == "official" else cosine(steps)
+    abar, formulas = torch.cumprod(1 - beta, 0), Formulas(w, 8)
+    rngs = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
+    x = noise(rngs)
+    for t in reversed(range(steps)):
+        e = getattr(formulas, variant)(x.float(), torch.full((2,), float(t))).double()
+        x0 = (x - (1 - abar[t]) ** 0.5 * e) / abar[t] ** 0.5
+        x0 = x0 if variant == "official" else x0.clamp(-1, 1)
+        before = abar[t - 1] if t else torch.tensor(1.0)
+        x = (before**0.5 * beta[t] * x0 + (1 - beta[t]) ** 0.5 * (1 - before) * x) / (1 - abar[t])
+        if t:
+            x = x + (beta[t] * (1 - before) / (1 - abar[t])) ** 0.5 * noise(rngs)
+    torch.testing.assert_close(last.x, x.float(), atol=1e-4, rtol=1e-3)
+
+
+def test_a_damaged_checkpoint_is_refused_by_what_is_wrong(tmp_path: Path):
+    w, path = weights(official(WIDTHS, 16, 24)), tmp_path / "diffusart_v1.pth"
+    del w["ups.1.0.mlp.1.bias"]
+    torch.save(w, path)
+    with pytest.raises(ColorizeError, match=r"lacks the tensor `ups\.1\.0\.mlp\.1\.bias`"):
+        model_files.load(path)
+    torch.save(weights(official((24, 24), 16, 24)), path)
+    with pytest.raises(ColorizeError, match=r"cannot be read as diffusart:official: net\.widths is \[24, 24\]"):
+        model_files.load(path)
