@@ -120,7 +120,9 @@ class VolumeJob:
             for name in damaged:
                 report.note(f"`{self.volume.name(name)}` is damaged; the new volume holds its readable part")
         elif not colored:
-            why = "no page of it could be colored" if failed else "all its pages stay as they are"
+            first = next(iter(self.results.values()), None)
+            stay = "all its pages stay as they are" + (f": {first.why}" if first and first.why else "")
+            why = "no page of it could be colored" if failed else stay
             path, copy = self.target.path, self.target.copy
             if failed or path is None or copy is None or copy.exists():
                 report.note(f"there is no new volume of `{self.target.name}`: {why}")
@@ -216,19 +218,19 @@ def divided(targets: Sequence[Target], options: SampleOptions) -> list[Target]:
         if target.path and target.path.suffix.lower() in (".tif", ".tiff"):
             with suppress(OSError), target.path.open("rb") as stream:
                 pages = tiff.pages(stream)
-        if len(pages) < 2:
+        if target.path is None or len(pages) < 2:
             found.append(target)
             continue
         if target.result is None:
             hint = "name a file or a folder with --out"
             message = f"standard output takes one picture, and `{target.name}` has {len(pages)} pages"
             raise ColorizeError(message, hint, code=2)
-        path, base = target.path, target.result.stem.removesuffix("_color")
+        base = target.result.stem.removesuffix("_color")
         ending = target.result.stem[len(base) :] + target.result.suffix
         for at, page in enumerate(pages, 1):
             relative = target.relative.with_stem(f"{target.relative.stem}-{at}")
             result = target.result.with_name(f"{base}-{at}{ending}")
-            read = partial(_page_of, path, page)
+            read = partial(_page_of, target.path, page)
             found.append(Target(None, f"{target.name}, page {at}", relative, result, read=read))
     if len(found) > len(targets):
         check_extras(options, len(found))

@@ -82,17 +82,14 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     if not _is_wanted(picture, job, options):
         return None
     inputs.check_drawing(drawing, options)
-    sheet = paper.find(inputs.shrink(picture, 2 * shading.SIDE))
-    seen = (sheet.whitened(picture) if sheet else picture).on_white()
-    gray = np.ascontiguousarray(seen.pixels.min(2))  # the darkest channel: colored ink is dark, too
+    sheet, gray = _on_even_paper(picture)
     bubbles, captions, panels, kept = _found(gray)
     if options.panels == "auto" and not _is_page(picture, len(panels), bool(bubbles.any())):
         return None
     bare = kept & ~captions
     plain = _emptied(picture, captions, bare if bare.any() else ~captions)
-    sheet = _sheet(picture, bare) if sheet else None
-    white = sheet.whitened(plain) if sheet else plain
-    found = [_detected(white, _box(panel), recipe, options) for panel in panels]
+    sheet = sheet and _sheet(picture, bare)
+    found = _kinds(sheet.whitened(plain) if sheet else plain, panels, recipe, options)
     kind, notes = _page_kind(drawing, panels, found, recipe, options)
     each = [
         inputs.resolve_kind(drawing.name, what, recipe, options)[0] if what in ("line", "gray") else kind
@@ -103,11 +100,8 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
         if areas > MOSTLY * sum(panel.area for panel in panels):
             each = ["gray"] * len(each)  # line art is left as white as the gray panels are
     canvas = ink.on_paper(picture) if "line" in each else picture
-    clean = _emptied(replace(canvas, pixels=plain.pixels) if canvas is picture else canvas, bubbles, bubbles)
-    letters = find_lettering(gray, kept)
-    if letters.any():
-        flat = clean.pixels.reshape(-1, clean.pixels.shape[-1])
-        clean = replace(clean, pixels=flat[flat_regions.nearest_region(~letters)].reshape(clean.pixels.shape))
+    clean = _emptied(plain if canvas is picture else canvas, bubbles, bubbles)
+    clean = _without_letters(clean, find_lettering(gray, kept))
     if canvas.alpha is not None:
         kept |= canvas.alpha < canvas.peak  # where paper shines through, a color would be laid on twice
     hint_map, more = inputs.hint_map(drawing, hints, job.dots, kind == "line")
@@ -125,6 +119,13 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     return Page(canvas, clean, len(panels), parts, hint_map, notes, sheet)
 
 
+def _on_even_paper(picture: Picture) -> tuple[Sheet | None, np.ndarray]:
+    """The paper of a picture, None if it is white, and the brightness of the picture on white paper, (H, W)."""
+    sheet = paper.find(inputs.shrink(picture, 2 * shading.SIDE))
+    seen = (sheet.whitened(picture) if sheet else picture).on_white()
+    return sheet, np.ascontiguousarray(seen.pixels.min(2))  # the darkest channel: colored ink is dark, too
+
+
 def _sheet(picture: Picture, bare: np.ndarray) -> Sheet | None:
     """The paper of a page, which is seen where it is bare, (H, W)."""
     small = inputs.shrink(picture, 2 * shading.SIDE)
@@ -139,6 +140,14 @@ def _emptied(picture: Picture, where: np.ndarray, like: np.ndarray) -> Picture:
     pixels = picture.pixels.copy()
     pixels[where] = np.quantile(picture.pixels[like], 0.9, axis=0).astype(pixels.dtype)
     return replace(picture, pixels=pixels)
+
+
+def _without_letters(picture: Picture, letters: np.ndarray) -> Picture:
+    """A picture in which the paper around letters goes on through them: their gaps are no regions."""
+    if not letters.any():
+        return picture
+    flat = picture.pixels.reshape(-1, picture.pixels.shape[-1])
+    return replace(picture, pixels=flat[flat_regions.nearest_region(~letters)].reshape(picture.pixels.shape))
 
 
 def _found(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[Panel], np.ndarray]:
@@ -290,6 +299,11 @@ def _cut(picture: Picture, where: Slices) -> Picture:
     """A rectangle of a picture, on white."""
     alpha = None if picture.alpha is None else picture.alpha[where]
     return replace(picture, pixels=picture.pixels[where], alpha=alpha).on_white()
+
+
+def _kinds(picture: Picture, panels: Sequence[Panel], recipe: Recipe, options: SampleOptions) -> list[kinds.Kind]:
+    """What each panel of a page is."""
+    return [_detected(picture, _box(panel), recipe, options) for panel in panels]
 
 
 def _detected(picture: Picture, where: Slices, recipe: Recipe, options: SampleOptions) -> kinds.Kind:

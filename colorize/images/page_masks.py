@@ -169,8 +169,9 @@ def pockets(
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """Return for the pockets between a panel's frame and its bubbles whose color they take, and which are closed off.
 
-    share, mask, bubbles, inside: (h, w) of a panel's box: see `shares_of_paper`, what is colored, bubbles, and the panel. side: the
-    page's longer one. The first is (h, w), for each pixel the flat number of another, or -1; None if there are none.
+    share, mask, bubbles, inside: (h, w) of a panel's box: see `shares_of_paper`, what is colored, bubbles, and the
+    panel. side: the page's longer one. The first is (h, w), for each pixel the flat number of another, or -1; None if
+    there are none.
     """
     reach = 2 * max(2, round(POCKET * side)) + 1
     square = np.ones((reach, reach), np.uint8)

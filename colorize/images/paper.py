@@ -57,8 +57,8 @@ class Sheet:
             ((one.start + share * (one.stop - one.start)) * (cells / side) - 0.5).astype(np.float32)
             for one, cells, side in zip(where, self.level.shape, size, strict=False)
         )
-        grid = np.meshgrid(across, down)
-        return Sheet(np.asarray(cv2.remap(self.level, *grid, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)))
+        x, y = np.meshgrid(across, down)
+        return Sheet(np.asarray(cv2.remap(self.level, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)))
 
 
 def find(small: Picture, known: np.ndarray | None = None) -> Sheet | None:

@@ -33,8 +33,8 @@ def widest(mask: np.ndarray) -> float:
 def paper_brightness(gray: np.ndarray, faded: float = FADED) -> np.ndarray:
     """Brightness of the empty paper everywhere: a smooth surface on top of the brightest pixels.
 
-    gray: (H, W) in [0, 1]. faded: share of the brightness that paper in shadow keeps. Returns (H, W): a square polynomial, which can follow a shadow across a scan but not the
-    outline of a light gray area.
+    gray: (H, W) in [0, 1]. faded: share of the brightness that paper in shadow keeps. Returns (H, W): a square
+    polynomial, which can follow a shadow across a scan but not the outline of a light gray area.
     """
     calm = cv2.GaussianBlur(gray, (0, 0), 2.0)  # or noise would pass for brighter paper
     coarse = cv2.resize(cv2.dilate(calm, np.ones((9, 9), np.uint8)), (48, 48))

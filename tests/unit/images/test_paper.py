@@ -1,4 +1,4 @@
-"""The paper of scans: known by the lines on it, white while a drawing is colored, and its own again below the colors."""
+"""The paper of scans: known by the lines on it, white while colors are chosen, and its own again below them."""
 
 from __future__ import annotations
 
