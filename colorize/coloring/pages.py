@@ -87,21 +87,15 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     if options.panels == "auto" and not _is_page(picture, len(panels), bool(bubbles.any())):
         return None
     bare = kept & ~captions
-    plain = _emptied(picture, captions, bare if bare.any() else ~captions)
+    plain = paper.emptied(picture, captions, bare if bare.any() else ~captions)
     sheet = sheet and _sheet(picture, bare)
-    found = _kinds(sheet.whitened(plain) if sheet else plain, panels, recipe, options)
+    white = sheet.whitened(plain) if sheet else plain
+    found = [_detected(white, _box(panel), recipe, options) for panel in panels]
     kind, notes = _page_kind(drawing, panels, found, recipe, options)
-    each = [
-        inputs.resolve_kind(drawing.name, what, recipe, options)[0] if what in ("line", "gray") else kind
-        for what in found
-    ]
-    if options.kind == "auto" and "hints" not in job.given:
-        areas = sum(panel.area for panel, one in zip(panels, each, strict=True) if one == "gray")
-        if areas > MOSTLY * sum(panel.area for panel in panels):
-            each = ["gray"] * len(each)  # line art is left as white as the gray panels are
+    each = _each(drawing, job, panels, found, kind, recipe, options)
     canvas = ink.on_paper(picture) if "line" in each else picture
-    clean = _emptied(plain if canvas is picture else canvas, bubbles, bubbles)
-    clean = _without_letters(clean, find_lettering(gray, kept))
+    clean = paper.emptied(plain if canvas is picture else canvas, bubbles, bubbles)
+    clean = paper.without_letters(clean, find_lettering(gray, kept))
     if canvas.alpha is not None:
         kept |= canvas.alpha < canvas.peak  # where paper shines through, a color would be laid on twice
     hint_map, more = inputs.hint_map(drawing, hints, job.dots, kind == "line")
@@ -119,6 +113,27 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     return Page(canvas, clean, len(panels), parts, hint_map, notes, sheet)
 
 
+def _each(
+    drawing: Named,
+    job: Job,
+    panels: Sequence[Panel],
+    found: Sequence[kinds.Kind],
+    kind: Kind,
+    recipe: Recipe,
+    options: SampleOptions,
+) -> list[Kind]:
+    """As what each panel is colored, whose page is of a kind."""
+    each: list[Kind] = [
+        inputs.resolve_kind(drawing.name, what, recipe, options)[0] if what in ("line", "gray") else kind
+        for what in found
+    ]
+    if options.kind == "auto" and "hints" not in job.given:
+        areas = sum(panel.area for panel, one in zip(panels, each, strict=True) if one == "gray")
+        if areas > MOSTLY * sum(panel.area for panel in panels):
+            each = ["gray"] * len(each)  # line art is left as white as the gray panels are
+    return each
+
+
 def _on_even_paper(picture: Picture) -> tuple[Sheet | None, np.ndarray]:
     """The paper of a picture, None if it is white, and the brightness of the picture on white paper, (H, W)."""
     sheet = paper.find(inputs.shrink(picture, 2 * shading.SIDE))
@@ -131,23 +146,6 @@ def _sheet(picture: Picture, bare: np.ndarray) -> Sheet | None:
     small = inputs.shrink(picture, 2 * shading.SIDE)
     known = cv2.resize(np.where(bare, np.uint8(255), np.uint8(0)), small.size[::-1], interpolation=cv2.INTER_AREA)
     return paper.find(small, known == 255)
-
-
-def _emptied(picture: Picture, where: np.ndarray, like: np.ndarray) -> Picture:
-    """A picture with nothing but paper, of the color that it has in another place, in its bubbles or captions."""
-    if not where.any():
-        return picture
-    pixels = picture.pixels.copy()
-    pixels[where] = np.quantile(picture.pixels[like], 0.9, axis=0).astype(pixels.dtype)
-    return replace(picture, pixels=pixels)
-
-
-def _without_letters(picture: Picture, letters: np.ndarray) -> Picture:
-    """A picture in which the paper around letters goes on through them: their gaps are no regions."""
-    if not letters.any():
-        return picture
-    flat = picture.pixels.reshape(-1, picture.pixels.shape[-1])
-    return replace(picture, pixels=flat[flat_regions.nearest_region(~letters)].reshape(picture.pixels.shape))
 
 
 def _found(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[Panel], np.ndarray]:
@@ -299,11 +297,6 @@ def _cut(picture: Picture, where: Slices) -> Picture:
     """A rectangle of a picture, on white."""
     alpha = None if picture.alpha is None else picture.alpha[where]
     return replace(picture, pixels=picture.pixels[where], alpha=alpha).on_white()
-
-
-def _kinds(picture: Picture, panels: Sequence[Panel], recipe: Recipe, options: SampleOptions) -> list[kinds.Kind]:
-    """What each panel of a page is."""
-    return [_detected(picture, _box(panel), recipe, options) for panel in panels]
 
 
 def _detected(picture: Picture, where: Slices, recipe: Recipe, options: SampleOptions) -> kinds.Kind:

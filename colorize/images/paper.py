@@ -13,6 +13,7 @@ from torch import Tensor
 
 from colorize.images import kinds
 from colorize.images.color import luminance
+from colorize.images.flat_regions import nearest_region
 from colorize.images.image import Picture
 from colorize.images.ink import strips
 from colorize.images.resize import Array
@@ -122,3 +123,20 @@ def _darkest(picture: Picture, size: Sequence[int]) -> Tensor:
     gray = cv2.erode(picture.on_white().pixels.min(2), np.ones((wide, wide), np.uint8))
     small = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA)
     return torch.from_numpy(small.astype(np.float32))[None, None] * (2 / picture.peak) - 1
+
+
+def emptied(picture: Picture, where: np.ndarray, like: np.ndarray) -> Picture:
+    """A picture with nothing but paper, of the color that it has in another place, in its bubbles or captions."""
+    if not where.any():
+        return picture
+    pixels = picture.pixels.copy()
+    pixels[where] = np.quantile(picture.pixels[like], 0.9, axis=0).astype(pixels.dtype)
+    return replace(picture, pixels=pixels)
+
+
+def without_letters(picture: Picture, letters: np.ndarray) -> Picture:
+    """A picture in which the paper around letters goes on through them: their gaps are no regions."""
+    if not letters.any():
+        return picture
+    flat = picture.pixels.reshape(-1, picture.pixels.shape[-1])
+    return replace(picture, pixels=flat[nearest_region(~letters)].reshape(picture.pixels.shape))
