@@ -104,7 +104,7 @@ def settle(target: Target, options: SampleOptions, values: records.Values, taken
     paths = target.files(options)
     if not paths:
         return target
-    if target.path is None:
+    if target.path is None and target.read is None:
         data = messages.piped(sys.stdin, "input").read()
         target = replace(target, read=lambda: data)
     drawing, place = "", ""

@@ -18,7 +18,7 @@ from colorize.cli import dry_run, messages, outputs, records, regions, watching
 from colorize.cli.messages import Reporter
 from colorize.cli.outputs import Target
 from colorize.cli.records import Settled
-from colorize.cli.volumes import VolumeJob
+from colorize.cli.volumes import VolumeJob, divided
 from colorize.coloring.options import Job, SampleOptions, weights
 from colorize.errors import ColorizeError, DiskFullError
 
@@ -90,7 +90,7 @@ def sample(
         return
     if options.watch:
         watching.check(pictures, options)
-    targets = [] if options.watch else outputs.targets(pictures, options)
+    targets = [] if options.watch else divided(outputs.targets(pictures, options), options)
     from colorize.coloring import inputs, paint  # now, while Ctrl-C may still end the program at once
     from colorize.networks import devices
 

@@ -27,6 +27,7 @@ from colorize.images.image import Picture
 from colorize.images.ink import HintPixels
 from colorize.images.layers import Layer
 from colorize.images.metadata import MARK
+from colorize.images.paper import Sheet
 from colorize.images.regions import Region
 from colorize.model import Sampling
 from colorize.networks import devices
@@ -176,7 +177,7 @@ class BatchRunner:
                 decoded = self._decoded(state.x0, hints) if options.film else ()  # what the model expects now
                 for some, (task, _), (shaded, _) in zip(frames, rows, decoded, strict=False):
                     small = shrink(task.input.original, FILM)
-                    frame = laid(small, shaded, task.input.kind, self.colorizer.inked)
+                    frame = laid(small, shaded, task.input.kind, self.colorizer.inked, sheet=task.input.sheet)
                     some.append(finish.on_black(small, frame) if task.input.inverted else frame)
                 yield Step(work / (self.sampling.steps * options.variations))
         finally:
@@ -245,10 +246,19 @@ class BatchRunner:
         task.done.append(painted)
 
 
-def laid(original: Picture, color: Tensor, kind: Kind, inked: bool, exact: HintPixels | None = None) -> Picture:
-    """Return the original in color, see `finish.onto`."""
+def laid(
+    original: Picture,
+    color: Tensor,
+    kind: Kind,
+    inked: bool,
+    exact: HintPixels | None = None,
+    sheet: Sheet | None = None,
+) -> Picture:
+    """Return the original in color, see `finish.onto`; a gray one as on white paper, then on its own sheet."""
     with torch.inference_mode():
-        return finish.onto(original, color, kind, inked, exact)
+        if sheet is None:
+            return finish.onto(original, color, kind, inked, exact)
+        return sheet.under(finish.onto(sheet.whitened(original), color, kind, inked, exact), original)
 
 
 def finished(
@@ -260,7 +270,7 @@ def finished(
     See `finish.onto`. Gray panels of a page are shaded also where its line art is to be flat.
     """
     if item.kind == "gray" or not options.divides:
-        return laid(item.original, color, item.kind, inked, item.exact), (), None
+        return laid(item.original, color, item.kind, inked, item.exact, item.sheet), (), None
     with torch.inference_mode():
         hints = item.hints.get("hints") if item.exact else None
         divided = layers.divide(item.original, color, inked, hints, item.exact, flat, options.gaps, options.flat)

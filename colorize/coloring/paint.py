@@ -148,8 +148,14 @@ class _Begun:
         variations = zip(*(task.done for task in self.tasks), strict=False)
         done = [parts[0] if page is None else pages.assemble(page, parts) for parts in variations]
         if self.outside:
-            done = [replace(one, picture=self.outside.around(one.picture)) for one in done]
+            done = [_within(one, self.outside) for one in done]
         return Outcome(job, self.drawing, tuple(done))
+
+
+def _within(one: Painted, outside: Outside) -> Painted:
+    """A result, and its film, with what stays outside of a mask."""
+    frames = tuple(outside.shrunk(frame.size).around(frame) for frame in one.frames)
+    return replace(one, picture=outside.around(one.picture), frames=frames)
 
 
 class _Batcher:
@@ -213,6 +219,7 @@ class _Batcher:
         fitted, more = self.recalled(fitted)
         offered = self.offered(fitted)
         notes = self.runner.model.colorizer.notes + drawing.picture.notes + notes + corrected + more
+        notes += outside.notes if outside else ()
         seconds, share = (time.perf_counter() - start) / len(fitted), 1 / len(fitted)
         tasks = []
         for one in fitted:

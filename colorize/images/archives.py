@@ -10,13 +10,14 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from colorize.errors import ColorizeError
+from colorize.images import comic_info
 from colorize.images.files import atomic, shown
 from colorize.images.listing import natural, pictured
 from colorize.images.metadata import MARK
@@ -138,13 +139,23 @@ class Volume:
     """A comic in a zip archive, opened for reading.
 
     pages: the paths of its pictures inside, in reading order. fingerprint: of its contents. notes: what a user should
-    know of it.
+    know of it. described: the path of its ComicInfo.xml, empty without one.
     """
 
     path: Path
     pages: tuple[str, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    described: str = ""
+
+    def description(self) -> bytes:
+        """Return the bytes of its ComicInfo.xml, none if it has none or they are damaged."""
+        with suppress(*DAMAGE, KeyError), ZipFile(self.path) as archive:
+            info = archive.getinfo(self.described)
+            if info.file_size <= CHUNK and not _refusal(info):
+                with archive.open(info) as stream:
+                    return stream.read(CHUNK)
+        return b""
 
     def read(self, page: str) -> bytes:
         """Return the bytes of a page. Raises ColorizeError if they are damaged or cannot be read."""
@@ -187,7 +198,11 @@ def open_volume(path: Path) -> Volume:
         raise ColorizeError(f"the archive `{shown(path)}` holds no pictures{inside}", "put the pages into it")
     notes = [f"`{shown(f'{path}/{name}')}` is an archive; it stays as it is" for name in nested[:1]]
     pages.sort(key=lambda name: natural(Path(name)))
-    return Volume(path, tuple(pages), _listed(files), tuple(notes))
+    described = next((info.filename for info in files if info.filename.lower() == comic_info.NAME), "")
+    volume = Volume(path, tuple(pages), _listed(files), tuple(notes), described)
+    if comic_info.is_colored(volume.description()):
+        volume = replace(volume, notes=(*notes, f"`{shown(path)}` says in its ComicInfo.xml that it is in color"))
+    return volume
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -229,7 +244,8 @@ def write_volume(
     """Write a volume with other files for some pages, whole or not at all; return what was damaged.
 
     results: files by the paths of their pages. record: what `read_record` is to return. Pages keep their place, time
-    and, but for the suffix, name; everything else is copied byte for byte. Of a damaged file stays what can be read.
+    and, but for the suffix, name; ComicInfo.xml says that they are in color; everything else is copied byte for byte.
+    Of a damaged file stays what can be read.
 
     Raises ColorizeError if it cannot be written, or the volume changed meanwhile.
     """
@@ -255,6 +271,8 @@ def write_volume(
                 if result:
                     with result.open("rb") as stream:
                         shutil.copyfileobj(stream, sink, CHUNK)
+                elif info.filename == volume.described and (said := volume.description()):
+                    sink.write(comic_info.colored(said))
                 elif not _copied(old, info, sink):
                     damaged.append(info.filename)
         if record:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from colorize.errors import ColorizeError
-from colorize.images import metadata
+from colorize.images import metadata, tiff
 from colorize.images.image import Picture, Pixels
 from colorize.images.metadata import Exif
 from colorize.images.quiet import quiet
@@ -94,12 +94,14 @@ def read_texts(data: bytes) -> dict[str, str]:
 
 def _decoded(source: bytes | Image.Image, name: str) -> Picture:
     notes: list[str] = []
+    if isinstance(source, bytes) and source[:2] in (b"II", b"MM"):
+        source, count = tiff.main_page(source)
+        notes += [f"`{name}` has {count} pages; the first is used"] if count > 1 else []
     image, data = _opened(_merged(source), name, notes) if isinstance(source, bytes) else (source, b"")
     form = image.format
     frames = int(getattr(image, "n_frames", 1))
-    if data and frames > 1 and form not in ("MPO", "PSD"):  # their further frames are no pictures
-        what = f"has {frames} pages; the first" if form == "TIFF" else f"is animated; the first of {frames} frames"
-        notes.append(f"`{name}` {what} is used")
+    if data and frames > 1 and form not in ("MPO", "PSD", "TIFF"):  # their further frames are no pictures
+        notes.append(f"`{name}` is animated; the first of {frames} frames is used")
     deep = _has_deep_colors(image, data)
     pixels, alpha, icc = _pixels(image, data, deep, name, notes)
     block, turn, text = _tags(image, data, name, notes)
@@ -348,6 +350,8 @@ def _eight_bit(
 ) -> tuple[Pixels, Pixels | None, bytes | None]:
     alpha: Pixels | None = None
     palette = image.mode in ("P", "PA")
+    if image.mode == "CMYK":
+        notes.append(f"`{name}` is for print (CMYK); its result is RGB")
     ways = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
     ways |= dict.fromkeys(("P", "PA"), "RGBA" if image.has_transparency_data else "RGB")
     colors = image.convert(ways[image.mode]) if image.mode in ways else image
