@@ -31,7 +31,7 @@ LEAST = -30.0  # logarithm of a vote that counts no less
 RIM = 3  # cells from a line, over which a color is taken from farther inside
 SMOOTH = 2.5  # cells over which the borders of colors are rounded off
 AGREED = 0.7  # share of a region's pixels of one color from which all of it has that color
-WHOLE = 0.93  # the same for regions with wide passages between them, which are one
+WHOLE, CLOSED = 0.93, 0.8  # the same for regions with wide passages between them, which are one; if they are small
 DULL, HUE, TONES = 8.0, 0.6, 45.0  # chroma of gray; radians and CIE76 between tones of one hue
 MOST_TONE = 0.65  # of an area's main hue; a tone of more is the tone of all of it
 SCENE = 0.3  # of a drawing; a larger area changes color without a line
@@ -251,7 +251,8 @@ class Offer:
         area = self.drawing.areas
         tally = torch.zeros(count, len(self.votes))
         tally.index_put_((area[cells], pick), self.drawing.paper(), accumulate=True)
-        pick = _unified(pick, area[cells], tally, torch.tensor(WHOLE))
+        small = tally.sum(1) < SCENE * tally.sum()
+        pick = _unified(pick, area[cells], tally, torch.where(small, CLOSED, WHOLE))
         pick = _one_tone(pick, area[cells], self.choices.colors[0], self.drawing.paper())
         # Round off the borders of colors that no line shows, and drop specks.
         used, place = torch.unique(pick, return_inverse=True)
