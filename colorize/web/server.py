@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
 import signal
 import socket
 import threading
@@ -26,6 +28,7 @@ from colorize.web.worker import AGAIN, Busy, Worker
 TRIES = 50  # ports after the wanted one
 HEADERS = 10.0  # seconds until the head of a request must be there
 CONNECTIONS = 4096  # files that may be open, if the system allows it
+LAST = 0.2  # seconds that answers under way are given at the end
 SWEEP = 60.0  # seconds between looks for sessions that are over
 
 
@@ -112,7 +115,7 @@ class _Server(uvicorn.Server):
         yield
 
     def stop(self) -> None:
-        self.should_exit = self.force_exit = True
+        self.should_exit = True
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -138,9 +141,13 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(application: Any, listening: socket.socket, started: Callable[[], None]) -> None:
     """Serve the page until Ctrl-C. started: called when it answers."""
     _allow_connections()
+    if os.environ.get("COLORIZE_DEBUG") != "1":
+        logging.getLogger("uvicorn.error").disabled = True  # errors are answered; the terminal is for the address
     config = uvicorn.Config(
         application, log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        http=Impatient, ws="none", lifespan="on", timeout_keep_alive=15, h11_max_incomplete_event_size=64 * 2**10,
+        http=Impatient, ws="none", lifespan="on", timeout_keep_alive=15,
+        timeout_graceful_shutdown=LAST,  # type: ignore[arg-type]
+        h11_max_incomplete_event_size=64 * 2**10,
     )  # fmt: skip
     server = _Server(config)
 

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -170,8 +171,12 @@ class Sessions:
     """All sessions, and their folder."""
 
     def __init__(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="colorize-web-"))
         self._all: dict[str, Session] = {}
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder, which is there from the first session on."""
+        return Path(tempfile.mkdtemp(prefix="colorize-web-"))
 
     def open(self) -> Session:
         """Begin a session. Raises Full."""
@@ -203,7 +208,8 @@ class Sessions:
     def end(self) -> None:
         """End all."""
         self._all.clear()
-        shutil.rmtree(self.root, ignore_errors=True)
+        if "root" in vars(self):
+            shutil.rmtree(self.root, ignore_errors=True)
 
 
 class Recent:
