@@ -36,7 +36,7 @@ class Refused(Exception):
 
     def __init__(self, status: int, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.answer = problem(status, message, hint)
+        self.answer = problem(status, message, hint, {"connection": "close"})  # what else is sent is not read
 
 
 def problem(status: int, message: str, hint: str = "", headers: dict[str, str] | None = None) -> JSONResponse:
@@ -119,7 +119,8 @@ class Guard:
         word, _, bearer = headers.get("authorization", "").partition(" ")
         if kept and _equal(kept.value, quote(self.token)):
             return None
-        if word.lower() == "bearer" and _equal(bearer.strip(), self.token):
+        spoken = bearer.strip().encode("latin-1").decode("utf-8", "replace")
+        if word.lower() == "bearer" and _equal(spoken, self.token):
             return None
         raise Refused(401, "the token is missing or wrong", "open the address that colorize web printed")
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -120,21 +119,18 @@ async def _multipart(request: Request) -> tuple[Pictures, Any, dict[str, Any]]:
     pictures: Pictures = {}
     values: dict[str, Any] = {}
     more: dict[str, Any] = {}
-    try:
-        async with request.form(max_files=MOST + 8, max_fields=100, max_part_size=4 * 2**20) as form:
-            for name, value in form.multi_items():
-                if isinstance(value, UploadFile) and name in FIELDS:
-                    pictures.setdefault(name, []).append((plain_name(value.filename or name), await value.read()))
-                elif isinstance(value, UploadFile):
-                    raise ColorizeError(f"`{name[:60]}` is not a field", nearest(name[:60], FIELDS), USAGE)
-                elif name == "options":
-                    values |= _object(value)
-                elif name in ("strokes", "edits"):
-                    more[name] = _value(value)
-                else:
-                    values[name] = _value(value)
-    except MultiPartException as error:
-        raise ColorizeError(f"the form cannot be read: {error.message}", "send multipart/form-data", USAGE) from None
+    async with request.form(max_files=MOST + 8, max_fields=100, max_part_size=4 * 2**20) as form:
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile) and name in FIELDS:
+                pictures.setdefault(name, []).append((plain_name(value.filename or name), await value.read()))
+            elif isinstance(value, UploadFile):
+                raise ColorizeError(f"`{name[:60]}` is not a field", nearest(name[:60], FIELDS), USAGE)
+            elif name == "options":
+                values |= _object(value)
+            elif name in ("strokes", "edits"):
+                more[name] = _value(value)
+            else:
+                values[name] = _value(value)
     return pictures, values, more
 
 
@@ -172,7 +168,8 @@ async def img2img(request: Request) -> Response:
     state: State = request.app.state.shared
     given = await _json(request)
     several = given.get("init_images")
-    pictures: Pictures = {"image": [decoded(one, "init_images") for one in (several or [])[:1]]}
+    first = several[0] if isinstance(several, list) and several else None
+    pictures: Pictures = {"image": [decoded(first, "init_images")]}
     if given.get("mask"):
         pictures["only"] = [decoded(given["mask"], "mask")]
     pictures |= _references(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
@@ -20,6 +21,7 @@ FILES = (  # name files on the disk, or concern the terminal
     *("overwrite", "watch", "dry_run", "as_json", "quiet"),
 )
 SUGGESTED = {"sampler": names.SAMPLERS, "spacing": names.SPACINGS}
+WORDS = re.compile(r"; repeatable| *\[default: [^\]]*\]|(?<=picture), folder|, or folder of them")  # of a command line
 MOST = 16  # variations in one request
 USAGE = 2
 
@@ -61,7 +63,7 @@ def describe(panels: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
             kind, unset = _kind(one), default(one)
             described.append(
                 {"name": name, "panel": panel, "flag": flag(name), "kind": kind, "default": unset}
-                | {"help": one.metadata["typer"]["help"], "optional": "None" in str(one.type)}
+                | {"help": WORDS.sub("", one.metadata["typer"]["help"]), "optional": "None" in str(one.type)}
                 | {key: value for key, value in more.items() if value not in (None, [])}
             )
     return described
@@ -173,4 +175,4 @@ def _texts(value: Any) -> list[Any]:
 def picture_options() -> dict[str, str]:
     """Return the options whose pictures are uploaded, and their help."""
     known = SampleOptions.__dataclass_fields__
-    return {name: known[name].metadata["typer"]["help"] for name in PICTURES}
+    return {name: WORDS.sub("", known[name].metadata["typer"]["help"]) for name in PICTURES}

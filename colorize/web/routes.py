@@ -81,6 +81,13 @@ async def body(request: Request) -> dict[str, Any]:
     return found
 
 
+def unexpected(error: Exception) -> str:
+    """Return what the page says of an error that nobody foresaw."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"the disk: {error.strerror}"
+    return f"this should not have happened: {type(error).__name__}: {error}"
+
+
 def download(data: bytes | Path, name: str, kind: str) -> Response:
     """Return a file to save under a name."""
     headers = {"content-disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
@@ -198,9 +205,8 @@ async def color(request: Request) -> Response:
                 yield json.dumps({"results" if kind == "done" else kind: told}).encode() + b"\n"
         except ColorizeError as error:
             yield json.dumps({"error": error.message, "hint": error.hint}).encode() + b"\n"
-        except (MemoryError, RuntimeError) as error:
-            told = f"this could not be done: {error}"
-            yield json.dumps({"error": told, "hint": "try a smaller size, or another device"}).encode() + b"\n"
+        except Exception as error:
+            yield json.dumps({"error": unexpected(error), "hint": "please report it"}).encode() + b"\n"
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -53,13 +54,8 @@ def app(
             warming.cancel()
             state.sessions.end()
 
-    handlers: dict[Any, Any] = {
-        Refused: lambda _, error: error.answer,
-        ColorizeError: _told,
-        404: _missing,
-        405: _missing,
-        500: _unexpected,
-    }
+    handlers: dict[Any, Any] = {Refused: lambda _, error: error.answer, ColorizeError: _told}
+    handlers |= {HTTPException: _failed, Exception: _unexpected}
     made = Starlette(routes=routes.routes(), exception_handlers=handlers, lifespan=lifespan)
     made.state.shared = state
     return Guard(made, host, token)
@@ -78,14 +74,16 @@ def _told(_: Request, error: Exception) -> Response:
     return problem(status, error.message, error.hint, {"retry-after": str(AGAIN)} if busy else None)
 
 
-def _missing(request: Request, error: Exception) -> Response:
-    status = getattr(error, "status_code", 404)
-    return problem(status, f"there is no `{request.method} {request.url.path[:100]}`", "see /openapi.json")
+def _failed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code in (404, 405):
+        path = request.scope["path"][:100]
+        return problem(error.status_code, f"there is no `{request.method} {path}`", "see /openapi.json")
+    return problem(error.status_code, f"the request cannot be read: {error.detail}", "see /openapi.json")
 
 
 def _unexpected(_: Request, error: Exception) -> Response:
-    message = f"this should not have happened: {type(error).__name__}: {error}"
-    return problem(500, message, "please report it with what you did")
+    return problem(500, routes.unexpected(error), "please report it with what you did")
 
 
 class Impatient(H11Protocol):

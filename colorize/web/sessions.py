@@ -22,6 +22,7 @@ from colorize.images.image import Picture
 MOST = 64  # sessions at once
 IDLE = 30 * 60.0  # seconds without a request after which a session ends; an open page asks every minute
 QUOTA = 4 * 2**30  # bytes that a session may upload
+SPARE = 256 * 2**20  # bytes that stay free on the disk
 RESULTS = 400  # of a session; the oldest are forgotten
 NAME = 150  # characters of a name
 
@@ -87,12 +88,19 @@ class Session:
     async def keep(self, name: str, parts: AsyncIterator[bytes]) -> Path:
         """Write an upload as it comes. Raises ColorizeError if the session has uploaded too much."""
         path = self.folder / self.new("upload")
-        with path.open("wb") as stream:
-            async for part in parts:
-                self.bytes += len(part)
-                if self.bytes > QUOTA:
-                    raise ColorizeError(f"more than {QUOTA >> 30} GiB were uploaded", "reload the page to begin anew")
-                stream.write(part)
+        try:
+            with path.open("wb") as stream:
+                async for part in parts:
+                    self.bytes += len(part)
+                    if self.bytes > QUOTA:
+                        message = f"more than {QUOTA >> 30} GiB were uploaded"
+                        raise ColorizeError(message, "reload the page to begin anew")
+                    if shutil.disk_usage(self.folder).free < SPARE:
+                        raise ColorizeError(f"`{name}` does not fit on the disk", "free some space")
+                    stream.write(part)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         return path
 
     def add(self, path: Path, name: str) -> list[Upload]:
@@ -138,7 +146,7 @@ class Session:
         return self.results[key]
 
     def remember(self, made: Made) -> Made:
-        """Take up a result; the oldest ones are forgotten, but for those that others recolor."""
+        """Take up a result; those that were used longest ago are forgotten."""
         self.results[made.id] = made
         while len(self.results) > RESULTS:
             _, old = self.results.popitem(last=False)

@@ -47,7 +47,8 @@ class Asked:
     def key(self) -> str:
         """What tells requests with different results apart, but for the colors of regions."""
         strokes = [dict(one) for one in self.strokes]
-        return json.dumps([self.drawing, self.references, dict(self.pictures), self.values, strokes], default=str)
+        given = [self.drawing, self.references, dict(self.pictures), self.values, strokes]
+        return files.sha256(json.dumps(given, default=str))
 
 
 def asked(given: Mapping[str, Any], values: choices.Values) -> Asked:
@@ -56,7 +57,8 @@ def asked(given: Mapping[str, Any], values: choices.Values) -> Asked:
     strokes, edits = given.get("strokes", []), given.get("edits", [])
     lists = all(isinstance(one, list) for one in (references, strokes, edits))
     given_well = isinstance(pictures, Mapping) and set(pictures) < set(choices.PICTURES)
-    if not lists or not given_well or "reference" in pictures:
+    auto = [name for name, one in pictures.items() if one == AUTO] if given_well else []
+    if not lists or not given_well or "reference" in pictures or auto not in ([], ["mask"]):
         raise ColorizeError("the request has another form", "see /openapi.json", code=2)
     several = [
         one["points"] if isinstance(one, Mapping) and isinstance(one.get("points"), list) else [] for one in strokes
@@ -231,7 +233,7 @@ class Studio:
         """Return a result with other colors in some regions, without the network; itself if there are none."""
         if not edits or base.facts["kind"] != "line":
             return base
-        known = ("recolored", base.id, str(edits))
+        known = ("recolored", base.id, files.sha256(str(edits)))
         if (before := session.known.get(known)) in session.results:
             return session.result(before)
         found, numbers = self.regions(session, base)

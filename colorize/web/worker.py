@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,7 @@ class Stopped(Exception):
     """Nobody waits for the work any more."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Task:
     call: Callable[[Report], Any]
     loop: asyncio.AbstractEventLoop
@@ -33,7 +34,8 @@ class _Task:
     stopped: bool = False
 
     def tell(self, kind: str, value: Any) -> None:
-        self.loop.call_soon_threadsafe(self.events.put_nowait, (kind, value))
+        with suppress(RuntimeError):  # the server has ended
+            self.loop.call_soon_threadsafe(self.events.put_nowait, (kind, value))
 
     def report(self, share: float) -> None:
         """Tell how much is done, 0 to 1; raise Stopped if nobody wants the rest."""
@@ -59,6 +61,8 @@ class Worker:
         call at its next report.
         """
         with self._lock:
+            under_way, later = list(self._tasks)[:1], list(self._tasks)[1:]
+            self._tasks = deque([*under_way, *(one for one in later if not one.stopped)])
             waiting = len(self._tasks)
             if waiting > self.room:  # the first one is under way
                 raise Busy(f"{waiting - 1} pictures are waiting", f"try again in {AGAIN} seconds")

@@ -38,7 +38,7 @@ function row(one) {
   const radio = el("input", { type: "radio", name: "model", id, checked: one.name === chosen(), disabled: !one.usable || one.kind !== "model" });
   radio.addEventListener("change", () => setValue("model", one.name, standard));
   const facts = [PLACES[one.where], license(one), one.bytes ? size(one.bytes) : "", one.takes.join(", ")].filter(Boolean);
-  const made = el("div", { className: "model" }, radio, el("label", { htmlFor: id }, one.name), el("small", {}, facts.join(" · ")));
+  const made = el("div", { className: "model" }, radio, el("label", { htmlFor: id }, one.name.replace("/", "/\u200b")), el("small", {}, facts.join(" · ")));
   if (one.progress !== undefined) {
     made.append(el("progress", { max: 1, value: one.progress, "aria-label": `Download of ${one.name}` }));
   } else if (one.where === "published") {

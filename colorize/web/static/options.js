@@ -11,7 +11,10 @@ let known = { options: [], pictures: {} };
 let takes = ["reference", "hints"];
 
 const valueOf = (one) => state.now.values[one.name] ?? one.default;
-const titled = (name) => name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
+const TITLES = {
+  lora: "LoRA", colors: "Most colors", ref_mask: "Mask of the reference", only: "Only here", hints: "Hints from a file", knob: "Knobs",
+};
+const titled = (name) => TITLES[name] ?? name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
 
 const MAKERS = {
   choice(one, id) {

@@ -9,6 +9,7 @@ export const cross = { x: 0, y: 0, shown: false };
 let map = null; // numbers of the regions by pixel
 let hovered = 0;
 let outline = null;
+let fitted = true; // and stays so when the stage changes its size
 export const pending = { stroke: null };
 
 /** Show a drawing, and fit it. */
@@ -75,6 +76,7 @@ function traced(number) {
 }
 
 export function fit() {
+  fitted = true;
   const wide = stage.clientWidth - 24, high = stage.clientHeight - 24;
   place.scale = Math.min(wide / place.width, high / place.height, 4) || 1;
   place.x = (stage.clientWidth - place.width * place.scale) / 2;
@@ -84,6 +86,7 @@ export function fit() {
 
 /** Zoom by a factor around a point of the stage, its middle by default. */
 export function zoom(factor, x = stage.clientWidth / 2, y = stage.clientHeight / 2) {
+  fitted = false;
   const scale = Math.min(32, Math.max(0.02, place.scale * factor));
   place.x = x - (x - place.x) * (scale / place.scale);
   place.y = y - (y - place.y) * (scale / place.scale);
@@ -92,6 +95,7 @@ export function zoom(factor, x = stage.clientWidth / 2, y = stage.clientHeight /
 }
 
 export function pan(x, y) {
+  fitted = false;
   place.x += x;
   place.y += y;
   draw();
@@ -179,4 +183,4 @@ export async function readMap(address) {
 $("compare").addEventListener("input", (event) => {
   after.style.clipPath = `inset(0 0 0 ${event.target.value}%)`;
 });
-new ResizeObserver(() => draw()).observe(stage);
+new ResizeObserver(() => (fitted && place.width ? fit() : draw())).observe(stage);
