@@ -33,7 +33,7 @@ class Downloads:
         if name not in self.running:
             self.running[name] = size
             self.failed.pop(name, None)
-            threading.Thread(target=self._fetch, args=(name,), daemon=True).start()
+            threading.Thread(target=self._fetch, args=(name,), daemon=True, name=f"fetch {name}").start()
 
     def _fetch(self, name: str) -> None:
         from colorize.checkpoints import model_files
