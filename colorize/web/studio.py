@@ -139,36 +139,43 @@ class Studio:
         loaded, job = self.load(options), self.job(session, wanted)
         share = 0.0
         report(share)
-        for event in paint.work(loaded, [job], self.known(session, wanted, loaded, job, options)):
+        key = self._facts(session, wanted, loaded, job, options)
+        for event in paint.work(loaded, [job], self._known(session, key, options)):
             if isinstance(event, Step):
                 share = min(1.0, share + event.share)
                 report(share)
                 continue
             if event.error:
                 raise event.error
+            session.known["kind", *key] = event.painted[0].kind
             return [self._kept(session, drawing, wanted, one) for one in event.painted]
         raise AssertionError("a job ends with an outcome")
 
-    def known(self, session: Session, wanted: Asked, loaded: Loaded, job: Job, options: SampleOptions) -> SampleOptions:
-        """Return the options with what was found out about a drawing before: that it is no page, and line art.
-
-        The result is the same; it only takes half the time.
-        """
+    def _facts(
+        self, session: Session, wanted: Asked, loaded: Loaded, job: Job, options: SampleOptions
+    ) -> tuple[str, ...]:
+        """Find out whether a drawing is a page, once; return the key of what is known of it."""
         from colorize.coloring import pages
         from colorize.coloring.options import Named
 
-        drawing = self.picture(session, session.upload(wanted.drawing))
-        key = (wanted.drawing, loaded.recipe.name, *(str(getattr(options, one)) for one in ("kind", "force", "size")))
-        if options.panels == "auto" and not options.force:
-            if ("page", *key) not in session.known:
-                bare = replace(job, hints=None)
-                page = pages.divide(Named(job.name, drawing), bare, None, loaded.recipe, options)
-                session.known["page", *key] = page is not None
-            if not session.known["page", *key]:
-                options = replace(options, panels="off")
-                if session.known.get(("kind", *key)) == "line":
-                    options = replace(options, kind="line", force=True)
-        return options
+        names = ("kind", "panels", "force", "size")
+        key = (wanted.drawing, loaded.recipe.name, *(str(getattr(options, one)) for one in names))
+        if ("page", *key) not in session.known:
+            drawing = Named(job.name, self.picture(session, session.upload(wanted.drawing)))
+            found = pages.divide(drawing, replace(job, hints=None), None, loaded.recipe, options)
+            session.known["page", *key] = found is not None
+        return key
+
+    def _known(self, session: Session, key: tuple[str, ...], options: SampleOptions) -> SampleOptions:
+        """Return the options with what is known of a drawing: that it is no page, and line art.
+
+        The result is the same, in half the time.
+        """
+        if options.panels != "auto" or options.force or session.known["page", *key]:
+            return options
+        options = replace(options, panels="off")
+        lined = session.known.get(("kind", *key)) == "line"
+        return replace(options, kind="line", force=True) if lined else options
 
     def job(self, session: Session, wanted: Asked) -> Job:
         """Return a drawing and what is given with it."""
