@@ -61,9 +61,10 @@ def describe(panels: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
             choices = list(get_args(one.type)) if get_origin(one.type) is Literal else SUGGESTED.get(name, ())
             more = {"choices": list(choices), "min": one.metadata["typer"].get("min")}
             kind, unset = _kind(one), default(one)
+            text = WORDS.sub("", one.metadata["typer"]["help"]).replace(f": {', '.join(choices)}", "")
             described.append(
                 {"name": name, "panel": panel, "flag": flag(name), "kind": kind, "default": unset}
-                | {"help": WORDS.sub("", one.metadata["typer"]["help"]), "optional": "None" in str(one.type)}
+                | {"help": text, "optional": "None" in str(one.type)}
                 | {key: value for key, value in more.items() if value not in (None, [])}
             )
     return described

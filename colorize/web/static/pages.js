@@ -94,7 +94,7 @@ function cellOf(page, column) {
     button.addEventListener("click", () => events.open(page.drawing));
     made.append(button);
   } else if (now.state === "coloring") {
-    made.append(el("progress", { max: 1, value: now.share || 0, data: { cell: `${page.drawing.id} ${column.key}` }, "aria-label": `Coloring ${page.drawing.name}` }));
+    made.append(el("progress", { max: 1, ...(now.share ? { value: now.share } : {}), data: { cell: `${page.drawing.id} ${column.key}` }, "aria-label": `Coloring ${page.drawing.name}` }));
   } else if (now.state === "failed") {
     const again = el("button", { type: "button" }, "Try again");
     again.addEventListener("click", () => { page.cells.delete(column.key); refresh(); });
