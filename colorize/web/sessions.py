@@ -114,9 +114,16 @@ class Session:
             message = f"`{name}` has {path.stat().st_size >> 20} MiB, of at most {archives.MAX_BYTES >> 20}"
             raise ColorizeError(message, "scale it down first")
         files.read(path.read_bytes(), name)  # now, so that the page hears at once what is wrong
-        one = Upload(self.new("p"), name, path.read_bytes)
+        one = Upload(self.new("p"), self._free(name), path.read_bytes)
         self.uploads[one.id] = one
         return [one]
+
+    def _free(self, name: str) -> str:
+        """A name that no other upload has: all of them may end in one folder."""
+        taken, whole, number = {one.name for one in self.uploads.values()}, PurePosixPath(name), 2
+        while name in taken:
+            name, number = f"{whole.stem}-{number}{whole.suffix}", number + 1
+        return name
 
     def _add_volume(self, path: Path, name: str) -> list[Upload]:
         try:

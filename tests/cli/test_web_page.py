@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import re
@@ -126,9 +127,12 @@ class Page:
 
     def picture(self) -> np.ndarray:
         """The pixels that the page shows."""
-        text = """const done = arguments[0], image = document.getElementById("after");
-            fetch(image.src).then((one) => one.arrayBuffer()).then((data) => done([...new Uint8Array(data)]))"""
-        return np.asarray(Image.open(io.BytesIO(bytes(self.driver.execute_async_script(text)))).convert("RGB"))
+        text = """const image = document.getElementById("after"), canvas = document.createElement("canvas");
+            [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+            canvas.getContext("2d").drawImage(image, 0, 0);
+            return canvas.toDataURL("image/png")"""
+        data = base64.b64decode(self.js(text).partition(",")[2])
+        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
     def at(self, x: int, y: int) -> tuple[int, int]:
         """A place of the drawing as an offset from the middle of the stage."""
@@ -238,12 +242,19 @@ def test_variations_stand_side_by_side_and_history_goes_back(page, drawing):
     page.after(shown[1].click)
     assert (page.picture() != before).any()
     assert page.after(page.driver.find_elements(By.CSS_SELECTOR, "#history button")[-1].click) == first
-    page.js(
-        "const range = document.getElementById('compare'); range.value = 40; range.dispatchEvent(new Event('input'))"
-    )
+    slider = "const range = document.getElementById('compare'); range.value = 40;"
+    page.js(f"{slider} range.dispatchEvent(new Event('input'))")
     assert "40%" in page.js("return document.getElementById('after').style.clipPath")
     page.find("#full").click()
     assert page.find("#zoom").text == "100 %"
+
+
+STOP = """document.getElementById("run").click();
+    const timer = setInterval(() => {
+      if (!document.querySelector("#table td img")) return;
+      document.getElementById("stop").click();
+      clearInterval(timer);
+    }, 1)"""  # when the first page is done
 
 
 def test_a_comic_is_stopped_continued_corrected_and_downloaded(page, folder, tmp_path, monkeypatch):
@@ -251,10 +262,8 @@ def test_a_comic_is_stopped_continued_corrected_and_downloaded(page, folder, tmp
     book = pack("book.cbz").resolve()
     page.choose("#choose", book)
     page.until("document.querySelectorAll('#table tbody tr').length === 3")
-    page.find("#run").click()
-    page.until("document.querySelector('#table td img')")
-    page.find("#stop").click()
-    page.until("document.getElementById('stop').disabled")
+    page.js(STOP)
+    page.until("document.getElementById('run').textContent === 'Continue' && document.getElementById('stop').disabled")
     done = page.js("return document.querySelectorAll('#table td img').length")
     assert 1 <= done < 3
     page.find("#run").click()
@@ -272,8 +281,38 @@ def test_a_comic_is_stopped_continued_corrected_and_downloaded(page, folder, tmp
     page.color("#c02080")
     corrected = page.after(lambda: page.click(30, 30))
     page.find("#tab-pages").click()
-    image = page.find("#table tbody tr:nth-child(2) td img")
-    assert f"/{corrected}/" in image.get_attribute("src")
+    shown = "document.querySelector('#table tbody tr:nth-child(2) td img').src"
+    page.until(f"{shown}.includes('/{corrected}/')")
+
+
+DROP = """const [data, name, target] = arguments, bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], name));
+    const event = new DragEvent("drop", {dataTransfer, bubbles: true, cancelable: true});
+    document.querySelector(target).dispatchEvent(event)"""
+
+
+def test_dropped_drawings_and_references_make_a_grid_of_which_one_is_chosen(page, drawing, folder):
+    for path, name, target in (
+        (REFERENCE, "one.png", "#references"),
+        (REFERENCE.with_name("reference-2.png"), "two.png", "aside section"),
+    ):
+        page.js(DROP, base64.b64encode(path.read_bytes()).decode(), name, target)
+        page.until(f"document.querySelector('#references li[title=\"{name}\"]')")
+    page.find("#tab-pages").click()
+    page.js(DROP, base64.b64encode(drawing.read_bytes()).decode(), "dropped.png", "#pages")
+    page.until("document.querySelectorAll('#table tbody tr').length === 1")
+    page.find("#grid").click()
+    page.find("#run").click()
+    page.until("document.querySelectorAll('#table td img').length === 2 && document.getElementById('stop').disabled")
+    page.after(page.driver.find_elements(By.CSS_SELECTOR, "#table td button")[1].click)
+    wanted = command_line(folder, str(drawing), "--ref", str(REFERENCE.with_name("reference-2.png")))
+    assert (page.picture() == wanted).all()
+    page.find("#tab-pages").click()
+    assert len(page.driver.find_elements(By.CSS_SELECTOR, "#table td img")) == 2
+    page.find("#zip").click()
+    with ZipFile(page.saved("colored.zip")) as archive:
+        assert archive.namelist() == ["dropped_color.png"]
 
 
 def test_all_can_be_done_by_keys(page, drawing):

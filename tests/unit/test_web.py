@@ -194,6 +194,19 @@ def test_every_option_of_sample_is_offered_or_left_out_on_purpose():
     assert not offered & apart
 
 
+def test_uploads_of_one_name_are_told_apart(page):
+    names = [
+        page.client.post(f"{page.base}/pictures?name=image.png", content=encode(sketch(), ".png")) for _ in range(3)
+    ]
+    assert [one.json()["pictures"][0]["name"] for one in names] == ["image.png", "image-2.png", "image-3.png"]
+
+
+def test_the_page_stays_small():
+    lengths = {one.name: len(one.read_text().splitlines()) for one in (ROOT / "colorize/web/static").iterdir()}
+    assert max(lengths.values()) <= 300
+    assert sum(lengths.values()) < 1800
+
+
 def test_a_full_queue_says_when_to_ask_again(client, page, drawing):
     busy = client.app.app.state.shared.worker
     busy.room = -1

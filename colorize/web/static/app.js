@@ -77,8 +77,8 @@ async function setUp() {
   dropzone(document.body, (files) => attempt(() => take(files)));
   dropzone($("pages"), (files) => attempt(() => pages.add(files)));
   dropzone($("references").closest("section"), (files) => attempt(() => side.addReferences(files)));
-  coloring.after.push(side.remember, (wanted, results) => pages.corrected(wanted.drawing, results));
-  pages.events.open = (drawing) => { showTab("draw"); open(drawing); };
+  coloring.after.push(side.remember, pages.corrected);
+  pages.events.open = (drawing, references) => { showTab("draw"); open(drawing, references); };
   onChange(follow);
   await api.begin();
   const known = await options.setUp();

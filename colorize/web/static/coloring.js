@@ -20,7 +20,10 @@ export function schedule(now = false) {
 
 async function run() {
   const wanted = state.now, words = JSON.stringify(request(wanted));
-  if (words === asked && state.results.length) return;
+  if (words === asked && state.results.length) {
+    if (!running) say("Nothing has changed.");
+    return;
+  }
   running?.abort();
   const mine = (running = new AbortController());
   asked = words;

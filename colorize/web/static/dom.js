@@ -14,6 +14,14 @@ export function el(tag, given = {}, ...children) {
   return made;
 }
 
+/** Fill an element again only if what it shows has changed, so that pictures are not loaded anew. */
+export function fill(target, shown, make) {
+  const told = JSON.stringify(shown);
+  if (target.dataset.shows === told) return;
+  target.dataset.shows = told;
+  target.replaceChildren(...make());
+}
+
 /** Say what happens, for eyes and for screen readers. */
 export function say(text) {
   $("status").textContent = text;

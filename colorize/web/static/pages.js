@@ -1,20 +1,23 @@
 // Many pictures: a list with progress for each, which can be stopped and continued, or a grid with every reference.
 
 import * as api from "./api.js";
-import { $, attempt, el } from "./dom.js";
+import { $, attempt, el, fill } from "./dom.js";
 import { request, state } from "./state.js";
 
 const pages = []; // {drawing, cells: Map of column -> {state, share, result, error}}
 let running = null;
+let alone = []; // references of the grid
 export const events = { open: () => {} };
 
 export const count = () => pages.length;
 
-/** Columns: one with all references, or one for each. */
+/** Columns: one with all references, or one for each; these stay when one of them is chosen. */
 function columns() {
   const all = state.now.references;
-  if (!$("grid").checked || !all.length) return [{ key: "all", references: all, title: "Result" }];
-  return all.map((one) => ({ key: one.id, references: [one], title: one.name }));
+  if (!$("grid").checked) alone = [];
+  else alone.push(...all.filter((one) => !alone.some((other) => other.id === one.id)));
+  if (!alone.length) return [{ key: "all", references: all, title: "Result" }];
+  return alone.map((one) => ({ key: one.id, references: [one], title: one.name }));
 }
 
 export async function add(files) {
@@ -36,10 +39,11 @@ export function list(drawings) {
 }
 
 /** Show what was made of a page by itself, in the place of what the run made. */
-export function corrected(drawing, results) {
-  const page = pages.find((one) => one.drawing.id === drawing.id);
+export function corrected(wanted, results) {
+  const page = pages.find((one) => one.drawing.id === wanted.drawing.id), [only, ...more] = wanted.references;
   if (!page) return;
-  page.cells.set("all", { state: "done", result: results[state.chosen] ?? results[0] });
+  const key = !alone.length ? "all" : only && !more.length ? only.id : "";
+  page.cells.set(key, { state: "done", result: results[state.chosen] ?? results[0] });
   refresh();
 }
 
@@ -91,7 +95,7 @@ function cellOf(page, column) {
     const image = el("img", { src: api.path("results", now.result.id, "small"), alt: "", loading: "lazy" });
     const label = `Correct ${page.drawing.name}`;
     const button = el("button", { type: "button", title: label, "aria-label": label }, image);
-    button.addEventListener("click", () => events.open(page.drawing));
+    button.addEventListener("click", () => events.open(page.drawing, column.references));
     made.append(button);
   } else if (now.state === "coloring") {
     made.append(el("progress", { max: 1, ...(now.share ? { value: now.share } : {}), data: { cell: `${page.drawing.id} ${column.key}` }, "aria-label": `Coloring ${page.drawing.name}` }));
@@ -103,11 +107,12 @@ function cellOf(page, column) {
   return made;
 }
 
-function rowOf(page) {
+function cellsOf(page) {
   const image = el("img", { src: `${api.path("pictures", page.drawing.id)}?small=1`, alt: "", loading: "lazy" });
   const shown = el("button", { type: "button", title: "Open it", "aria-label": `Open ${page.drawing.name}` }, image);
-  shown.addEventListener("click", () => events.open(page.drawing));
-  return el("tr", {}, el("th", { scope: "row" }, shown, el("span", {}, page.drawing.name)), ...columns().map((one) => cellOf(page, one)));
+  shown.addEventListener("click", () => events.open(page.drawing, state.now.references));
+  const head = el("th", { scope: "row" }, shown, el("span", {}, page.drawing.name));
+  return [head, ...columns().map((one) => cellOf(page, one))];
 }
 
 /** Show all pages and what became of them. */
@@ -115,8 +120,13 @@ export function refresh() {
   const shown = columns(), cells = pages.flatMap((page) => shown.map((column) => cell(page, column)));
   const done = cells.filter((one) => one.state === "done").length;
   const failed = cells.filter((one) => one.state === "failed").length;
-  const head = el("tr", {}, ...["Drawing", ...shown.map((one) => one.title)].map((text) => el("th", { scope: "col" }, text)));
-  $("table").replaceChildren(...(pages.length ? [el("thead", {}, head), el("tbody", {}, ...pages.map(rowOf))] : []));
+  const titles = ["Drawing", ...shown.map((one) => one.title)];
+  fill($("table"), [titles, pages.length], () => {
+    pages.forEach((page) => { page.row = el("tr"); });
+    const head = el("tr", {}, ...titles.map((text) => el("th", { scope: "col" }, text)));
+    return pages.length ? [el("thead", {}, head), el("tbody", {}, ...pages.map((page) => page.row))] : [];
+  });
+  for (const page of pages) fill(page.row, shown.map((one) => [one.key, { ...cell(page, one), share: 0 }]), () => cellsOf(page));
   const left = cells.length - done - failed;
   $("run").disabled = Boolean(running) || !left;
   $("run").textContent = done || failed ? "Continue" : "Color all";

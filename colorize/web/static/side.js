@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { display } from "./coloring.js";
-import { $, attempt, chooseFiles, dialog, el, say } from "./dom.js";
+import { $, attempt, chooseFiles, dialog, el, fill, say } from "./dom.js";
 import { change, result, setValue, state } from "./state.js";
 import { colorAt } from "./stage.js";
 import { tool, useColor } from "./tools.js";
@@ -101,7 +101,8 @@ function choose(at) {
 function showVariations() {
   const several = state.results.length > 1;
   $("variations").hidden = !several;
-  $("variations").replaceChildren(...(several ? state.results : []).map((one, at) => {
+  const shown = several ? state.results : [];
+  fill($("variations"), [shown.map((one) => one.id), state.chosen], () => shown.map((one, at) => {
     const image = el("img", { src: api.path("results", one.id, "small"), alt: "" });
     const made = el("button", { type: "button", "aria-label": `Variation ${at + 1}`, "aria-pressed": String(at === state.chosen) }, image, el("span", {}, String(at + 1)));
     made.addEventListener("click", () => choose(at));
@@ -125,7 +126,7 @@ export function remember(wanted, results) {
 
 /** Show the state beside the picture. */
 export function refresh() {
-  $("references").replaceChildren(...state.now.references.map(referenceRow));
+  fill($("references"), state.now.references, () => state.now.references.map(referenceRow));
   showPalette();
   attempt(showPresent);
   showVariations();
@@ -150,10 +151,11 @@ export function setUp() {
       say("Writing…");
       await api.save(api.path("results", made.id, kind));
       say("Saved.");
-    }).then((done) => done);
+    });
   });
   $("copy").addEventListener("click", () => attempt(async () => {
+    if (!navigator.clipboard) return getSelection().selectAllChildren($("command")); // other hosts may not copy
     await navigator.clipboard.writeText($("command").textContent);
-    say("Copied.");
+    return say("Copied.");
   }));
 }

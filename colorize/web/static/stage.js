@@ -1,5 +1,6 @@
 // The picture: before and after, zoom and pan, and what lies over it.
 
+import { ask } from "./api.js";
 import { $ } from "./dom.js";
 import { state } from "./state.js";
 
@@ -28,12 +29,14 @@ export async function showDrawing(address) {
 
 /** Show a result over its drawing, without a moment of nothing between two. */
 export async function showResult(address) {
-  const fresh = new Image();
-  fresh.src = address;
+  const url = URL.createObjectURL(await (await ask(address)).blob());
+  const fresh = new Image(), old = after.src;
+  fresh.src = url;
   await fresh.decode();
-  after.src = address;
+  after.src = url;
   await after.decode().catch(() => {});
   after.hidden = false;
+  if (old) URL.revokeObjectURL(old);
 }
 
 /** Make the map of regions known: {width, numbers}. */

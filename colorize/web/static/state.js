@@ -40,9 +40,9 @@ export function redo() {
 }
 
 /** Take up another drawing, with what was painted on it before. */
-export function open(drawing) {
+export function open(drawing, references = state.now.references) {
   const painted = state.painted.get(drawing.id) || { strokes: [], edits: [] };
-  change({ drawing, ...painted });
+  change({ drawing, references, ...painted });
 }
 
 /** Set an option; its default, or null, leaves it out. */

@@ -1,7 +1,7 @@
 // Tools on the picture: regions, brush, eraser, picker and hand; by pointer, touch and keys.
 
-import { $, el } from "./dom.js";
-import { change, redo, state, undo } from "./state.js";
+import { $, el, say } from "./dom.js";
+import { change, redo, result, state, undo } from "./state.js";
 import {
   colorAt, cross, draw, fit, hover, pan, pending, place, regionAt, shownImage, under, zoom,
 } from "./stage.js";
@@ -46,7 +46,8 @@ const held = ([x, y]) => [
 export function apply(point) {
   if (!state.now.drawing || !inside(point)) return;
   const [x, y] = held(point), color = $("color").value;
-  if (tool() === "region") change({ edits: [...state.now.edits, [x, y, color]] });
+  if (tool() === "region" && result()?.kind === "gray") say("Regions are for line art; paint on gray pictures with the brush.");
+  else if (tool() === "region") change({ edits: [...state.now.edits, [x, y, color]] });
   else if (tool() === "brush") addStroke({ points: [[x, y]], color, radius: radius() });
   else if (tool() === "eraser") erase([[x, y]]);
   else if (tool() === "picker") useColor(colorAt(shownImage(), x, y));
