@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,9 +20,7 @@ from colorize.web.sessions import Made, Session, Upload
 from colorize.web.worker import Report
 
 if TYPE_CHECKING:
-    from colorize.web.studio import Asked, Studio
-
-FEW = 3  # strokes that are written out in a command
+    from colorize.web.studio import Studio
 
 
 def small(studio: Studio, session: Session, made: Made, side: int) -> bytes:
@@ -56,7 +53,7 @@ def region_picture(studio: Studio, session: Session, made: Made) -> bytes:
 def region_list(studio: Studio, session: Session, made: Made) -> list[dict[str, Any]]:
     """Return the regions of a result, the largest first, with the colors they have after its edits."""
     found, numbers = studio.regions(session, made)
-    colors = studio.wanted(found, numbers, made.asked.get("edits", ()))
+    colors = studio.wanted(found, numbers, made.edits)
     return [
         {"color": f"#{bytes(color).hex()}", "area": one.area, "at": one.at, "box": one.box}
         for one, color in zip(found, colors, strict=True)
@@ -72,7 +69,7 @@ def _write_regions(studio: Studio, session: Session, made: Made, folder: Path) -
     drawing, result = studio.picture(session, made.drawing), files.read(colored)
     region_files.write(found, numbers, path, (made.drawing.name, drawing), (colored, result))
     text = path.read_text("utf-8")
-    wanted = studio.wanted(found, numbers, made.asked.get("edits", ()))
+    wanted = studio.wanted(found, numbers, made.edits)
     for one, color in zip(found, wanted, strict=True):
         text = re.sub(rf'(?m)^({one.number} = {{ color = )"#[0-9a-f]+"', rf'\1"#{bytes(color).hex()}"', text)
     path.write_text(text, "utf-8")
@@ -88,17 +85,11 @@ def bundle(studio: Studio, session: Session, made: Made, everything: bool) -> Pa
     elif not everything:
         raise ColorizeError(f"`{made.drawing.name}` is a gray picture, which has no regions", "save it as PNG")
     if everything:
-        asked: Asked = made.asked["asked"]
-        if made.base:
-            (folder / f"{made.stem}_recolored.png").write_bytes(made.path.read_bytes())
-        else:
-            (folder / f"{made.stem}_color.png").write_bytes(made.path.read_bytes())
-        (folder / made.drawing.name).write_bytes(made.drawing.read())
-        for key in {*asked.references, *asked.pictures.values()} & set(session.uploads):
-            one = session.upload(key)
+        (folder / f"{made.stem}_{'recolored' if made.base else 'color'}.png").write_bytes(made.path.read_bytes())
+        for one in (made.drawing, *map(session.upload, made.asked.uploads)):
             (folder / one.name).write_bytes(one.read())
-        if asked.strokes:
-            (folder / f"{made.stem}_hints.json").write_text(_hints(asked), "utf-8")
+        if made.asked.hints:
+            (folder / f"{made.stem}_hints.json").write_text(made.asked.hints, "utf-8")
         (folder / "command.txt").write_text(command_line(made, studio.server) + "\n", "utf-8")
     path = session.folder / session.new("zip") / f"{made.stem}{'' if everything else '_regions'}.zip"
     path.parent.mkdir()
@@ -108,18 +99,11 @@ def bundle(studio: Studio, session: Session, made: Made, everything: bool) -> Pa
     return path
 
 
-def _hints(asked: Asked) -> str:
-    return json.dumps({"strokes": [dict(one) for one in asked.strokes]})
-
-
 def command_line(made: Made, server: Mapping[str, Any]) -> str:
     """Return the command that makes a result again, with the regions of one that was recolored."""
-    asked: Asked = made.asked["asked"]
-    session_names: Mapping[str, str] = made.asked["names"]
-    named = [("reference", session_names[key]) for key in asked.references]
-    named += [
-        (name, session_names[key]) for name, key in asked.pictures.items() if name != "hints" or not asked.strokes
-    ]
+    asked, names = made.asked, made.names
+    named = [("reference", names[key]) for key in asked.references]
+    named += [(name, names[key]) for name, key in asked.pictures.items() if name != "hints" or not asked.strokes]
     values = dict(asked.values)
     if asked.strokes:
         named.append(("hints", f"{made.stem}_hints.json"))
@@ -136,17 +120,16 @@ def layers_of(studio: Studio, session: Session, made: Made, report: Report) -> t
     """Return the layers of a result, as `sample --layers` makes them, and the picture that they compose to."""
     from colorize.coloring import paint
 
-    asked: Asked = made.asked["asked"]
-    options = choices.sample_options(asked.values, studio.server)
+    options = choices.sample_options(made.asked.values, studio.server)
     if made.base:
         found, numbers = studio.regions(session, made)
         drawing, picture = ink.on_paper(studio.picture(session, made.drawing)), studio.finished(session, made)
-        colors = studio.wanted(found, numbers, made.asked["edits"])
+        colors = studio.wanted(found, numbers, made.edits)
         divided = regions.with_field(drawing, picture, numbers, colors, [one.name for one in found])
         return layers.layers(divided, options.flat), picture
     report(0.0)
     options = replace(options, layers=Path("layers.ora"))  # a name that nothing is written to
-    job = studio.job(session, asked)
+    job = studio.job(session, made.asked)
     (outcome,) = paint.paint_all(studio.load(options), [job], options)
     if outcome.error:
         raise outcome.error

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 SMALL, PICTURES, UPLOAD = 4 * 2**20, 384 * 2**20, 2**30  # bytes of a body: JSON, pictures in one, a file
 PATIENCE, SLOWEST = 20.0, 16 * 2**10  # seconds that a body may take, and bytes a second beyond that
+LONGEST = 60.0  # seconds until a part of an answer must be taken
 COOKIE = "colorize"
 SECURITY = {  # of every answer; the page loads nothing from elsewhere and is shown in no other page
     "content-security-policy": (
@@ -72,7 +73,7 @@ class Guard:
         async def secured(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in SECURITY.items())]
-            await send(message)
+            await asyncio.wait_for(send(message), LONGEST)  # whoever reads no answer keeps no connection
 
         try:
             if answer := self.check(scope):

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from colorize.diffusion import names
 from colorize.errors import ColorizeError, nearest
 from colorize.images import files
-from colorize.web import models, openapi, studio
+from colorize.web import asked, models, openapi
 from colorize.web import options as choices
 from colorize.web.sessions import Made, Session, Upload, plain_name
 from colorize.web.worker import Report
@@ -46,9 +46,9 @@ def _passing(state: State) -> Iterator[Session]:
         state.sessions.close(session.id)
 
 
-async def _colored(state: State, pictures: Pictures, given: Any, more: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Color the picture in `image`, and return the results with their PNG. given: options. more: strokes and edits."""
-    values = state.read(given)
+async def _colored(state: State, pictures: Pictures, options: Any, more: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Color the picture in `image`, and return the results with their PNG. more: strokes and edits."""
+    values = state.read(options)
     if len(pictures.get("image", ())) != 1:
         message = f"there are {len(pictures.get('image', ()))} drawings in `image`"
         raise ColorizeError(message, "send one, as a file or in base64", USAGE)
@@ -63,8 +63,8 @@ async def _colored(state: State, pictures: Pictures, given: Any, more: Mapping[s
                     session.uploads[one.id] = one
                     ids.setdefault(field, []).append(one.id)
             (drawing,), references = ids.pop("image"), ids.pop("reference", [])
-            asked = {"drawing": drawing, "references": references, "pictures": {k: v[0] for k, v in ids.items()}}
-            made = state.studio.color(session, studio.asked({**asked, **more}, values), report)
+            given = {"drawing": drawing, "references": references, "pictures": {k: v[0] for k, v in ids.items()}}
+            made = state.studio.color(session, asked.read({**given, **more}, values), report)
             return [{"png": one.path.read_bytes(), **_facts(one)} for one in made]
 
     found: list[dict[str, Any]] = await state.worker.run(work)

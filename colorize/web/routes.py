@@ -19,7 +19,7 @@ from starlette.routing import Route
 from colorize import __version__
 from colorize.errors import ColorizeError
 from colorize.images.encode import encode
-from colorize.web import export, interface, models, studio
+from colorize.web import asked, export, interface, models
 from colorize.web import options as choices
 from colorize.web.sessions import Gone, Made, Session, Sessions, Upload, plain_name
 from colorize.web.studio import Studio
@@ -187,7 +187,7 @@ async def color(request: Request) -> Response:
     """Color a drawing, and answer line by line: place in the queue, share of the work, then results or an error."""
     found, state = _session(request), shared(request)
     given = await body(request)
-    wanted = studio.asked(given, state.read(given.get("options", {})))
+    wanted = asked.read(given, state.read(given.get("options", {})))
     found.upload(wanted.drawing)
 
     def work(report: Report) -> list[Made]:

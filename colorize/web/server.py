@@ -29,6 +29,7 @@ from colorize.web.worker import AGAIN, Busy, Worker
 TRIES = 50  # ports after the wanted one
 HEADERS = 10.0  # seconds until the head of a request must be there
 CONNECTIONS = 4096  # files that may be open, if the system allows it
+KEPT = 15  # seconds that a connection is kept without a request
 LAST = 0.2  # seconds that answers under way are given at the end
 SWEEP = 60.0  # seconds between looks for sessions that are over
 
@@ -92,10 +93,15 @@ class Impatient(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the head of a request."""
         super().connection_made(transport)
-        self.loop.call_later(HEADERS, self._give_up, transport)
+        self.loop.call_later(HEADERS, self._give_up, transport, None)
 
-    def _give_up(self, transport: asyncio.Transport) -> None:
-        if self.cycle is None and not transport.is_closing():
+    def on_response_complete(self) -> None:
+        """Begin to wait for the head of the next one."""
+        super().on_response_complete()
+        self.loop.call_later(KEPT + HEADERS, self._give_up, self.transport, self.cycle)
+
+    def _give_up(self, transport: asyncio.Transport, last: object) -> None:
+        if self.cycle is last and not transport.is_closing():
             transport.close()
 
 
@@ -109,7 +115,10 @@ class _Server(uvicorn.Server):
             return
         loop = asyncio.get_running_loop()
         for one in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(one, self.stop)
+            try:
+                loop.add_signal_handler(one, self.stop)
+            except NotImplementedError:  # Windows
+                signal.signal(one, lambda *_: self.stop())
         yield
 
     def stop(self) -> None:
@@ -143,7 +152,7 @@ def serve(application: Any, listening: socket.socket, started: Callable[[], None
         logging.getLogger("uvicorn.error").disabled = True  # errors are answered; the terminal is for the address
     config = uvicorn.Config(
         application, log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        http=Impatient, ws="none", lifespan="on", timeout_keep_alive=15,
+        http=Impatient, ws="none", lifespan="on", timeout_keep_alive=KEPT,
         timeout_graceful_shutdown=LAST,  # type: ignore[arg-type]
         h11_max_incomplete_event_size=64 * 2**10,
     )  # fmt: skip

@@ -13,11 +13,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colorize.errors import ColorizeError
 from colorize.images import archives, files
 from colorize.images.image import Picture
+
+if TYPE_CHECKING:
+    from colorize.web.asked import Asked, Edit
 
 MOST = 64  # sessions at once
 IDLE = 30 * 60.0  # seconds without a request after which a session ends; an open page asks every minute
@@ -50,16 +53,18 @@ class Upload:
 class Made:
     """A result in a file of its session.
 
-    asked: the request that it answers. variation: which of its results. base: the result that this one recolors. meta:
-    how it was made. facts: what the page shows of it.
+    asked: the request that it answers. names: of the uploads in it. variation: which of its results. base: the result
+    that this one recolors, by edits. facts: what the page shows of it.
     """
 
     id: str
     path: Path
     drawing: Upload
-    asked: Mapping[str, Any]
+    asked: Asked
+    names: Mapping[str, str]
     variation: int = 0
     base: str = ""
+    edits: tuple[Edit, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property

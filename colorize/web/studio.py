@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from colorize.errors import ColorizeError
 from colorize.images import files, ink, metadata, regions
 from colorize.images.encode import encode
 from colorize.images.image import Picture
 from colorize.web import options as choices
+from colorize.web.asked import AUTO, Asked, Edit
 from colorize.web.sessions import Made, Recent, Session, Upload, pixels
 from colorize.web.worker import Report
 
@@ -24,56 +23,6 @@ if TYPE_CHECKING:  # torch takes seconds to import, and the page is there before
     from colorize.images.regions import Region
 
 DECODED, REGIONS = 512 * 2**20, 256 * 2**20  # bytes of pictures, and of maps of regions, that are kept
-AUTO = "auto"  # in place of a mask: find the figure
-HEX = re.compile(r"#[0-9a-f]{6}", re.I)
-STROKES, POINTS = 4000, 400_000  # of a drawing
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request: uploads by id, options, strokes of the brush, and colors of regions at places (x, y, color).
-
-    pictures: by the name of their option. Strokes are as hint files have them.
-    """
-
-    drawing: str
-    references: tuple[str, ...]
-    pictures: Mapping[str, str]
-    values: choices.Values
-    strokes: tuple[Mapping[str, Any], ...]
-    edits: tuple[tuple[float, float, str], ...]
-
-    @property
-    def key(self) -> str:
-        """What tells requests with different results apart, but for the colors of regions."""
-        strokes = [dict(one) for one in self.strokes]
-        given = [self.drawing, self.references, dict(self.pictures), self.values, strokes]
-        return files.sha256(json.dumps(given, default=str))
-
-
-def asked(given: Mapping[str, Any], values: choices.Values) -> Asked:
-    """Read a request. Raises ColorizeError (wrong usage) for what is none."""
-    references, pictures = given.get("references", []), given.get("pictures", {})
-    strokes, edits = given.get("strokes", []), given.get("edits", [])
-    lists = all(isinstance(one, list) for one in (references, strokes, edits))
-    given_well = isinstance(pictures, Mapping) and set(pictures) < set(choices.PICTURES)
-    auto = [name for name, one in pictures.items() if one == AUTO] if given_well else []
-    if not lists or not given_well or "reference" in pictures or auto not in ([], ["mask"]):
-        raise ColorizeError("the request has another form", "see /openapi.json", code=2)
-    several = [
-        one["points"] if isinstance(one, Mapping) and isinstance(one.get("points"), list) else [] for one in strokes
-    ]
-    if len(strokes) > STROKES or sum(map(len, several)) > POINTS:
-        raise ColorizeError(f"there are {len(strokes)} strokes", f"paint at most {STROKES}", code=2)
-    marks = tuple(_edit(one) for one in edits[:STROKES])
-    return Asked(str(given.get("drawing")), tuple(map(str, references)), dict(pictures), values, tuple(strokes), marks)
-
-
-def _edit(one: object) -> tuple[float, float, str]:
-    match one:
-        case [int() | float() as x, int() | float() as y, str() as color] if HEX.fullmatch(color):
-            return float(x), float(y), color.lower()
-    raise ColorizeError(f"`{str(one)[:60]}` is not a place and a color", 'write it as [120, 85, "#ff8800"]', code=2)
 
 
 class Studio:
@@ -196,8 +145,7 @@ class Studio:
             swatches = from_tensor(palettes.swatches(palettes.parse(text)))
             references.append(Named(f"palette {text}", swatches, palette=True))
         hints: Picture | str | None = more.get("hints")
-        if wanted.strokes:
-            hints = json.dumps({"strokes": [dict(one) for one in wanted.strokes]})
+        hints = wanted.hints or hints
         background = wanted.pictures.get("background")
         return Job(
             *(drawing.name, drawing.picture, tuple(references), hints, ()),
@@ -214,10 +162,8 @@ class Studio:
         height, width = painted.picture.size
         facts = {"notes": painted.notes, "kind": painted.kind, "seconds": round(painted.seconds, 2)}
         facts |= {"width": width, "height": height, "seed": painted.seed}
-        given = [one for one in (*wanted.references, *wanted.pictures.values()) if one != AUTO]
-        names = {one: session.upload(one).name for one in given}
-        request = {"asked": wanted, "names": {**names, AUTO: AUTO}}
-        return session.remember(Made(key, path, drawing, request, painted.variation, facts=facts))
+        names = {AUTO: AUTO, **{one: session.upload(one).name for one in wanted.uploads}}
+        return session.remember(Made(key, path, drawing, wanted, names, painted.variation, facts=facts))
 
     # Regions
 
@@ -226,9 +172,8 @@ class Studio:
         base = session.result(made.base) if made.base else made
 
         def find() -> tuple[tuple[Region, ...], Labels]:
-            values = base.asked["asked"].values
             drawing = self.picture(session, base.drawing)
-            divided = regions.divide(drawing, self.finished(session, base), values.get("gaps"))
+            divided = regions.divide(drawing, self.finished(session, base), base.asked.values.get("gaps"))
             return regions.find(divided)
 
         found: tuple[tuple[Region, ...], Labels] = self._regions.get(
@@ -236,7 +181,7 @@ class Studio:
         )
         return found
 
-    def recolor(self, session: Session, base: Made, edits: Sequence[tuple[float, float, str]]) -> Made:
+    def recolor(self, session: Session, base: Made, edits: Sequence[Edit]) -> Made:
         """Return a result with other colors in some regions, without the network; itself if there are none."""
         if not edits or base.facts["kind"] != "line":
             return base
@@ -255,11 +200,10 @@ class Studio:
         path = session.folder / f"{key}.png"
         path.write_bytes(encode(picture, ".png"))
         facts = {**base.facts, "recolored": int((old != new).any(1).sum())}
-        request = {**base.asked, "edits": edits}
         session.known[known] = key
-        return session.remember(Made(key, path, base.drawing, request, base.variation, base.id, facts))
+        return session.remember(replace(base, id=key, path=path, base=base.id, edits=tuple(edits), facts=facts))
 
-    def wanted(self, found: Sequence[Region], numbers: Labels, edits: Sequence[tuple[float, float, str]]) -> Any:
+    def wanted(self, found: Sequence[Region], numbers: Labels, edits: Sequence[Edit]) -> Any:
         """Return the colors (N, 3) of regions after edits at places, of which the last one at a region counts."""
         colors = regions.levels([one.color for one in found])
         height, width = numbers.shape

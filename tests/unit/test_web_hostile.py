@@ -389,6 +389,18 @@ def test_a_thousand_slow_connections_keep_nobody_out_and_are_closed(port):
             one.close()
 
 
+def test_a_connection_that_was_answered_once_may_not_linger_over_its_next_request(port, monkeypatch):
+    monkeypatch.setattr(server, "KEPT", 0)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as one:
+        one.sendall(GET.replace(b"Connection: close\r\n", b""))
+        assert one.recv(2**16).startswith(b"HTTP/1.1 200")
+        one.sendall(b"GET / HTTP/1.1\r\n")
+        begin = time.monotonic()
+        while one.recv(2**16):
+            pass
+        assert time.monotonic() - begin < 5
+
+
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
