@@ -61,7 +61,8 @@ def describe(panels: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
             choices = list(get_args(one.type)) if get_origin(one.type) is Literal else SUGGESTED.get(name, ())
             more = {"choices": list(choices), "min": one.metadata["typer"].get("min")}
             kind, unset = _kind(one), default(one)
-            text = WORDS.sub("", one.metadata["typer"]["help"]).replace(f": {', '.join(choices)}", "")
+            text = WORDS.sub("", one.metadata["typer"]["help"])
+            text = text.replace(f": {', '.join(choices)}", "") if choices else text
             described.append(
                 {"name": name, "panel": panel, "flag": flag(name), "kind": kind, "default": unset}
                 | {"help": text, "optional": "None" in str(one.type)}

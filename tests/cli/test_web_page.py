@@ -384,3 +384,25 @@ def test_the_form_has_every_option_of_the_server(page):
         "const done = arguments[0]; fetch('/api/settings').then((one) => one.json()).then((one) => done(one.options))"
     )
     assert shown == {one["name"] for one in offered} - {"palette", "model", "variations"}
+
+
+def test_edits_by_text_are_added_changed_and_removed_as_groups(page):
+    page.find("#advanced > summary").click()
+    page.until("document.querySelectorAll('#options details').length > 2")
+    page.js("document.querySelector('#options details[data-panel=ColorizeDiffusion]').open = true")
+    page.find("#edit-new").send_keys("hair: blonde", Keys.ENTER)
+    page.until("document.querySelectorAll('.edits fieldset').length === 1")
+    assert page.js("return document.activeElement.id") == "edit-new"
+    page.find("#edit-new").send_keys("night", Keys.ENTER)
+    page.until("document.querySelectorAll('.edits fieldset').length === 2")
+    page.find("#edit-1-scale").send_keys("12", Keys.TAB)
+    page.until("document.getElementById('edit-1-scale').value === '12'")
+    assert page.js("return document.activeElement.id") == "edit-1-thresholds"
+    text = "const done = arguments[0]; import('/static/state.js').then(({state}) => done(state.now.values.text))"
+    assert page.driver.execute_async_script(text) == ["target=hair: blonde", "target=night; scale=12"]
+    page.find(".edits fieldset:nth-of-type(1) button").click()
+    page.until("document.querySelectorAll('.edits fieldset').length === 1")
+    assert page.driver.execute_async_script(text) == ["target=night; scale=12"]
+    assert not page.find(".edits > button").is_enabled()  # there is no reference to show them on
+    page.find("#undo").click()
+    assert len(page.driver.execute_async_script(text)) == 2

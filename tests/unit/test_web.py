@@ -207,6 +207,14 @@ def test_the_page_stays_small():
     assert sum(lengths.values()) < 1800
 
 
+def test_help_of_options_is_whole_but_for_words_of_the_command_line():
+    described = {one["name"]: one for one in choices.describe(PANELS["sample"])}
+    assert described["text"]["help"] == 'Edit of the reference, "hair: blonde"'
+    assert described["sampler"]["help"] == "Sampler to use"
+    assert described["sampler"]["choices"][0] == "ddim"
+    assert not [one for one in described.values() if "repeatable" in one["help"] or "[default" in one["help"]]
+
+
 def test_a_full_queue_says_when_to_ask_again(client, page, drawing):
     busy = client.app.app.state.shared.worker
     busy.room = -1

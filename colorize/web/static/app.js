@@ -46,7 +46,7 @@ async function follow(changed) {
   }
   side.refresh();
   if (changed) {
-    options.refresh();
+    setTimeout(options.refresh); // when the focus has moved on from the field that was changed
     models.refresh();
     coloring.schedule();
   }

@@ -29,19 +29,19 @@ export function editList(option) {
   const put = (changed) => setValue(option.name, changed.map(write).filter(Boolean), []);
   const rows = groups.map((group, at) => {
     const fields = FIELDS.map(([name, title, example, help]) => {
-      const field = el("input", { type: "text", value: group[name] ?? "", placeholder: example, title: help });
+      const field = el("input", { type: "text", id: `edit-${at}-${name}`, value: group[name] ?? "", placeholder: example, title: help });
       field.addEventListener("change", () => put(groups.with(at, { ...group, [name]: field.value.trim() })));
       return el("label", {}, `${title} `, field);
     });
-    const more = el("input", { type: "checkbox", checked: group.enhance === "yes" });
+    const more = el("input", { type: "checkbox", id: `edit-${at}-enhance`, checked: group.enhance === "yes" });
     more.addEventListener("change", () => put(groups.with(at, { ...group, enhance: more.checked ? "yes" : "" })));
     const gone = el("button", { type: "button" }, "Remove");
     gone.addEventListener("click", () => put(groups.toSpliced(at, 1)));
     const legend = el("legend", {}, `Edit ${at + 1}`);
     return el("fieldset", { className: "group" }, legend, ...fields, el("label", { className: "check" }, more, " Enhance"), gone);
   });
-  const target = el("input", { type: "text", placeholder: "hair: blonde", "aria-label": "New edit: its target, or hair: blonde" });
-  const add = el("button", { type: "button" }, "Add an edit");
+  const target = el("input", { type: "text", id: "edit-new", placeholder: "hair: blonde", "aria-label": "New edit: its target, or hair: blonde" });
+  const add = el("button", { type: "button", id: "edit-add" }, "Add an edit");
   const added = () => {
     if (target.value.trim()) setValue(option.name, [...groups.map(write), target.value.trim()], []);
   };

@@ -112,7 +112,6 @@ export function setTakes(several) {
 
 /** Show all fields with the values that they have now. */
 export function refresh() {
-  if ($("options").contains(document.activeElement) && document.activeElement.matches("input[type=text], textarea")) return;
   const opened = new Set([...$("options").querySelectorAll("details[open]")].map((one) => one.dataset.panel));
   const focused = document.activeElement?.id;
   const fits = (one) => !APART.includes(one.name);
