@@ -239,9 +239,19 @@ class Recent:
         self.most, self.total = most, 0
         self._kept: OrderedDict[object, tuple[Any, int]] = OrderedDict()
         self._lock = threading.Lock()
+        self._making: dict[object, threading.Lock] = {}
 
     def get(self, key: object, make: Callable[[], Any], weigh: Callable[[Any], int]) -> Any:
-        """Return the value of a key, made if it is not there."""
+        """Return the value of a key, made if it is not there, once for all who ask."""
+        with self._lock:
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            try:
+                return self._get(key, make, weigh)
+            finally:
+                self._making.pop(key, None)
+
+    def _get(self, key: object, make: Callable[[], Any], weigh: Callable[[Any], int]) -> Any:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -249,8 +259,7 @@ class Recent:
         value = make()
         weight = weigh(value)
         with self._lock:
-            if key not in self._kept:
-                self._kept[key], self.total = (value, weight), self.total + weight
+            self._kept[key], self.total = (value, weight), self.total + weight
             while self.total > self.most and len(self._kept) > 1:
                 _, (_, gone) = self._kept.popitem(last=False)
                 self.total -= gone

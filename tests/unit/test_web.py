@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -213,6 +214,26 @@ def test_help_of_options_is_whole_but_for_words_of_the_command_line():
     assert described["sampler"]["help"] == "Sampler to use"
     assert described["sampler"]["choices"][0] == "ddim"
     assert not [one for one in described.values() if "repeatable" in one["help"] or "[default" in one["help"]]
+
+
+def test_what_two_ask_for_at_once_is_made_once_and_the_oldest_goes():
+    from concurrent.futures import ThreadPoolExecutor
+
+    kept, made = sessions.Recent(2), []
+
+    def make() -> int:
+        time.sleep(0.05)
+        made.append(1)
+        return 7
+
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(lambda _: kept.get("a", make, lambda _: 1), range(4))) == [7] * 4
+    assert len(made) == 1
+    for key in "bcd":
+        kept.get(key, make, lambda _: 1)
+    assert kept.total == 2
+    kept.get("a", make, lambda _: 1)
+    assert len(made) == 5
 
 
 def test_a_full_queue_says_when_to_ask_again(client, page, drawing):

@@ -1,11 +1,12 @@
 // Color the drawing after changes, and show what comes back.
 
 import * as api from "./api.js";
-import { $, complain, progress, say } from "./dom.js";
+import { $, complain, pause, progress, say } from "./dom.js";
 import { readMap, setMap, showResult } from "./stage.js";
 import { request, result, show, state } from "./state.js";
 
 const PATIENCE = 8; // seconds; models that take longer wait for the button
+const CALM = 150; // milliseconds without another change after which regions are looked for
 const SOON = 40; // milliseconds in which several changes are one
 let timer = 0, running = null, asked = "";
 export const after = []; // called with results and what they answer
@@ -60,17 +61,22 @@ async function run() {
 
 let mapped = "";
 
-/** Show the chosen result, and fetch the map of its regions. */
+/** Show the chosen result, and soon fetch the map of its regions. */
 export async function display() {
   const made = result();
   if (!made) return;
   await showResult(api.path("results", made.id, "png"));
   document.body.dataset.shown = made.id;
-  if (made.kind !== "line" || made.base === mapped) return;
-  mapped = made.base;
+  if (made.kind === "line" && made.base !== mapped) fetchMap(made.base);
+}
+
+async function fetchMap(base) {
+  await pause(CALM);
+  if (running || result()?.base !== base || base === mapped) return;
+  mapped = base;
   try {
-    const map = await readMap(api.path("results", made.base, "map"));
-    if (result()?.base === made.base) setMap(map);
+    const map = await readMap(api.path("results", base, "map"));
+    if (result()?.base === base) setMap(map);
   } catch {
     mapped = ""; // it is only for showing regions; a click works without it
   }

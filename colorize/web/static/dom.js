@@ -22,6 +22,8 @@ export function fill(target, shown, make) {
   target.replaceChildren(...make());
 }
 
+export const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+
 /** Say what happens, for eyes and for screen readers. */
 export function say(text) {
   $("status").textContent = text;

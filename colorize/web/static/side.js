@@ -2,12 +2,13 @@
 
 import * as api from "./api.js";
 import { display } from "./coloring.js";
-import { $, attempt, chooseFiles, dialog, el, fill, say } from "./dom.js";
+import { $, attempt, chooseFiles, dialog, el, fill, pause, say } from "./dom.js";
 import { change, result, setValue, state } from "./state.js";
 import { colorAt } from "./stage.js";
 import { tool, useColor } from "./tools.js";
 
 const MOST = 24; // colors of a picture that are listed
+const CALM = 150; // milliseconds without another change after which the picture's colors are listed
 const KEPT = 40; // pictures in the history
 const past = [];
 
@@ -81,6 +82,8 @@ async function showPresent() {
   if (!made || made.kind !== "line") return $("present").replaceChildren();
   if (made.id === listed) return undefined;
   listed = made.id;
+  await pause(CALM);
+  if (result()?.id !== made.id) return undefined;
   const regions = await api.json(api.path("results", made.id, "colors")).catch(() => []);
   if (result()?.id !== made.id) return undefined;
   const groups = Map.groupBy(regions, (one) => one.color);
