@@ -36,6 +36,10 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {  # command -> panel -> paramet
             *("knob", "encoder", "predicts"),
         ),
     },
+    "web": {
+        "Address": ("host", "port", "token", "browser", "quiet", "help"),
+        "Model": ("model", "encoder", "predicts", "device", "precision", "offline"),
+    },
     "prepare-data": {
         "Source": ("layout", "order", "styles", "size", "crop"),
         "Splits": ("validation", "test", "group", "seed"),
