@@ -15,6 +15,12 @@ from colorize.recipes.recipe import Recipe
 from colorize.system import ModelFile
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")  # of checkpoints as PyTorch writes them
+PLACES = {  # where the authors of recipes and variants published weights; of the others there are none
+    "colorize-diffusion": "name tellurion/ColorizeDiffusion on the Hub",
+    "diffusart:community": "fetch the .safetensors file in the Space pawlo2013/anime_diffusion on the Hub, and name it",
+    "diffusart:official": "fetch diffusart_v1.pth, linked in the README of hernan0930/Diffusart-CVPRW, and name it",
+    "manga-gan:v2": "fetch generator.zip, linked in the README of qweasdd/manga-colorization-v2, and name it",
+}
 
 
 def tensors(path: Path) -> dict[str, Tensor]:

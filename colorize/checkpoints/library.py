@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from colorize import recipes
-from colorize.checkpoints import access, adapters, cards, hub, model_files
+from colorize.checkpoints import access, adapters, cards, foreign, hub, model_files
 from colorize.checkpoints.hub import SUFFIX, WEIGHTS, Address
 from colorize.checkpoints.model_files import EMBEDDED
 from colorize.errors import ColorizeError
@@ -106,7 +106,8 @@ def find(name: str, offline: bool = False) -> Entry:
 
 def _of_recipe(name: str) -> Entry:
     recipe = recipes.find(name)
-    return Entry(name, "recipe", recipe.name, _takes(recipe), facts={"about": recipe.help})
+    facts = {"about": recipe.help, "weights": foreign.PLACES.get(name, "none were published")}
+    return Entry(name, "recipe", recipe.name, _takes(recipe), facts=facts)
 
 
 def _on_hub(address: Address) -> Entry:

@@ -146,8 +146,8 @@ def _weights_of_recipe(name: str) -> Found:
     run = _run(name)
     if run.is_file():
         return Found(run, f"{name}, trained here: {run}")
-    hint = f"train them: `colorize train {name}`; or name a file, a folder or OWNER/NAME on the Hub"
-    raise ColorizeError(f"there are no published weights for `{name}`", hint)
+    where = foreign.PLACES.get(name, "name a file, a folder or OWNER/NAME on the Hub")
+    raise ColorizeError(f"there are no weights of `{name}` here", f"train them: `colorize train {name}`; or {where}")
 
 
 def _run(name: str) -> Path:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from saved import TINY, changed, refusal
 
 from colorize import recipes
-from colorize.checkpoints import hub, model_files
+from colorize.checkpoints import foreign, hub, library, model_files
 from colorize.checkpoints.model_files import load, save, save_folder
 from colorize.recipes import overrides
 
@@ -87,6 +87,14 @@ def test_a_folder_called_mini_does_not_hide_the_embedded_model(package, system, 
 def test_a_recipe_without_weights_tells_how_to_train_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "`colorize train anime-diffusion`" in refusal("anime-diffusion").hint
+
+
+def test_a_recipe_whose_weights_were_published_tells_where_they_lie(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, place in foreign.PLACES.items():
+        assert place in refusal(name).hint
+        assert place == library.find(name).facts["weights"]
+    assert "tellurion/ColorizeDiffusion" in refusal("colorize-diffusion").hint
 
 
 def test_a_recipe_trained_here_is_found(system, tmp_path, monkeypatch):
