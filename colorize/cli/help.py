@@ -15,7 +15,7 @@ from colorize.cli import messages
 
 OTHER = "Options"  # the title of options that no panel names
 TRAIN = {
-    "Training": ("phase", "start", "lora", "changes", "budget", "steps", "anneal", "seed"),
+    "Training": ("phase", "start", "lora", "changes", "budget", "steps", "accumulate", "anneal", "seed"),
     "Run folder": ("out", "save_every", "sample_every", "restart", "dry_run", "help"),
     "Machine": ("device", "precision", "compile", "gradient_checkpointing"),
 }

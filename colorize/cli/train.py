@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import Field, asdict, fields, replace
@@ -163,6 +164,8 @@ def _start(recipe: Recipe, options: TrainOptions, begun: float) -> None:
     from colorize.training import run
     from colorize.training.run_folder import done
 
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":  # torchrun repeats a command after a crash
+        options = replace(options, restart=False)
     steps = [f"steps={options.steps}"] if options.steps else []
     recipe = run.override(recipe, options.phase, [*(options.changes or []), *steps])
     options = run.seeded(options)
@@ -201,9 +204,10 @@ def _summary(recipe: Recipe, options: TrainOptions, weights: int, rows: int) -> 
     """Return what is trained, on what and where to, in one line."""
     stage = recipe.stage(options.phase)
     what = f"adapter of rank {options.lora} for" if options.lora else f"{options.phase} of"
+    times = f" x {options.accumulate}" if options.accumulate > 1 else ""
     return (
         f"{what} {recipe.name}: {weights / 1e6:.2f} million weights, {messages.counted(rows, 'picture')}"
-        f" of `{options.data}` at {stage.size} px, {stage.batch} a step, into `{options.out}`"
+        f" of `{options.data}` at {stage.size} px, {stage.batch}{times} a step, into `{options.out}`"
     )
 
 
@@ -233,7 +237,7 @@ def _watch(training: Training) -> None:
         messages.say(f"out of time at step {last.step} of {last.steps}; the same command continues")
     elif last is not None:
         messages.say(f"done: {last.step} steps")
-    seen = 0 if last is None else last.step * training.stage.batch
+    seen = 0 if last is None else last.step * training.stage.batch * options.accumulate
     if seen < FEW and not options.start:
         so_far = messages.counted(seen, "picture")
         messages.say(f"note: it has seen {so_far} so far; expect gray until about {FEW}, and color much later")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from colorize.errors import ColorizeError
@@ -92,7 +92,7 @@ class Loop:
         self.dtype = devices.precision(options.precision, self.device)
         last = options.last_step(self.stage)
         self.prefetcher = (
-            Prefetcher(self.batches, self.ranks.world, last and last * self.ranks.world) if options.prefetch else None
+            Prefetcher(self.batches, self.ranks.world, last and last * self.parts) if options.prefetch else None
         )
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model.train()
@@ -166,24 +166,45 @@ class Loop:
         here = 0.0 if self.step == self.first else end - self.watch.before
         return self.options.over(self.stage, self.step, end, here)
 
+    @property
+    def parts(self) -> int:
+        """Return the number of batches in a step, over all processes."""
+        return self.options.accumulate * self.ranks.world
+
     def _train(self, lr: float) -> None:
-        """Take one step: every loss of the objective on one batch, each followed by a change of the weights."""
-        seed, rank = self.options.seed or 0, self.ranks.rank
+        """Take one step: every loss of the objective on the batches of one step, each followed by a change of the weights.
+
+        Batch number n is the same whether one process makes all of them or several some.
+        """
         beta = first_beta(self.stage, self.options, self.step)
-        torch.manual_seed(_seed(seed, self.step, rank, 0))  # for dropout
-        batch = (self.prefetcher or self.batches).batch(self.step * self.ranks.world + rank).to(self.device)
+        batches = [self._losses(part) for part in range(self.ranks.rank, self.parts, self.ranks.world)]
+        self.watch.step()
+        while all([self._backward(next(losses, None)) for losses in batches]):
+            self.update.step(lr, beta)
+        self.step += 1
+
+    def _losses(self, part: int) -> Iterator[Tensor]:
+        """Yield the losses of one batch of a step, numbered from 0 to below `parts`."""
+        seed = self.options.seed or 0
+        torch.manual_seed(_seed(seed, self.step, part, 0))  # for dropout
+        batch = (self.prefetcher or self.batches).batch(self.step * self.parts + part).to(self.device)
         self.watch.count(batch.color.shape[0] * self.ranks.world)
-        losses = self.objective(self.model, batch, Generator().manual_seed(_seed(seed, self.step, rank, 1)))
+        losses = self.objective(self.model, batch, Generator().manual_seed(_seed(seed, self.step, part, 1)))
         while True:
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
                 loss = next(losses, None)
             if loss is None:
-                break
-            self.update.backward(loss)
-            sound = loss.detach().isfinite()  # stays on the device: reading it here would make every step wait
-            self.meter += torch.stack([torch.where(sound, loss.detach().float(), 0.0), sound.float()])
-            self.update.step(lr, beta)
-        self.step += 1
+                return
+            yield loss
+
+    def _backward(self, loss: Tensor | None) -> bool:
+        """Add a loss's gradient, and the loss to the mean that the log tells; return whether there is one."""
+        if loss is None:
+            return False
+        self.update.backward(loss / self.options.accumulate)
+        sound = loss.detach().isfinite()  # stays on the device: reading it here would make every step wait
+        self.meter += torch.stack([torch.where(sound, loss.detach().float(), 0.0), sound.float()])
+        return True
 
     def _report(self, lr: float) -> float | None:
         """Write a row of the log if it is time; return its loss, the mean since the last row.
@@ -194,6 +215,7 @@ class Loop:
         early = self.step < every and self.step.bit_count() == 1
         if not (early or self.step % every == 0 or self.step == self.options.last_step(self.stage)):
             return None
+        self.ranks.average([self.meter])
         total, count = self.meter.tolist()
         loss = total / count if count else None
         self.meter.zero_()
@@ -242,9 +264,12 @@ class Stopwatch:
         """Seconds of this call."""
         return self.clock() - self.begun
 
-    def count(self, pictures: int) -> None:
+    def step(self) -> None:
         """Note a step."""
         self.lap_steps += 1
+
+    def count(self, pictures: int) -> None:
+        """Note pictures of a step."""
         self.lap_pictures += pictures
 
     def lap(self) -> None:

@@ -49,6 +49,9 @@ class TrainOptions:
         None, "Stop after this time, such as 9m; the same command continues  [default: none]", "TIME"
     )
     steps: int | None = option(None, "Train for this many steps in all  [default: the recipe's]", "NUMBER", min=1)
+    accumulate: int = option(
+        1, "Add up the gradients of this many batches for each step, in the memory of one", "NUMBER", min=1
+    )
     device: str = "auto"  # as all commands have it, and so is the next
     precision: str = "auto"
     seed: int | None = option(

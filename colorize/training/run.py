@@ -111,6 +111,7 @@ def identity(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
         "lora": options.lora or 0,
         "seed": options.seed,
         "anneal": options.budget if options.anneal else None,
+        "accumulate": options.accumulate,
     }
 
 
@@ -149,7 +150,7 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
     if not (out / VALUES).is_file():
         raise ColorizeError(f"`{out}` holds `{written[0]}`, but no run", way_out, code=2)
     try:
-        before = {"lora": 0, **json.loads((out / VALUES).read_text("utf-8"))}  # older runs do not say
+        before = {"lora": 0, "accumulate": 1, **json.loads((out / VALUES).read_text("utf-8"))}  # older runs do not say
         if not isinstance(before.get("recipe", {}), dict):
             raise TypeError("recipe")
     except (ValueError, TypeError, RecursionError) as error:
