@@ -172,14 +172,14 @@ class Loop:
         return self.options.accumulate * self.ranks.world
 
     def _train(self, lr: float) -> None:
-        """Take one step: every loss of the objective on the batches of one step, each followed by a change of the weights.
+        """Take one step: every loss of the objective on the step's batches, each followed by a change of the weights.
 
         Batch number n is the same whether one process makes all of them or several some.
         """
         beta = first_beta(self.stage, self.options, self.step)
         batches = [self._losses(part) for part in range(self.ranks.rank, self.parts, self.ranks.world)]
         self.watch.step()
-        while all([self._backward(next(losses, None)) for losses in batches]):
+        while all(self._backward(next(losses, None)) for losses in batches):
             self.update.step(lr, beta)
         self.step += 1
 
