@@ -57,7 +57,7 @@ class PaintOptions(TypedDict, total=False):
     auto_hints: float | None
     model: str | Path | Colorizer | Loaded
     lora: AdapterPaths
-    kind: Literal["auto", "line", "gray"]
+    kind: Literal["auto", "line", "gray", "extract"]
     steps: int | None
     sampler: str | None
     spacing: str | None

@@ -322,8 +322,8 @@ def detect_kind(picture: Picture, seen: Tensor, recipe: Recipe, options: SampleO
 
     Screentone is ink: kept as lightness it would leave no room for color where a model takes line art.
     """
-    if options.force and options.kind != "auto":
-        return options.kind
+    if options.force and options.forced:
+        return options.forced
     found = kinds.kind(seen)
     if found != "gray" or "line" not in recipe.hints:
         return found
@@ -333,8 +333,8 @@ def detect_kind(picture: Picture, seen: Tensor, recipe: Recipe, options: SampleO
 
 def is_lined(picture: Picture, recipe: Recipe, options: SampleOptions) -> bool:
     """Return whether a drawing is colored as line art."""
-    if options.kind != "auto":
-        return options.kind == "line"
+    if options.forced:
+        return options.forced == "line"
     picture, seen, _ = upright(picture, recipe, options)
     return detect_kind(picture, seen, recipe, options) in ("line", "blank")
 
@@ -346,9 +346,9 @@ def resolve_kind(
     if found == "blank" and not options.force:
         raise AlreadyColored(f"`{name}` is blank: it has nearly one color", "color it with --force")
     if found == "color" and not (options.force or options.only):
-        raise AlreadyColored(f"`{name}` is already in color", "color it anew from its gray values with --force")
-    guess: Kind = "line" if found in ("line", "blank") else "gray"
-    kind: Kind = guess if options.kind == "auto" else options.kind
+        hint = "color it anew: from its lines with --kind extract, from its gray values with --force"
+        raise AlreadyColored(f"`{name}` is already in color", hint)
+    kind: Kind = options.forced or ("line" if found in ("line", "blank") else "gray")
     if kind in recipe.hints:
         return kind, kind, ()
     if kind == "gray":

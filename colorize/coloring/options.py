@@ -105,7 +105,9 @@ class SampleOptions:
         "-o",
         affects=False,
     )
-    kind: Literal["auto", "line", "gray"] = option("auto", "KIND", "Kind of drawing: auto, line, gray")
+    kind: Literal["auto", "line", "gray", "extract"] = option(
+        "auto", "KIND", "Kind of drawing: auto, line, gray; or extract, which takes the lines of a picture in color"
+    )
     steps: int | None = option(None, "NUMBER", f"Number of denoising steps{RECIPE}", min=1)
     sampler: str | None = option(None, "NAME", f"Sampler to use: {', '.join(names.SAMPLERS)}{RECIPE}")
     spacing: str | None = option(None, "NAME", f"Spacing of the steps: {', '.join(names.SPACINGS)}{RECIPE}")
@@ -183,6 +185,11 @@ class SampleOptions:
     as_json: bool = option(False, "", "Print one JSON object per result to stdout", "--json", affects=False)
     quiet: bool = option(False, "", "Print only results and errors", "--quiet", "-q", affects=False)
     settings: "Settings | None" = None  # of colorize-diffusion, made of knob, text and edits
+
+    @property
+    def forced(self) -> Literal["line", "gray"] | None:
+        """What every drawing is colored as; None if each as what it is."""
+        return None if self.kind == "auto" else "gray" if self.kind == "gray" else "line"
 
     @property
     def divides(self) -> bool:

@@ -19,8 +19,9 @@ from colorize.coloring.options import Job, Named, SampleOptions, check, check_jo
 from colorize.coloring.pages import Page
 from colorize.errors import SEEDS, ColorizeError, unexpected
 from colorize.hints import COLORED, Hints
-from colorize.images import files, hint_files, metadata
+from colorize.images import files, hint_files, kinds, lines, metadata
 from colorize.images.image import Picture
+from colorize.images.shading import SIDE
 from colorize.networks import devices
 from colorize.recipes.recipe import Recipe
 from colorize.region_diffusion.system import RegionColorizer
@@ -96,7 +97,7 @@ def refusal(job: Job, recipe: Recipe, options: SampleOptions) -> ColorizeError |
     """
     try:
         check_job(recipe, options, job)
-        drawing = _read(job)
+        drawing = _read(job, options)
         inputs.check_drawing(drawing, options)
         picture, seen, _ = inputs.upright(drawing.picture, recipe, options)
         found = inputs.detect_kind(picture, seen, recipe, options)
@@ -123,10 +124,15 @@ def _is_bare(result: Picture) -> bool:
     return meta.get("hints") is False and not {"regions", "only"} & meta.keys()
 
 
-def _read(job: Job) -> Named:
-    """The drawing of a job."""
+def _read(job: Job, options: SampleOptions) -> Named:
+    """The drawing of a job, or the lines of it where these are asked for and it is no line art."""
     drawing = job.drawing() if callable(job.drawing) else job.drawing
-    return Named(job.name, drawing if isinstance(drawing, Picture) else files.read(drawing, job.name))
+    picture = drawing if isinstance(drawing, Picture) else files.read(drawing, job.name)
+    if options.kind == "extract":
+        seen = inputs.shrink(picture, 2 * SIDE).tensor()
+        if kinds.kind(seen) in ("color", "gray") and not kinds.is_inverted(seen):
+            picture = lines.extracted(picture)
+    return Named(job.name, picture)
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,7 @@ class _Batcher:
         """Read a job's drawing and fit it, or its panels, to the model; raises ColorizeError."""
         start, recipe, options = time.perf_counter(), self.recipe, self.options
         notes = check_job(recipe, options, job)
-        drawing = _read(job)
+        drawing = _read(job, options)
         hints = inputs.read_hints(job.hints) if isinstance(job.hints, Path) else job.hints
         outside = masked.outside(drawing, job, recipe, options)
         hints, rest, corrected = self.corrected(job, drawing, hints)
@@ -259,7 +265,7 @@ class _Batcher:
         seed = seed if type(seed) is int and SEEDS[0] <= seed <= SEEDS[1] else self.options.seed
         variation = variation if type(variation) is int and 0 <= variation < VARIATIONS else 0  # anyone may write them
         options = replace(self.options, seed=seed, variations=variation + 1, flat=flat)
-        options = replace(options, film=None, layers=None, save_regions=None)
+        options = replace(options, film=None, layers=None, save_regions=None, kind=options.forced or "auto")
         bare = replace(job, drawing=drawing.picture, hints=None, only=None, results=())
         (outcome,) = (one for one in work(self.runner.model, [bare], options) if isinstance(one, Outcome))
         return [one.picture for one in outcome.painted[-1:]]
