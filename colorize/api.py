@@ -33,6 +33,7 @@ USAGE = 2  # the code of errors that are the same for every drawing
 ELSEWHERE = {  # options of the command line, and what Python has instead
     "out": "save the result: `result.save(path)`",
     "film": "see examples/film.py",
+    "each_ref": "call it once for each reference",
     "grid": "join the pictures of the results: `result.image`",
     "save_regions": "take `result.layers`, one per color",
 }

@@ -26,7 +26,7 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {  # command -> panel -> paramet
             *("kind", "panels", "flat", "gaps", "seed", "variations", "force"),
         ),
         "Output": (
-            *("out", "grid", "film", "layers", "save_regions", "regions", "overwrite", "watch"),
+            *("out", "each_ref", "grid", "film", "layers", "save_regions", "regions", "overwrite", "watch"),
             *("dry_run", "as_json", "quiet", "help"),
         ),
         "Sampling": ("steps", "sampler", "spacing", "eta", "guidance", "strength"),

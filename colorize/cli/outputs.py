@@ -18,6 +18,7 @@ from colorize.errors import ColorizeError, nearest
 
 if TYPE_CHECKING:
     from colorize.cli.messages import Reporter
+    from colorize.cli.pairs import Pair
     from colorize.cli.volumes import VolumeJob
     from colorize.coloring.batch import Painted
     from colorize.images.image import Picture
@@ -38,7 +39,7 @@ class Target:
     path: of the drawing, None for standard input. name: for messages. relative: its path below the folder that
     was named. result: its file, None for standard output. volume, page, read: of a page of a volume, which has no
     path: the volume, the path inside, and a function that reads it. copy: where a drawing that stays as it is,
-    such as a picture in color, is copied to, None for nowhere. source, settled: set by `settle`.
+    such as a picture in color, is copied to, or None. pair: its own reference. source, settled: set by `settle`.
     """
 
     path: Path | None
@@ -49,6 +50,7 @@ class Target:
     page: str = ""
     read: Callable[[], bytes] | None = None
     copy: Path | None = None
+    pair: Pair | None = None
     source: records.Source | None = None
     settled: tuple[Settled, ...] = ()
 
@@ -67,7 +69,7 @@ class Target:
         """The files beside one variation, by option."""
         found = {}
         shared = self.result is not None and self.result.stem == self.relative.name  # see `locate`
-        stem = self.relative.name if shared else self.relative.stem
+        stem = (self.relative.name if shared else self.relative.stem) + (f"_{self.pair.name}" if self.pair else "")
         for name, suffixes in EXTRAS.items():
             given: Path | None = getattr(options, name)
             if given and (folder := _folder_of_extra(name, options)):
@@ -189,11 +191,11 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
     check_extras(options, len(found))
     if options.visualize:
         _check_suffix(options.visualize, None)
-    _check_drawings_stay(found, options)
+    check_drawings_stay(found, options)
     return found
 
 
-def _check_drawings_stay(targets: Sequence[Target], options: SampleOptions) -> None:
+def check_drawings_stay(targets: Sequence[Target], options: SampleOptions) -> None:
     """Refuse results, and files beside them, that would replace a drawing (ColorizeError, wrong usage)."""
     drawings = {_inode(target.path) for target in targets if target.path and target.path.exists()}
     results = [file for target in targets for file in target.files(options)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from colorize import interrupts
-from colorize.cli import dry_run, messages, outputs, records, regions, watching
+from colorize.cli import dry_run, messages, outputs, pairs, records, regions, watching
 from colorize.cli.messages import Reporter
 from colorize.cli.outputs import Target
 from colorize.cli.records import Settled
@@ -101,6 +101,7 @@ def sample(
     if options.watch:
         _watch(pictures, template, values, options)
         return
+    targets, options, grid = pairs.of(targets, options)
     plan = make_plan(targets, values, options, alone=len(targets) == 1)
     if options.dry_run:
         dry_run.estimate(plan, options, partial(prepare, template))
@@ -108,6 +109,8 @@ def sample(
     report = Reporter(plan.total, options.quiet, options.as_json)
     try:
         _carry_out(plan, partial(load, template, options, report), template, options, report)
+        if grid:
+            pairs.write(grid, plan, report)
     except KeyboardInterrupt:
         hint = "" if report.alone else "repeat the command to continue; finished results are skipped"
         raise ColorizeError("interrupted", hint, code=messages.INTERRUPTED) from None
@@ -176,7 +179,7 @@ def make_plan(targets: Sequence[Target], values: records.Values, options: Sample
     again, kept = defaultdict[str, list[Settled]](list), defaultdict[str, list[Settled]](list)
     for target in targets:
         try:
-            target = outputs.settle(target, options, values, taken)
+            target = outputs.settle(target, options, target.pair.values if target.pair else values, taken)
             for one in target.settled:
                 again[one.again].append(one)
                 kept[one.kept].append(one)
@@ -294,7 +297,8 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, repo
             report.note(f"`{folder}` has no hints for `{bare[0]}`{more}; name them like the drawing")
     for target in targets:
         drawing = target.path or target.read or messages.piped(sys.stdin, "input").read()
-        job = replace(template, name=target.name, drawing=drawing, results=outputs.earlier(target, options))
+        job = replace(template, references=target.pair.references) if target.pair else template
+        job = replace(job, name=target.name, drawing=drawing, results=outputs.earlier(target, options))
         if folder := outputs.folder_of(options.hints):
             job = replace(job, hints=outputs.file_of(folder, target, outputs.HINTS))
         try:

@@ -29,6 +29,8 @@ def check(inputs: Sequence[str], options: SampleOptions) -> None:
     outputs.check_extras(options, 1)
     if options.dry_run:
         raise ColorizeError("--watch has no end, so --dry-run has nothing to estimate", "leave one of them out", code=2)
+    if options.each_ref:
+        raise ColorizeError("--watch colors each drawing once, not for --each-ref", "leave one of them out", code=2)
     for one in inputs:
         if not Path(one).is_dir():
             raise ColorizeError(f"--watch takes folders, not `{one}`", "name the folder of your drawings", code=2)

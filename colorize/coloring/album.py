@@ -20,16 +20,15 @@ FRAME = (40, 300)  # milliseconds; browsers show frames below 20 ms slowly
 LAST = 1500  # milliseconds of the last frame
 
 
-def grid(pictures: Sequence[Picture]) -> Picture:
+def grid(pictures: Sequence[Picture], columns: int | None = None) -> Picture:
     """Return pictures in reading order on white, in cells of the first one's size or CELL pixels.
 
     Pictures of other sizes are scaled into their cell; depth becomes 8 bits. The result has the
-    texts of the last picture.
+    texts of the last picture. columns: as many as make it about as high as wide if None.
     """
     scale = min(1.0, CELL / max(pictures[0].size))
     height, width = (max(1, round(side * scale)) for side in pictures[0].size)
-    columns = max(1, round(math.sqrt(len(pictures) * height / width)))
-    columns = min(len(pictures), max(columns, 2))
+    columns = columns or min(len(pictures), max(round(math.sqrt(len(pictures) * height / width)), 2))
     rows = math.ceil(len(pictures) / columns)
     down, across = height + GAP, width + GAP
     whole = np.full((rows * down + GAP, columns * across + GAP, 3), 255, np.uint8)

@@ -134,6 +134,9 @@ class SampleOptions:
     encoder: str = option("", "FILE", "CLIP weights: a file, or OWNER/NAME/FILE")
     predicts: str = option("", "NAME", "eps or v  [default: detected]")
     variations: int = option(1, "NUMBER", "Number of results per drawing", min=1)
+    each_ref: bool = option(
+        False, "", "Color each drawing once with each --ref; --grid adds a picture of them all", affects=False
+    )
     grid: bool = option(False, "", "Write drawing, references and results side by side as one picture", affects=False)
     film: Path | None = option(
         None, "GIF", "Also write the denoising steps as an animation; a folder gets one per drawing"

@@ -29,6 +29,7 @@ COMMAND_LINE = {  # options that concern files and the terminal, which Python ha
     *(
         "out",
         "visualize",
+        "each_ref",
         "grid",
         "film",
         "save_regions",
