@@ -170,6 +170,13 @@ class System:
 
     # Training
 
+    def begin(self, file: ModelFile, recipe: Recipe) -> Colorizer | None:
+        """Return a model of a recipe to be trained, filled from a file of another kind of model; None if it cannot be.
+
+        Raises ColorizeError for a damaged file.
+        """
+        return None
+
     def check_start(self, recipe: Recipe) -> None:
         """Refuse to train from fresh weights where some networks are never trained (ColorizeError, wrong usage)."""
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from torch import Tensor
 
 from colorize import recipes
-from colorize.checkpoints import pickles
+from colorize.checkpoints import hub, pickles, weights_io
 from colorize.checkpoints.weights_io import sniff
 from colorize.errors import ColorizeError
 from colorize.model import Colorizer
 from colorize.recipes.recipe import Recipe
-from colorize.system import ModelFile
+from colorize.system import LoadOptions, ModelFile
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")  # of checkpoints as PyTorch writes them
 PLACES = {  # where the authors of recipes and variants published weights; of the others there are none
@@ -47,3 +47,9 @@ def adopted(file: ModelFile) -> tuple[Recipe, Colorizer, dict[str, str]] | None:
             if found := system.adopt(file, variants):
                 return found
     return None
+
+
+def begun(path: Path, recipe: Recipe) -> Colorizer | None:
+    """Return a model to be trained that begins with a file of another kind of model, see `System.begin`, or None."""
+    found = weights_io.read(path)[1] if sniff(path) == "safetensors" else tensors(path)
+    return recipe.system.begin(ModelFile(path, found, LoadOptions(), hub.fetch_file), recipe)

@@ -185,5 +185,5 @@ def _beside(value: Any, folder: Path) -> Any:
     if isinstance(value, list):
         return [_beside(each, folder) for each in value]
     named = isinstance(value, str) and ("/" in value or "." in value)  # `mini` is a recipe
-    path = folder / value.partition("=")[0] if named else None
+    path = folder / re.sub(r"(=.*|#\d+$)", "", value) if named else None
     return f"{folder}/{value}" if path and folder != Path() and path.exists() else value

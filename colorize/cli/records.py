@@ -277,9 +277,13 @@ def _noted(value: Any, names_files: bool) -> object:
     if isinstance(value, list | tuple):
         return [_noted(each, names_files) for each in value]
     if names_files and isinstance(value, str | Path) and value:
+        from colorize.colorize_diffusion.text_edits import numbered
+
         with suppress(OSError, ValueError):  # ValueError: a NUL
-            if Path(value).exists():
-                return _file(Path(value))
+            path, group = numbered(Path(value))
+            if path.exists():
+                found = _file(path)
+                return found if group is None else {key: f"{each}#{group}" for key, each in found.items()}
     return value if value is None or isinstance(value, int | float) else str(value)
 
 

@@ -15,6 +15,7 @@ from colorize.checkpoints.weights_io import AGAIN, Renamed, refused, strip_prefi
 from colorize.colorize_diffusion.clip import Words
 from colorize.colorize_diffusion.condition import LatentCond
 from colorize.colorize_diffusion.conditioner import Conditioner
+from colorize.colorize_diffusion.encoders import SketchSpec
 from colorize.colorize_diffusion.unet import LatentUNet
 from colorize.colorize_diffusion.vae import LatentSpace
 from colorize.diffusion.schedules import ScaledLinear
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Version = Literal["v1", "v1.5", "v2"]
 UNET = "model.diffusion_model."  # which every published file has
 OWN = "condition."  # before the names of CLIP's tensors where the file holds them, too
+BASE = (f"{UNET}input_blocks.0.0.weight", "first_stage_model.quant_conv.weight")  # which Stable Diffusion has, too
 LICENSE = "cc-by-nc-sa-4.0"  # of the authors' weights
 SIGNS: tuple[tuple[Literal["xl", "v2", "v1.5", "v1"], tuple[str, ...]], ...] = (  # the first that is found decides
     ("xl", ("model.diffusion_model.label_emb.", "proj.attn.")),
@@ -108,6 +110,41 @@ def adopt(file: ModelFile, variants: Mapping[str, Recipe]) -> tuple[Recipe, Colo
         found = probed(net.eval(), noise, noise.new_zeros(1, 1, condition.spec.tokens))
         recipe = _predicting(recipe, colorizer, found)
     return recipe, colorizer.eval()
+
+
+def begin(file: ModelFile, recipe: Recipe) -> Colorizer | None:
+    """Return a model to be trained whose U-Net and autoencoder are those of a Stable Diffusion 2 file; None for others.
+
+    Its sketch encoder is fresh, and CLIP's tower of pictures takes the place of the text encoder. Raises ColorizeError
+    for tensors that are missing or misshapen, and for recipes with further networks, which begin with version 1.
+    """
+    before = weights_io.prefix(file.tensors, BASE)
+    if before is None or not _is_base(given := strip_prefix(file.tensors, before)):
+        return None
+    colorizer = hollow(recipe)
+    condition, schedule = parts(colorizer)[1], colorizer.denoiser.schedule
+    assert isinstance(schedule, ScaledLinear)
+    module = networks(colorizer)
+    wanted = module.state_dict()
+    if any(name.startswith(tuple(OPTIONAL)) or ".lora_" in name for name in wanted):
+        raise refused(file.path.name, "has no networks for masks", "train version 1: colorize-diffusion")
+    found = {name: value for name, value in given.items() if name in wanted}
+    for name, value in found.items():  # layers that were convolutions of one pixel, or are
+        if value.numel() == wanted[name].numel() and {value.dim(), wanted[name].dim()} == {2, 4}:
+            found[name] = value.reshape(wanted[name].shape)
+    sketch = SketchSpec(recipe.denoiser.net.widths).build()
+    found |= {f"control_encoder.{name}": value for name, value in sketch.state_dict().items()} | buffers(schedule)
+    weights_io.fill(file.path.name, module, found)
+    _fill_clip(condition, file)
+    return colorizer
+
+
+def _is_base(names: Iterable[str]) -> bool:
+    """Whether tensors of these names are of a latent diffusion without a sketch."""
+    known = [*names]
+    return any(name.startswith(UNET) for name in known) and not any(
+        name.startswith(sign) for name in known for _, signs in SIGNS for sign in signs
+    )
 
 
 def fill(file: ModelFile, recipe: Recipe, colorizer: Colorizer) -> Recipe:
@@ -215,7 +252,8 @@ def recognize(names: Iterable[str], file: str = "this file") -> Version:
     version = next((one for one, signs in SIGNS if any(name.startswith(signs) for name in known)), None)
     if version is None or not any(name.startswith(UNET) for name in known):
         why = "is not a model of ColorizeDiffusion: it lacks its U-Net or its sketch encoder"
-        raise refused(file, why, "name one of its files, such as mult-eps-ft.safetensors")
+        train = f"; or train one: `colorize train colorize-diffusion --from {file}`" if _is_base(known) else ""
+        raise refused(file, why, f"name one of its files, such as mult-eps-ft.safetensors{train}")
     if version == "xl":
         why = "is a model of ColorizeDiffusion XL, which colorize cannot run"
         raise refused(file, why, "name a file of version 1, 1.5 or 2, such as mult-eps-ft.safetensors")

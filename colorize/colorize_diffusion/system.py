@@ -61,12 +61,18 @@ class LatentSystem(System):
             return None
         return *published.adopt(file, variants), {"license": published.LICENSE}
 
+    def begin(self, file: ModelFile, recipe: Recipe) -> Colorizer | None:
+        """Begin with a Stable Diffusion, see `published.begin`."""
+        return published.begin(file, recipe)
+
     def check_start(self, recipe: Recipe) -> None:
         """Refuse fresh weights where CLIP's are expected in a file of their own."""
         assert isinstance(recipe.condition, SketchAndReference)
         if recipe.condition.encoder:
             message = f"`{recipe.name}` needs an autoencoder and CLIP with weights before it can train"
-            hint = "start from a model that has them, such as --from tellurion/ColorizeDiffusion"
+            hint = (
+                "start from a model that has them, such as --from tellurion/ColorizeDiffusion, or a Stable Diffusion 2"
+            )
             raise ColorizeError(message, hint, code=2)
 
     def multiple(self, recipe: Recipe) -> int:

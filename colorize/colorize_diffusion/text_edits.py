@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,30 +99,55 @@ def parse(text: str, name: str = "") -> Prompt:
 
 
 def read(path: Path) -> tuple[Prompt, ...]:
-    """Return the edits of a file in their order, at least one.
+    """Return the edits of a file in their order, at least one; of `edits.toml#2` only those of group 2.
 
-    TOML has a table [[edit]] and JSON has an object in a list for every edit, with the keys of `Prompt`. Any other file
-    has an edit in a line, see `parse`, and may have empty lines and lines that begin with #. Raises ColorizeError,
-    which names the file and the number of the edit, or the line.
+    TOML has a table [[edit]] and JSON has an object in a list for every edit, with the keys of `Prompt`, and `group`, 1
+    if it is not given. Any other file has an edit in a line, see `parse`, groups between empty lines, and may have
+    lines that begin with #. Raises ColorizeError, which names the file and the number of the edit, or the line.
     """
     from colorize.images import files  # which waits for torch
 
+    path, wanted = numbered(path)
     name, kind = files.shown(str(path)), path.suffix.lower()
     text = _text(path, name)
-    found = []
-    if kind in FORMS:
-        for number, values in enumerate(_listed(name, kind, text), 1):
-            place = f"edit {number} of `{name}`"
-            if not isinstance(values, dict):
-                raise ColorizeError(f"{place} is `{shortened(values)}`", FORMS[kind], code=2)
-            found.append(made(place, values))
-    else:
-        for number, line in enumerate(map(str.strip, text.splitlines()), 1):
-            if line and not line.startswith("#"):
-                found.append(parse(line, f"line {number} of `{name}`"))
+    found = [*(_tables(name, kind, text) if kind in FORMS else _lines(name, text))]
     if not found:
         raise ColorizeError(f"`{name}` holds no edit", FORMS.get(kind, EXAMPLE), code=2)
-    return tuple(found)
+    groups = dict.fromkeys(group for group, _ in found)
+    if wanted is not None and wanted not in groups:
+        hint = f"there {'are' if len(groups) > 1 else 'is'} {', '.join(map(str, sorted(groups)))}"
+        raise ColorizeError(f"`{name}` has no group {wanted} of edits", hint, code=2)
+    return tuple(edit for group, edit in found if wanted in (None, group))
+
+
+def _tables(name: str, kind: str, text: str) -> Iterator[tuple[int, Prompt]]:
+    """The edits of TOML or JSON, each behind its group."""
+    for number, values in enumerate(_listed(name, kind, text), 1):
+        place = f"edit {number} of `{name}`"
+        if not isinstance(values, dict):
+            raise ColorizeError(f"{place} is `{shortened(values)}`", FORMS[kind], code=2)
+        if type(group := values.get("group", 1)) is not int or group < 1:
+            raise _wrong(place, f"its group is `{shortened(group)}`", "give a whole number from 1 on")
+        yield group, made(place, {key: value for key, value in values.items() if key != "group"})
+
+
+def _lines(name: str, text: str) -> Iterator[tuple[int, Prompt]]:
+    """The edits of lines, each behind its group."""
+    group, begun = 1, False
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        if line and not line.startswith("#"):
+            yield group, parse(line, f"line {number} of `{name}`")
+            begun = True
+        elif not line and begun:
+            group, begun = group + 1, False
+
+
+def numbered(path: Path) -> tuple[Path, int | None]:
+    """Return the file and the group that `edits.toml#2` names; a file of just that name has none."""
+    file, sign, number = path.name.rpartition("#")
+    if not (sign and file and number.isdecimal() and number.isascii()) or path.exists():
+        return path, None
+    return path.with_name(file), int(number)
 
 
 def made(name: str, given: Mapping[str, object]) -> Prompt:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.distributed
 
-from colorize.checkpoints import adapters, model_files
+from colorize.checkpoints import adapters, foreign, model_files
 from colorize.checkpoints.adapters import Adapter
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring.options import SIZES
@@ -285,6 +285,10 @@ class Training:
     def _take(self, model: Colorizer) -> Loaded:
         """Give a model the weights of the one it begins with, and return that."""
         start = self.options.start
+        with resources.as_file(model_files.find(start).file) as path:
+            if begun := foreign.begun(path, self.recipe):
+                model.load_state_dict(begun.state_dict(), assign=True)
+                return Loaded(self.recipe, model, start, {})
         loaded = model_files.load(start)
         for name in ("space", "condition", "denoiser"):
             theirs, ours = (overrides.to_dict(getattr(recipe, name)) for recipe in (loaded.recipe, self.recipe))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from colorize.cli import records
+from colorize.coloring.options import SampleOptions
 from colorize.colorize_diffusion.text_edits import Prompt, parse, read
 from colorize.errors import ColorizeError
 
@@ -60,6 +62,43 @@ def test_lines_may_end_as_in_windows(tmp_path):
     assert read(tmp_path / "edits.txt") == EDITS
 
 
+GROUPS = {
+    "edits.txt": "# first\nhair: red\n# still\nhat: blue\n\n\n# second\neyes: green\n\n",
+    "edits.json": json.dumps(
+        [
+            {"target": "red hair", "anchor": "hair", "control": "hair"},
+            {"target": "green eyes", "anchor": "eyes", "control": "eyes", "group": 2},
+            {"target": "blue hat", "anchor": "hat", "control": "hat", "group": 1},
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_group_is_recalled_by_its_number(tmp_path, name):
+    (tmp_path / name).write_text(GROUPS[name])
+    first, second = (parse("hair: red"), parse("hat: blue")), (parse("eyes: green"),)
+    assert read(tmp_path / f"{name}#1") == first
+    assert read(tmp_path / f"{name}#2") == second
+    assert set(read(tmp_path / name)) == {*first, *second}
+    with pytest.raises(ColorizeError, match=f"`{tmp_path}/{name}` has no group 3 of edits") as told:
+        read(tmp_path / f"{name}#3")
+    assert told.value.hint == "there are 1, 2"
+
+
+def test_a_file_whose_name_ends_in_a_number_is_whole(tmp_path):
+    (tmp_path / "edits#2").write_text("hair: red")
+    assert read(tmp_path / "edits#2") == (parse("hair: red"),)
+
+
+def test_a_result_is_made_again_when_the_file_of_its_group_changes(tmp_path):
+    (tmp_path / "edits.txt").write_text("hair: red\n\nhair: blue")
+    one, two = (records.options_of(SampleOptions(edits=tmp_path / f"edits.txt#{n}")) for n in (1, 2))
+    assert records.differences(one, two) == "edits edits.txt#1, now edits.txt#2"
+    (tmp_path / "edits.txt").write_text("hair: red\n\nhair: green")
+    assert records.differences(two, records.options_of(SampleOptions(edits=tmp_path / "edits.txt#2")))
+
+
 GOOD = '[[edit]]\ntarget = "a"\n'
 WRONG = {
     ("e.toml", GOOD + '[[edit]]\ntraget = "b"'): "edit 2 of .*unknown key `traget` .*mean `target`",
@@ -83,6 +122,8 @@ WRONG = {
     ("e.json", '["a"]'): "edit 1 of .* is `a`",
     ("e.json", '[{"target": "a", "scale": 1e999}]'): "the scale is inf",
     ("e.json", '[{"target": "a", "scale": NaN}]'): "the scale is nan",
+    ("e.json", '[{"target": "a", "group": 0}]'): "its group is `0`",
+    ("e.json", '[{"target": "a", "group": true}]'): "its group is `True`",
     ("e.json", '[{"target": null}]'): "it has no target",
     ("e.json", "[{'target': 'a'}]"): "not valid JSON: .*line 1 column 3",
     ("e.json", "[" * 100_000): "not valid JSON",
