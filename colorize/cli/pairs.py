@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from colorize.cli.outputs import Target
     from colorize.cli.sample import Plan
     from colorize.coloring.options import Named
+    from colorize.images.image import Picture
 
 GRID = "grid.png"  # in the folder of results, where there are several drawings
 SIDE = 8192  # pixels of a side of a grid, about
@@ -97,23 +99,27 @@ def _check(targets: Sequence[Target], references: int, options: SampleOptions) -
 
 def write(grid: Grid, plan: Plan, report: Reporter) -> None:
     """Write a grid of all results that there are: the references above, the drawings on the left."""
+    from colorize.images import files
+
+    shown = [*plan.todo, *(target for target, _ in plan.done)]
+    made = {(one.name, one.pair.name): one for one in shown if one.pair and one.settled[0].path.exists()}
+    if not made:
+        return
+    results = files.sha256([one.settled[0].path for one in made.values()])[:12]
+    source = Source(results, records.place(grid.path), records.options_of(grid.options))
+    if path := records.write(grid.path, source, grid.options, partial(_drawn, grid, made), report):
+        report.note(f"the grid of all pairs is `{path}`")
+
+
+def _drawn(grid: Grid, made: Mapping[tuple[str, str], Target]) -> Picture:
+    """Draw a grid. made: targets with results, by the names of drawing and pair."""
     import numpy as np
 
     from colorize.coloring import album, inputs
     from colorize.images import files
     from colorize.images.image import Picture
 
-    shown = [*plan.todo, *(target for target, _ in plan.done)]
-    made = {(one.name, one.pair.name): one for one in shown if one.pair and one.settled[0].path.exists()}
-    if not made:
-        return
-    results = [one.settled[0].path for one in made.values()]
-    source = Source(files.sha256(results)[:12], records.place(grid.path), records.options_of(grid.options))
-    settled = records.settle(grid.path, source)
-    if settled.done and not grid.options.overwrite:
-        return
     cell = min(album.CELL, SIDE // (1 + max(len(grid.drawings), len(grid.pairs))))
-
     references = [inputs.shrink(pair.references[0].picture, cell) for pair in grid.pairs]
     rows = list[Picture]()
     for drawing in grid.drawings:
@@ -123,8 +129,4 @@ def write(grid: Grid, plan: Plan, report: Reporter) -> None:
             blank = Picture(np.full((*first.size, 1), 255, np.uint8))
             rows += [] if rows else [blank, *references]
             rows += [first, *(inputs.shrink(files.read(one.settled[0].path), cell) if one else blank for one in cells)]
-    picture = album.grid(rows, 1 + len(references))
-    files.write(records.with_record(picture, {}, source, {}), settled.path)
-    if settled.stays:
-        report.note(f"`{settled.stays}` {settled.kept} and stays; the new picture is `{settled.path}`")
-    report.note(f"the grid of all pairs is `{settled.path}`")
+    return album.grid(rows, 1 + len(references))

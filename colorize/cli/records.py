@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
@@ -199,6 +199,24 @@ def with_record(picture: Picture, meta: Mapping[str, object], source: Source, ex
     beside = {name: (path.name, digest(path)) for name, path in extras.items()}
     text = json.dumps({**meta, **vars(source), "extras": beside, "unedited": SEAL}, ensure_ascii=False)
     return replace(picture, text={**picture.text, MARK: text})
+
+
+def write(
+    path: Path, source: Source, options: SampleOptions, make: Callable[[], Picture], report: messages.Reporter
+) -> Path | None:
+    """Make and write a further picture of a run; return where it is, None if it is there already."""
+    from colorize.images import files
+
+    settled = Settled(path) if options.overwrite else settle(path, source)
+    if settled.done:
+        return None
+    picture = make()
+    notes = files.write(with_record(picture, {}, source, {}), settled.path)
+    if settled.stays:
+        report.note(f"`{settled.stays}` {settled.kept} and stays; the new picture is `{settled.path}`")
+    for note in (*picture.notes, *notes):
+        report.note(note)
+    return settled.path
 
 
 def place(path: Path) -> str:

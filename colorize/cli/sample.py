@@ -273,20 +273,11 @@ def _check_region_map(options: SampleOptions, job: Job) -> None:
 
 def _write_region_map(loaded: Loaded, options: SampleOptions, job: Job, report: Reporter) -> None:
     """Write the map of what edits by words change on the reference."""
-    from colorize.images import files
-
     assert options.settings is not None
     assert options.visualize is not None
     source = records.Source("", "", records.options_of(options))
-    settled = Settled(options.visualize) if options.overwrite else records.settle(options.visualize, source)
-    if settled.done:
-        return
-    picture = loaded.recipe.system.region_map(loaded.colorizer, job.references[0].picture, options.settings)
-    notes = files.write(records.with_record(picture, {}, source, {}), settled.path)
-    if settled.stays:
-        report.note(f"`{settled.stays}` {settled.kept} and stays; the new picture is `{settled.path}`")
-    for note in (*picture.notes, *notes):
-        report.note(note)
+    given = loaded.colorizer, job.references[0].picture, options.settings
+    records.write(options.visualize, source, options, lambda: loaded.recipe.system.region_map(*given), report)
 
 
 def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, report: Reporter) -> Iterator[Job]:

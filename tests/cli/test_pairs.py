@@ -83,6 +83,7 @@ def test_a_grid_is_made_again_only_when_a_result_has_changed_and_an_edited_one_s
     told = run("sketch.png", *TWO, "--grid", "--seed", "2").stderr
     assert "`sketch_color.png` was edited, or made by another program, and stays" in told
     assert "the grid of all pairs is `sketch_color-2.png`" in told
+    assert "is `sketch_color.png`" in run("sketch.png", *TWO, "--grid", "--overwrite").stderr
 
 
 def test_files_beside_results_are_told_apart_by_their_reference() -> None:
