@@ -122,7 +122,7 @@ class SampleOptions:
         dict, "HINT=NUMBER", "Strength of a hint, 0 to 1, or more with some models; repeatable"
     )
     text: "Sequence[str]" = option((), "EDIT", 'Edit of the reference, "hair: blonde"; repeatable')
-    edits: Path | None = option(None, "FILE", "File of such edits: TOML, JSON or text; FILE#2 has its second group")
+    edits: Path | None = option(None, "FILE", "File of such edits; FILE#2 is its group 2")
     visualize: Path | None = option(None, "PICTURE", "Also draw where the edits act", affects=False)
     background: "str | Path | Picture | None" = option(None, "PICTURE", "Reference for the background")
     mask: "str | Path | Picture" = option("", "PATH", "Figure in white: picture, folder, or auto")
