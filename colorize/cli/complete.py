@@ -46,8 +46,8 @@ def _is_ours(folder: Path) -> bool:
         return True
     for config in folder.glob("snapshots/*/config.json"):
         try:
-            return bool(json.loads(config.read_text("utf-8")).get("is") == "Recipe")
-        except (OSError, ValueError, AttributeError):
+            return bool(json.loads(config.read_bytes()).get("is") == "Recipe")
+        except (OSError, ValueError, AttributeError, RecursionError):
             continue
     return False
 

@@ -74,6 +74,13 @@ def piped(stream: TextIO | None, name: str) -> BinaryIO:
     return stream.buffer
 
 
+def piped_input() -> bytes:
+    """Return all of standard input; raises ColorizeError as `piped`, and for more than a picture may have."""
+    from colorize.images import files
+
+    return files.content(piped(sys.stdin, "input"), files.BYTES, "standard input")
+
+
 def counted(number: int, noun: str) -> str:
     """Write a number of things: 1 picture, 2 pictures."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 State = Literal["colored", "kept", "failed"]
 LONG = 200  # bytes of a name; most systems allow 255
+MADE = re.compile(r"[0-9]{5,}\.\w+|pages\.jsonl|\.[0-9a-f]{16}(\.\w+)?")  # files in the folder of pages
 JOURNAL = "pages.jsonl"  # the first line identifies the run, the others are of one page each, or are:
 BOUND: dict[str, object] = {"bound": True}  # all pages so far are in the result
 
@@ -47,6 +49,7 @@ class VolumeJob:
         alone: whether hints for its pages need no folder of the volume's name. With `dry_run` nothing is written.
         Raises ColorizeError for what is no volume, and if another process works on it.
         """
+        from colorize.images import files
         from colorize.images.archives import open_volume
         from colorize.training.run_folder import Lock
 
@@ -60,6 +63,7 @@ class VolumeJob:
         settings = {**(target.source.options if target.source else {}), "overwrite": options.overwrite}
         head = {"volume": self.volume.fingerprint, "settings": settings, "pages": len(self.volume.pages)}
         self.dropped = 0  # pages that a run with other options had finished
+        files.refuse_links(self.folder.parent, [self.folder.name])
         if not options.dry_run:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -168,15 +172,18 @@ class VolumeJob:
                 if line == BOUND:
                     self.changed = False
                     continue
-                page = str(line.pop("page"))
-                results[page] = PageResult(**line)
-                self.changed |= results[page].state == "colored"
+                page = str(line.pop("page", ""))
+                with suppress(TypeError):
+                    found = PageResult(**line)
+                    if page in self.volume.pages and MADE.fullmatch(str(found.file) or JOURNAL):
+                        results[page] = found
+                        self.changed |= found.state == "colored"
             return results
         if dry:
             return {}
         self.dropped = sum(line.get("state") == "colored" for line in lines)
         for path in self.folder.iterdir():
-            if path.name != ".lock" and path.is_file():
+            if MADE.fullmatch(path.name):
                 path.unlink()
         self._add(head)
         return {}

@@ -128,7 +128,7 @@ def read_hints(path: Path) -> Picture | str:
     if path.suffix.lower() != ".json":
         return files.read(path)
     try:
-        return path.read_text("utf-8")
+        return files.content(path).decode()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise ColorizeError(f"`{path}` cannot be read: {reason}", "check the path") from error

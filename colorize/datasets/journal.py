@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 from colorize.errors import ColorizeError
 from colorize.images import json_lines
 from colorize.images.dataset_folder import JOURNAL, METADATA, splits
+from colorize.images.files import lines as content_lines
+from colorize.images.files import refuse_links
 
 UNDONE = re.compile(r"\.[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
 VERSION = 2  # counts up when the same settings give other pictures
@@ -39,12 +42,16 @@ class Journal:
 
         settings: what the result depends on, with its `source`. overwrite: remove what an earlier run made.
 
-        Raises ColorizeError for a folder that holds something else, or was made with other settings.
+        Raises ColorizeError for a folder that holds something else, was made with other settings, or holds a link to a
+        folder, through which files elsewhere would be changed.
         """
         self.target = target
         self.entries: dict[str, Entry] = {}  # by key: a digest of what it was made of and for
         self.owners: dict[str, str] = {}  # by file: the key of the entry that wrote it last
         self.path = path = target / JOURNAL
+        for folder, names, _ in os.walk(target):
+            refuse_links(Path(folder), names)
+        refuse_links(target, [JOURNAL])
         if not path.is_file() and target.is_dir() and any(each.name[0] != "." for each in target.iterdir()):
             raise ColorizeError(
                 f"`{target}` is not empty, and was not made by `colorize prepare-data`",
@@ -90,18 +97,23 @@ class Journal:
 
     def _load(self, path: Path) -> dict[str, object] | None:
         """Read the entries and return the settings, None if not even these were written; drop half a last line."""
-        data, lines = path.read_bytes(), json_lines.read(path)
+        lines, count, last = json_lines.read(path), 0, b"\n"
+        for last in content_lines(path):
+            count += last.endswith(b"\n")
         try:
-            if len(lines) < data.count(b"\n"):  # one of the whole lines is no JSON
+            if len(lines) < count:  # one of the whole lines is no JSON
                 raise ValueError(path)
-            if not data.endswith(b"\n"):
+            if not last.endswith(b"\n"):
                 json_lines.replace(path, lines)
             settings: dict[str, object] | None = lines.pop(0) if lines else None
             for line in lines:
-                files = tuple(line["files"])
-                if any(Path(file).is_absolute() or ".." in Path(file).parts for file in files):
-                    raise ValueError(files)  # never remove what lies outside of the target
-                self._note(line.pop("key"), Entry(**{**line, "files": files}))
+                files, key = tuple(map(Path, line["files"])), line.pop("key")
+                if any(file.is_absolute() or ".." in file.parts or len(file.parts) < 2 for file in files):
+                    raise ValueError(files)  # never remove what lies outside of the target's splits
+                entry = Entry(tuple(line.pop("files")), **line)
+                if not all(isinstance(text, str) for text in (key, entry.hash, entry.skipped)):
+                    raise TypeError(line)
+                self._note(key, entry)
         except (ValueError, TypeError, KeyError):
             raise ColorizeError(
                 f"`{path}` is damaged, so the run cannot continue",

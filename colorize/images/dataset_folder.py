@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from colorize.errors import ColorizeError
+from colorize.images.files import lines
 from colorize.images.listing import find
 
 METADATA = "metadata.jsonl"
@@ -98,10 +99,9 @@ def _rows(folder: Path, split: str) -> Iterator[Row]:
     def is_inside(path: Path) -> bool:
         return parent_inside(path.parent) and not (path.is_symlink() and not path.resolve().is_relative_to(real))
 
-    with metadata.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _Parser(metadata, number, is_inside).row(line, split)
+    for number, line in enumerate(lines(metadata), start=1):
+        if line.strip():
+            yield _Parser(metadata, number, is_inside).row(line, split)
 
 
 @dataclass(frozen=True)

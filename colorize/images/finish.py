@@ -12,17 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.images.color import XYZ, lab_to_rgb, luminance, rgb_to_lab
-from colorize.images.image import Picture, Pixels
-from colorize.images.ink import (
-    HintPixels,
-    colored_strips,
-    on_paper,
-    painted,
-    paper_share,
-    row_strips,
-    set_exact,
-    strips,
-)
+from colorize.images.image import Picture, Pixels, row_strips
+from colorize.images.ink import HintPixels, colored_strips, on_paper, painted, paper_share, set_exact, strips
 from colorize.images.resize import Array, along_edges, resized, under_ink
 from colorize.images.under_ink import WALL, fill, paper_white, spread
 

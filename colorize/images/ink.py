@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from colorize.images.flat_regions import Labels, nearest_region
-from colorize.images.image import Picture, Pixels
+from colorize.images.image import Picture, Pixels, row_strips
 from colorize.images.resize import Array, resized
 
-STRIP = 60_000  # pixels finished at a time, which bounds memory and stays in the cache
 GAP = 0.004  # of the longer side; half of a gap in the lines around transparent paper
 SHOWN = 0.01  # share of a drawing that is visible and light where alpha is not just the ink
 COLORS = 32  # of hints in flats, at most
@@ -99,13 +98,6 @@ def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
     share = np.asarray(small, np.float32) / np.float32(drawing.peak)
     tint = max(float(np.quantile(share, 0.95)), 0.5)  # of yellow or gray paper
     return np.asarray(np.minimum(share / np.float32(tint), 1), np.float32)
-
-
-def row_strips(size: tuple[int, ...]) -> Iterator[slice]:
-    """The rows of a picture (height, width), about STRIP pixels at a time."""
-    height, width = size
-    rows = max(1, STRIP // width)
-    return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
 
 
 def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]:

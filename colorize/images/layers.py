@@ -22,7 +22,7 @@ from colorize.images import files, ink
 from colorize.images.encode import encode
 from colorize.images.flat_regions import Labels, grown
 from colorize.images.flats import flats, lab_of
-from colorize.images.image import Picture, Pixels
+from colorize.images.image import Picture, Pixels, row_strips
 from colorize.images.ink import HintPixels
 from colorize.images.resize import Array, fit_size, resized
 
@@ -170,7 +170,7 @@ def _snapped(table: Array, chosen: Array, hinted: Array) -> Array:
 
 def merged(divided: DividedDrawing, flat: bool) -> Picture:
     """Return the drawing in the model's colors, or in flat ones; what `finish.onto` says of it holds."""
-    plain = ((at, divided.table[divided.labels[at]]) for at in ink.row_strips(divided.labels.shape))
+    plain = ((at, divided.table[divided.labels[at]]) for at in row_strips(divided.labels.shape))
     pixels = ink.painted(divided.drawing, plain if flat else divided.shaded())
     return replace(divided.drawing, pixels=pixels, icc=_profile(divided))
 
@@ -296,7 +296,7 @@ def raised(labels: Labels, paper: Array) -> Labels:
         for _ in range(steps):
             start = np.where((start == 0) & (paper >= level), cv2.dilate(start, square), start)
         steps = STEPS
-    full = grown(start.astype(np.int32))
+    full = grown(start).astype(np.int32)
     return full if full.any() else np.ones_like(full)
 
 

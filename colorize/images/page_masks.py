@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from colorize.images.image import row_strips
 from colorize.images.resize import fit_size
 
 if TYPE_CHECKING:
@@ -106,10 +107,10 @@ def keep_mask(gray: Gray, panels: Sequence[Panel], bubbles: np.ndarray) -> np.nd
     gutters = np.ones(gray.shape, np.uint8)
     for panel in panels:
         cv2.fillPoly(gutters, [np.floor(panel.polygon).astype(np.int32)], 0)
-    share, side = gray / paper_level(gray), max(gray.shape)
-    light = (share > INK).astype(np.uint8)
-    reach = max(2, round(REACH * side))
-    paper, black = (one.astype(np.uint8) for one in (share > PAPER, share < BLACK))
+    level, reach = paper_level(gray), max(2, round(REACH * max(gray.shape)))
+    light, paper, black = (
+        one.astype(np.uint8) for one in (gray > INK * level, gray > PAPER * level, gray < BLACK * level)
+    )
     ways = (paper, reach), (light, SOFT_EDGE), (1 - light, SOFT_EDGE), (black, reach)
     if 2 * int((gutters & light).sum()) < int(gutters.sum()):  # the gutters are black
         sure = cv2.erode(gutters, np.ones((reach + 1,) * 2, np.uint8), borderValue=1)
@@ -127,10 +128,13 @@ def _grown(free: Mask, ways: Sequence[tuple[Mask, int]]) -> Mask:
             free = np.maximum(free, cv2.dilate(free, cross) & way).astype(np.uint8)
     rest = (1 - free) & (1 - ways[-1][0])
     count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=4)
-    island = np.zeros(count, np.uint8)
-    island[np.unique(labels[cv2.dilate(free, cross) > 0])] = 1
+    near, island = cv2.dilate(free, cross) > 0, np.zeros(count, np.uint8)
+    for rows in row_strips(free.shape):  # of numbers, which take many times the memory of a mask
+        island[labels[rows][near[rows]]] = 1
     island &= stats[:, cv2.CC_STAT_AREA] <= ISLAND
-    return np.asarray(free | island[labels], np.uint8)
+    for rows in row_strips(free.shape):
+        free[rows] |= island[labels[rows]]
+    return np.asarray(free, np.uint8)
 
 
 def panel_mask(panel: Panel, share: float = 1.0) -> np.ndarray:

@@ -99,8 +99,8 @@ def _texts(path: Path) -> Mapping[str, str]:
     from colorize.images.decode import read_texts
 
     try:
-        return read_texts(path.read_bytes())
-    except OSError:
+        return read_texts(files.content(path, files.BYTES))
+    except (OSError, ColorizeError):
         return {}
 
 
@@ -181,16 +181,19 @@ def read(path: Path) -> RegionFile:
     the line.
     """
     try:
-        text = path.read_text("utf-8")
+        text = files.content(path).decode()
         given = tomllib.loads(text)
     except OSError as error:
         raise ColorizeError(f"`{path}` cannot be read: {error.strerror}", AGAIN, code=2) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         hint = 'write colors in quotes: color = "#c81414"'
         raise ColorizeError(f"`{path}` is not valid TOML: {error}", hint, code=2) from None
     table = given.get("regions")
     if not isinstance(table, dict) or not isinstance(given.get("map"), str):
         raise ColorizeError(f"`{path}` is not a file of regions", AGAIN, code=2)
+    if Path(given["map"]).name != given["map"] or "\\" in given["map"] or "\0" in given["map"]:
+        message = f"`{path}` names the map `{files.shown(given['map'])}`, which does not lie beside it"
+        raise ColorizeError(message, "write the name of the map alone", code=2)
     place = path.parent / given["map"]
     numbers, state = _read_map(place, path)
     colors = levels(state.colors)
