@@ -73,9 +73,9 @@ def grown(labels: npt.NDArray[T]) -> npt.NDArray[T]:
         while far:
             top, bottom = max(0, start - reach), min(height, stop + reach)
             part = labels[top:bottom]
-            found, distance = _nearest(part > 0, part[part > 0])
+            found, distance = _nearest(part != 0, part[part != 0])
             inner = slice(start - top, stop - top)
-            far = bottom - top < height and bool(distance[inner].max() >= reach)  # the nearest may be in other rows
+            far = bottom - top < height and float(distance[inner].max()) >= reach  # the nearest may be in other rows
             reach *= 4
         result[start:stop] = found[inner]
     return result

@@ -92,12 +92,16 @@ def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
     """Brightness of a drawing on white relative to its own paper: (H, W) in [0, 1]."""
     light = drawing.pixels.min(2)
     if drawing.alpha is not None:
-        cover = drawing.alpha.astype(np.uint32)
-        light = ((light * cover + drawing.peak * (drawing.peak - cover)) // drawing.peak).astype(light.dtype)
+        for rows in row_strips(drawing.size):
+            cover = drawing.alpha[rows].astype(np.uint32)
+            light[rows] = (light[rows] * cover + drawing.peak * (drawing.peak - cover)) // drawing.peak
     small = cv2.resize(light, size[::-1], interpolation=cv2.INTER_AREA)
-    share = np.asarray(small, np.float32) / np.float32(drawing.peak)
-    tint = max(float(np.quantile(share, 0.95)), 0.5)  # of yellow or gray paper
-    return np.asarray(np.minimum(share / np.float32(tint), 1), np.float32)
+    del light
+    tint = max(float(np.quantile(small, 0.95)) / drawing.peak, 0.5)  # of yellow or gray paper
+    share = np.asarray(small, np.float32)
+    share /= np.float32(drawing.peak)
+    share /= np.float32(tint)
+    return np.minimum(share, 1, out=share)
 
 
 def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]:

@@ -294,8 +294,9 @@ def raised(labels: Labels, paper: Array) -> Labels:
     steps = 2 * round(max(size) / max(labels.shape)) + 2
     for level in LEVELS:
         for _ in range(steps):
-            start = np.where((start == 0) & (paper >= level), cv2.dilate(start, square), start)
+            np.copyto(start, cv2.dilate(start, square), where=(start == 0) & (paper >= level))
         steps = STEPS
+    del paper
     full = grown(start).astype(np.int32)
     return full if full.any() else np.ones_like(full)
 
@@ -304,7 +305,7 @@ def _nearest(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Values at another size, each pixel that of its place."""
     kind = values.astype(np.uint8) if values.dtype == bool else values
     result = cv2.resize(kind, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    return result.astype(values.dtype)
+    return result.astype(values.dtype, copy=False)
 
 
 def _doubled(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from colorize.errors import ColorizeError
-from colorize.images import decode
+from colorize.images import decode, files
 from colorize.images.decode import LIMIT
 from colorize.images.encode import encode
 from colorize.images.files import read
@@ -119,9 +119,33 @@ def test_a_bomb_is_refused_by_its_header():
         read(header(30_000, 20_000))
 
 
+def test_a_huge_picture_in_a_tiny_file_is_refused():
+    with pytest.raises(ColorizeError, match="it is nearly empty, or made to exhaust memory"):
+        read(header(14_000, 14_000))
+
+
+def test_a_tile_far_larger_than_its_picture_is_refused():
+    data = bytearray(plain("TIFF", tiffinfo={322: 45_000, 323: 45_000}))
+    with pytest.raises(ColorizeError, match="its tiles are 45000 x 45000"):
+        read(bytes(data))
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "a.png").open("wb") as stream:
+        stream.truncate(6 * 2**30)
+    with pytest.raises(ColorizeError, match=r"`.*a.png` has more than 1024 MiB"):
+        read(tmp_path / "a.png")
+
+
+def test_standard_input_has_a_limit(monkeypatch):
+    monkeypatch.setattr(files, "BYTES", 2**20)
+    with pytest.raises(ColorizeError, match="`standard input` has more than 1 MiB"):
+        read(io.BytesIO(bytes(2**20 + 1)))
+
+
 def test_a_large_picture_below_the_limit_is_no_bomb():
     with pytest.raises(ColorizeError, match="cut off"):  # but no warning and no refusal by size
-        read(header(13_000, 13_000))
+        read(header(10_000, 9_900))
 
 
 def test_one_pixel_is_a_picture():
