@@ -16,6 +16,7 @@ from colorize.images.files import lines as content_lines
 from colorize.images.files import refuse_links
 
 UNDONE = re.compile(r"\.[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
+NAME = 255  # bytes of a name, at most
 VERSION = 2  # counts up when the same settings give other pictures
 
 
@@ -108,8 +109,8 @@ class Journal:
             settings: dict[str, object] | None = lines.pop(0) if lines else None
             for line in lines:
                 files, key = tuple(map(Path, line["files"])), line.pop("key")
-                if any(file.is_absolute() or ".." in file.parts or len(file.parts) < 2 for file in files):
-                    raise ValueError(files)  # never remove what lies outside of the target's splits
+                if not all(map(_is_below, files)):
+                    raise ValueError(files)
                 entry = Entry(tuple(line.pop("files")), **line)
                 if not all(isinstance(text, str) for text in (key, entry.hash, entry.skipped)):
                     raise TypeError(line)
@@ -133,3 +134,9 @@ class Journal:
         for folder in sorted(parents, key=lambda path: len(path.parts), reverse=True):
             if (self.target / folder).is_dir() and not any((self.target / folder).iterdir()):
                 (self.target / folder).rmdir()
+
+
+def _is_below(file: Path) -> bool:
+    """Whether a path can be that of a file in a split of the target: nothing else is ever removed."""
+    short = all(part != ".." and "\0" not in part and len(os.fsencode(part)) <= NAME for part in file.parts)
+    return short and len(file.parts) > 1 and not file.is_absolute()

@@ -91,6 +91,8 @@ def _from_json(text: str, size: tuple[int, int]) -> Tensor:
     except json.JSONDecodeError as error:
         where = f"in line {error.lineno}, column {error.colno}"
         raise ColorizeError(f"the hints are not valid JSON: {error.msg} {where}", EXAMPLE) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists in lists in lists
+        raise ColorizeError("the hints are not valid JSON: a value is too long or too deep", EXAMPLE) from error
     if not isinstance(given, dict):
         raise ColorizeError(f"the hints are a JSON {type(given).__name__}, not an object", EXAMPLE)
     _check_keys("the hints", given, ("points", "strokes"))

@@ -114,7 +114,10 @@ def _apply(value: Any, tree: Mapping[str, Any], prefix: str) -> Any:
         if parts and not dataclasses.is_dataclass(item):
             raise ColorizeError(f"`{_full_name(parts)}` is not a setting", f"`{field}` has no parts", code=2)
         changes[field] = _apply(item, parts, f"{prefix}{field}.") if parts else item
-    return dataclasses.replace(value, **changes)
+    try:
+        return dataclasses.replace(value, **changes)
+    except ArithmeticError as error:  # such as 0 heads
+        raise ColorizeError(f"`{_full_name(tree)}` has an impossible value: {error}", ALL, code=2) from error
 
 
 def _full_name(tree: Mapping[str, Any]) -> str:

@@ -125,9 +125,10 @@ def test_a_huge_picture_in_a_tiny_file_is_refused():
 
 
 def test_a_tile_far_larger_than_its_picture_is_refused():
-    data = bytearray(plain("TIFF", tiffinfo={322: 45_000, 323: 45_000}))
-    with pytest.raises(ColorizeError, match="its tiles are 45000 x 45000"):
-        read(bytes(data))
+    tags = {256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 322: 45_008, 323: 45_008, 324: 8, 325: 9}
+    rows = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    with pytest.raises(ColorizeError, match="64 x 64 pixels, but its tiles are 45008 x 45008"):
+        read(struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + rows + bytes(4))
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):
