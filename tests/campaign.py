@@ -189,7 +189,7 @@ def main() -> None:
         if given.trials:
             import trials
 
-            for name, one in trials.every(given.trials, given.seed).items():
+            for name, one in trials.every(given.trials, given.seed):
                 found[name] = Tally(*one)
                 show({name: found[name]}, head=len(found) == 1)
         total = sum(one.count for one in found.values())

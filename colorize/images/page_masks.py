@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from colorize.images.image import row_strips
 from colorize.images.resize import fit_size
 
 if TYPE_CHECKING:
@@ -93,6 +92,7 @@ def brightness(small: np.ndarray) -> np.ndarray:
 
 REACH = 0.005  # of the page's longer side: so much gutter or bubble may lie inside of what was found
 SOFT_EDGE = 2  # pixels where paper turns into ink, lighter than it, and darker; they are half of both
+BAND = 2_000_000  # pixels whose islands are sought at a time
 ISLAND = 64  # pixels; what is no larger and lies in the ink beside what was found belongs to it
 EMPTY = 0.996  # of a panel that is paper if there is nothing in it to color
 INSET = 0.9  # of a panel's width and height that is looked at for this, without its frame
@@ -125,16 +125,17 @@ def _grown(free: Mask, ways: Sequence[tuple[Mask, int]]) -> Mask:
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     for way, far in ways:
         for _ in range(far):
-            free = np.maximum(free, cv2.dilate(free, cross) & way).astype(np.uint8)
-    rest = (1 - free) & (1 - ways[-1][0])
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=4)
-    near, island = cv2.dilate(free, cross) > 0, np.zeros(count, np.uint8)
-    for rows in row_strips(free.shape):  # of numbers, which take many times the memory of a mask
-        island[labels[rows][near[rows]]] = 1
-    island &= stats[:, cv2.CC_STAT_AREA] <= ISLAND
-    for rows in row_strips(free.shape):
-        free[rows] |= island[labels[rows]]
-    return np.asarray(free, np.uint8)
+            free = np.maximum(free, cv2.dilate(free, cross) & way)
+    near, grown, black, step = cv2.dilate(free, cross), free.copy(), ways[-1][0], max(1, BAND // free.shape[1])
+    for start in range(0, len(free), step):  # numbers take many times the memory of a mask
+        rows = slice(max(0, start - ISLAND), start + step + ISLAND)  # none that is small enough goes further
+        rest = (1 - free[rows]) & (1 - black[rows])
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=4)
+        island = np.zeros(count, np.uint8)
+        island[labels[near[rows] > 0]] = 1
+        island &= stats[:, cv2.CC_STAT_AREA] <= ISLAND
+        grown[start : start + step] |= island[labels[start - rows.start :][:step]]
+    return np.asarray(grown, np.uint8)
 
 
 def panel_mask(panel: Panel, share: float = 1.0) -> np.ndarray:
