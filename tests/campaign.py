@@ -26,9 +26,9 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE / "support")]
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "NO_COLOR": "1"}
 
-from readers import Reader, damaged, everything
+from readers import Reader, damaged, everything  # noqa: E402 - after the settings of threads
 
-from colorize.errors import ColorizeError
+from colorize.errors import ColorizeError  # noqa: E402
 
 SLOW = 2.0  # seconds of CPU time that one input may take
 STUCK = 30.0  # seconds that one input may take at all
@@ -129,11 +129,11 @@ def _memory(process: int) -> int:
 
 
 def fuzz(inputs: int, seconds: float, seed: int, only: str) -> dict[str, Tally]:
-    """Share the inputs out among the readers: a third of them evenly, the others by speed."""
+    """Share the inputs out among the readers: a tenth of them evenly, the others by speed."""
     until, tallies = time.monotonic() + seconds, {}
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         readers = {name: one for name, one in everything(Path(folder)).items() if only in ("", name)}
-        even = max(1, inputs // 3 // len(readers))
+        even = max(1, inputs // 10 // len(readers))
         for name, reader in readers.items():
             place = Path(folder, name.replace(" ", "-"))
             tallies[name] = watch(name, reader, range(even * (5 if name == "pictures" else 1)), seed, place, until)

@@ -77,7 +77,7 @@ def palette(given: File | Picture) -> Named:
 
     Raises ColorizeError (wrong usage) for a text that is neither colors nor the path of a file.
     """
-    if isinstance(given, str) and not Path(given).is_file():
+    if isinstance(given, str) and not files.is_file(given):
         found, name = palettes.parse(given), f"palette {given}"
     else:
         one = named(given, "a picture")

@@ -102,12 +102,17 @@ def _pictures(infos: Sequence[ZipInfo]) -> Iterator[tuple[str, ZipInfo, str]]:
     seen: set[str] = set()
     for info in infos:
         path, reason = PurePosixPath(info.filename), _refusal(info)
-        if info.is_dir() or not (pictured(path) or reason in (OUTSIDE, NESTED)):
+        if _is_folder(info) or not (pictured(path) or reason in (OUTSIDE, NESTED)):
             continue
         if not reason and path.as_posix() in seen:
             reason = "is in its archive twice"
         seen.add(path.as_posix())
         yield path.as_posix(), info, reason
+
+
+def _is_folder(info: ZipInfo) -> bool:
+    """Whether an entry is no file; one without a name, which Python cannot ask, counts as none."""
+    return not info.filename or info.filename.endswith("/")
 
 
 def _refusal(info: ZipInfo) -> str:
@@ -170,7 +175,7 @@ def open_volume(path: Path) -> Volume:
     with suppress(OSError), path.open("rb") as stream:
         if what := OTHERS.get(stream.read(4)):
             raise ColorizeError(f"`{shown(path)}` is {what}, not a zip archive", "zip its pages as pictures")
-    files = [info for info in _infos(path, str(path)) if not info.is_dir()]
+    files = [info for info in _infos(path, str(path)) if not _is_folder(info)]
     _check_trust(path, files)
     pages = [info.filename for info in files if pictured(PurePosixPath(info.filename))]
     nested = [info.filename for info in files if _refusal(info) == NESTED]
@@ -188,7 +193,7 @@ def read_record(path: Path) -> dict[str, Any]:
         comment = archive.comment
         record = (_object(comment) or _object(comment.rpartition(b"\n")[2])).get(MARK)
         if isinstance(record, dict):
-            files = [info for info in archive.infolist() if not info.is_dir()]
+            files = [info for info in archive.infolist() if not _is_folder(info)]
             return {**record, "unedited": record.get("files") == _listed(files)}
     return {}
 
@@ -239,7 +244,7 @@ def write_volume(
             fresh.compress_type = info.compress_type if plain else ZIP_DEFLATED
             fresh.external_attr, fresh.create_system = info.external_attr, info.create_system
             fresh.comment = info.comment
-            if info.is_dir():
+            if _is_folder(info):
                 new.writestr(fresh, b"")
                 continue
             large = (result.stat().st_size if result else info.file_size) > ZIP64
@@ -250,7 +255,7 @@ def write_volume(
                 elif not _copied(old, info, sink):
                     damaged.append(info.filename)
         if record:
-            files = [info for info in new.infolist() if not info.is_dir()]
+            files = [info for info in new.infolist() if not _is_folder(info)]
             new.comment = _noted(old.comment, {**record, "files": _listed(files)})
     return damaged
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from colorize.errors import ColorizeError
-from colorize.images.files import lines
+from colorize.images.files import is_file, lines
 from colorize.images.listing import find
 
 METADATA = "metadata.jsonl"
@@ -159,8 +159,8 @@ class _Parser:
         if rooted or ".." in parts or ".." in PureWindowsPath(name).parts:
             raise self.error(f"names `{name}`, which lies outside of its folder")
         path = self.metadata.parent.joinpath(*parts)
-        if not path.is_file():
-            raise self.error(f"names `{name}`, which does not exist")
+        if not is_file(path):
+            raise self.error(f"names `{name[:200]}`, which does not exist")
         if not self.is_inside(path):
             raise self.error(f"names `{name}`, a link to something outside of its folder")
         return path

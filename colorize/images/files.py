@@ -71,6 +71,14 @@ def content(source: Path | str | BinaryIO, most: int = TEXT, name: str = "") -> 
     return data
 
 
+def is_file(path: Path | str) -> bool:
+    """Whether there is such a file; False for what can be no path, such as a name of thousands of signs."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file. Raises ColorizeError for one of more than LINE bytes, and OSError."""
     with path.open("rb") as stream:

@@ -26,6 +26,7 @@ from colorize.images.regions import Region, levels
 
 KEYS = ("color", "name", "area", "box", "at", "source")
 AGAIN = "make one with: colorize regions sketch.png"
+LONGEST, DIGITS = 255, 9  # bytes of a file's name, and digits of a region's number
 KEPT = 50  # results of which the map remembers that this program made them
 
 
@@ -191,16 +192,17 @@ def read(path: Path) -> RegionFile:
     table = given.get("regions")
     if not isinstance(table, dict) or not isinstance(given.get("map"), str):
         raise ColorizeError(f"`{path}` is not a file of regions", AGAIN, code=2)
-    if Path(given["map"]).name != given["map"] or "\\" in given["map"] or "\0" in given["map"]:
-        message = f"`{path}` names the map `{files.shown(given['map'])}`, which does not lie beside it"
+    name = given["map"]
+    if Path(name).name != name or "\\" in name or "\0" in name or len(os.fsencode(name)) > LONGEST:
+        message = f"`{path}` names the map `{files.shown(name)[:LONGEST]}`, which does not lie beside it"
         raise ColorizeError(message, "write the name of the map alone", code=2)
-    place = path.parent / given["map"]
+    place = path.parent / name
     numbers, state = _read_map(place, path)
     colors = levels(state.colors)
     names = [""] * len(colors)
     for key, value in table.items():
         where = _where(key, text, path)
-        if not key.isdecimal() or not 1 <= int(key) <= len(colors):
+        if not key.isdecimal() or len(key) > DIGITS or not 1 <= int(key) <= len(colors):
             raise ColorizeError(f"{where} is not in the map", f"regions are numbered 1 to {len(colors)}", code=2)
         one = _checked(value, where)
         if "color" in one:
@@ -208,6 +210,8 @@ def read(path: Path) -> RegionFile:
         names[int(key) - 1] = one.get("name", "").strip()
     result = given.get("colored")
     known = path.parent / result if isinstance(result, str) and result else None
+    if known and ("\0" in str(known) or any(len(os.fsencode(part)) > LONGEST for part in known.parts)):
+        raise ColorizeError(f"`{path}` names a result that cannot be: `{files.shown(known)[:LONGEST]}`", AGAIN, code=2)
     return RegionFile(path, place, numbers, colors, tuple(names), known, state)
 
 
@@ -245,7 +249,7 @@ def _read_map(path: Path, whose: Path) -> tuple[Labels, State]:
         count = len(levels(state.colors))
         if not picture.gray or picture.peak != 65535 or int(picture.pixels.max()) > count or picture.pixels.min() < 1:
             raise ValueError
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         message = f"`{path}` is not the map of the regions of `{whose}`, or was changed"
         raise ColorizeError(message, AGAIN, code=2) from None
     return picture.pixels[..., 0].astype(np.int32), state

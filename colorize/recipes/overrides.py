@@ -92,8 +92,10 @@ def override(value: Value, *texts: str) -> Value:
         name, equals, given = text.partition("=")
         if not equals:
             raise ColorizeError(f"`--set {text}` has no value", "write it as name=value", code=2)
-        node = tree
-        for part in name.strip().split("."):
+        node, parts = tree, [part.strip() for part in name.split(".")]
+        if not all(parts):
+            raise ColorizeError(f"`--set {text}` names no setting", ALL, code=2)
+        for part in parts:
             node = node.setdefault(part, {})
         node[""] = name.strip(), given.strip()
     return typing.cast(Value, _apply(value, tree, "")) if tree else value

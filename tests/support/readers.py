@@ -1,4 +1,4 @@
-"""Every reader of the program, small valid inputs for each, and ways to damage them. Knows nothing of what is claimed."""
+"""Every reader of the program, small valid inputs for each, and ways to damage them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from colorize.datasets.celeba import _read_list
 from colorize.datasets.journal import Journal
 from colorize.datasets.parquet import ParquetSource
 from colorize.datasets.prepare import PrepareOptions
-from colorize.errors import ColorizeError
 from colorize.images import archives, color_hints, files, hint_files, json_lines, metadata, palettes, region_files
 from colorize.images.dataset_folder import JOURNAL, METADATA, read_folder
 from colorize.images.decode import read_texts

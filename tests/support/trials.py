@@ -30,8 +30,10 @@ EXTRAS = ["--layers", "out/layers/*.ora", "--save-regions", "out/regions/*.toml"
 JOBS = {  # what runs in a folder with in/, and writes into out/
     "sample": ["sample", "in/pages", "--out", "out/colored", "--device", "cpu"],
     "prepare-data": ["prepare-data", "in/pictures", "out/data", "--size", "64", "--workers", "1", "--group", "none"],
-    "train": ["train", "anime-diffusion", "in/pictures", "--out", "out/run", "--device", "cpu", "--steps", "6"]
-    + ["--save-every", "1s", "--sample-every", "3", *SETS],
+    "train": [
+        *("train", "anime-diffusion", "in/pictures", "--out", "out/run", "--device", "cpu", "--steps", "6"),
+        *("--save-every", "1s", "--sample-every", "3", *SETS),
+    ],
 }
 OWN = ("sample",)  # the folders in its results are its user's, and may be links
 

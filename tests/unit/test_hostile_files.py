@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from zipfile import ZipFile
 
+import numpy as np
 import pytest
 from comics import pack
 
 from colorize.cli.outputs import Target
 from colorize.cli.volumes import VolumeJob, pages_folder
+from colorize.coloring import inputs
 from colorize.coloring.options import SampleOptions
 from colorize.datasets.journal import JOURNAL, Journal
 from colorize.errors import ColorizeError
-from colorize.images import json_lines, region_files
-from colorize.images.dataset_folder import METADATA
+from colorize.images import files, hint_files, json_lines, region_files
+from colorize.images.archives import open_volume
+from colorize.images.dataset_folder import METADATA, read_folder
 from colorize.images.files import LINE, lines
+from colorize.images.image import Picture
+from colorize.images.metadata import MARK
 from colorize.recipes import find
 from colorize.recipes.overrides import override
 from colorize.training.run_folder import LOCK, Lock
@@ -69,7 +75,7 @@ def test_a_line_without_end_is_not_read(tmp_path):
 def test_nothing_is_removed_through_a_linked_split(tmp_path, secret):
     target = folder(tmp_path, {"key": "k", "files": ["train/a.png"]})
     (target / "train").symlink_to(secret.parent)
-    with pytest.raises(ColorizeError, match="`.*train` is a link"):
+    with pytest.raises(ColorizeError, match=r"`.*train` is a link"):
         Journal(target, {"source": "x"}, overwrite=True)
     assert secret.read_text() == SECRET
 
@@ -78,7 +84,7 @@ def test_nothing_is_removed_through_a_linked_folder_of_a_split(tmp_path, secret)
     target = folder(tmp_path, {"key": "k", "files": ["train/color/a.png"]})
     (target / "train").mkdir()
     (target / "train" / "color").symlink_to(secret.parent)
-    with pytest.raises(ColorizeError, match="`.*color` is a link"):
+    with pytest.raises(ColorizeError, match=r"`.*color` is a link"):
         Journal(target, {"source": "x"}, overwrite=True)
     assert secret.exists()
 
@@ -143,6 +149,65 @@ def test_a_map_of_regions_lies_beside_its_list(tmp_path, name):
         region_files.read(tmp_path / "a.toml")
 
 
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'map = "{LONG}.png"\n[regions]\n',
+        f'map = "a_regions_map.png"\n[regions]\n{"9" * 5000} = {{}}\n',
+        f'map = "a_regions_map.png"\ncolored = "{LONG}"\n[regions]\n',
+    ],
+)
+def test_names_and_numbers_of_regions_have_a_length(tmp_path, text):
+    state = region_files.State("", None, ("#ffffff",))
+    region_files.write_map(np.ones((2, 2), np.int32), tmp_path / "a_regions_map.png", state)
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(ColorizeError):
+        region_files.read(tmp_path / "a.toml")
+
+
+def test_a_map_of_regions_that_remembers_nonsense_is_refused(tmp_path):
+    files.write(Picture(np.ones((2, 2, 1), np.uint16), text={MARK: "[" * 100_000}), tmp_path / "a_regions_map.png")
+    (tmp_path / "a.toml").write_text('map = "a_regions_map.png"\n[regions]\n')
+    with pytest.raises(ColorizeError, match="is not the map of the regions"):
+        region_files.read(tmp_path / "a.toml")
+
+
+def test_an_entry_without_a_name_is_passed_over(tmp_path):
+    with ZipFile(tmp_path / "a.cbz", "w") as archive:
+        archive.writestr("aa", b"x")
+        archive.writestr("1.png", b"x")
+    data = (tmp_path / "a.cbz").read_bytes()
+    place = data.rindex(b"aa")  # in the index; without a name the two bytes become a part of its extra field
+    data = data[: place - 18] + b"\0\0\2\0" + data[place - 14 :]
+    (tmp_path / "a.cbz").write_bytes(data)
+    assert open_volume(tmp_path / "a.cbz").pages == ("1.png",)
+
+
+def test_a_picture_of_an_impossible_name_is_told(tmp_path):
+    (tmp_path / METADATA).write_text(json.dumps({"file_name": LONG}))
+    with pytest.raises(ColorizeError, match="which does not exist"):
+        read_folder(tmp_path)
+
+
+def test_a_palette_may_be_longer_than_a_path():
+    assert inputs.palette(", ".join(["#aabbcc"] * 32)).palette
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"points": [{"x": ' + "9" * 5000])
+def test_hints_too_deep_or_too_long_are_a_sentence(text):
+    with pytest.raises(ColorizeError, match="a value is too long or too deep"):
+        hint_files.parse(text, (8, 8))
+
+
+@pytest.mark.parametrize("text", ["=5", "a..b=3", ".=1"])
+def test_a_setting_without_a_name_is_a_sentence(text):
+    with pytest.raises(ColorizeError, match="names no setting"):
+        override(find("anime-diffusion"), text)
+
+
 def test_a_setting_that_divides_by_zero_is_a_sentence():
-    with pytest.raises(ColorizeError, match="`denoiser.net.heads` has an impossible value"):
+    with pytest.raises(ColorizeError, match=r"`denoiser\.net\.heads` has an impossible value"):
         override(find("anime-diffusion"), "denoiser.net.heads=0")
