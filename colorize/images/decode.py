@@ -23,6 +23,7 @@ from colorize.images.metadata import Exif
 
 LIMIT = 200_000_000  # pixels: a page of A3 at 900 dpi fits
 LARGE, PER_BYTE = 100_000_000, 250  # of more pixels there may be so many for each byte of the file; pages have about 10
+DEFLATE = 1032  # bytes that one of a PNG can unpack to, at most
 TILE = 4  # times the pixels of a TIFF, and of a square of 1024, that one of its tiles may have: it is decoded whole
 # No EPS, which runs Ghostscript; no ICO, whose inner pictures escape the limit; HEIF if a plugin
 # brought it; TGA last, since it has no signature.
@@ -135,6 +136,9 @@ def _check_size(image: Image.Image, data: bytes, name: str) -> None:
         raise ColorizeError(f"{what}; at most {LIMIT // 10**6} million can be read", hint)
     if width * height > max(LARGE, PER_BYTE * len(data)):
         raise ColorizeError(f"{what} in {len(data) >> 10} KiB: it is nearly empty, or made to exhaust memory", hint)
+    depth, kind = _png_depth(data)
+    if height * (width * depth * {2: 3, 4: 2, 6: 4}.get(kind, 1) // 8 + 1) > DEFLATE * len(data):
+        raise ColorizeError(f"{what}, but is cut off: {len(data)} bytes cannot hold them", "copy or download it again")
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     wide, high = (number if isinstance(number := tags.get(tag, 0), int) else 0 for tag in (322, 323))
     if wide * high > TILE * max(width * height, 2**20):

@@ -192,11 +192,7 @@ def read(path: Path) -> RegionFile:
     table = given.get("regions")
     if not isinstance(table, dict) or not isinstance(given.get("map"), str):
         raise ColorizeError(f"`{path}` is not a file of regions", AGAIN, code=2)
-    name = given["map"]
-    if Path(name).name != name or "\\" in name or "\0" in name or len(os.fsencode(name)) > LONGEST:
-        message = f"`{path}` names the map `{files.shown(name)[:LONGEST]}`, which does not lie beside it"
-        raise ColorizeError(message, "write the name of the map alone", code=2)
-    place = path.parent / name
+    place = _map_named(given["map"], path)
     numbers, state = _read_map(place, path)
     colors = levels(state.colors)
     names = [""] * len(colors)
@@ -213,6 +209,14 @@ def read(path: Path) -> RegionFile:
     if known and ("\0" in str(known) or any(len(os.fsencode(part)) > LONGEST for part in known.parts)):
         raise ColorizeError(f"`{path}` names a result that cannot be: `{files.shown(known)[:LONGEST]}`", AGAIN, code=2)
     return RegionFile(path, place, numbers, colors, tuple(names), known, state)
+
+
+def _map_named(name: str, path: Path) -> Path:
+    """The map that a file of regions names, which lies beside it: it is written, too."""
+    if Path(name).name != name or "\\" in name or "\0" in name or len(os.fsencode(name)) > LONGEST:
+        message = f"`{path}` names the map `{files.shown(name)[:LONGEST]}`, which does not lie beside it"
+        raise ColorizeError(message, "write the name of the map alone", code=2)
+    return path.parent / name
 
 
 def _where(key: str, text: str, path: Path) -> str:

@@ -124,6 +124,12 @@ def test_a_huge_picture_in_a_tiny_file_is_refused():
         read(header(14_000, 14_000))
 
 
+def test_a_png_without_the_bytes_for_its_pixels_is_cut_off():
+    empty = [(b"IDAT", zlib.compress(b"")), (b"IEND", b"")]  # Pillow would take what is missing for black
+    with pytest.raises(ColorizeError, match="300 x 300 pixels, but is cut off: 65 bytes cannot hold them"):
+        read(join_png([(b"IHDR", struct.pack(">IIBBBBB", 300, 300, 8, 2, 0, 0, 0)), *empty]))
+
+
 def test_a_tile_far_larger_than_its_picture_is_refused():
     tags = {256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 322: 45_008, 323: 45_008, 324: 8, 325: 9}
     rows = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
