@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from colorize.images.resize import Array, fit_size, resized
 
 POINT = ("x", "y", "color", "radius")
 STROKE = ("points", "color", "width", "radius")
+FAR = 1e9  # pixels
 EXAMPLE = 'an example: {"points": [{"x": 40, "y": 25, "color": "#d02030", "radius": 3}]}'
 SAVE = "save the hints as a PNG that is transparent except for the hints"
 
@@ -113,12 +115,12 @@ def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
     if not isinstance(pairs, list) or not pairs:
         raise ColorizeError(f"{name} has no points", EXAMPLE)
     for pair in pairs:
-        if not isinstance(pair, list | tuple) or [type(one) in (int, float) for one in pair] != [True, True]:
+        if not isinstance(pair, list | tuple) or [_is_number(one) for one in pair] != [True, True]:
             raise ColorizeError(f"{name} needs a place x, y, not `{pair}`", EXAMPLE)
     half = {}
     for key, share in (("width", 0.5), ("radius", 1.0)):
         number = given.get(key, 1)
-        if not isinstance(number, int | float) or not 0 < number < math.inf:
+        if not _is_number(number) or not number > 0:
             raise ColorizeError(f"the {key} of {name} is `{number}`, not a positive number of pixels", EXAMPLE)
         half[key] = share * number if key in given else None
     radius = half["width"] if half["radius"] is None else half["radius"]
@@ -130,6 +132,11 @@ def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
         raise ColorizeError(f"the color of {name} is `{value}`", advice) from None
     places = tuple((float(x), float(y)) for x, y in pairs)
     return ColorHint(name, places, tuple(level / 127.5 - 1 for level in color), radius)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Whether this is a number of pixels; one of hundreds of digits fits into no float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FAR
 
 
 def _check_keys(name: str, given: object, keys: Sequence[str]) -> Mapping[str, object]:

@@ -286,7 +286,8 @@ def raised(labels: Labels, paper: Array) -> Labels:
     """
     size, plain, square = paper.shape, grown(labels).astype(np.uint16), np.ones((3, 3), np.uint8)
     far = ~cv2.dilate((labels == 0).astype(np.uint8), np.ones((CLEAR, CLEAR), np.uint8)).astype(bool)
-    start = np.where(_nearest(far, size), _doubled(plain, size), _nearest(plain, size))
+    start = _nearest(plain, size)
+    np.copyto(start, _doubled(plain, size), where=_nearest(far, size))
     values = labels.astype(np.float32)  # sure: all around is of one region; or the best there is
     inner = (cv2.erode(values, square) == cv2.dilate(values, square)) & (labels > 0)
     sure = inner | ((labels > 0) & ~cv2.dilate(inner.astype(np.uint8), square).astype(bool))
@@ -296,7 +297,6 @@ def raised(labels: Labels, paper: Array) -> Labels:
         for _ in range(steps):
             np.copyto(start, cv2.dilate(start, square), where=(start == 0) & (paper >= level))
         steps = STEPS
-    del paper
     full = grown(start).astype(np.int32)
     return full if full.any() else np.ones_like(full)
 

@@ -35,6 +35,7 @@ JOBS = {  # what runs in a folder with in/, and writes into out/
         *("--save-every", "1s", "--sample-every", "3", *SETS),
     ],
 }
+PASSING = {"tensorboard", "samples"}  # of a run; a preview is not made up for
 OWN = ("sample",)  # the folders in its results are its user's, and may be links
 
 
@@ -69,7 +70,9 @@ class Trial:
         out = self.folder / "out"
         named = {path.relative_to(out).as_posix(): path for path in sorted(out.rglob("*")) if path.is_file()}
         return {
-            name: path for name, path in named.items() if not path.name.startswith(".") and "tensorboard" not in name
+            name: path
+            for name, path in named.items()
+            if not path.name.startswith(".") and not set(path.parts) & PASSING
         }
 
 

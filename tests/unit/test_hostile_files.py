@@ -202,6 +202,13 @@ def test_hints_too_deep_or_too_long_are_a_sentence(text):
         hint_files.parse(text, (8, 8))
 
 
+@pytest.mark.parametrize("key", ["x", "radius"])
+def test_a_hint_at_a_number_without_end_is_a_sentence(key):
+    point = {"x": 1, "y": 1, "color": "navy", "radius": 1, key: 10**400}
+    with pytest.raises(ColorizeError, match=r"needs a place|not a positive number"):
+        hint_files.parse(json.dumps({"points": [point]}), (8, 8))
+
+
 @pytest.mark.parametrize("text", ["=5", "a..b=3", ".=1"])
 def test_a_setting_without_a_name_is_a_sentence(text):
     with pytest.raises(ColorizeError, match="names no setting"):
