@@ -16,7 +16,7 @@ from colorize.images.files import lines as content_lines
 from colorize.images.files import refuse_links
 
 UNDONE = re.compile(r"\.[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
-NAME = 255  # bytes of a name, at most
+NAME, PATH = 255, 1024  # bytes of a name, and of a path below the target, at most
 VERSION = 2  # counts up when the same settings give other pictures
 
 
@@ -138,5 +138,5 @@ class Journal:
 
 def _is_below(file: Path) -> bool:
     """Whether a path can be that of a file in a split of the target: nothing else is ever removed."""
-    short = all(part != ".." and "\0" not in part and len(os.fsencode(part)) <= NAME for part in file.parts)
-    return short and len(file.parts) > 1 and not file.is_absolute()
+    short = len(os.fsencode(file)) <= PATH and all(len(os.fsencode(part)) <= NAME for part in file.parts)
+    return short and len(file.parts) > 1 and ".." not in file.parts and "\0" not in str(file) and not file.is_absolute()

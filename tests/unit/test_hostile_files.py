@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from comics import pack
 
+from colorize.cli.messages import seconds
 from colorize.cli.outputs import Target
 from colorize.cli.volumes import VolumeJob, pages_folder
 from colorize.coloring import inputs
@@ -97,7 +98,7 @@ def test_a_linked_journal_is_refused(tmp_path, secret):
         Journal(target, {"source": "x"})
 
 
-@pytest.mark.parametrize("name", [METADATA, "/a.png", "train/../../secret/a.png", "train/" + "x" * 300, "train/a\0"])
+@pytest.mark.parametrize("name", [METADATA, "/a.png", "train/../../secret/a.png", "train/" + "x" * 300, "train/" + "x/" * 3000 + "a", "train/a\0"])
 def test_a_journal_names_files_of_its_splits_only(tmp_path, secret, name):
     target = folder(tmp_path, {"key": "k", "files": [name]})
     with pytest.raises(ColorizeError, match="is damaged"):
@@ -207,6 +208,11 @@ def test_a_hint_at_a_number_without_end_is_a_sentence(key):
     point = {"x": 1, "y": 1, "color": "navy", "radius": 1, key: 10**400}
     with pytest.raises(ColorizeError, match=r"needs a place|not a positive number"):
         hint_files.parse(json.dumps({"points": [point]}), (8, 8))
+
+
+def test_a_time_of_thousands_of_digits_is_a_sentence():
+    with pytest.raises(ColorizeError, match="is not a time"):
+        seconds("9" * 100_000 + "m")
 
 
 @pytest.mark.parametrize("text", ["=5", "a..b=3", ".=1"])
