@@ -22,13 +22,13 @@ from colorize.recipes.recipe import Recipe
 from colorize.region_diffusion.system import RegionColorizer
 
 # variant -> million weights of the original and its operations per call, in 10^9, at our variant's size. The
-# Diffusarts and Color Diffusion encode their hints at every step anew, which is counted for the former two.
+# Diffusarts and Color Diffusion encode their hints at every step anew, which is counted.
 PUBLISHED = {
-    "anime-diffusion:official": (52.30, 272),
-    "anime-diffusion:coloring-assistant": (33.54, 148),
+    "anime-diffusion:official": (52.30, 273.4),
+    "anime-diffusion:coloring-assistant": (33.54, 147.8),
     "diffusart:official": (93.26, 585.8),
     "diffusart:community": (151.94, 187.7),
-    "lab-diffusion:published": (48.09 + 13.41, 40),
+    "lab-diffusion:published": (48.09 + 13.41, 50.0),
     "manga-gan:plain": (54.42, 12.0),
     "manga-gan:attention": (54.75, 12.0),
     "manga-gan:v2": (32.14, 1614),

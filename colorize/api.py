@@ -54,6 +54,7 @@ class PaintOptions(TypedDict, total=False):
     hints: ImageLike | Mapping[str, Any] | None
     hint: str | Sequence[str]
     hint_mode: Literal["hard", "soft"]
+    auto_hints: float | None
     model: str | Path | Colorizer | Loaded
     lora: AdapterPaths
     kind: Literal["auto", "line", "gray"]
@@ -157,7 +158,7 @@ def load(
     given, _ = _options(options, LoadOptions.__annotations__)
     given = replace(given, model=model_files.at_revision(model, revision))
     with _LOCK, access.access(token):
-        return painting.load_model(given, words).own()
+        return painting.load_model(given, words, whole=True).own()
 
 
 def _results(images: Iterable[ImageLike], given: Mapping[str, Any]) -> Iterator[Result | ColorizeError]:
@@ -166,7 +167,7 @@ def _results(images: Iterable[ImageLike], given: Mapping[str, Any]) -> Iterator[
         options, hints = _options(given, {*PaintOptions.__annotations__, "variations"})
         template = inputs.job_template(options)
         if isinstance(hints, Mapping):
-            template = replace(template, hints=json.dumps(hints, default=_listed))
+            template = replace(template, hints=_as_json(hints))
         with _LOCK:
             loaded = _model(options)
             outcomes = painting.paint_all(loaded, _jobs(images, template), options)
@@ -244,6 +245,14 @@ def _plain(name: str, value: Any, wanted: Any) -> Any:
 
 def _item(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _as_json(hints: Mapping[str, Any]) -> str:
+    """Hints as the text of a file of hints."""
+    try:
+        return json.dumps(hints, default=_listed)
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and what holds itself
+        raise ColorizeError("the hints have a number that is too long, or are nested too deeply") from error
 
 
 def _listed(value: Any) -> Any:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Iterable
 
 SEEDS = (0, 2**63 - 1)  # the range of every generator of random numbers
+FULL = (errno.ENOSPC, errno.EDQUOT)  # what systems say if a disk is full
 LISTED = 30  # known words in a hint, at most
+SPACES = "\xa0\u3000"  # not printable for Python, and harmless; the second is frequent in Japanese names
+LONG = 80  # characters at both ends of something quoted in a message; what is between may be cut
 
 
 class ColorizeError(Exception):
@@ -23,6 +28,31 @@ class ColorizeError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class DiskFullError(ColorizeError):
+    """There is no room for another result, so that it makes no sense to go on with others."""
+
+
+def unexpected(error: BaseException) -> ColorizeError:
+    """Return the error that users read if it is the program's own fault."""
+    told = ColorizeError(
+        f"this should not have happened: {type(error).__name__}: {error}",
+        "please report it with the command you ran; COLORIZE_DEBUG=1 shows where it happened",
+    )
+    told.__cause__ = error
+    return told
+
+
+def printable(text: str) -> str:
+    """Return a text with `?` for what could steer a terminal, and for what is not Unicode."""
+    return "".join(sign if sign.isprintable() or sign in SPACES else "?" for sign in text)
+
+
+def plain(text: str) -> str:
+    """Return a text from anywhere fit for a line on a terminal: printable, and what is quoted and very long is cut."""
+    cut = re.sub(f"`([^`]{{{LONG}}})[^`]{{{LONG},}}([^`]{{{LONG}}})`", r"`\1...\2`", printable(text))
+    return cut if len(cut) <= 20 * LONG else cut[: 20 * LONG] + "..."
 
 
 def within(name: str, value: float, low: float, high: float, hint: str = "") -> None:

@@ -101,7 +101,7 @@ class Colorizer(nn.Module):
     Conditions are encoded once per call of `walk`, and once more per guided hint, never once per step. critic: judges
     pictures during adversarial training; no part of the model's file. full_precision: never run under autocast.
     likeliest: seed 0 stands for the likeliest picture, whatever the drawing. recipe: what it was built by. source,
-    facts, adapters: as `model_files.Loaded` has them.
+    facts, adapters: as `model_files.Loaded` has them. notes: sentences on parts that are missing.
     """
 
     critic: nn.Module | None
@@ -111,6 +111,7 @@ class Colorizer(nn.Module):
     source: str = "a model made here"
     facts: Mapping[str, str] = MappingProxyType({})
     adapters: tuple[AppliedAdapter, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __init__(self, space: Space, condition: nn.Module, denoiser: Denoiser) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ import re
 import sys
 import typing
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,22 @@ def recipe_table() -> str:
     texts = "\n".join(f"- `{name}`: {recipes.find(name).help}." for name in recipes.names())
     table = head + "| --- " * 8 + "|\n" + "\n".join(rows)
     end = "Every number can be changed with `--set`; see [settings](settings.md)."
-    return f"{HEAD}# Recipes\n\n{texts}\n\n{table}\n\n{end}\n"
+    return f"{HEAD}# Recipes\n\n{texts}\n\n{table}\n\n{end}\n\n{difference_table()}"
+
+
+def difference_table() -> str:
+    """Return the section on what variants do otherwise than the systems that they are named after."""
+    rows = []
+    for name in recipes.names():
+        for variant, differences in recipes.differences(name).items():
+            recipe = recipes.find(f"{name}:{variant}")
+            for one in differences:
+                ours = one.ours or shown(attrgetter(one.what)(recipe))
+                what = one.what if one.ours else f"`{one.what}`"
+                rows.append(f"| `{name}:{variant}` | {what} | {one.published} | {ours} | {one.why} |\n")
+    head = "| Variant | What | Published | Here | Why |\n| --- | --- | --- | --- | --- |\n"
+    said = "These variants have the networks and the settings of published systems, but for this:"
+    return f"## Published variants\n\n{said}\n\n{head}{''.join(rows)}"
 
 
 def score_table() -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from colorize import __version__, recipes
-from colorize.checkpoints import adapters, cards, hub, upload, weights_io
+from colorize.checkpoints import adapters, cards, foreign, hub, upload, weights_io
 from colorize.checkpoints.adapters import AdapterPaths, AppliedAdapter
 from colorize.checkpoints.hub import FORM, SUFFIX
 from colorize.checkpoints.weights_io import AGAIN, refused, unreadable
@@ -27,7 +27,6 @@ from colorize.recipes.recipe import Recipe
 from colorize.system import LoadOptions, ModelFile
 
 EMBEDDED = "mini"  # the recipe whose weights are inside the package
-PICKLES = (".pt", ".pth", ".ckpt", ".bin")
 RESERVED = ("format", "version", "recipe", "config")  # our own names in a file's header
 CRITIC = "critic."  # before the names of weights that only training needs
 MAX_STEPS = 100_000  # of a schedule's table; 1000 is usual
@@ -121,7 +120,7 @@ def _located(model: str | Path) -> Found | hub.Address:
     name = shown(str(model))
     if local or path.name != model:
         hint = f"a model on the Hub: {FORM}" if "://" in str(model) else "check the path"
-        if Path(str(model).partition("@")[0]).suffix in PICKLES:
+        if Path(str(model).partition("@")[0]).suffix in foreign.SUFFIXES:
             hint += f"; of models on the Hub, {SUFFIX} files only: {FORM}"
         raise ColorizeError(f"there is no file or folder `{name}`", hint)
     hint = f"name a recipe, a file, a folder, or OWNER/NAME on the Hub; {nearest(model, recipes.names())}"
@@ -132,7 +131,7 @@ def _must_be_local(model: str) -> bool:
     """Whether this can only be a path: a run, a file next to others that are here, or a file that is not fetched."""
     path = Path(model.partition("@")[0])
     on_hub = path.suffix == SUFFIX and len(path.parts) > 2 and not path.parent.is_dir()
-    return path.parts[:1] == ("runs",) or (path.suffix in (SUFFIX, *PICKLES) and not on_hub)
+    return path.parts[:1] == ("runs",) or (path.suffix in (SUFFIX, *foreign.SUFFIXES) and not on_hub)
 
 
 def _weights_of_recipe(name: str) -> Found:
@@ -290,14 +289,14 @@ def load(
 ) -> Loaded:
     """Find a model, build the system it describes and fill it.
 
-    model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors file, the
-    `generator.zip` of manga-colorization-v2, a folder with a model.safetensors, or
+    model: a recipe's name (`mini` is embedded, others are looked for in `runs/`), a .safetensors file, a
+    checkpoint of a published system such as `ep_300.model.pth`, a folder with a model.safetensors, or
     OWNER/NAME[/FILE.safetensors][@revision] on the Hub; a Path is always local. offline: use no network. device: where
     to put it; None is the CPU. options: for published files. lora: the path of an adapter, or pairs of path and weight,
     see `adapters.apply`.
 
-    Raises ColorizeError if there is no such model, or if it is damaged, is a pickle, does not fit its recipe, or holds
-    weights that are not finite.
+    Raises ColorizeError if there is no such model, or if it is damaged, is a pickle of something else, does not fit its
+    recipe, or holds weights that are not finite.
     """
     found = find(model, offline)
     with resources.as_file(found.file) as path:
@@ -314,17 +313,17 @@ def _opened(
     """The recipe of a file, its model filled, what is usual of its kind, and the words of its header."""
     fetch = partial(hub.fetch_file, offline=offline)
     try:
-        foreign = weights_io.sniff(path) != "safetensors"
+        pickled = weights_io.sniff(path) != "safetensors"
     except OSError:
-        foreign = False  # `read` says why
-    header, weights = ({}, {}) if foreign else weights_io.read(path)
-    if foreign or not _describes(path, header):
+        pickled = False  # `read` says why
+    header, weights = ({}, foreign.tensors(path)) if pickled else weights_io.read(path)
+    if pickled or not _describes(path, header):
         known = options if options.predicts else replace(options, predicts=hub.predicts(found.sha256))
-        for plain in recipes.every():
-            variants = {"": plain, **recipes.variants(plain.name)}
-            if adopted := plain.system.adopt(ModelFile(path, weights, known, fetch), variants):
-                return *adopted, header
-    if foreign:
+        if adopted := foreign.adopted(ModelFile(path, weights, known, fetch)):
+            return *adopted, header
+    if weights and pickled:
+        raise refused(path.name, "is a PyTorch file of no model that colorize knows", weights_io.PICKLE_HINT)
+    if pickled:
         weights_io.read(path)  # raises the error that says what the file is
     recipe = _recipe(path, header)
     try:
@@ -354,8 +353,10 @@ def build_on_meta(recipe: Recipe, most: int = MAX_BLOCKS) -> Colorizer:
 def recipe_in(path: Path) -> tuple[Recipe | None, dict[str, str]]:
     """Return the recipe that a .safetensors file names, None for one of another program, and the words of its header.
 
-    Reads no weights. Raises ColorizeError if it is damaged, or if its recipe is not understood.
+    Reads no weights but those of PyTorch files. Raises ColorizeError if it is damaged, or its recipe not understood.
     """
+    if weights_io.sniff(path) in ("zip", "pickle"):
+        return load(path).recipe, {}
     header, _ = weights_io.read(path)
     adapter = header.get("format") == adapters.FORMAT
     return (_recipe(path, header) if not adapter and _describes(path, header) else None), header

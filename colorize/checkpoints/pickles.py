@@ -48,15 +48,17 @@ def read(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file that `torch.save` wrote, under their dotted names, in its order.
 
     Only what a state dict is made of is read: tensors in dicts, lists and tuples. All else is left out, and no code of
-    the file runs. Tensors may share memory, as they did.
+    the file runs. Tensors may share memory, as they did. The state of an optimizer is left out, too.
+    Bare pickles, of PyTorch before 1.6, are left to `torch.load`, which takes nothing but tensors.
 
     Raises ColorizeError if the file is no such checkpoint, is damaged, holds no tensors, is laid out to exhaust memory,
     or mentions functions that only harmful files mention.
     """
     try:
-        if (kind := sniff(path)) != "zip":
-            old = "it is a bare pickle, as PyTorch wrote before 1.6; save it again with a newer one"
-            hint = old if kind == "pickle" else "name a .pt, .pth, .ckpt or .bin file"
+        if (kind := sniff(path)) == "pickle":
+            return _Legacy(path).tensors()
+        if kind != "zip":
+            hint = "name a .pt, .pth, .ckpt or .bin file"
             raise refused(path.name, "is not a checkpoint as PyTorch writes them", hint)
         with zipfile.ZipFile(path) as archive:
             return _Checkpoint(archive, path).tensors()
@@ -66,6 +68,13 @@ def read(path: Path) -> dict[str, Tensor]:
         raise
     except Exception as error:  # a file made to confuse can raise anything
         raise refused(path.name, "is damaged: its tensors cannot be read", AGAIN) from error
+
+
+def _without_optimizer(tree: object) -> object:
+    """Leave out what only training needs, which is twice as large as the weights."""
+    if not isinstance(tree, dict):
+        return tree
+    return {name: part for name, part in tree.items() if not (isinstance(name, str) and "optim" in name)}
 
 
 class _Storage(NamedTuple):
@@ -231,13 +240,13 @@ class _Checkpoint:
         self._refuse(self.entries[entry].file_size > _INDEX, "has too long an index")
         return _Unpickler(io.BytesIO(self.archive.read(entry))).load()
 
-    def _named(self, tree: object) -> dict[str, _Saved]:
+    def _named(self, tree: object) -> dict[str, Any]:
         """Walk dicts, lists and tuples in their order; the way to a tensor is its name."""
-        found: dict[str, _Saved] = {}
-        stack, seen = [("", tree)], 0
+        found: dict[str, Any] = {}
+        stack, seen = [("", _without_optimizer(tree))], 0
         while stack:
             name, node = stack.pop()
-            if isinstance(node, _Saved):
+            if isinstance(node, _Saved | Tensor):
                 self._refuse(name in found, f"names two tensors `{name}`")
                 found[name] = node
             elif isinstance(node, dict | list | tuple):
@@ -261,3 +270,22 @@ class _Checkpoint:
     def _refuse(self, wrong: bool, why: str) -> None:
         if wrong:
             raise refused(self.name, why, "ask its author for a safetensors file")
+
+
+class _Legacy(_Checkpoint):
+    """A file of PyTorch before 1.6."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, path.name
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Read every tensor that can be reached from the top."""
+        try:
+            tree = torch.load(self.path, map_location="cpu", weights_only=True)  # noqa: TID251 - runs no code of a file
+        except pickle.UnpicklingError:
+            self._refuse(True, "is no checkpoint of PyTorch before 1.6, or holds more than tensors")
+        found = self._named(tree)
+        self._refuse(not found, "holds no dict of tensors; it may be a whole model, as a pickle")
+        huge = sum(value.nbytes for value in found.values()) > _SHARED * self.path.stat().st_size + _SMALL
+        self._refuse(huge, f"declares tensors of more than {_SHARED} times its size")
+        return {name: value.detach().contiguous() for name, value in found.items()}

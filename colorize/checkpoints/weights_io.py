@@ -19,13 +19,13 @@ from colorize.errors import ColorizeError
 from colorize.images.files import atomic, shown
 
 AGAIN = "fetch or save it again"
-_PICKLE = (
-    "is a PyTorch file (a pickle), which can hide a program that runs when it is opened; it was not opened",
-    "ask its author for a .safetensors file that colorize wrote, or train a model of your own: `colorize train`",
+PICKLE_HINT = (
+    "ask its author for a .safetensors file that colorize wrote, or train a model of your own: `colorize train`"
 )
+_PICKLE = "is a PyTorch file (a pickle), which can hide a program that runs when it is opened; it was not opened"
 _NOT_WEIGHTS = {
-    "zip": _PICKLE,
-    "pickle": _PICKLE,
+    "zip": (_PICKLE, PICKLE_HINT),
+    "pickle": (_PICKLE, PICKLE_HINT),
     "empty": ("is empty", AGAIN),
     "page": ("is a web page, not a model", "fetch the file itself, such as its `resolve` address"),
     "pointer": ("is only a Git LFS pointer, not the weights", "run `git lfs pull` in its folder"),
@@ -42,6 +42,7 @@ _DTYPES = {  # names of dtypes in the format
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+COPIES = ("ema_", "forward_noise_model")  # words in the prefixes of networks that are kept beside the trained one
 WINDOW = 2**28  # bytes of tensors to read before the file is mapped anew
 _FILLS = ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "xavier_uniform_")
 
@@ -265,3 +266,18 @@ def strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> Mapping[str, Ten
     """Return the tensors whose names begin with a prefix, without it."""
     names = {name.removeprefix(prefix): name for name in tensors if name.startswith(prefix)}
     return Renamed(tensors, names)
+
+
+def prefix(tensors: Mapping[str, Tensor], signs: Sequence[str]) -> str | None:
+    """Return what stands before the names of a network, None if it is not there.
+
+    signs: names of tensors that, together, no other network has. Wrappers such as `state_dict.`, `model.` (Lightning)
+    and `module.` (DataParallel) are prefixes like any other.
+    """
+    first = signs[0]
+    for name in tensors:
+        before = name.removesuffix(first)
+        whole = name.endswith(first) and (not before or before.endswith("."))
+        if whole and not any(word in before for word in COPIES) and all(before + sign in tensors for sign in signs):
+            return before
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
 
@@ -18,6 +19,7 @@ from colorize.cli.prepare import prepare
 from colorize.cli.regions import regions
 from colorize.cli.sample import sample
 from colorize.cli.train import finetune, train
+from colorize.errors import ColorizeError
 
 
 class Commands(Group):
@@ -48,10 +50,20 @@ class Commands(Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        """Run the command with the defaults of `colorize.toml`, if there is one."""
-        ctx.meta["config"] = found = config.read(self.commands, ctx)
-        ctx.default_map = dict(found.defaults)
-        return super().invoke(ctx)
+        """Run the command with the defaults of `colorize.toml`, if there is one; its help needs none."""
+        try:
+            found = config.read(self.commands, ctx)
+        except ColorizeError as error:  # which the command raises, unless it only prints its help
+            found = config.Config(error=error)
+        ctx.meta["config"], ctx.default_map = found, dict(found.defaults)
+        try:
+            return super().invoke(ctx)
+        except typer.Exit:
+            raise
+        except Exception as error:
+            if found.error:
+                raise found.error from None
+            raise error
 
 
 app = typer.Typer(
@@ -103,6 +115,8 @@ def main() -> NoReturn:
     # OpenMP's threads otherwise spin while they wait, which slows down the machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     interrupts.watch()
+    if os.environ.get("COLORIZE_DEBUG") != "1" and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries, for programmers
     code = 1
     try:
         try:

@@ -31,11 +31,15 @@ INPUTS = (  # parameters that name files to read; in a file elsewhere, they may 
 
 @dataclass
 class Config:
-    """Defaults per command and parameter; sources: per command, files outside the working folder they come from."""
+    """Defaults per command and parameter.
+
+    sources: per command, files outside the working folder they come from. error: why there are no defaults.
+    """
 
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
     sources: dict[str, list[Path]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    error: ColorizeError | None = None
 
 
 def read(commands: Mapping[str, Any], context: Any) -> Config:
@@ -93,14 +97,14 @@ def read_file(path: Path, commands: Mapping[str, Any], context: Any) -> dict[str
             kind = "table" if isinstance(table, dict) else "key"
             hint = nearest(name, commands) if kind == "table" else "write options below a table, such as [sample]"
             where = f"`{path}`{_line(text, name if kind == 'table' else '', name)}"
-            raise ColorizeError(f"unknown {kind} `{_shown(name)}` in {where}", hint, code=2)
+            raise ColorizeError(f"unknown {kind} `{name}` in {where}", hint, code=2)
         known: dict[str, Any] = {}
         for option in commands[name].params:
             keys = (text.lstrip("-").lower() for text in option.opts if text.startswith("--") or "-" not in text[:1])
             known.update(dict.fromkeys(keys, option))
         result[name] = {}
         for key, value in table.items():
-            where, dashed = f"`{_shown(key)}` in [{name}] of `{path}`", key.replace("_", "-")
+            where, dashed = f"`{key}` in [{name}] of `{path}`", key.replace("_", "-")
             where += _line(text, name, key)
             if not (option := known.get(dashed) or known.get(key)):
                 raise ColorizeError(f"unknown option {where}", nearest(dashed, known), code=2)
@@ -131,7 +135,7 @@ def _tables(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and lists in lists in lists
-        why = _shown(str(error)) if isinstance(error, tomllib.TOMLDecodeError) else "a value is too long or too deep"
+        why = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a value is too long or too deep"
         raise ColorizeError(f"cannot read `{path}`: {why}", "fix or remove it", 2) from None
 
 
@@ -148,11 +152,6 @@ def _line(text: str, table: str, key: str) -> str:
     return ""
 
 
-def _shown(text: str) -> str:
-    """Text fit for a terminal: control signs become `?`."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
-
-
 def _value(option: Any, value: Any, where: str, context: Any) -> Any:
     """Check one value as strictly as the file can tell its type, and as the command line would."""
     several = getattr(option, "multiple", False) or option.nargs == -1
@@ -162,7 +161,7 @@ def _value(option: Any, value: Any, where: str, context: Any) -> Any:
     for each in values:
         if type(each) not in types:
             written = json.dumps(each, default=str, ensure_ascii=False)
-            raise ColorizeError(f"{where} is {_shown(written)}", f"write it as {kind}", code=2)
+            raise ColorizeError(f"{where} is {written}", f"write it as {kind}", code=2)
     values = [expanded(each) if isinstance(each, str) else each for each in values]
     value = values if several else values[0]
     try:

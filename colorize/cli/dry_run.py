@@ -57,7 +57,7 @@ def estimate(plan: Plan, options: SampleOptions, prepare: Prepare) -> None:
         for target in plan.todo:
             if target.name not in kept and target.name not in failed:
                 results = (target.volume.result,) if target.volume else target.files(options)
-                typer.echo(f"{target.name} -> {', '.join(map(str, results)) or 'standard output'}")
+                messages.tell(f"{target.name} -> {', '.join(map(str, results)) or 'standard output'}")
         messages.listed("would leave unchanged", "picture", list(kept.values()))
     for message in failed.values():
         messages.say(f"would fail: {message}")

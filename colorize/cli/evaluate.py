@@ -87,6 +87,12 @@ def evaluate(
             " these), none, or with oracle-regions or oracle-cells, which know the truth; repeatable  [default: all]",
         ),
     ] = None,
+    oracle: Annotated[
+        bool,
+        typer.Option(
+            "--oracle", help="Divide the colored area by cause of error: color not given, cutting, shade, tone, part"
+        ),
+    ] = False,
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="NUMBER", help="Number of denoising steps  [default: the recipe's]")
     ] = None,
@@ -145,7 +151,7 @@ def evaluate(
     protocol = {"size": size, "seed": seed, "kind": kind, "limit": limit, "alike": alike / 100}
     runs = _samples(loaded.recipe, data, mode or [], shares, protocol)
     chosen = baselines.find(against or ["all"], [run.protocol.mode for run in runs])
-    scorer = _Scorer(loaded, _name(model, loaded), options, chosen, perceptual)
+    scorer = _Scorer(loaded, _name(model, loaded), options, chosen, perceptual, oracle)
     tables = scorer.tables(runs, sheet_rows if sheet else 0, html is not None)
     if sheet is not None and scorer.sheet:  # none, if all its pictures were left out
         titles = ("drawing", "given", scorer.name, "truth")
@@ -154,6 +160,9 @@ def evaluate(
     if html is not None:
         _write_page(html, scorer.name, _facts(loaded.recipe, options, runs[0].protocol), tables)
     _print(tables, as_json, as_markdown)
+    messages.listed("could not read", "picture", [f"{file}: {why}" for file, why in scorer.unread.items()])
+    if scorer.unread:
+        raise typer.Exit(3)
 
 
 def _check_file(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
@@ -237,15 +246,23 @@ class _Scorer:
     """Colors pictures with a model and baselines, scores them, and keeps some for the sheet and the page."""
 
     def __init__(
-        self, loaded: Loaded, name: str, options: SampleOptions, baselines: Sequence[Baseline], perceptual: bool
+        self,
+        loaded: Loaded,
+        name: str,
+        options: SampleOptions,
+        baselines: Sequence[Baseline],
+        perceptual: bool,
+        oracle: bool,
     ) -> None:
         from colorize.evaluation import metrics
 
         self.loaded, self.name, self.options, self.baselines = loaded, name, options, baselines
         self.perceptual = self.fid = perceptual
+        self.oracle = oracle
         if perceptual:
             metrics.lpips()  # fails now, not after the first picture
         self.sheet: list[list[Tensor]] = []
+        self.unread: dict[str, str] = {}  # pictures that could not be read, and why
 
     def tables(self, runs: Sequence[Samples], rows: int, page: bool) -> list[Table]:
         """Return the scores of every run, with examples for a page; rows: of the sheet, per run."""
@@ -284,14 +301,14 @@ class _Scorer:
 
     def _table(self, run: Samples, shown: set[int], pictured: bool, advance: Callable[[], None]) -> Table:
         """Score one run, the model first. shown: which pictures are on the sheet. pictured: keep examples."""
-        from colorize.evaluation import sheets
+        from colorize.evaluation import budget, sheets
         from colorize.evaluation.report import Table
         from colorize.evaluation.score import Entry, Row, score
 
         ways, failed, thumbnails = self._ways(run), [], {}
         rows: dict[str, list[Row]] = {name: [] for name in ways}
-        distances = self._distances(ways)
-        for at, sample in enumerate(run):
+        distances, counted = self._distances(ways), []
+        for at, sample in run.readable(self.unread):
             interrupts.check()
             try:
                 scored = {name: score(paint, sample, self.perceptual) for name, paint in ways.items()}
@@ -304,17 +321,26 @@ class _Scorer:
                 if name in distances:
                     distances[name].add(result, sample.truth)
             result = scored[self.name][1]
+            if self.oracle and sample.reference is not None:
+                counted.append(budget.causes(result, sample))
             if at in shown:
                 self.sheet.append(sheets.sheet_row(sample, result, self.side))
             if pictured:
                 thumbnails[sample.file] = sheets.thumbnail(result)
-        messages.listed(f"{run.protocol}: left out", "picture", failed)
-        if len(failed) == len(run):
-            raise ColorizeError("no picture could be colored", failed[0] if failed else "")
+        self._say_missing(run, len(rows[self.name]), failed)
         values = {name: distance.value() for name, distance in distances.items()}
         extra = {name: {"fid": value} for name, value in values.items() if value is not None}
         entries = tuple(Entry(name, run.protocol, tuple(rows[name]), extra.get(name, {})) for name in ways)
-        return Table(entries, sheets.examples(run, entries, thumbnails) if pictured else ())
+        pictures = sheets.examples(run, entries, thumbnails) if pictured else ()
+        return Table(entries, pictures, tuple(budget.table(counted)))
+
+    def _say_missing(self, run: Samples, scored: int, failed: Sequence[str]) -> None:
+        """Say which pictures could not be colored, and how many were scored; raises ColorizeError if none was."""
+        messages.listed(f"{run.protocol}: left out", "picture", failed)
+        if not scored:
+            raise ColorizeError("no picture could be colored", next(iter([*failed, *self.unread.values()]), ""))
+        if scored < len(run):
+            messages.say(f"{run.protocol}: scored {scored} of {messages.counted(len(run), 'picture')}")
 
     def _distances(self, ways: Mapping[str, object]) -> dict[str, FrechetDistance]:
         """Return an empty FID for each model, if it is wanted and can be had."""

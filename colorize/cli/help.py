@@ -22,7 +22,7 @@ TRAIN = {
 PANELS: dict[str, dict[str, tuple[str, ...]]] = {  # command -> panel -> parameters in their order
     "sample": {
         "Drawing and colors": (
-            *("reference", "palette", "colors", "hint", "hints", "hint_mode", "only", "model", "lora"),
+            *("reference", "palette", "colors", "hint", "hints", "hint_mode", "auto_hints", "only", "model", "lora"),
             *("kind", "panels", "flat", "gaps", "seed", "variations", "force"),
         ),
         "Output": (
@@ -68,6 +68,8 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; say first which files outside the working folder give it defaults."""
         config, quiet = ctx.meta.get("config"), ctx.params.get("quiet") or ctx.params.get("as_json")
+        if config and config.error:
+            raise config.error
         if config and not quiet and messages.first():
             for path in config.sources.get(self.name, ()):
                 messages.say(f"note: options from `{path}`")

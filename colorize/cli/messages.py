@@ -18,7 +18,7 @@ import typer
 from colorize import interrupts
 from colorize.cli import complete
 from colorize.coloring.options import SampleOptions
-from colorize.errors import ColorizeError, alike, nearest
+from colorize.errors import FULL, ColorizeError, DiskFullError, alike, nearest, plain, printable, unexpected
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -57,8 +57,21 @@ Loras = Annotated[list[str] | None, sample_option("lora")]
 
 
 def say(text: str) -> None:
-    """Print a message to stderr; stdout is for data."""
-    typer.echo(text, err=True)
+    """Print a message to stderr; stdout is for data. What is quoted in it may come from anywhere, see `plain`."""
+    typer.echo(plain(text), err=True)
+
+
+def tell(text: str) -> None:
+    """Print a line for people to stdout, as safely as `say` does."""
+    typer.echo(plain(text))
+
+
+def name_result(path: Path) -> None:
+    """Print the path of a result to stdout: byte for byte, or fit for a terminal if that is one."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        typer.echo(printable(str(path)))
+    else:
+        typer.echo(os.fsencode(path))
 
 
 def fetched(notice: str) -> None:
@@ -178,7 +191,8 @@ def print_error(error: BaseException) -> int:
     if os.environ.get("COLORIZE_DEBUG") == "1":
         import traceback
 
-        say("".join(traceback.format_exception(error)))
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            say(line)
     if isinstance(error, BrokenPipeError):  # the reader, `head` say, has seen enough
         return 1
     known = explain(error)
@@ -223,16 +237,13 @@ def explain(error: BaseException) -> ColorizeError:
         )
     if isinstance(error, OSError) and error.errno is not None:
         return _disk(error)
-    return ColorizeError(
-        f"this should not have happened: {type(error).__name__}: {error}",
-        "please report it with the command you ran; COLORIZE_DEBUG=1 shows where it happened",
-    )
+    return unexpected(error)
 
 
 def _disk(error: OSError) -> ColorizeError:
     name = f"`{os.fspath(error.filename)!s}`" if error.filename is not None else "a file"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ColorizeError(f"the disk is full; {name} could not be written", "free some space and run it again")
+    if error.errno in FULL:
+        return DiskFullError(f"the disk is full; {name} could not be written", "free some space and run it again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ColorizeError(f"no permission to read or write {name}", "check its permissions, or choose another --out")
     return ColorizeError(f"{name}: {error.strerror or error}", "check the path")
@@ -292,7 +303,7 @@ class Reporter:
 
     def failed(self, name: str, error: ColorizeError) -> None:
         """A drawing could not be colored; if it is the only one, raise the error: it ends the program."""
-        self._result(name, None, None, error=error.message)
+        self._result(name, None, None, error=plain(error.message))
         if self.alone:
             raise error
         with self._paused():
@@ -342,4 +353,4 @@ class Reporter:
             if self.as_json:
                 typer.echo(json.dumps({**line, "notes": [], "error": None, **values}))
             elif path:
-                typer.echo(os.fsencode(path))
+                name_result(path)

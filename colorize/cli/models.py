@@ -89,10 +89,10 @@ def list_models(as_json: AsJson = False, offline: Offline = False) -> None:
         for entry in rows:
             license_ = entry.license or ("-" if where == "recipe" else "no license")
             takes = _takes(entry)
-            typer.echo(f"  {entry.name:{width}}  {_size(entry.bytes):>7}  {license_:15}  {takes}")
+            messages.tell(f"  {entry.name:{width}}  {_size(entry.bytes):>7}  {license_:15}  {takes}")
             if entry.scores:
                 (_, what), *scores = entry.scores[0].items()
-                typer.echo("    " + ", ".join(f"{name.lower()} {score}" for name, score in scores[:2]) + f": {what}")
+                messages.tell("    " + ", ".join(f"{name.lower()} {score}" for name, score in scores[:2]) + f": {what}")
     typer.echo("Card, scores and files of one: `colorize models info NAME`")
 
 
@@ -132,12 +132,13 @@ def info(
         "path": entry.path or "",
     }
     place = HEADINGS[entry.where].partition(";")[0].lower()
-    typer.echo(f"{entry.name}: {place.replace('recipes', 'a recipe')}")
+    messages.tell(f"{entry.name}: {place.replace('recipes', 'a recipe')}")
     for key, text in lines.items():
         if text:
-            typer.echo(_plain(f"{key + ':':10} {text if len(text) <= LONG else text[:LONG] + '...'}"))
-    if entry.card:
-        typer.echo(_plain(f"\n{entry.card.strip()}"))
+            text = " ".join(text.split())
+            messages.tell(f"{key + ':':10} {text if len(text) <= LONG else text[:LONG] + '...'}")
+    for line in ("", *entry.card.strip().splitlines()) if entry.card else ():
+        messages.tell(line.expandtabs())
 
 
 @app.command(cls=Command)
@@ -152,7 +153,7 @@ def pull(name: OnHub, offline: Offline = False) -> None:
     _quiet()
     found = model_files.find(name, offline)
     path = Path(str(found.file))
-    typer.echo(path)
+    messages.name_result(path)
     messages.say(f"fetched {found.source}, {_size(path.stat().st_size)}" if found.notice else f"in the cache: {name}")
     messages.fetched(found.notice)
     if not library.of_file(address.name, "cached", path).recipe:
@@ -274,7 +275,8 @@ def _log(path: Path) -> str:
     """Return a few rows of a run's log as a table in Markdown; "" without a log."""
     from colorize.images import json_lines
 
-    rows = [row for row in json_lines.read(path) if row.get("loss") is not None]
+    names = ("step", "loss", "lr", "seconds")
+    rows = [row for row in json_lines.read(path) if all(isinstance(row.get(name), int | float) for name in names)]
     shown = [rows[round(at * (len(rows) - 1) / (ROWS - 1))] for at in range(ROWS)] if len(rows) > ROWS else rows
     if not shown:
         return ""
@@ -301,11 +303,6 @@ def _size(count: int | None) -> str:
     unit, name = next((each for each in UNITS if count >= each[0]), UNITS[-1])
     number = count / unit
     return f"{number:.1f} {name}" if number < 9.95 and unit > 1 else f"{number:.0f} {name}"
-
-
-def _plain(text: str) -> str:
-    """Replace what could steer a terminal in a text from elsewhere."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def _document(entry: Entry) -> dict[str, Any]:

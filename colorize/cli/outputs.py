@@ -103,7 +103,7 @@ def settle(target: Target, options: SampleOptions, values: records.Values, taken
     paths = target.files(options)
     if not paths:
         return target
-    if target.path is None:
+    if target.path is None and target.read is None:
         data = messages.piped_input()
         target = replace(target, read=lambda: data)
     drawing, place = "", ""
@@ -194,7 +194,7 @@ def targets(inputs: Sequence[str], options: SampleOptions) -> list[Target]:
 
 def _check_drawings_stay(targets: Sequence[Target], options: SampleOptions) -> None:
     """Refuse results, and files beside them, that would replace a drawing (ColorizeError, wrong usage)."""
-    drawings = {_inode(target.path) for target in targets if target.path}
+    drawings = {_inode(target.path) for target in targets if target.path and target.path.exists()}
     results = [file for target in targets for file in target.files(options)]
     if options.overwrite:
         beside = [target.extras(options, at) for target in targets for at in range(options.variations)]
@@ -263,6 +263,8 @@ def locate(inputs: Sequence[str], sources: Sequence[Source], out: str | None) ->
 
 def _is_result(source: Source, folder: Path, inputs: Sequence[str]) -> bool:
     """Whether a picture is a result of an earlier run: below a folder that no input names, or of `regions`."""
+    from colorize.images.listing import real
+
     if source.path is None:
         return False
     stem = source.path.stem.removesuffix("_map").removesuffix("_regions")  # see `region_files.beside`
@@ -271,14 +273,12 @@ def _is_result(source: Source, folder: Path, inputs: Sequence[str]) -> bool:
         return True
     if not folder.is_dir():
         return False
-    inside = source.path.resolve().is_relative_to(folder.resolve())
-    return inside and not any(Path(one).resolve().is_relative_to(folder.resolve()) for one in inputs)
+    inside = real(source.path).is_relative_to(real(folder))
+    return inside and not any(real(one).is_relative_to(real(folder)) for one in inputs)
 
 
 def _target(source: Source, result: Path | None) -> Target:
-    from colorize.images.files import shown
-
-    name = shown(source.path) if source.path else "standard input"
+    name = str(source.path) if source.path else "standard input"
     return Target(source.path, name, source.relative, result)
 
 

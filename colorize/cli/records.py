@@ -110,6 +110,8 @@ def settle(
     extras: files that are to be beside it, by option. taken: names of other results. given: what `given_in` returns.
     copies: whether a drawing that stays as it is is copied there.
     """
+    from colorize.images.listing import real
+
     free: Settled | None = None
     stays: Path | None = None
     kept, beside = "", dict[str, str]()
@@ -124,7 +126,7 @@ def settle(
             return Settled(name, done=True, copied=copied)
         beside |= dict((found.record or {}).get("extras", {}).values())
         why = "" if copied else found.why_kept(source)
-        if name.resolve() in given:
+        if real(name) in given:
             why = "is used for this picture"
         if not why and free is None:
             free = Settled(name, again="" if copied else found.why_again(source))
@@ -227,11 +229,13 @@ def options_of(options: SampleOptions) -> Values:
 
 def given_in(options: SampleOptions) -> set[Path]:
     """Return the real paths of the files to color with: no result may replace them."""
+    from colorize.images.listing import real
+
     reference: Any = options.reference
     given: list[Any] = [*([reference] if isinstance(reference, str | Path) else reference)]
     given += [options.palette, options.hints, options.background, options.mask, options.only, options.ref_mask]
     with suppress(OSError, ValueError):  # a palette may be longer than any path
-        return {Path(one).resolve() for one in given if isinstance(one, str | Path) and one}
+        return {real(one) for one in given if isinstance(one, str | Path) and one}
     return set()
 
 

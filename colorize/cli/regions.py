@@ -68,8 +68,8 @@ def regions(
     region_files.write(found, numbers, path, (str(picture), drawing), source)
     program = json.dumps({"program": f"colorize {__version__}"})
     files.write(finding.numbered(divided, found, numbers), shown, {metadata.MARK: program})
-    typer.echo(str(path))
-    typer.echo(str(shown))
+    messages.name_result(path)
+    messages.name_result(shown)
     if not quiet:
         count = messages.counted(len(found), "region")
         command = shlex.join(["colorize", "sample", str(picture), "--regions", str(path)])
@@ -153,7 +153,7 @@ def recolor(pictures: Sequence[str], options: SampleOptions) -> None:
     if changed or options.out or options.flat or not file.colored:
         notes += _written(target, picture, file, options)
     else:
-        typer.echo(str(file.colored))
+        messages.name_result(file.colored)
     for note in () if options.quiet else notes:
         messages.say(f"note: {note}")
 
@@ -245,5 +245,5 @@ def _written(target: Target, picture: Picture, file: RegionFile, options: Sample
     if replaced and path.suffix.lower() in (".jpg", ".jpeg"):
         notes.append("JPEG is compressed anew each time; a result in PNG (--out) keeps all other pixels exactly")
     region_files.remember(file, region_files.fingerprint(files.read(path)), replaced)
-    typer.echo(str(path))
+    messages.name_result(path)
     return notes

@@ -18,9 +18,9 @@ from colorize.cli import dry_run, messages, outputs, records, regions, watching
 from colorize.cli.messages import Reporter
 from colorize.cli.outputs import Target
 from colorize.cli.records import Settled
-from colorize.cli.volumes import VolumeJob
+from colorize.cli.volumes import VolumeJob, divided
 from colorize.coloring.options import Job, SampleOptions, weights
-from colorize.errors import ColorizeError
+from colorize.errors import ColorizeError, DiskFullError
 
 if TYPE_CHECKING:
     from colorize.checkpoints.model_files import Loaded
@@ -90,7 +90,7 @@ def sample(
         return
     if options.watch:
         watching.check(pictures, options)
-    targets = [] if options.watch else outputs.targets(pictures, options)
+    targets = [] if options.watch else divided(outputs.targets(pictures, options), options)
     from colorize.coloring import inputs, paint  # now, while Ctrl-C may still end the program at once
     from colorize.networks import devices
 
@@ -194,8 +194,11 @@ def make_plan(targets: Sequence[Target], values: records.Values, options: Sample
                         plan.todo.append(page)
                     else:
                         plan.done.append((page, f"an earlier run has {volume.results[page.page].state} it"))
-        except ColorizeError as error:
-            plan.refused.append((target, error))
+        except Exception as error:  # whatever is wrong with this one, the others go on
+            known = messages.explain(error)
+            if isinstance(known, DiskFullError):
+                raise
+            plan.refused.append((target, known))
     plan.notes.extend(_notes(again, kept))
     return plan
 
@@ -348,8 +351,9 @@ def _keep(target: Target, outcome: Outcome, options: SampleOptions, report: Repo
             if volume:
                 volume.record(target, "colored")
             report.count("colored")
-    except ColorizeError as found:
-        if found.code == USAGE or isinstance(found, AlreadyColored):  # the same for every drawing, or alone
+    except Exception as caught:
+        found, ending = messages.explain(caught), (DiskFullError, AlreadyColored)  # OSError: of standard output
+        if isinstance(caught, OSError) or isinstance(found, ending) or found.code in (USAGE, messages.INTERRUPTED):
             raise
         if volume:
             volume.record(target, "failed", found.message)

@@ -9,19 +9,21 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from colorize import __version__
-from colorize.cli.outputs import Target, result_suffix
+from colorize.cli.outputs import Target, check_extras, result_suffix
 from colorize.coloring.options import SampleOptions
-from colorize.errors import ColorizeError
+from colorize.errors import FULL, ColorizeError, DiskFullError
 
 if TYPE_CHECKING:
     from colorize.cli.messages import Reporter
+    from colorize.images import tiff
 
 State = Literal["colored", "kept", "failed"]
 LONG = 200  # bytes of a name; most systems allow 255
@@ -69,7 +71,8 @@ class VolumeJob:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 why = f"`{self.folder}` cannot be made: {error.strerror}"
-                raise ColorizeError(why, "check the folder, or choose another --out") from error
+                kind = DiskFullError if error.errno in FULL else ColorizeError
+                raise kind(why, "check the folder, or choose another --out") from error
             self.lock = Lock(self.folder, "another process")
         self.results = self._resumed(head, options.dry_run)
         self.changed |= not self.result.exists()
@@ -101,7 +104,7 @@ class VolumeJob:
         try:
             self._write(report)
         except ColorizeError as error:
-            if self.alone:
+            if self.alone or isinstance(error, DiskFullError):
                 raise
             report.failed(self.target.name, error)
 
@@ -121,7 +124,9 @@ class VolumeJob:
             for name in damaged:
                 report.note(f"`{self.volume.name(name)}` is damaged; the new volume holds its readable part")
         elif not colored:
-            why = "no page of it could be colored" if failed else "all its pages stay as they are"
+            first = next(iter(self.results.values()), None)
+            stay = "all its pages stay as they are" + (f": {first.why}" if first and first.why else "")
+            why = "no page of it could be colored" if failed else stay
             path, copy = self.target.path, self.target.copy
             if failed or path is None or copy is None or copy.exists():
                 report.note(f"there is no new volume of `{self.target.name}`: {why}")
@@ -172,12 +177,10 @@ class VolumeJob:
                 if line == BOUND:
                     self.changed = False
                     continue
-                page = str(line.pop("page", ""))
-                with suppress(TypeError):
-                    found = PageResult(**line)
-                    if page in self.volume.pages and MADE.fullmatch(str(found.file) or JOURNAL):
-                        results[page] = found
-                        self.changed |= found.state == "colored"
+                page, result = _read(line)
+                if page in self.volume.pages and MADE.fullmatch(result.file or JOURNAL):
+                    results[page] = result
+                    self.changed |= result.state == "colored"
             return results
         if dry:
             return {}
@@ -195,10 +198,56 @@ class VolumeJob:
         try:
             json_lines.append(self.folder / JOURNAL, line, sync=True)
         except OSError as error:
-            raise ColorizeError(
-                f"`{self.folder}` cannot be written: {error.strerror}",
-                "free some space, then repeat the command to continue",
-            ) from error
+            kind = DiskFullError if error.errno in FULL else ColorizeError
+            why = f"`{self.folder}` cannot be written: {error.strerror}"
+            raise kind(why, "free some space, then repeat the command to continue") from error
+
+
+def _read(line: dict[str, Any]) -> tuple[str, PageResult]:
+    """The page of a line of the journal and what became of it; of a line that is damaged, no page."""
+    kinds = {"state": str, "file": str, "why": str, "size": int}
+    whole = all(isinstance(line.get(key), kind) for key, kind in kinds.items())
+    if not whole or line["state"] not in get_args(State) or Path(line["file"]).name != line["file"]:
+        return "", PageResult("failed")
+    return str(line.get("page")), PageResult(**{key: line[key] for key in kinds})
+
+
+def divided(targets: Sequence[Target], options: SampleOptions) -> list[Target]:
+    """Return targets in which TIFF files of several pages are page by page, each with a result: NAME-1, NAME-2 ..."""
+    from colorize.images import tiff
+
+    found: list[Target] = []
+    for target in targets:
+        pages: list[tiff.Page] = []
+        if target.path and target.path.suffix.lower() in (".tif", ".tiff"):
+            with suppress(OSError), target.path.open("rb") as stream:
+                pages = tiff.pages(stream)
+        if target.path is None or len(pages) < 2:
+            found.append(target)
+            continue
+        if target.result is None:
+            hint = "name a file or a folder with --out"
+            message = f"standard output takes one picture, and `{target.name}` has {len(pages)} pages"
+            raise ColorizeError(message, hint, code=2)
+        base = target.result.stem.removesuffix("_color")
+        ending = target.result.stem[len(base) :] + target.result.suffix
+        for at, page in enumerate(pages, 1):
+            relative = target.relative.with_stem(f"{target.relative.stem}-{at}")
+            result = target.result.with_name(f"{base}-{at}{ending}")
+            read = partial(_page_of, target.path, page)
+            found.append(Target(None, f"{target.name}, page {at}", relative, result, read=read))
+    if len(found) > len(targets):
+        check_extras(options, len(found))
+    return found
+
+
+def _page_of(path: Path, page: tiff.Page) -> bytes:
+    from colorize.images import tiff
+
+    try:
+        return tiff.page_file(path.read_bytes(), page)
+    except OSError as error:
+        raise ColorizeError(f"`{path}` cannot be read: {error.strerror}", "check the file") from error
 
 
 def pages_folder(result: Path) -> Path:

@@ -19,7 +19,7 @@ State = tuple[tuple[int, int, int], ...]  # inode, size and time of a drawing, a
 
 def check(inputs: Sequence[str], options: SampleOptions) -> None:
     """Refuse to watch anything but folders, or to write results that would be drawings there (wrong usage)."""
-    from colorize.images.listing import PICTURE_SUFFIXES, VOLUME_SUFFIXES
+    from colorize.images.listing import PICTURE_SUFFIXES, VOLUME_SUFFIXES, real
 
     out = Path(options.out or outputs.FOLDER)
     if options.out == outputs.STDOUT or (
@@ -32,7 +32,7 @@ def check(inputs: Sequence[str], options: SampleOptions) -> None:
     for one in inputs:
         if not Path(one).is_dir():
             raise ColorizeError(f"--watch takes folders, not `{one}`", "name the folder of your drawings", code=2)
-        if Path(one).resolve().is_relative_to(out.resolve()):
+        if real(one).is_relative_to(real(out)):
             message = f"the results in `{out}` would be in the folder `{one}` that is watched"
             raise ColorizeError(message, "name another folder with --out", code=2)
 

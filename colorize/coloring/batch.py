@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,14 +19,15 @@ from colorize.checkpoints.model_files import Loaded
 from colorize.coloring.inputs import Kind, ModelInput, shrink
 from colorize.coloring.options import Job, SampleOptions, sampling
 from colorize.diffusion.samplers import State
-from colorize.errors import ColorizeError
+from colorize.errors import ColorizeError, unexpected
 from colorize.hints import Hints
-from colorize.images import files, finish, layers, regions
+from colorize.images import color_hints, files, finish, layers, regions
 from colorize.images.flat_regions import Labels
 from colorize.images.image import Picture
 from colorize.images.ink import HintPixels
 from colorize.images.layers import Layer
 from colorize.images.metadata import MARK
+from colorize.images.paper import Sheet
 from colorize.images.regions import Region
 from colorize.model import Sampling
 from colorize.networks import devices
@@ -137,17 +139,17 @@ class BatchRunner:
             return
         except ColorizeError as found:
             error = found
-        except RuntimeError as found:  # of which running out of memory is one
-            if "memory" not in str(found):
-                raise
-            self.batch = 1  # from now on
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            height, width = rows[0][0].input.hints.size
-            error = ColorizeError(
-                f"out of memory for this picture, {width} x {height} pixels inside the model",
-                "give a smaller --size, or --device cpu",
-            )
+        except Exception as found:
+            error = unexpected(found)
+            if isinstance(found, MemoryError) or (isinstance(found, RuntimeError) and "memory" in str(found)):
+                self.batch = 1  # from now on
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                height, width = rows[0][0].input.hints.size
+                error = ColorizeError(
+                    f"out of memory for this picture, {width} x {height} pixels inside the model",
+                    "give a smaller --size, or --device cpu",
+                )
         if len(rows) == 1:
             rows[0][0].error = error
             return
@@ -164,16 +166,18 @@ class BatchRunner:
         if "hints" not in hints:
             strength.pop("hints", None)  # they lie on other panels of the page
         work = sum(task.share for task, _ in rows)
-        walk = self.colorizer.walk(hints, self.sampling, seeds, rows[0][0].guidance, strength, options.settings)
+        weights = rows[0][0].guidance, strength, options.settings
         calls: list[int] = []  # of the network
         hook = self.colorizer.network.register_forward_hook(lambda *_: calls.append(1))
         try:
+            told = hints if options.auto_hints is None else self._self_hinted(hints, seeds, weights)
+            walk = self.colorizer.walk(told, self.sampling, seeds, *weights)
             while state := self._next(walk):
                 last = state
                 decoded = self._decoded(state.x0, hints) if options.film else ()  # what the model expects now
                 for some, (task, _), (shaded, _) in zip(frames, rows, decoded, strict=False):
                     small = shrink(task.input.original, FILM)
-                    frame = laid(small, shaded, task.input.kind, self.colorizer.inked)
+                    frame = laid(small, shaded, task.input.kind, self.colorizer.inked, sheet=task.input.sheet)
                     some.append(finish.on_black(small, frame) if task.input.inverted else frame)
                 yield Step(work / (self.sampling.steps * options.variations))
         finally:
@@ -182,6 +186,16 @@ class BatchRunner:
         share = (time.perf_counter() - begin) / len(rows)
         for (task, at), color, film in zip(rows, colors, frames, strict=True):
             self._finish(task, at, color, share, len(calls), tuple(film))
+
+    def _self_hinted(self, hints: Hints, seeds: Sequence[int], weights: tuple[Any, ...]) -> Hints:
+        """Color once; some pixels of the result, where no hint was given, become hints."""
+        walk = self.colorizer.walk(hints, self.sampling, seeds, *weights)
+        while state := self._next(walk):
+            last = state
+        color = self.colorizer.decode(last.x.float(), hints)
+        picked = color_hints.pick(color, self.options.auto_hints or 0.0, seeds)
+        given = hints.get("hints", color_hints.blank(color))
+        return Hints(**{**hints, "hints": torch.where(given[:, 3:] > 0, given, picked)})
 
     def seed(self, drawing: Picture, variation: int) -> int:
         """The seed of a row; 0 asks a system that can tell for the likeliest picture."""
@@ -232,10 +246,19 @@ class BatchRunner:
         task.done.append(painted)
 
 
-def laid(original: Picture, color: Tensor, kind: Kind, inked: bool, exact: HintPixels | None = None) -> Picture:
-    """Return the original in color, see `finish.onto`."""
+def laid(
+    original: Picture,
+    color: Tensor,
+    kind: Kind,
+    inked: bool,
+    exact: HintPixels | None = None,
+    sheet: Sheet | None = None,
+) -> Picture:
+    """Return the original in color, see `finish.onto`; a gray one as on white paper, then on its own sheet."""
     with torch.inference_mode():
-        return finish.onto(original, color, kind, inked, exact)
+        if sheet is None:
+            return finish.onto(original, color, kind, inked, exact)
+        return sheet.under(finish.onto(sheet.whitened(original), color, kind, inked, exact), original)
 
 
 def finished(
@@ -247,7 +270,7 @@ def finished(
     See `finish.onto`. Gray panels of a page are shaded also where its line art is to be flat.
     """
     if item.kind == "gray" or not options.divides:
-        return laid(item.original, color, item.kind, inked, item.exact), (), None
+        return laid(item.original, color, item.kind, inked, item.exact, item.sheet), (), None
     with torch.inference_mode():
         hints = item.hints.get("hints") if item.exact else None
         divided = layers.divide(item.original, color, inked, hints, item.exact, flat, options.gaps, options.flat)
@@ -320,6 +343,7 @@ def provenance(
         "hints": "hints" in job.given,
         "dots": [dot.text for dot in job.dots],
         "hint_mode": options.hint_mode,
+        "auto_hints": options.auto_hints,
     }
     return {name: value for name, value in known.items() if value is not None}
 

@@ -16,14 +16,27 @@ from torch import Tensor
 from colorize.coloring.options import Job, Named, SampleOptions, check_kind
 from colorize.errors import ColorizeError
 from colorize.hints import Hints
-from colorize.images import background, color_hints, files, finish, hint_files, kinds, lines, listing, palettes, shading
+from colorize.images import (
+    background,
+    color_hints,
+    files,
+    finish,
+    hint_files,
+    kinds,
+    lines,
+    listing,
+    palettes,
+    paper,
+    shading,
+)
 from colorize.images.color import colorfulness, luminance
 from colorize.images.color_hints import ColorHint
 from colorize.images.image import Picture, from_tensor
 from colorize.images.ink import HintPixels
 from colorize.images.kinds import has_tint
 from colorize.images.metadata import MARK
-from colorize.images.shading import is_printed, paper_brightness
+from colorize.images.paper import Sheet
+from colorize.images.shading import is_printed
 from colorize.recipes.recipe import Recipe
 
 Kind = Literal["line", "gray"]
@@ -33,11 +46,8 @@ HintSource = Picture | str | Tensor  # a layer or a painted copy, JSON text, or 
 SMALLEST = 32  # pixels a side of a drawing; below that there is nothing to see in it
 SIDE = 256  # of references; the encoders shrink them further
 COLORLESS = 3.0  # colorfulness (Hasler and Suesstrunk) of gray scans with a slight tint is below
-DARK = 0.85  # ink that the darkest lines have after shrinking, as in training
 ASTRAY = 0.9  # of a hint; with more on the background or on ink it is said so
 PAPER, PURPOSE = 0.84, 0.1  # a hint with no darker channel is white; share of the background that is hinted on purpose
-WHITE, BLOCK, EVEN = 0.94, 32, 0.97  # of full brightness; pixels of blocks that hold paper; share where it is white
-GAIN = 2.5  # by which shrunk lines are darkened at most; more would bring out the paper's grain
 
 
 class AlreadyColored(ColorizeError):
@@ -50,7 +60,8 @@ class ModelInput:
 
     kind: how they go back; a gray picture of which the model saw extracted lines keeps `gray`. hints: of one picture,
     all of the drawing's inner size but the reference. exact: the hinted pixels of the original that get exactly their
-    color. inverted: the original is the negative of a drawing in white on black, see `finish.on_black`.
+    color. inverted: the original is the negative of a drawing in white on black, see `finish.on_black`. sheet: the
+    paper of a gray picture, which the model sees white.
     """
 
     original: Picture
@@ -59,6 +70,7 @@ class ModelInput:
     notes: tuple[str, ...]
     exact: HintPixels | None = None
     inverted: bool = False
+    sheet: Sheet | None = None
 
     def after(self, before: Tensor) -> ModelInput:
         """Return the same with what its colors were before, a hint map (1, 4, h, w)."""
@@ -186,7 +198,7 @@ def model_input(
     a kind the model does not take, and for hints that do not fit it.
     """
     check_drawing(drawing, options)
-    picture, kind, hint, gray, notes, inverted = _view(drawing, recipe, options)
+    picture, kind, hint, gray, notes, inverted, sheet = _view(drawing, recipe, options, job is not None)
     tensors: dict[str, Tensor] = {hint: gray}
     held, more = hint_map(drawing, hints, job.dots if job else (), hint == "line")
     notes += more
@@ -201,7 +213,7 @@ def model_input(
     fitted = Hints(**tensors, reference=reference)
     if not any(need in fitted for need in recipe.needs):
         _ = fitted[recipe.needs[0]]  # raises the sentence about what is missing
-    return ModelInput(picture, kind, fitted, notes, _exact(held, picture, kind, options), inverted)
+    return ModelInput(picture, kind, fitted, notes, _exact(held, picture, kind, options), inverted, sheet)
 
 
 def _exact(held: Tensor | None, picture: Picture, kind: Kind, options: SampleOptions) -> HintPixels | None:
@@ -241,9 +253,12 @@ def _astray(hints: Tensor, dots: Sequence[ColorHint], size: tuple[int, int], lin
 
 
 def _view(
-    drawing: Named, recipe: Recipe, options: SampleOptions
-) -> tuple[Picture, Kind, str, Tensor, tuple[str, ...], bool]:
-    """A drawing as it is colored: its picture, kind and hint, that hint (1, 1, h, w), notes, whether it is inverted."""
+    drawing: Named, recipe: Recipe, options: SampleOptions, whole: bool
+) -> tuple[Picture, Kind, str, Tensor, tuple[str, ...], bool, Sheet | None]:
+    """A drawing as it is colored: its picture, kind and hint, that hint (1, 1, h, w), notes, whether it is inverted.
+
+    Also the paper of a gray one that is whole, and not the panel of a page.
+    """
     name, picture = drawing.name, drawing.picture
     inner = recipe.system.inner_size(picture.size, options.size or recipe.size)
     picture, seen, inverted = upright(picture, recipe, options)
@@ -253,27 +268,18 @@ def _view(
         raise AlreadyColored(f"`{name}` is a page of text, with nothing to color", "color it with --force")
     if inverted:
         notes += (f"`{name}` has white lines on black: its areas are colored, its ground stays black",)
-    if kind == "gray" and has_tint(seen):
+    sheet = paper.find(shrink(picture, 2 * shading.SIDE)) if kind == "gray" and whole else None
+    if sheet:
+        seen = sheet.whitened(shrink(picture, max(seen.shape))).tensor()
+    elif kind == "gray" and has_tint(seen):
         notes += (f"`{name}` was taken for gray: the new colors take the place of its tint",)
-    plain = _ink(seen) if kind == hint == "line" else luminance(seen)
+    plain = paper.ink_of(seen) if kind == hint == "line" else luminance(seen)
     gray = F.interpolate(plain, inner, mode="bilinear", antialias=True).clamp(-1, 1)
     if kind != hint:
         gray = lines.xdog(gray)
     elif kind == "line" and max(inner) < max(picture.size):
-        gray = darken(gray, None if kinds.has_construction(seen) else picture)
-    return picture, kind, hint, gray, notes, inverted
-
-
-def _ink(seen: Tensor) -> Tensor:
-    """The lines of a drawing (1, 3, H, W) as (1, 1, H, W): without colored pencils under ink, on even paper."""
-    gray = seen.amax(1, keepdim=True) if kinds.has_construction(seen) else luminance(seen)
-    if float((F.max_pool2d(gray, BLOCK, ceil_mode=True) > 2 * WHITE - 1).float().mean()) > EVEN:
-        return gray  # white paper
-    share = ((gray + 1) / 2)[0, 0].numpy()
-    paper = paper_brightness(share)
-    if float(paper.min()) > WHITE:
-        return gray
-    return torch.from_numpy(share / paper)[None, None].float().clamp(0, 1) * 2 - 1
+        gray = paper.darken(gray, None if kinds.has_construction(seen) else picture)
+    return picture, kind, hint, gray, notes, inverted, sheet
 
 
 def view(picture: Picture, recipe: Recipe, options: SampleOptions) -> Tensor:
@@ -301,31 +307,6 @@ def shrink(picture: Picture, side: int) -> Picture:
     return replace(flat, pixels=pixels.reshape(*new, -1).astype(flat.pixels.dtype, copy=False))
 
 
-def darken(line: Tensor, picture: Picture | None = None) -> Tensor:
-    """Return line art (1, 1, H, W) whose lines went pale by shrinking, with dark lines again.
-
-    A pen line of 2 pixels is a quarter as dark at an eighth of the size; models never saw such. Where lines are too
-    thin for that, the drawing in full is shrunk by its darkest pixels.
-    """
-    ink = (1 - line) / 2
-    paper = ink.median()
-    dark = ink[ink > paper + 0.05]
-    darkest = torch.quantile(dark, 0.9) if len(dark) else paper
-    if picture is not None and (DARK - paper) > GAIN * (darkest - paper):
-        return darken(_darkest(picture, line.shape[-2:]))
-    if not len(dark):
-        return line
-    return 1 - 2 * (paper + ((DARK - paper) / (darkest - paper)).clamp(1, GAIN) * (ink - paper)).clamp(0, 1)
-
-
-def _darkest(picture: Picture, size: Sequence[int]) -> Tensor:
-    """A drawing on white at a smaller size (H, W), with lines at least a third of a pixel wide: (1, 1, H, W)."""
-    wide = max(2, round(max(picture.size) / max(size) / 3) + 1)
-    gray = cv2.erode(picture.on_white().pixels.min(2), np.ones((wide, wide), np.uint8))
-    small = cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA)
-    return torch.from_numpy(small.astype(np.float32))[None, None] * (2 / picture.peak) - 1
-
-
 def check_drawing(drawing: Named, options: SampleOptions) -> None:
     """Refuse a drawing that is tiny, or a result of this program (AlreadyColored)."""
     name, (height, width) = drawing.name, drawing.picture.size
@@ -346,7 +327,8 @@ def detect_kind(picture: Picture, seen: Tensor, recipe: Recipe, options: SampleO
     found = kinds.kind(seen)
     if found != "gray" or "line" not in recipe.hints:
         return found
-    return "line" if is_printed(picture) else "gray"
+    sheet = paper.find(shrink(picture, 2 * shading.SIDE))
+    return "line" if is_printed(sheet.whitened(picture) if sheet else picture) else "gray"
 
 
 def is_lined(picture: Picture, recipe: Recipe, options: SampleOptions) -> bool:

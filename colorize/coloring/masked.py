@@ -25,6 +25,14 @@ class Outside:
 
     mask: np.ndarray
     picture: Picture
+    notes: tuple[str, ...] = ()
+
+    def shrunk(self, size: tuple[int, int]) -> Outside:
+        """The same for a frame of a film, at a smaller size."""
+        mask = cv2.resize(self.mask, size[::-1], interpolation=cv2.INTER_AREA)
+        flat = self.picture.on_white().eight_bit()
+        pixels = cv2.resize(flat.pixels, size[::-1], interpolation=cv2.INTER_AREA)
+        return Outside(mask, replace(flat, pixels=np.asarray(pixels, np.uint8)))
 
     def around(self, new: Picture) -> Picture:
         """Return a new picture with what stays around the mask, which at 0 is the old one to the bit."""
@@ -52,10 +60,14 @@ def outside(drawing: Named, job: Job, recipe: Recipe, options: SampleOptions) ->
     if mask.max() < EMPTY:
         message = f"`{drawing.name}`: the mask of --only is black everywhere, so nothing would change"
         raise ColorizeError(message, "paint white what is to be colored")
+    notes: tuple[str, ...] = ()
+    if mask.shape != picture.size:
+        (height, width), (tall, wide) = mask.shape, picture.size
+        notes = (f"the mask of --only is {width} x {height} pixels and was scaled to {wide} x {tall}",)
     mask = cv2.resize(mask, picture.size[::-1], interpolation=cv2.INTER_LINEAR)
     if kinds.kind(view(picture, recipe, options)) != "color":
         picture = next(results(job, picture.size), ink.on_paper(picture))
-    return Outside(mask, replace(picture, pixels=np.broadcast_to(picture.pixels, (*picture.size, 3))))
+    return Outside(mask, replace(picture, pixels=np.broadcast_to(picture.pixels, (*picture.size, 3))), notes)
 
 
 def results(job: Job, size: tuple[int, int]) -> Iterator[Picture]:

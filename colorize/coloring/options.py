@@ -85,6 +85,11 @@ class SampleOptions:
     hint_mode: Literal["hard", "soft"] = option(
         "hard", "MODE", "Give hinted pixels exactly their color (hard), or only tell the model (soft)"
     )
+    auto_hints: float | None = option(
+        None,
+        "SHARE",
+        "Color twice: this share of the first result's pixels, such as 0.003, hints the second; for manga-gan",
+    )
     model: "str | Path | Loaded" = option(
         "mini", "MODEL", "Model: a recipe, a file, a folder, or OWNER/NAME[/FILE] on the Hub", envvar="COLORIZE_MODEL"
     )
@@ -199,6 +204,8 @@ class SampleOptions:
             message = f"--only keeps a part of an earlier picture, of which {other} knows nothing"
             raise ColorizeError(message, "leave one of them out", code=2)
         within("seed", self.seed, *SEEDS)
+        if self.auto_hints is not None:
+            within("auto hints", self.auto_hints, 0, 1, "choose a share of pixels from 0 to 1; 0.003 is usual")
         _check_weights(self)
         if self.settings is None and (self.knob or self.text or self.edits):
             object.__setattr__(self, "settings", latent_settings(self.knob, self.text, self.edits))
@@ -316,6 +323,9 @@ def check(recipe: "Recipe", options: SampleOptions) -> None:
         raise ColorizeError(
             message, "leave --colors out, or choose a model that chooses among given colors: mini", code=2
         )
+    if options.auto_hints is not None and not (recipe.once and "hints" in recipe.hints):
+        hint = "leave it out, or choose a model of `manga-gan` that takes color hints"
+        raise ColorizeError(f"the model `{recipe.name}` does not support --auto-hints", hint, code=2)
     for name, share in options.strength.items():
         if share > most.get(name, 1.0):
             hint = f"with `{recipe.name}` choose 0 (without it) to {most.get(name, 1.0):g}"

@@ -16,12 +16,13 @@ from colorize.coloring.batch import FILM, Painted
 from colorize.coloring.inputs import HintSource, Kind, ModelInput
 from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.errors import ColorizeError
-from colorize.images import finish, flat_regions, ink, kinds, page_masks, shading
+from colorize.images import finish, flat_regions, ink, kinds, page_masks, paper, shading
 from colorize.images.hint_files import resize
 from colorize.images.image import Picture, Pixels
 from colorize.images.metadata import MARK
-from colorize.images.page_masks import find_bubbles
+from colorize.images.page_masks import find_bubbles, find_captions, find_lettering
 from colorize.images.panels import Panel, bands, find_panels
+from colorize.images.paper import Sheet
 from colorize.recipes.recipe import Recipe
 
 SMALLEST = 400  # pixels of a page's longer side; smaller pictures are single drawings
@@ -33,11 +34,6 @@ MOSTLY = 0.5  # of the panels' area; a page with more in gray is gray
 COLORED = 0.5  # of the panels' area; a page with more in color is in color
 SHADE = 0.55  # of the range from black to white: how far the luma of line art may fall by its colors
 LUMA = (0.2126, 0.7152, 0.0722)
-THIN = 7  # every n-th pixel of the paper that measures its tint
-PALE = 0.85  # of the lightest paper; what is darker is ink
-WHITE, LITTLE = 0.97, 0.02  # of the paper's light, what is paper in a panel; share of the panel that it covers at least
-CAST = 0.2  # of 1, by which models color paper at most without meaning a sky
-SLIGHT = 0.02  # of 1, how far a tint may be off neutral without being one
 
 Slices = tuple[slice, slice]
 
@@ -47,7 +43,7 @@ class Part:
     """A panel to color: where its picture with surroundings is on the page, and where it goes.
 
     crop, box: rows and columns of the page. mask: (h, w), the pixels of the box that are colored. kind: of
-    this panel. hinted: whether the user gave it a color hint.
+    this panel. hinted: whether the user gave it a color hint. pockets: (h, w), between its frame and bubbles near it.
     """
 
     crop: Slices
@@ -55,6 +51,7 @@ class Part:
     mask: np.ndarray
     kind: Kind
     hinted: bool = False
+    pockets: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,8 @@ class Page:
     """A page and its panels in reading order.
 
     canvas: what colors go onto, the original but for ink that lay on nothing. clean: the canvas without letters, as
-    models see it. panels: the number of all, also those left alone. hints: (1, 4, H, W) or None.
+    models see it. panels: the number of all, also those left alone. hints: (1, 4, H, W) or None. sheet: the paper, None
+    if it is white.
     """
 
     canvas: Picture
@@ -71,6 +69,7 @@ class Page:
     parts: tuple[Part, ...]
     hints: Tensor | None
     notes: tuple[str, ...]
+    sheet: Sheet | None = None
 
 
 def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, options: SampleOptions) -> Page | None:
@@ -83,13 +82,48 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     if not _is_wanted(picture, job, options):
         return None
     inputs.check_drawing(drawing, options)
-    gray = np.ascontiguousarray(picture.on_white().pixels.min(2))  # the darkest channel: colored ink is dark, too
-    bubbles, panels, kept = _found(gray)
+    sheet, gray = _on_even_paper(picture)
+    bubbles, captions, panels, kept = _found(gray)
     if options.panels == "auto" and not _is_page(picture, len(panels), bool(bubbles.any())):
         return None
-    found = [_detected(picture, _box(panel), recipe, options) for panel in panels]
+    bare = kept & ~captions
+    plain = paper.emptied(picture, captions, bare if bare.any() else ~captions)
+    sheet = sheet and _sheet(picture, bare)
+    white = sheet.whitened(plain) if sheet else plain
+    found = [_detected(white, _box(panel), recipe, options) for panel in panels]
     kind, notes = _page_kind(drawing, panels, found, recipe, options)
-    each = [
+    each = _each(drawing, job, panels, found, kind, recipe, options)
+    canvas = ink.on_paper(picture) if "line" in each else picture
+    clean = paper.emptied(plain if canvas is picture else canvas, bubbles, bubbles)
+    clean = paper.without_letters(clean, find_lettering(gray, kept))
+    if canvas.alpha is not None:
+        kept |= canvas.alpha < canvas.peak  # where paper shines through, a color would be laid on twice
+    hint_map, more = inputs.hint_map(drawing, hints, job.dots, kind == "line")
+    if hint_map is not None:
+        hint_map = resize(hint_map, picture.size)
+    share = page_masks.shares_of_paper(gray)
+    parts = tuple(
+        _part(panel, share, kept, own, hint_map, bubbles)
+        for panel, what, own in zip(panels, found, each, strict=True)
+        if (options.force or what in ("line", "gray")) and not page_masks.is_empty(share, panel, kept)
+    )
+    if not parts:
+        return None
+    notes += (*more, *_notes(parts, hint_map, options))
+    return Page(canvas, clean, len(panels), parts, hint_map, notes, sheet)
+
+
+def _each(
+    drawing: Named,
+    job: Job,
+    panels: Sequence[Panel],
+    found: Sequence[kinds.Kind],
+    kind: Kind,
+    recipe: Recipe,
+    options: SampleOptions,
+) -> list[Kind]:
+    """As what each panel is colored, whose page is of a kind."""
+    each: list[Kind] = [
         inputs.resolve_kind(drawing.name, what, recipe, options)[0] if what in ("line", "gray") else kind
         for what in found
     ]
@@ -97,36 +131,35 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
         areas = sum(panel.area for panel, one in zip(panels, each, strict=True) if one == "gray")
         if areas > MOSTLY * sum(panel.area for panel in panels):
             each = ["gray"] * len(each)  # line art is left as white as the gray panels are
-    canvas = ink.on_paper(picture) if "line" in each else picture
-    clean = canvas.pixels.copy()  # to the model there is nothing but paper in bubbles
-    clean[bubbles] = np.quantile(gray[bubbles], 0.9).astype(clean.dtype) if bubbles.any() else 0
-    if canvas.alpha is not None:
-        kept |= canvas.alpha < canvas.peak  # where paper shines through, a color would be laid on twice
-    hint_map, more = inputs.hint_map(drawing, hints, job.dots, kind == "line")
-    if hint_map is not None:
-        hint_map = resize(hint_map, picture.size)
-    parts = tuple(
-        _part(panel, gray.shape, kept, own, hint_map)
-        for panel, what, own in zip(panels, found, each, strict=True)
-        if (options.force or what in ("line", "gray")) and not page_masks.is_empty(gray, panel, kept)
-    )
-    if not parts:
-        return None
-    notes += (*more, *_notes(parts, hint_map, options))
-    return Page(canvas, replace(canvas, pixels=clean), len(panels), parts, hint_map, notes)
+    return each
 
 
-def _found(gray: np.ndarray) -> tuple[np.ndarray, list[Panel], np.ndarray]:
-    """The bubbles of a page (H, W), its panels, and what stays as it is; of a strip band by band."""
-    bubbles, kept = np.zeros(gray.shape, bool), np.zeros(gray.shape, bool)
+def _on_even_paper(picture: Picture) -> tuple[Sheet | None, np.ndarray]:
+    """The paper of a picture, None if it is white, and the brightness of the picture on white paper, (H, W)."""
+    sheet = paper.find(inputs.shrink(picture, 2 * shading.SIDE))
+    seen = (sheet.whitened(picture) if sheet else picture).on_white()
+    return sheet, np.ascontiguousarray(seen.pixels.min(2))  # the darkest channel: colored ink is dark, too
+
+
+def _sheet(picture: Picture, bare: np.ndarray) -> Sheet | None:
+    """The paper of a page, which is seen where it is bare, (H, W)."""
+    small = inputs.shrink(picture, 2 * shading.SIDE)
+    known = cv2.resize(np.where(bare, np.uint8(255), np.uint8(0)), small.size[::-1], interpolation=cv2.INTER_AREA)
+    return paper.find(small, known == 255)
+
+
+def _found(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[Panel], np.ndarray]:
+    """The bubbles of a page (H, W), its captions, its panels, and what stays as it is; of a strip band by band."""
+    bubbles, captions, kept = (np.zeros(gray.shape, bool) for _ in range(3))
     panels: list[Panel] = []
     found = bands(gray)
     for rows in found:
         bubbles[rows] = find_bubbles(gray[rows])
         own = find_panels(gray[rows], bubbles=bubbles[rows], least=2 if len(found) == 1 else 1)
-        kept[rows] = page_masks.keep_mask(gray[rows], own, bubbles[rows])
+        captions[rows] = find_captions(gray[rows])
+        kept[rows] = page_masks.keep_mask(gray[rows], own, bubbles[rows]) | captions[rows]
         panels += [panel.lower(rows.start) for panel in own]
-    return bubbles, panels, kept
+    return bubbles, captions, panels, kept
 
 
 def panel_inputs(
@@ -141,12 +174,14 @@ def panel_inputs(
         if hints is not None:
             hints[:, 3, ~torch.from_numpy(_inside(seen, part))] = -1  # a neighbor's, or in the gutter
             hints = hints if bool((hints[:, 3] > 0).any()) else None
+        sheet = page.sheet.cut(part.crop, page.canvas.size) if page.sheet else None
+        seen = sheet.whitened(seen) if sheet else seen
         if recipe.chooses and part.kind == "line":
             seen = _without_border(seen, part)
         fitted = inputs.model_input(Named(name, seen), recipe, own, reference, hints)
         original = _cut(page.canvas, part.crop)
         original = finish.negative(original) if fitted.inverted else original
-        yield replace(fitted, original=original, notes=page.notes)
+        yield replace(fitted, original=original, notes=page.notes, sheet=sheet if part.kind == "gray" else None)
 
 
 def _inside(seen: Picture, part: Part) -> np.ndarray:
@@ -167,11 +202,18 @@ def _without_border(seen: Picture, part: Part) -> Picture:
     stays apart from its background.
     """
     edge = 2 * max(2, round(FRAME * min(part.mask.shape))) + 1
-    core = cv2.erode(_inside(seen, part).astype(np.uint8), np.ones((edge, edge), np.uint8), borderValue=0) > 0
-    if not core.any():
+    inside = _inside(seen, part)
+    core = cv2.erode(inside.astype(np.uint8), np.ones((edge, edge), np.uint8), borderValue=0) > 0
+    left = inside.astype(np.uint8)
+    left[
+        tuple(slice(one.start - at.start, one.stop - at.start) for one, at in zip(part.box, part.crop, strict=True))
+    ] &= ~part.mask
+    free = core & (cv2.dilate(left, np.ones((5, 5), np.uint8)) == 0)  # or a bubble near the border would leave stripes
+    if not free.any():
         return seen
     flat = seen.pixels.reshape(-1, seen.pixels.shape[-1])
-    return replace(seen, pixels=flat[flat_regions.nearest_region(core)].reshape(seen.pixels.shape))
+    bare = flat[flat_regions.nearest_region(free)].reshape(seen.pixels.shape)
+    return replace(seen, pixels=np.where(core[..., None], seen.pixels, bare))
 
 
 def _is_wanted(picture: Picture, job: Job, options: SampleOptions) -> bool:
@@ -226,16 +268,24 @@ def _notes(parts: Sequence[Part], hint_map: Tensor | None, options: SampleOption
     return tuple(notes)
 
 
-def _part(panel: Panel, size: tuple[int, ...], kept: np.ndarray, kind: Kind, hint_map: Tensor | None) -> Part:
-    """A panel and as much around it as the model is to see."""
+def _part(
+    panel: Panel, share: np.ndarray, kept: np.ndarray, kind: Kind, hint_map: Tensor | None, bubbles: np.ndarray
+) -> Part:
+    """A panel of a page (H, W) and as much around it as the model is to see."""
+    size = share.shape
     left, top, right, bottom = panel.box
     more = round(CONTEXT * max(right - left, bottom - top))
     rows = slice(max(0, top - more), min(size[0], bottom + more))
     columns = slice(max(0, left - more), min(size[1], right + more))
     box = _box(panel)
-    mask = page_masks.panel_mask(panel) & ~kept[box]
+    inside = page_masks.panel_mask(panel)
+    mask = inside & ~kept[box]
     marked = hint_map is not None and bool((hint_map[0, 3][box].numpy() > 0)[mask].any())
-    return Part((rows, columns), box, mask, kind, marked)
+    pockets = None
+    if kind == "line" and not marked and bubbles[box].any():
+        pockets, closed = page_masks.pockets(share[box], mask, bubbles[box], inside, max(size))
+        mask &= ~closed
+    return Part((rows, columns), box, mask, kind, marked, pockets)
 
 
 def _box(panel: Panel) -> Slices:
@@ -278,15 +328,14 @@ def merge(page: Page, colored: Sequence[Picture]) -> Picture:
     """
     canvas = page.canvas
     pixels = np.array(np.broadcast_to(canvas.pixels, (*canvas.size, 3)))
-    paper = _paper_color(page)
     for part, one in zip(page.parts, colored, strict=True):
         top, left = (box.start - crop.start for box, crop in zip(part.box, part.crop, strict=True))
         high, wide = part.mask.shape
         new, old = one.pixels[top : top + high, left : left + wide], pixels[part.box]
         if part.kind == "line" and not part.hinted:
             new = _limit_shade(old, new)
-        elif part.kind == "gray" and paper is not None:
-            new = _on_paper(old, new, part.mask, paper)
+        if part.pockets is not None:
+            new = _opened(old, new, part.pockets)
         old[part.mask] = new[part.mask]
     return replace(canvas, pixels=pixels, icc=None if canvas.gray else canvas.icc)
 
@@ -324,33 +373,17 @@ def _paste(small_page: Pixels, part: Part, one: Picture, scale: np.ndarray) -> N
     small_page[rows, columns][mask] = pixels[mask]
 
 
-def _paper_color(page: Page) -> np.ndarray | None:
-    """The color (3,) of the paper around the panels, None without one."""
-    canvas = page.canvas
-    outside = np.ones(canvas.size, bool)
-    for part in page.parts:
-        outside[part.box] &= ~part.mask
-    outer = np.broadcast_to(canvas.pixels, (*canvas.size, 3))[outside][::THIN].astype(np.float32)
-    if not len(outer):
-        return None
-    darkest = outer.min(1)
-    return np.asarray(np.median(outer[darkest >= PALE * np.quantile(darkest, 0.95)], 0))
+def _opened(old: Pixels, new: Pixels, pockets: np.ndarray) -> Pixels:
+    """New pixels (h, w, 3) whose pockets have the color of the paper that they open to.
 
-
-def _on_paper(old: Pixels, new: Pixels, mask: np.ndarray, paper: np.ndarray) -> np.ndarray:
-    """A gray panel in color, (h, w, 3), with the paper's tint, and where the panel is paper with its color."""
-    weights, peak = np.array(LUMA, np.float32), np.iinfo(old.dtype).max
-    level = max(1.0, float(paper @ weights))
-    tint = paper / level
-    tinted = new * tint if float(np.abs(tint - 1).max()) > SLIGHT else new.astype(np.float32)
-    light = old @ weights / level
-    white = mask & (light > WHITE)
-    if white.mean() > LITTLE:
-        factor = paper / np.maximum(np.median(tinted[white], 0), 1)
-        if float(np.abs(factor - 1).max()) < CAST:
-            share = np.clip((light - PALE) / (WHITE - PALE), 0, 1)[..., None]
-            tinted = tinted * (1 + (factor - 1) * share)
-    return np.asarray(np.rint(tinted).clip(0, peak))
+    pockets: (h, w), for each pixel the flat number of the one whose color it takes, or -1.
+    """
+    there = pockets >= 0
+    source = pockets[there]
+    share = new.reshape(-1, 3)[source] / np.maximum(old.reshape(-1, 3)[source].astype(np.float32), 1)
+    filled = new.copy()
+    filled[there] = np.rint(np.minimum(old[there] * share, np.iinfo(new.dtype).max))
+    return filled
 
 
 def _limit_shade(old: Pixels, new: Pixels) -> Pixels:

@@ -17,7 +17,7 @@ from colorize.coloring.inputs import AlreadyColored, HintSource, ModelInput
 from colorize.coloring.masked import Outside
 from colorize.coloring.options import Job, Named, SampleOptions, check, check_job, check_kind, guidance
 from colorize.coloring.pages import Page
-from colorize.errors import SEEDS, ColorizeError
+from colorize.errors import SEEDS, ColorizeError, unexpected
 from colorize.hints import COLORED, Hints
 from colorize.images import files, hint_files, metadata
 from colorize.images.image import Picture
@@ -51,10 +51,11 @@ def check_model(options: SampleOptions) -> None:
         check(recipe, options)
 
 
-def load_model(options: SampleOptions, words: bool = False) -> Loaded:
+def load_model(options: SampleOptions, words: bool = False, whole: bool = False) -> Loaded:
     """Return the model that options name, on their device; raises ColorizeError as `model_files.load` does.
 
-    words: also load what edits by text need, which the options may ask for, too.
+    words: also load what edits by text need, which the options may ask for, too. whole: leave it fit for training and
+    saving, which costs some speed.
     """
     if isinstance(options.model, Loaded):
         if options.lora:
@@ -65,7 +66,10 @@ def load_model(options: SampleOptions, words: bool = False) -> Loaded:
     dtype = devices.precision(options.precision, device)
     words = words or bool(options.settings and options.settings.reads_text)
     wanted = LoadOptions(options.predicts, options.encoder, words, dtype)  # type: ignore[arg-type]
-    return model_files.load(options.model, offline=options.offline, device=device, options=wanted, lora=options.lora)
+    loaded = model_files.load(options.model, offline=options.offline, device=device, options=wanted, lora=options.lora)
+    if not whole:
+        devices.fold_norms(loaded.colorizer)
+    return loaded
 
 
 def paint_all(loaded: Loaded, jobs: Iterable[Job], options: SampleOptions) -> Iterator[Outcome]:
@@ -144,8 +148,14 @@ class _Begun:
         variations = zip(*(task.done for task in self.tasks), strict=False)
         done = [parts[0] if page is None else pages.assemble(page, parts) for parts in variations]
         if self.outside:
-            done = [replace(one, picture=self.outside.around(one.picture)) for one in done]
+            done = [_within(one, self.outside) for one in done]
         return Outcome(job, self.drawing, tuple(done))
+
+
+def _within(one: Painted, outside: Outside) -> Painted:
+    """A result, and its film, with what stays outside of a mask."""
+    frames = tuple(outside.shrunk(frame.size).around(frame) for frame in one.frames)
+    return replace(one, picture=outside.around(one.picture), frames=frames)
 
 
 class _Batcher:
@@ -162,9 +172,10 @@ class _Batcher:
         for job in jobs:
             try:
                 begun = self.begin(job)
-            except (MemoryError, ColorizeError) as found:
-                error = found if isinstance(found, ColorizeError) else None
-                error = error or ColorizeError(f"`{job.name}` does not fit into memory", "scale it down")
+            except Exception as found:
+                error = found if isinstance(found, ColorizeError) else unexpected(found)
+                if isinstance(found, MemoryError):
+                    error = ColorizeError(f"`{job.name}` does not fit into memory", "scale it down")
                 yield from self.finish()
                 yield Outcome(job, error=error)
                 continue
@@ -207,7 +218,8 @@ class _Batcher:
             ]
         fitted, more = self.recalled(fitted)
         offered = self.offered(fitted)
-        notes = drawing.picture.notes + notes + corrected + more
+        notes = self.runner.model.colorizer.notes + drawing.picture.notes + notes + corrected + more
+        notes += outside.notes if outside else ()
         seconds, share = (time.perf_counter() - start) / len(fitted), 1 / len(fitted)
         tasks = []
         for one in fitted:

@@ -15,8 +15,8 @@ from colorize.images.dataset_folder import JOURNAL, METADATA, splits
 from colorize.images.files import lines as content_lines
 from colorize.images.files import refuse_links
 
-UNDONE = re.compile(r"\.[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
-NAME, PATH = 255, 1024  # bytes of a name, and of a path below the target, at most
+UNDONE = re.compile(r"\.(colorize-.*-)?[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
+NAME, PATH = 255, 1024  # bytes of a file's name on most disks, and of a path below the target
 VERSION = 2  # counts up when the same settings give other pictures
 
 
@@ -30,6 +30,23 @@ class Entry:
     files: tuple[str, ...] = ()
     hash: str = ""
     skipped: str = ""
+
+
+def _entry(key: str, files: list[str], hash: str, skipped: str) -> tuple[str, Entry]:
+    """The entry of a line; raises TypeError or ValueError for values that this program does not write."""
+    for file in files:
+        parts = Path(file).parts
+        far = "\0" in file or ".." in parts or Path(file).is_absolute() or len(parts) < 2  # than the target's splits
+        if far or len(os.fsencode(file)) > PATH or max(map(len, map(os.fsencode, parts))) > NAME:
+            raise ValueError(file)
+    if (
+        not isinstance(files, list)
+        or not (skipped or (len(files) > 1 and hash))
+        or not all(isinstance(one, str) for one in (key, skipped))
+    ):
+        raise ValueError(key)
+    bytes.fromhex(hash)
+    return key, Entry(tuple(files), hash, skipped)
 
 
 class Journal:
@@ -108,14 +125,8 @@ class Journal:
                 json_lines.replace(path, lines)
             settings: dict[str, object] | None = lines.pop(0) if lines else None
             for line in lines:
-                files, key = tuple(map(Path, line["files"])), line.pop("key")
-                if not all(map(_is_below, files)):
-                    raise ValueError(files)
-                entry = Entry(tuple(line.pop("files")), **line)
-                if not all(isinstance(text, str) for text in (key, entry.hash, entry.skipped)):
-                    raise TypeError(line)
-                self._note(key, entry)
-        except (ValueError, TypeError, KeyError):
+                self._note(*_entry(**line))
+        except (ValueError, TypeError):
             raise ColorizeError(
                 f"`{path}` is damaged, so the run cannot continue",
                 f"remove the folder `{path.parent}`, or choose another one",
@@ -134,9 +145,3 @@ class Journal:
         for folder in sorted(parents, key=lambda path: len(path.parts), reverse=True):
             if (self.target / folder).is_dir() and not any((self.target / folder).iterdir()):
                 (self.target / folder).rmdir()
-
-
-def _is_below(file: Path) -> bool:
-    """Whether a path can be that of a file in a split of the target: nothing else is ever removed."""
-    short = len(os.fsencode(file)) <= PATH and all(len(os.fsencode(part)) <= NAME for part in file.parts)
-    return short and len(file.parts) > 1 and ".." not in file.parts and "\0" not in str(file) and not file.is_absolute()

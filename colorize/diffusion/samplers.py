@@ -215,7 +215,7 @@ def dpmpp_heun(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
 def dpmpp_3m(walk: Walk, x: Tensor, x0: Tensor, i: int) -> Tensor:
     """DPM-Solver++(3M), with eta = 1 the 3M SDE of Crowson's k-diffusion; one call per step.
 
-    x0 is continued as a parabola in log-SNR through the last three, which is integrated exactly. As published, the
+    x0 is continued as a parabola in log-SNR through the last three, which is integrated exactly. In the original the
     parabola's bend counts half, which leaves the order at 2.
     """
     return _integrated(walk, x, x0, i, 3)

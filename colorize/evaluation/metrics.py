@@ -101,17 +101,17 @@ def area_right(result: Tensor, truth: Tensor, drawing: Tensor | None = None) -> 
 
     Of single pictures; ink of the line art `drawing`, (1, 1, H, W), does not count.
     """
-    near, colored, _ = _areas(result, truth, drawing)
+    near, colored, _ = areas(result, truth, drawing)
     return float((near & colored).sum() / colored.sum()) if bool(colored.any()) else None
 
 
 def stain(result: Tensor, truth: Tensor, drawing: Tensor | None = None) -> float | None:
     """Return the share of the truth's white paper that has taken color; None if there is none. See `area_right`."""
-    near, _, white = _areas(result, truth, drawing)
+    near, _, white = areas(result, truth, drawing)
     return float((~near & white).sum() / white.sum()) if bool(white.any()) else None
 
 
-def _areas(result: Tensor, truth: Tensor, drawing: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def areas(result: Tensor, truth: Tensor, drawing: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Return where the result has the right color, and the truth's colored and white area without ink: (H, W) each."""
     near = (_lab(result) - _lab(truth)).square().sum(1)[0].sqrt() < SAME_COLOR
     free = torch.ones_like(near) if drawing is None else _unit(drawing)[0, 0] > NO_INK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
@@ -13,7 +14,8 @@ import rich.table
 from rich import box
 from rich.text import Text
 
-from colorize.errors import ColorizeError
+from colorize.errors import ColorizeError, printable
+from colorize.evaluation import budget
 from colorize.evaluation.metrics import METRICS, Metric
 from colorize.evaluation.samples import MODES, Protocol
 from colorize.evaluation.score import Entry, Mean, one_protocol
@@ -159,11 +161,13 @@ class Cell(NamedTuple):
 class Table:
     """The scores of a model and of baselines under one protocol, the model first, and pictures of the model.
 
-    Raises ColorizeError for entries of different protocols.
+    budget: the causes of the model's wrong area, see `budget.table`. Raises ColorizeError for entries of different
+    protocols.
     """
 
     entries: tuple[Entry, ...]
     examples: tuple[Example, ...] = ()
+    budget: tuple[budget.Line, ...] = ()
 
     def __post_init__(self) -> None:
         one_protocol(self.entries)
@@ -228,18 +232,23 @@ class Table:
         shown = [at for at, metric in enumerate(metrics) if metric.terminal]
         heads = [heading.replace(" ", "\n") for heading in self.headings]  # leaves room for the names
         plain, learned = ([at for at in shown if metrics[at].perceptual == one] for one in (False, True))
-        grids = [_grid("\n".join(self.title), ["", *(heads[at] for at in plain), "s"])]
-        grids += [_grid("perceptual", ["", *(heads[at] for at in learned)])] if learned else []
+        grids = [_grid(_text(*self.title), ["", *(heads[at] for at in plain), "s"])]
+        grids += [_grid(_text("perceptual"), ["", *(heads[at] for at in learned)])] if learned else []
         for entry, cells in self.lines():
-            grids[0].add_row(entry.name, *(cells[at].styled() for at in plain), f"{entry.summary.seconds:.2f}")
+            grids[0].add_row(_text(entry.name), *(cells[at].styled() for at in plain), f"{entry.summary.seconds:.2f}")
             if learned:
-                grids[1].add_row(entry.name, *(cells[at].styled() for at in learned))
+                grids[1].add_row(_text(entry.name), *(cells[at].styled() for at in learned))
+        if self.budget:
+            first, *lines = self.budget_rows()
+            grids.append(_grid(_text("colored area by cause, in %"), first))
+            for line in lines:
+                grids[-1].add_row(*map(_text, line))
         if len(self.sets()) < 2:
             return grids
         shown = [at for at in shown if at < len(self.sets()[0][2])]
-        by_set = _grid(self.entries[0].name, ["set", "n", *(heads[at] for at in shown)])
+        by_set = _grid(_text(self.entries[0].name), ["set", "n", *(heads[at] for at in shown)])
         for name, pictures, texts in self.sets():
-            by_set.add_row(name or "-", str(pictures), *(texts[at] for at in shown))
+            by_set.add_row(_text(name or "-"), str(pictures), *(texts[at] for at in shown))
         return [*grids, by_set]
 
     def markdown(self) -> str:
@@ -247,8 +256,23 @@ class Table:
         rows = [["", *self.headings, "s per picture"], ["---", *["---:"] * (len(self.columns) + 1)]]
         for entry, cells in self.lines():
             texts = [f"**{cell.text}**" if cell.best else cell.text for cell in cells]
-            rows.append([entry.name.replace("|", "\\|"), *texts, f"{entry.summary.seconds:.2f}"])
-        return "\n".join([*self.title, "", *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+            rows.append([_escaped(entry.name), *texts, f"{entry.summary.seconds:.2f}"])
+        text = "\n".join([*map(_escaped, self.title), "", *_markdown(rows)]) + "\n"
+        if self.budget:
+            heads, *lines = ([_escaped(name), *texts] for name, *texts in self.budget_rows())
+            text += "\n".join(["", *_markdown([heads, ["---", *["---:"] * (len(heads) - 1)], *lines])]) + "\n"
+        return text
+
+    def budget_rows(self) -> list[list[str]]:
+        """Return the causes as rows of texts, heads first: percent, with half the interval's width for all pictures."""
+        rows = [["causes", "n", "area", *budget.CAUSES]]
+        for line in self.budget:
+            texts = [f"{100 * one.mean:.1f}" for one in line.shares.values()]
+            if line.name == "all":
+                halves = (50 * (one.high - one.low) for one in line.shares.values())
+                texts = [f"{text} ±{half:.1f}" for text, half in zip(texts, halves, strict=True)]
+            rows.append([line.name, str(line.pictures), f"{100 * line.part:.0f}", *texts])
+        return rows
 
     def document(self) -> dict[str, object]:
         """Return all scores for JSON: protocol, and per entry its means, sets and pictures."""
@@ -256,7 +280,12 @@ class Table:
         for entry in self.entries:
             rows = [asdict(row) for row in entry.rows]
             results.append({**asdict(entry.summary), "name": entry.name, "extra": dict(entry.extra), "rows": rows})
-        return {"schema": SCHEMA, "protocol": asdict(self.protocol), "results": results}
+        found: dict[str, object] = {"schema": SCHEMA, "protocol": asdict(self.protocol), "results": results}
+        return {**found, "budget": [asdict(line) for line in self.budget]} if self.budget else found
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(row) + " |" for row in rows]
 
 
 def to_json(tables: Sequence[Table]) -> str:
@@ -271,10 +300,10 @@ def to_terminal(tables: Sequence[Table]) -> list[rich.table.Table]:
     shares = sorted({share for models in curves.values() for points in models.values() for share in points})
     if shares:
         columns = [(METRICS[name], *of_model) for name, models in curves.items() for of_model in models.items()]
-        grid = _grid("by share of hints", ["%"])
+        grid = _grid(_text("by share of hints"), ["%"])
         grid.columns[0].justify = "right"
         for metric, model, _ in columns:
-            grid.add_column(f"{metric.heading}\n{model}", justify="right", overflow="fold", max_width=14)
+            grid.add_column(_text(metric.heading, model), justify="right", overflow="fold", max_width=14)
         for share in shares:
             texts = [metric.shown(points[share].mean) if share in points else "-" for metric, _, points in columns]
             grid.add_row(f"{share * 100:g}", *texts)
@@ -282,8 +311,19 @@ def to_terminal(tables: Sequence[Table]) -> list[rich.table.Table]:
     return found
 
 
-def _grid(title: str, heads: Sequence[str]) -> rich.table.Table:
+def _text(*lines: str) -> Text:
+    """Lines in which Rich takes nothing for markup, and a terminal nothing for a command."""
+    return Text("\n".join(map(printable, lines)))
+
+
+def _escaped(text: str) -> str:
+    """A text in which Markdown takes nothing for markup."""
+    return re.sub(r"([\\`*|<>\[\]])", r"\\\1", printable(text))
+
+
+def _grid(title: Text, heads: Sequence[str]) -> rich.table.Table:
     """Return an empty table whose first column holds names."""
+    title.stylize("table.title")
     grid = rich.table.Table(box=box.SIMPLE_HEAD, padding=0, title=title, title_justify="left")
     grid.add_column(heads[0], overflow="fold", max_width=20)
     for head in heads[1:]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
@@ -14,6 +15,7 @@ from torch import Generator, Tensor
 
 from colorize.errors import ColorizeError, nearest
 from colorize.images import augment, color, color_hints, dataset_folder, files, hint_files, lines, palettes
+from colorize.images.listing import real
 from colorize.images.resize import centered, crop, fit_size, letterbox
 
 Kind = Literal["line", "gray"]
@@ -90,7 +92,8 @@ class Sample:
     """One picture to color: what the user gives, and what the true picture is.
 
     truth: (1, 3, S, S). drawing: (1, 1, S, S), line art (paper +1, ink -1) or the gray picture. reference: (1, 3, h, w)
-    or None. hints: (1, 4, S, S), RGB and mask, or None. All in [-1, 1]. mode: which of `MODES` it belongs to.
+    or None. hints: (1, 4, S, S), RGB and mask, or None. All in [-1, 1]. mode: which of `MODES` it belongs to. drawn:
+    whether the line art is a drawing of its own, and not extracted from the truth.
     """
 
     file: str
@@ -101,6 +104,7 @@ class Sample:
     reference: Tensor | None = None
     hints: Tensor | None = None
     mode: str = ""
+    drawn: bool = False
 
 
 class Task(NamedTuple):
@@ -130,6 +134,13 @@ class Dataset:
     def truth(self, file: Path, size: int) -> Tensor:
         """Return a picture fitted into a square, (1, 3, size, size) in [-1, 1]."""
         return self._cached(("truth", file, size), lambda: letterbox(self._read(file), size, "bicubic"))
+
+    def shared(self, file: Path, other: Path) -> float:
+        """Return the share of a picture's colors that another one has; 0 if one of them cannot be read."""
+        try:
+            return float(palettes.shared(self.truth(file, COARSE), self.truth(other, COARSE)))
+        except ColorizeError:
+            return 0.0
 
     def drawing(self, task: Task, size: int, kind: Kind) -> Tensor:
         """Return what is to be colored, (1, 1, size, size) in [-1, 1]: line art or the gray picture.
@@ -163,11 +174,9 @@ class Dataset:
             paths = (task.row.file, task.row.line, task.reference, *stored)
             for path in paths:
                 if path is not None and path not in self._digests:
-                    try:
+                    with suppress(OSError):  # whoever reads the picture says so
                         self._digests[path] = bytes.fromhex(files.sha256(path))
-                    except OSError as error:
-                        raise ColorizeError(f"`{path}` cannot be read: {error.strerror}") from error
-            parts += [task.name, *("none" if path is None else self._digests[path] for path in paths)]
+            parts += [task.name, *("none" if path is None else self._digests.get(path, "unread") for path in paths)]
         return files.sha256(parts)[:12]
 
     def _line(self, task: Task, size: int) -> Tensor:
@@ -218,6 +227,14 @@ class Samples:
     def __iter__(self) -> Iterator[Sample]:
         return (self[at] for at in range(len(self)))
 
+    def readable(self, unread: dict[str, str]) -> Iterator[tuple[int, Sample]]:
+        """Yield samples with their place; of those that cannot be read only say why, in `unread` by name."""
+        for at, task in enumerate(self.tasks):
+            try:
+                yield at, self[at]
+            except ColorizeError as error:
+                unread[task.name] = error.message
+
     def __getitem__(self, at: int) -> Sample:
         task, protocol = self.tasks[at], self.protocol
         mode, size = protocol.mode, protocol.size
@@ -240,7 +257,8 @@ class Samples:
             hints = self.dataset.hints(task, size)
         elif mode == "hints":
             hints = color_hints.scatter(truth, protocol.hint_share, seed)
-        return Sample(task.name, task.row.set, protocol.kind, truth, drawing, reference, hints, mode)
+        drawn = task.row.line is not None
+        return Sample(task.name, task.row.set, protocol.kind, truth, drawing, reference, hints, mode, drawn)
 
 
 def samples(
@@ -297,13 +315,10 @@ def _equipped(data: Dataset, mode: str, seed: int, alike: float) -> list[Task]:
     for name, row, _ in data.tasks:
         start = _seed(seed, name)
         if mode == "cross":  # the stored references, or else the pictures of the group, from a random one on
-            own, group = row.file.resolve(), groups[row.set, row.group]
-            stored: Iterable[Path] = [path for path in row.references if path.resolve() != own]
-            others = stored or _rotated(sorted({path for path in group if path.resolve() != own}), start)
-            truth = data.truth(row.file, COARSE) if alike else None
-            fitting = (
-                path for path in others if truth is None or palettes.shared(truth, data.truth(path, COARSE)) >= alike
-            )
+            own, group = real(row.file), groups[row.set, row.group]
+            stored: Iterable[Path] = [path for path in row.references if real(path) != own]
+            others = stored or _rotated(sorted({path for path in group if real(path) != own}), start)
+            fitting = (path for path in others if not alike or data.shared(row.file, path) >= alike)
         else:  # the first one will do, unless the group spans sets
             unlike = _rotated(strangers[row.set], start)
             fitting = (task.row.file for task in unlike if task.row.group != row.group)

@@ -11,12 +11,14 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from colorize.errors import ColorizeError
+from colorize.images import comic_info
 from colorize.images.files import atomic, shown
 from colorize.images.listing import natural, pictured
 from colorize.images.metadata import MARK
@@ -31,7 +33,10 @@ HARMLESS = 2**30  # ... so many bytes
 CHUNK = 2**20  # bytes of a file to copy at a time
 COMMENT = 65_535  # bytes of an archive's comment, at most
 ZIP64 = 2**31  # bytes above which a member needs the larger form of headers
-DAMAGE = (BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error)
+DAMAGE = (
+    *(BadZipFile, OSError, EOFError, RuntimeError, ValueError, MemoryError),  # MemoryError: a window of 4 GiB
+    *(LZMAError, struct.error, zlib.error),
+)
 OTHERS = {  # what else is sold as a comic, by its first bytes
     b"Rar!": "a RAR archive",
     b"7z\xbc\xaf": "a 7-Zip archive",
@@ -111,8 +116,8 @@ def _pictures(infos: Sequence[ZipInfo]) -> Iterator[tuple[str, ZipInfo, str]]:
 
 
 def _is_folder(info: ZipInfo) -> bool:
-    """Whether an entry is no file; one without a name, which Python cannot ask, counts as none."""
-    return not info.filename or info.filename.endswith("/")
+    """Tell folders from files, also a file without a name, at which `ZipInfo.is_dir` fails."""
+    return info.filename.endswith("/")
 
 
 def _refusal(info: ZipInfo) -> str:
@@ -135,35 +140,45 @@ class Volume:
     """A comic in a zip archive, opened for reading.
 
     pages: the paths of its pictures inside, in reading order. fingerprint: of its contents. notes: what a user should
-    know of it.
+    know of it. described: the path of its ComicInfo.xml, empty without one.
     """
 
     path: Path
     pages: tuple[str, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    described: str = ""
+
+    def description(self) -> bytes:
+        """Return the bytes of its ComicInfo.xml, none if it has none or they are damaged."""
+        with suppress(*DAMAGE, KeyError), ZipFile(self.path) as archive:
+            info = archive.getinfo(self.described)
+            if info.file_size <= CHUNK and not _refusal(info):
+                with archive.open(info) as stream:
+                    return stream.read(CHUNK)
+        return b""
 
     def read(self, page: str) -> bytes:
         """Return the bytes of a page. Raises ColorizeError if they are damaged or cannot be read."""
+        name = shown(self.name(page))
         try:
             with ZipFile(self.path) as archive:
                 info = archive.getinfo(page)
                 if reason := _refusal(info):
-                    raise ColorizeError(f"`{self.name(page)}` {reason}", "pack the volume again")
+                    raise ColorizeError(f"`{name}` {reason}", "pack the volume again")
                 with archive.open(info) as stream:
                     data = stream.read(info.file_size + 1)
         except (*DAMAGE, KeyError) as error:
             raise ColorizeError(
-                f"`{self.name(page)}` is damaged inside its archive: {shown(str(error))}",
-                "download or make the archive again",
+                f"`{name}` is damaged inside its archive: {shown(str(error))}", "download or make the archive again"
             ) from error
         if len(data) != info.file_size:
-            raise ColorizeError(f"`{self.name(page)}` has a different size from the one in its archive's index", "")
+            raise ColorizeError(f"`{name}` has a different size from the one in its archive's index", "")
         return data
 
     def name(self, page: str) -> str:
-        """The name of a page in messages."""
-        return shown(f"{self.path}/{page}")
+        """The name of a page, as in the results of `--json`."""
+        return f"{self.path}/{page}"
 
 
 def open_volume(path: Path) -> Volume:
@@ -184,12 +199,16 @@ def open_volume(path: Path) -> Volume:
         raise ColorizeError(f"the archive `{shown(path)}` holds no pictures{inside}", "put the pages into it")
     notes = [f"`{shown(f'{path}/{name}')}` is an archive; it stays as it is" for name in nested[:1]]
     pages.sort(key=lambda name: natural(Path(name)))
-    return Volume(path, tuple(pages), _listed(files), tuple(notes))
+    described = next((info.filename for info in files if info.filename.lower() == comic_info.NAME), "")
+    volume = Volume(path, tuple(pages), _listed(files), tuple(notes), described)
+    if comic_info.is_colored(volume.description()):
+        volume = replace(volume, notes=(*notes, f"`{shown(path)}` says in its ComicInfo.xml that it is in color"))
+    return volume
 
 
 def read_record(path: Path) -> dict[str, Any]:
     """Return what `write_volume` noted in a volume, empty if nothing; `unedited` is whether its files are unchanged."""
-    with suppress(*DAMAGE, ValueError), ZipFile(path) as archive:
+    with suppress(*DAMAGE), ZipFile(path) as archive:
         comment = archive.comment
         record = (_object(comment) or _object(comment.rpartition(b"\n")[2])).get(MARK)
         if isinstance(record, dict):
@@ -200,7 +219,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def _object(text: bytes) -> dict[str, Any]:
     """The JSON object that a text is; empty if it is none."""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         found = json.loads(text)
         return found if isinstance(found, dict) else {}
     return {}
@@ -226,7 +245,8 @@ def write_volume(
     """Write a volume with other files for some pages, whole or not at all; return what was damaged.
 
     results: files by the paths of their pages. record: what `read_record` is to return. Pages keep their place, time
-    and, but for the suffix, name; everything else is copied byte for byte. Of a damaged file stays what can be read.
+    and, but for the suffix, name; ComicInfo.xml says that they are in color; everything else is copied byte for byte.
+    Of a damaged file stays what can be read.
 
     Raises ColorizeError if it cannot be written, or the volume changed meanwhile.
     """
@@ -252,6 +272,8 @@ def write_volume(
                 if result:
                     with result.open("rb") as stream:
                         shutil.copyfileobj(stream, sink, CHUNK)
+                elif info.filename == volume.described and (said := volume.description()):
+                    sink.write(comic_info.colored(said))
                 elif not _copied(old, info, sink):
                     damaged.append(info.filename)
         if record:

@@ -15,14 +15,20 @@ SMOOTHING = 1e-3  # how far the spline may miss them; two points close together 
 CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 
 
-def warp(picture: Tensor, strength: float, rng: Generator) -> Tensor:
-    """Bend each picture by a thin-plate spline of its own, without folds and without black borders.
+def warp(picture: Tensor, strength: float, rng: Generator, kind: str = "gentle") -> Tensor:
+    """Bend each picture by a thin-plate spline of its own; gentle: without folds and without black borders.
 
     picture: (B, C, H, W) in [-1, 1]. strength: standard deviation of the steps of ten control points, as a fraction of
     the side; 0 returns the picture itself. Uncovered pixels mirror the picture. Bends that would fold are weakened,
     picture by picture, until every area keeps a tenth of its size. Bookstein 1989.
+
+    kind: `scattered` bends as the Coloring Assistant does, with folds, and black beside the picture; `diagonal` as
+    AnimeDiffusion does, by two points that are moved along the diagonal, whatever the strength.
     """
     assert strength >= 0, f"a warp of strength {strength}: strength counts from 0"
+    if kind != "gentle":
+        bend = diagonal(len(picture), rng) if kind == "diagonal" else scattered(strength, len(picture), rng)
+        return _sample(picture + 1, bend.to(picture), None, "zeros") - 1
     return _sample(picture, displacement(strength, len(picture), rng).to(picture), None) if strength else picture
 
 
@@ -91,6 +97,27 @@ def displacement(strength: float, batch: int, rng: Generator) -> Tensor:
     return (shift * _fold_free(shift)).float()
 
 
+def scattered(strength: float, batch: int, rng: Generator) -> Tensor:
+    """Displacements of the Coloring Assistant: (B, 2, 33, 33), as fractions of the side; the corners stay."""
+    start = torch.rand(batch, POINTS, 2, generator=rng, dtype=torch.float64)
+    step = torch.randn(batch, POINTS, 2, generator=rng, dtype=torch.float64)
+    return _spline(start, start + strength * step, 0.5 / 128**2).float()  # 0.5 in its pixels
+
+
+def diagonal(batch: int, rng: Generator) -> Tensor:
+    """Displacements of AnimeDiffusion: (B, 2, 33, 33), as fractions of the side; the corners stay.
+
+    Two points at 0.3 to 0.7 of the diagonal are moved along it by up to 0.25.
+    """
+    start, target = torch.zeros(2, batch, 2, dtype=torch.float64)
+    while bool((again := target[:, 0] == target[:, 1]).any()):  # one place cannot come from two
+        place, step = torch.rand(2, batch, 2, generator=rng, dtype=torch.float64)
+        drawn = (0.3 + 0.4 * place).round(decimals=2)
+        start[again] = drawn[again]
+        target[again] = (drawn + 0.5 * step - 0.25)[again].round(decimals=2)
+    return _spline(start[..., None].expand(-1, -1, 2), target[..., None].expand(-1, -1, 2), 0.0).float()
+
+
 def _spline(start: Tensor, target: Tensor, smoothing: float) -> Tensor:
     """Thin-plate spline (B, 2, 33, 33) that takes each target back to its start, corners pinned.
 
@@ -141,7 +168,7 @@ def _fold_free(shift: Tensor) -> Tensor:
     return smallest.view(-1, 1, 1, 1)
 
 
-def _sample(picture: Tensor, shift: Tensor, affine: Tensor | None) -> Tensor:
+def _sample(picture: Tensor, shift: Tensor, affine: Tensor | None, beyond: str = "reflection") -> Tensor:
     """Look every pixel up at its displaced place, turned by `affine` (B, 2, 3) around the center.
 
     Knots lie on the outer edges of the picture, as grid_sample counts without aligned corners.
@@ -154,7 +181,7 @@ def _sample(picture: Tensor, shift: Tensor, affine: Tensor | None) -> Tensor:
         aspect = torch.tensor((width, height)).to(picture) / min(height, width)
         turned = (grid * aspect).flatten(1, 2) @ affine[:, :, :2].mT + affine[:, None, :, 2]
         grid = turned.view_as(grid) / aspect
-    return F.grid_sample(picture, grid, padding_mode="reflection", align_corners=False)
+    return F.grid_sample(picture, grid, padding_mode=beyond, align_corners=False)
 
 
 def _centers(pixels: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from colorize.images.image import Picture
 from colorize.images.resize import fit_size
-from colorize.images.under_ink import WALL, smoothstep
+from colorize.images.under_ink import WALL, beside, smoothstep
 
 BALL = 3  # cells; openings of a line up to twice this are taken for closed
 LIGHT = 0.8  # of 1; a cell whose darkest channel is lighter was meant to be paper
@@ -50,7 +50,7 @@ def areas(free: Tensor) -> Tensor:
     found = torch.from_numpy(labels).float()[None, None]
     open_ = free.cpu().float()[None]
     for _ in range(BALL + 1):
-        found = torch.where(found > 0, found, F.max_pool2d(found, 3, 1, 1) * open_)
+        found = torch.where(found > 0, found, beside(found) * open_)
     return found.flatten().long()
 
 

@@ -74,6 +74,12 @@ def luminance(rgb: Tensor) -> Tensor:
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
 
 
+def lightness(rgb: Tensor) -> Tensor:
+    """Return the gray of the same CIE L*: (B, 3, H, W) in [-1, 1] to (B, 1, H, W)."""
+    lab = rgb_to_lab(rgb)
+    return lab_to_rgb(torch.cat([lab[:, :1], torch.zeros_like(lab[:, 1:])], dim=1))[:, :1]
+
+
 def colorfulness(rgb: Tensor) -> Tensor:
     """How colorful pictures are: 0 gray, 15 slightly, 59 quite, 109 extremely colorful.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -24,6 +24,7 @@ NUMBER = r"-?\d+(?:\.\d*)?"
 PLACE = rf"{NUMBER},{NUMBER}"
 FORM = re.compile(rf"({PLACE})(?:,({NUMBER}))?((?:-{PLACE})*)=(.+)")
 EXAMPLE = "write a dot as 120,85=#ff8800 or 120,85,6=#ff8800 (radius 6), a stroke as 10,10-80,40=orange"
+GRAY = 60 / 127.5  # differences of red, green and blue, together, of what is no hint
 RADIUS = 1 / 64  # radius of a dot, as a share of the shorter side
 
 
@@ -139,6 +140,17 @@ class _Hints:
     angle: Tensor  # radians
     box: Tensor  # bool: square ends instead of round ones
     samples: Tensor  # (N, SAMPLES, 2) places on the stroke, along and across it, in [-1, 1]
+
+
+def pick(color: Tensor, share: float, seeds: Sequence[int]) -> Tensor:
+    """Random pixels of pictures as hints, except grays: auto-hints of the first manga-colorization (qweasdd 2021).
+
+    color: (B, 3, H, W) in [-1, 1]. Returns (B, 4, H, W). share: of all pixels, 0 to 1. seeds: one for each picture.
+    """
+    draws = [torch.rand(1, *color.shape[-2:], generator=Generator().manual_seed(seed)) for seed in seeds]
+    apart = (color - color.roll(1, 1)).abs().sum(1, keepdim=True)
+    chosen = (torch.stack(draws).to(color.device) < share) & (apart > GRAY)
+    return torch.cat([torch.where(chosen, color, 0.0), torch.where(chosen, 1.0, -1.0)], dim=1)
 
 
 def simulate(color: Tensor, rng: Generator, count: float = COUNT) -> Tensor:

@@ -6,7 +6,7 @@ import re
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -17,9 +17,10 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from colorize.errors import ColorizeError
-from colorize.images import metadata
+from colorize.images import metadata, tiff
 from colorize.images.image import Picture, Pixels, row_strips
 from colorize.images.metadata import Exif
+from colorize.images.quiet import quiet
 
 LIMIT = 200_000_000  # pixels: a page of A3 at 900 dpi fits
 LARGE, PER_BYTE = 100_000_000, 250  # of more pixels there may be so many for each byte of the file; pages have about 10
@@ -96,12 +97,14 @@ def read_texts(data: bytes) -> dict[str, str]:
 
 def _decoded(source: bytes | Image.Image, name: str) -> Picture:
     notes: list[str] = []
+    if isinstance(source, bytes) and source[:2] in (b"II", b"MM"):
+        source, count = tiff.main_page(source)
+        notes += [f"`{name}` has {count} pages; the first is used"] if count > 1 else []
     image, data = _opened(_merged(source), name, notes) if isinstance(source, bytes) else (source, b"")
     form = image.format
     frames = int(getattr(image, "n_frames", 1))
-    if data and frames > 1 and form not in ("MPO", "PSD"):  # their further frames are no pictures
-        what = f"has {frames} pages; the first" if form == "TIFF" else f"is animated; the first of {frames} frames"
-        notes.append(f"`{name}` {what} is used")
+    if data and frames > 1 and form not in ("MPO", "PSD", "TIFF"):  # their further frames are no pictures
+        notes.append(f"`{name}` is animated; the first of {frames} frames is used")
     deep = _has_deep_colors(image, data)
     pixels, alpha, icc = _pixels(image, data, deep, name, notes)
     block, turn, text = _tags(image, data, name, notes)
@@ -223,18 +226,20 @@ class _Limit:
     lock = threading.Lock()
     readers = 0
     before: int | None = None
+    silence = ExitStack()
 
 
 @contextmanager
 def _our_limit() -> Iterator[None]:
-    """Replace Pillow's limit, which warns at 89 million pixels, by ours, which is checked here.
+    """Replace Pillow's limit, which warns at 89 million pixels, by ours, which is checked here; silence its warnings.
 
-    Pillow keeps its limit in a module variable. It is put back when the last reading thread leaves, so that a program
+    Pillow keeps its limit in a module variable. All is put back when the last reading thread leaves, so that a program
     that uses this package keeps the protection it chose.
     """
     with _Limit.lock:
         if not _Limit.readers:
             _Limit.before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            _Limit.silence.enter_context(quiet())
         _Limit.readers += 1
     try:
         yield
@@ -242,6 +247,7 @@ def _our_limit() -> Iterator[None]:
         with _Limit.lock:
             _Limit.readers -= 1
             if not _Limit.readers:
+                _Limit.silence.close()
                 Image.MAX_IMAGE_PIXELS = _Limit.before
 
 
@@ -364,6 +370,8 @@ def _eight_bit(
 ) -> tuple[Pixels, Pixels | None, bytes | None]:
     alpha: Pixels | None = None
     palette = image.mode in ("P", "PA")
+    if image.mode == "CMYK":
+        notes.append(f"`{name}` is for print (CMYK); its result is RGB")
     ways = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
     ways |= dict.fromkeys(("P", "PA"), "RGBA" if image.has_transparency_data else "RGB")
     colors = image.convert(ways[image.mode]) if image.mode in ways else image

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from colorize.errors import ColorizeError
+from colorize.errors import FULL, ColorizeError, DiskFullError, printable
+from colorize.images import leftovers
 from colorize.images.decode import decode
 from colorize.images.encode import encode, lost
 from colorize.images.image import Picture
@@ -134,7 +134,8 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a hidden path in the same folder that becomes `path` if the block ends well.
 
     If it does not, even by Ctrl-C, the file is removed and whatever was at `path` stays. Folders on the way are made. A
-    link is replaced, and what it points at stays. Raises ColorizeError for an OSError, in the block too.
+    link is replaced, and what it points at stays. Raises ColorizeError for an OSError, in the block too: DiskFullError
+    if there is no room.
     """
     try:
         system = path.is_symlink() and os.path.realpath(path.parent).startswith(("/dev", "/proc"))
@@ -142,7 +143,8 @@ def atomic(path: Path) -> Iterator[Path]:
             raise ColorizeError(f"`{shown(path)}` cannot be written: it is not a file", "name a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         suffix = path.suffix if len(os.fsencode(path.suffix)) <= 16 else ""
-        temporary = path.with_name(f".{secrets.token_hex(8)}{suffix}")
+        leftovers.tidy(path.parent)
+        temporary = path.with_name(leftovers.name(suffix))
         try:
             yield temporary
             with temporary.open("rb+") as stream:  # bytes before the name, or a power cut could leave an empty file
@@ -185,7 +187,7 @@ def refuse_links(folder: Path, names: Iterable[str]) -> None:
 
 def shown(path: Path | str) -> str:
     """Return a path fit for a terminal: control signs and what is not Unicode become `?`."""
-    return "".join(sign if sign.isprintable() else "?" for sign in str(path))
+    return printable(str(path))
 
 
 def _failure(what: str, error: OSError | ValueError) -> ColorizeError:
@@ -193,6 +195,7 @@ def _failure(what: str, error: OSError | ValueError) -> ColorizeError:
     way_out = "check the path and who may read and write it"
     if isinstance(error, ValueError):
         return ColorizeError(f"{what}: its name holds a NUL", way_out)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        way_out = "free some space, or write to another disk"
-    return ColorizeError(f"{what}: {_REASONS.get(error.errno or 0) or error.strerror or error}", way_out)
+    reason = f"{what}: {_REASONS.get(error.errno or 0) or error.strerror or error}"
+    if error.errno in FULL:
+        return DiskFullError(reason, "free some space, or write to another disk")
+    return ColorizeError(reason, way_out)

@@ -15,7 +15,7 @@ from colorize.images.color import XYZ, lab_to_rgb, luminance, rgb_to_lab
 from colorize.images.image import Picture, Pixels, row_strips
 from colorize.images.ink import HintPixels, colored_strips, on_paper, painted, paper_share, set_exact, strips
 from colorize.images.resize import Array, along_edges, resized, under_ink
-from colorize.images.under_ink import WALL, fill, paper_white, spread
+from colorize.images.under_ink import WALL, beside, fill, paper_white, spread
 
 WORKED = 2_000_000  # pixels that lines are followed at; beyond, a smooth enlargement is enough
 DENSE = 0.25  # a cell with less paper is filled from its neighbors; others are divided by it
@@ -212,7 +212,7 @@ def along_lines(color: Tensor, hints: Tensor, paper: Tensor, share: float = 0.5)
     free = torch.maximum((paper > WALL).to(color), held)
     front, total = held, held  # 1 at hints, falling over NEAR cells of the free way from them
     for _ in range(NEAR):
-        front = F.max_pool2d(front, 3, 1, 1) * free
+        front = beside(front) * free
         total = total + front
     mixed = share + (1 - share) * total / (NEAR + 1)
     return mended + mixed * reached * (flat[:, :3] - mended)

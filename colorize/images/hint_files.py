@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
@@ -93,8 +94,8 @@ def _from_json(text: str, size: tuple[int, int]) -> Tensor:
     except json.JSONDecodeError as error:
         where = f"in line {error.lineno}, column {error.colno}"
         raise ColorizeError(f"the hints are not valid JSON: {error.msg} {where}", EXAMPLE) from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists in lists in lists
-        raise ColorizeError("the hints are not valid JSON: a value is too long or too deep", EXAMPLE) from error
+    except (ValueError, RecursionError) as error:
+        raise ColorizeError("the hints have a number that is too long, or too many brackets", EXAMPLE) from error
     if not isinstance(given, dict):
         raise ColorizeError(f"the hints are a JSON {type(given).__name__}, not an object", EXAMPLE)
     _check_keys("the hints", given, ("points", "strokes"))
@@ -115,12 +116,12 @@ def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
     if not isinstance(pairs, list) or not pairs:
         raise ColorizeError(f"{name} has no points", EXAMPLE)
     for pair in pairs:
-        if not isinstance(pair, list | tuple) or [_is_number(one) for one in pair] != [True, True]:
+        if not isinstance(pair, list | tuple) or list(map(_is_number, pair)) != [True, True]:
             raise ColorizeError(f"{name} needs a place x, y, not `{pair}`", EXAMPLE)
     half = {}
     for key, share in (("width", 0.5), ("radius", 1.0)):
         number = given.get(key, 1)
-        if not _is_number(number) or not number > 0:
+        if not _is_number(number) or not 0 < number < math.inf:
             raise ColorizeError(f"the {key} of {name} is `{number}`, not a positive number of pixels", EXAMPLE)
         half[key] = share * number if key in given else None
     radius = half["width"] if half["radius"] is None else half["radius"]
@@ -134,9 +135,9 @@ def _hint(name: str, value: object, keys: Sequence[str]) -> ColorHint:
     return ColorHint(name, places, tuple(level / 127.5 - 1 for level in color), radius)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    """Whether this is a number of pixels; one of hundreds of digits fits into no float."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FAR
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value of JSON is a number, and no whole one that is too large for a float."""
+    return type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)
 
 
 def _check_keys(name: str, given: object, keys: Sequence[str]) -> Mapping[str, object]:

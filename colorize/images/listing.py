@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Literal
 
 from colorize.errors import ColorizeError, alike
 
@@ -63,6 +64,11 @@ def natural(path: Path) -> tuple[list[list[str | int]], str]:
     return keys, str(path)
 
 
+def real(path: Path | str) -> Path:
+    """Return where a path leads; a link to itself, at which `Path.resolve` fails, leads to itself."""
+    return Path(os.path.realpath(path))
+
+
 def pictured(relative: PurePath) -> bool:
     """Tell whether a path below a folder is by its name that of a picture, and not hidden."""
     return relative.suffix.lower() in PICTURE_SUFFIXES and not any(map(_hidden, relative.parts))
@@ -73,7 +79,8 @@ def _expanded(text: str, suffixes: tuple[str, ...]) -> list[_Found]:
     path = Path(text)
     try:
         if path.is_dir():
-            files = sorted((file for file in _walk(path) if file.suffix.lower() in suffixes), key=natural)
+            os.scandir(path).close()  # of the folders below, each that cannot be read is named
+            files = sorted(_walk(path, suffixes), key=natural)
             if not files:
                 advice = f"looked for {' '.join(suffixes)}, hidden files aside"
                 raise ColorizeError(f"the folder `{path}` holds no pictures", advice)
@@ -101,24 +108,39 @@ def _advice(path: Path) -> str:
     return f"did you mean `{near[0]}`?" if near else "check the spelling of the path"
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """All files below; every folder once, under its own name rather than that of a link to it."""
-    real, links, seen = deque([folder]), deque[Path](), set[tuple[int, int]]()
-    while real or links:
-        here = real.popleft() if real else links.popleft()
-        status = here.stat()
-        if (status.st_dev, status.st_ino) in seen:
+def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+    """All files below of these suffixes; every folder once, under its own name rather than that of a link to it.
+
+    Folders that cannot be read, and broken links, are among them: whoever reads them says why that fails.
+    """
+    own, links, seen = deque([folder]), deque[Path](), set[tuple[int, int]]()
+    while own or links:
+        here = own.popleft() if own else links.popleft()
+        try:
+            status = here.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(here) as found:
+                entries = [entry for entry in found if not _hidden(entry.name)]
+        except OSError:
+            yield here
             continue
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(here) as entries:
-            for entry in entries:
-                path = here / entry.name
-                if _hidden(entry.name):
-                    continue
-                if entry.is_dir():
-                    (links if entry.is_symlink() else real).append(path)
-                elif entry.is_file():
-                    yield path
+        for entry in entries:
+            path, kind = here / entry.name, _kind(entry)
+            if kind == "folder":
+                (links if entry.is_symlink() else own).append(path)
+            elif kind and path.suffix.lower() in suffixes:
+                yield path
+
+
+def _kind(entry: os.DirEntry[str] | Path) -> Literal["folder", "file", "broken", ""]:
+    """What a path is or, if it is a link, leads to; broken: nowhere, or to what cannot be read."""
+    try:
+        found = "folder" if entry.is_dir() else "file" if entry.is_file() else ""
+        return found or ("" if Path(entry).exists() else "broken")  # type: ignore[return-value]
+    except OSError:
+        return "broken"
 
 
 def _matching(pattern: str, suffixes: tuple[str, ...]) -> list[_Found]:
@@ -127,11 +149,13 @@ def _matching(pattern: str, suffixes: tuple[str, ...]) -> list[_Found]:
     fixed = next(at for at, part in enumerate(parts) if _MAGIC.search(part))
     root, tail = Path(*parts[:fixed]), "/".join(parts[fixed:])
     matches = [p for p in root.glob(tail) if not any(_hidden(x) for x in p.relative_to(root).parts if x != "..")]
-    files = {path for path in matches if path.is_file()}
-    folders = {path for path in matches if path.is_dir()}
+    kinds = {path: _kind(path) for path in matches}
+    files = {path for path, kind in kinds.items() if kind == "file"}
+    folders = {path for path, kind in kinds.items() if kind == "folder"}
+    chosen = {path for path, kind in kinds.items() if kind in ("file", "broken") and path.suffix.lower() in suffixes}
     for folder in (path for path in folders if folders.isdisjoint(path.parents)):
-        files |= {path for path in _walk(folder) if path.suffix.lower() in suffixes}
-    chosen = [path for path in files if path.suffix.lower() in suffixes] or files  # `*.dat` names its suffix
+        chosen |= set(_walk(folder, suffixes))
+    chosen = chosen or files  # `*.dat` names its suffix
     if not chosen:
         raise ColorizeError(f"no picture matches `{pattern}`", "check the pattern")
     return [(path, root) for path in sorted(chosen, key=natural)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from colorize.images.flat_regions import nearest_region
 from colorize.images.resize import fit_size
 
 if TYPE_CHECKING:
@@ -107,11 +108,11 @@ def keep_mask(gray: Gray, panels: Sequence[Panel], bubbles: np.ndarray) -> np.nd
     gutters = np.ones(gray.shape, np.uint8)
     for panel in panels:
         cv2.fillPoly(gutters, [np.floor(panel.polygon).astype(np.int32)], 0)
-    level, reach = paper_level(gray), max(2, round(REACH * max(gray.shape)))
-    light, paper, black = (
-        one.astype(np.uint8) for one in (gray > INK * level, gray > PAPER * level, gray < BLACK * level)
-    )
-    ways = (paper, reach), (light, SOFT_EDGE), (1 - light, SOFT_EDGE), (black, reach)
+    share = shares_of_paper(gray)
+    light, paper, black = (one.astype(np.uint8) for one in (share > INK, share > PAPER, share < BLACK))
+    del share  # four times the memory of a mask
+    reach = max(2, round(REACH * max(gray.shape)))
+    ways = (paper, reach), (light & (1 - paper), SOFT_EDGE), (1 - light, SOFT_EDGE), (black, reach)
     if 2 * int((gutters & light).sum()) < int(gutters.sum()):  # the gutters are black
         sure = cv2.erode(gutters, np.ones((reach + 1,) * 2, np.uint8), borderValue=1)
         gutters = np.maximum(sure, gutters & (1 - light)).astype(np.uint8)
@@ -148,17 +149,57 @@ def panel_mask(panel: Panel, share: float = 1.0) -> np.ndarray:
     return np.asarray(mask > 0)
 
 
-def is_empty(gray: Gray, panel: Panel, kept: np.ndarray) -> bool:
-    """Whether nothing but paper and what is kept is in a panel of a page (H, W)."""
+def is_empty(share: np.ndarray, panel: Panel, kept: np.ndarray) -> bool:
+    """Whether nothing but paper and what is kept is in a panel of a page (H, W), see `shares_of_paper`."""
     left, top, right, bottom = panel.box
     where = slice(top, bottom), slice(left, right)
-    seen = gray[where][panel_mask(panel, INSET) & ~kept[where]]
-    return bool((seen > PAPER * paper_level(gray)).sum() >= EMPTY * len(seen))
+    seen = share[where][panel_mask(panel, INSET) & ~kept[where]]
+    return bool((seen > PAPER).sum() >= EMPTY * len(seen))
 
 
-def paper_level(gray: Gray) -> float:
-    """The level of a page's paper."""
-    return max(float(np.quantile(gray[::8, ::8], 0.95)), 1e-3)
+def shares_of_paper(gray: Gray) -> np.ndarray:
+    """Brightness of a page (H, W) beside that of the paper around each place."""
+    peak = 1.0 if gray.dtype.kind == "f" else float(np.iinfo(gray.dtype).max)
+    level = brightness(reduced(gray, SIDE)) * np.float32(peak)
+    share = cv2.resize(level, gray.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.divide(gray, share, out=share))
+
+
+POCKET = 0.012  # of the page's longer side, how near a pocket lies to a bubble and to its panel's frame
+CLOSED = 0.25  # of an area that is pocket, from which it is closed off, and stays as the page
+SEEDS = 32  # pixels of an area outside of its pockets, at least, to take their color from
+
+
+def pockets(
+    share: np.ndarray, mask: np.ndarray, bubbles: np.ndarray, inside: np.ndarray, side: int
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """Return for the pockets between a panel's frame and its bubbles whose color they take, and which are closed off.
+
+    share, mask, bubbles, inside: (h, w) of a panel's box: see `shares_of_paper`, what is colored, bubbles, and the
+    panel. side: the page's longer one. The first is (h, w), for each pixel the flat number of another, or -1; None if
+    there are none.
+    """
+    reach = 2 * max(2, round(POCKET * side)) + 1
+    square = np.ones((reach, reach), np.uint8)
+    near_frame, near_bubble = (
+        cv2.dilate(one.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=value) > 0
+        for one, value in ((~inside, 1), (bubbles, 0))
+    )
+    closed = np.zeros(mask.shape, bool)
+    narrow = near_frame & near_bubble & mask
+    if not narrow.any():
+        return None, closed
+    light = mask & (share > INK)
+    count, labels = cv2.connectedComponents(light.astype(np.uint8), connectivity=4)
+    size, part = (np.bincount(labels[one], minlength=count) for one in (light, light & narrow))
+    source = np.full(mask.shape, -1)
+    for label in range(1, count):
+        if part[label] > CLOSED * size[label] or size[label] - part[label] < SEEDS:
+            closed |= (labels == label) & bool(part[label])
+        elif part[label]:
+            here = labels == label
+            source[here & narrow] = nearest_region(here & ~narrow)[here & narrow]
+    return source, closed
 
 
 SIDE = 1200  # pixels of a page's longer side while bubbles are sought
@@ -170,6 +211,7 @@ LETTER = (0.003, 0.04)  # of the page's longer side that letters are high and wi
 LETTERS = 4  # spots at least; eyes and a mouth are fewer
 BOXED, HOLLOW = 0.85, 0.7  # a window fills its rectangle at least so far, and is ink at most so far
 WINDOWS = 0.4  # share of letters that may look like windows
+ROW = 0.2  # of a letter's height, how far it stands off its row
 NEAR = 2.1  # letters' sizes from one letter to the next
 BESIDE = 0.5  # share of letters that have another one so near
 MARGIN = 0.05  # of a bubble's width, its margin
@@ -203,6 +245,64 @@ def find_bubbles(gray: Gray) -> np.ndarray:
             around, inside = (one(area, np.ones((GAPS, GAPS), np.uint8)) for one in (cv2.dilate, cv2.erode))
             found[frame] |= around & np.maximum(paper[frame], inside)
     return _enlarged(found, gray)
+
+
+def find_captions(gray: Gray) -> np.ndarray:
+    """Return where a page's tinted captions are, boxes of an even tone with letters in them: (H, W)."""
+    small = reduced(gray, SIDE)
+    share = small / brightness(small)
+    soft = cv2.blur(share, (3, 3))  # without the paper's grain
+    tone = ((soft > INK) & (soft <= PAPER)).astype(np.uint8)
+    core = cv2.erode(tone, np.ones((GAPS, GAPS), np.uint8), borderValue=0)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=4)
+    found = np.zeros(tone.shape, np.uint8)
+    for label in range(1, count):
+        left, top, width, height, pixels = stats[label].tolist()
+        box = slice(top, top + height), slice(left, left + width)
+        if not AREA[0] * tone.size <= width * height <= AREA[1] * tone.size or pixels < width * height / 2:
+            continue
+        area = _filled(labels[box] == label)
+        ink = (share[box] < INK).astype(np.uint8)
+        if area.sum() >= BOXED * area.size and _bubble(area, 1 - ink, max(tone.shape), tone.size):
+            found[box] |= area
+    return np.asarray(cv2.resize(found, gray.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
+
+
+def find_lettering(gray: Gray, kept: np.ndarray) -> np.ndarray:
+    """Return where letters stand outside of bubbles, in rows or columns, with what they enclose: (H, W).
+
+    kept: (H, W), where they are of no interest.
+    """
+    small = reduced(gray, SIDE)
+    ink = (small / brightness(small) < INK).astype(np.uint8)
+    ink &= cv2.resize(kept.astype(np.uint8), small.shape[::-1], interpolation=cv2.INTER_NEAREST) == 0
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    large = stats[:, 2:4].max(1)
+    low, high = (share * max(small.shape) for share in LETTER)
+    (some,) = np.nonzero((large >= 2 * low) & (large <= 1.5 * high) & (np.arange(count) > 0))
+    found = np.zeros(count, np.uint8)
+    if LETTERS <= len(some) <= MOST:
+        for along in (0, 1):
+            found[some[_in_rows(stats[some][:, [along, 1 - along, 2 + along, 3 - along]])]] = 1
+    around = cv2.dilate(_filled(found[labels]), np.ones((5, 5), np.uint8))
+    return np.asarray(cv2.resize(around, gray.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
+
+
+def _in_rows(boxes: np.ndarray) -> np.ndarray:
+    """Which boxes (n, 4) of start and top, length and height stand in rows of letters: (n,) bool."""
+    start, top, length, height = boxes.T.astype(np.float32)
+    end, bottom = start + length, top + height
+    taller = np.maximum(height[:, None], height)
+    level = (np.abs(top[:, None] - top) < ROW * taller) & (np.abs(bottom[:, None] - bottom) < ROW * taller)
+    gap = np.maximum(start[:, None], start) - np.minimum(end[:, None], end)
+    beside = level & (gap > -ROW * taller) & (gap < taller) | np.eye(len(boxes), dtype=bool)
+    group = np.arange(len(boxes))
+    for _ in range(len(boxes)):
+        new = np.where(beside, group, len(boxes)).min(1)
+        if (new == group).all():
+            break
+        group = new
+    return np.asarray(np.bincount(group, minlength=len(boxes))[group] >= LETTERS)
 
 
 def _filled(area: np.ndarray) -> Mask:
@@ -258,8 +358,9 @@ def _enlarged(found: Mask, gray: Gray) -> np.ndarray:
     inside, around = (cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST) > 0 for one in sure_maybe)
     if not inside.any():
         return np.asarray(inside)
-    paper = gray > PAPER * float(np.quantile(gray[inside], 0.9))
-    bubbles = inside | (around & paper)
+    paper = shares_of_paper(gray) > PAPER
+    _, parts = cv2.connectedComponents((inside | (around & paper)).astype(np.uint8), connectivity=4)
+    bubbles = np.isin(parts, np.unique(parts[inside]))  # not what lies behind a thin outline
     # With the paper that goes on from bubbles and ends near them, as in a spike; none that leads out of one.
     reach = max(3, 2 * round(TIP * max(paper.shape)) + 1)
     near = cv2.dilate(bubbles.astype(np.uint8), np.ones((reach, reach), np.uint8))

@@ -26,7 +26,7 @@ from colorize.images.regions import Region, levels
 
 KEYS = ("color", "name", "area", "box", "at", "source")
 AGAIN = "make one with: colorize regions sketch.png"
-LONGEST, DIGITS = 255, 9  # bytes of a file's name, and digits of a region's number
+LONGEST = 255  # bytes of a file's name
 KEPT = 50  # results of which the map remembers that this program made them
 
 
@@ -198,7 +198,7 @@ def read(path: Path) -> RegionFile:
     names = [""] * len(colors)
     for key, value in table.items():
         where = _where(key, text, path)
-        if not key.isdecimal() or len(key) > DIGITS or not 1 <= int(key) <= len(colors):
+        if not re.fullmatch("[0-9]{1,9}", key) or not 1 <= int(key) <= len(colors):
             raise ColorizeError(f"{where} is not in the map", f"regions are numbered 1 to {len(colors)}", code=2)
         one = _checked(value, where)
         if "color" in one:

@@ -100,7 +100,9 @@ Array = npt.NDArray[np.float32]
 _Gates = tuple[Array, Array, Array, Array]
 
 PASSES = 2  # sweeps in both directions; Gastal and Oliveira use 3, no better here
-REACH = 1.0  # cells of the field that a clean color spreads, and that a thin line makes doubtful
+REACH = 1.0  # cells of the field that a clean color spreads
+DOUBTFUL = (0.5, 1.5)  # cells from a thin line, up to which a color is of either side, and from which it is of one
+ENOUGH = 0.25  # of trust around a pixel, from which its color needs no correction
 DOUBT = 1e-3  # trust in a cell that holds ink, which mixes the colors of both sides
 WALL = 30.0  # strength of ink as a wall: leaving ink 0.2 darker leaves 0.4 % of the color
 NOISE = 0.02  # differences of neighbors that are paper or sensor noise
@@ -127,7 +129,8 @@ def under_ink(field: Array, paper: Array) -> Array:
     broad = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
     clean = (ink - broad < 0.15).astype(np.uint8)  # ink of a pixel that stands out by this much belongs to a line
     distance = cv2.distanceTransform(clean, cv2.DIST_L2, 3)
-    trust = np.square(np.clip(distance / (REACH * cell), 0, 1)).clip(DOUBT).astype(np.float32)
+    near, far = DOUBTFUL
+    trust = np.square(np.clip((distance / cell - near) / (far - near), 0, 1)).clip(DOUBT).astype(np.float32)
     return _enlarged(field, trust, _walls(ink), REACH * cell, HALF)
 
 
@@ -185,7 +188,7 @@ def _enlarged(field: Array, trust: Array, gates: _Gates, sigma: float, gain: flo
     """Cubic enlargement, spread within the gates where it is not trusted, and corrected once.
 
     The correction adds what the mean over each cell lacks of the cell's color, which gives small regions their full
-    color. It is limited to the range of the neighbors, and to doubtful pixels.
+    color. It is limited to the range of the neighbors, and to pixels that no trusted color reaches.
     """
     shape, square = trust.shape, np.ones((3, 3), np.uint8)
     low = resized(np.asarray(cv2.erode(field, square), np.float32).reshape(field.shape), shape)
@@ -197,6 +200,7 @@ def _enlarged(field: Array, trust: Array, gates: _Gates, sigma: float, gain: flo
     result = base + doubt * (spread[..., :-1] / spread[..., -1:] - base)
     result = np.clip(result, low, high)
     lack = resized(field - resized(result, field.shape, cv2.INTER_AREA), shape)
+    doubt *= 1 - np.minimum(spread[..., -1:] / ENOUGH, 1)
     result += gain * doubt * _spread(lack * doubt, gates, sigma / 2)
     return np.asarray(np.clip(result, low, high), np.float32)
 

@@ -30,21 +30,21 @@ def widest(mask: np.ndarray) -> float:
     return float(left.mean())
 
 
-def paper_brightness(gray: np.ndarray) -> np.ndarray:
+def paper_brightness(gray: np.ndarray, faded: float = FADED) -> np.ndarray:
     """Brightness of the empty paper everywhere: a smooth surface on top of the brightest pixels.
 
-    gray: (H, W) in [0, 1]. Returns (H, W): a square polynomial, which can follow a shadow across a scan but not the
-    outline of a light gray area.
+    gray: (H, W) in [0, 1]. faded: share of the brightness that paper in shadow keeps. Returns (H, W): a square
+    polynomial, which can follow a shadow across a scan but not the outline of a light gray area.
     """
     calm = cv2.GaussianBlur(gray, (0, 0), 2.0)  # or noise would pass for brighter paper
     coarse = cv2.resize(cv2.dilate(calm, np.ones((9, 9), np.uint8)), (48, 48))
     rows, columns = np.mgrid[-1:1:48j, -1:1:48j]
     terms = np.stack([np.ones_like(rows), rows, columns, rows * columns, rows**2, columns**2], -1)
-    level = np.full((48, 48), np.quantile(coarse, 0.9))
+    level = np.full((48, 48), np.quantile(coarse[coarse > 0], 0.9) if coarse.any() else 0.0)
     for _ in range(6):
         inside = coarse > level - 0.03
         found, *_ = np.linalg.lstsq(terms[inside], coarse[inside], rcond=None)
-        level = np.clip(terms @ found, FADED * coarse.max(), 1)
+        level = np.clip(terms @ found, faded * coarse.max(), 1)
     return np.asarray(np.maximum(cv2.resize(level, gray.shape[::-1]), 0.05))
 
 

@@ -77,6 +77,11 @@ def paper_white(color: Tensor) -> Tensor:
     return color + share * (1 - color)
 
 
+def beside(values: Tensor) -> Tensor:
+    """The largest of each pixel (B, C, H, W) and its four neighbors: what grows so does not pass between corners."""
+    return torch.maximum(F.max_pool2d(values, (3, 1), 1, (1, 0)), F.max_pool2d(values, (1, 3), 1, (0, 1)))
+
+
 def _around(values: Tensor) -> Tensor:
     """Sum of 3 x 3 pixels, nothing beyond the border; ten times as fast as avg_pool2d on a CPU."""
     grown = F.pad(values, (1, 1, 1, 1))

@@ -18,7 +18,7 @@ from colorize.networks.unet import Cond, named, pad
 from colorize.system import NetSpec
 
 SLOPE = 0.2  # of leaky rectifiers, as published
-ATTENTIVE = 4  # halvings before attention: a page of 256 x 256 pixels is 16 x 16 places there
+LEAST = 4  # halvings
 WIDTHS = (64, 128, 256, 512)  # channels of the critic, as published
 MULTIPLE = 32  # pixels of a page for the critic; fewer have no patch to judge
 SMALLEST = 4  # channels of a group; one number alone would be normalized to nothing
@@ -32,8 +32,8 @@ class GeneratorSpec(NetSpec):
     """The numbers of a generator (Isola et al. 2017, "pix2pix").
 
     widths: channels after each halving, the finest first.
-    attention: self-attention behind the fourth halving.
-    groups: groups of a group norm.
+    attention: self-attention on the deepest map, a single place for 256 x 256 pixels and the published 8 halvings.
+    groups: groups of a group norm; 0 for batch norms, as published.
     dropout: share of activations left out in training, in the three deepest levels of the way up.
     added: the answer is what color adds to the page, nothing at first, rather than a picture made anew.
     """
@@ -46,8 +46,8 @@ class GeneratorSpec(NetSpec):
     added: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.widths) < ATTENTIVE or min(self.widths, default=0) < 8:
-            hint = f"give at least {ATTENTIVE} halvings of 8 channels or more, such as [32,64,128,128]"
+        if len(self.widths) < LEAST or min(self.widths, default=0) < 8:
+            hint = f"give at least {LEAST} halvings of 8 channels or more, such as [32,64,128,128]"
             raise ColorizeError(f"net.widths is {list(self.widths)}", hint, code=2)
 
     @property
@@ -58,42 +58,42 @@ class GeneratorSpec(NetSpec):
     @property
     def stride(self) -> int:
         """What sides are best multiples of; deeper levels repeat the last row where they must."""
-        return int(2**ATTENTIVE)
+        return int(2**LEAST)
 
     def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> Generator:
         """Make the network for `inputs` channels, those of x included, and tokens of a width for its depth."""
         return Generator(self, inputs - outputs, outputs, tokens)
 
 
-def norm(groups: int, width: int) -> nn.GroupNorm:
-    """A norm within one picture, of as many weights as a batch norm; it works on a single place, too."""
+def norm(groups: int, width: int) -> nn.Module:
+    """A norm within one picture, which works on a single place, too; for 0 groups a batch norm, of as many weights."""
+    if not groups:
+        return nn.BatchNorm2d(width)
     return nn.GroupNorm(math.gcd(groups, width) if width >= SMALLEST * groups else 1, width)
 
 
 class Down(nn.Module):
     """Halve a map by a 4x4 convolution, rounding up: (B, inputs, H, W) -> (B, outputs, H/2, W/2)."""
 
-    recomputed = True
-
     def __init__(self, inputs: int, outputs: int, groups: int) -> None:
         super().__init__()
+        self.recomputed = bool(groups)  # a batch norm would count its batch twice
         self.conv = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
-        self.norm = norm(groups, outputs)
+        self.bn = norm(groups, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pass a map through."""
-        return F.leaky_relu(self.norm(self.conv(pad(x, 2))), SLOPE)
+        return F.leaky_relu(self.bn(self.conv(pad(x, 2))), SLOPE)
 
 
 class Up(nn.Sequential):
     """Double a map by a transposed 4x4 convolution: (B, inputs, h, w) -> (B, outputs, 2h, 2w)."""
 
-    recomputed = True
-
     def __init__(self, inputs: int, outputs: int, groups: int, dropout: float) -> None:
         deconv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
-        parts = {"deconv": deconv, "norm": norm(groups, outputs), "relu": nn.ReLU(), "dropout": nn.Dropout(dropout)}
+        parts = {"deconv": deconv, "bn": norm(groups, outputs), "relu": nn.ReLU(), "dropout": nn.Dropout(dropout)}
         super().__init__(OrderedDict(parts))
+        self.recomputed = bool(groups)
 
 
 class SelfAttention(nn.Module):
@@ -110,27 +110,32 @@ class SelfAttention(nn.Module):
         """Keep the shape (B, C, H, W)."""
         parts = (conv(x) for conv in (self.query_conv, self.key_conv, self.value_conv))
         q, k, v = (part.flatten(2).transpose(1, 2) for part in parts)  # (B, C, H, W) -> (B, H*W, C)
-        read = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
+        read = F.scaled_dot_product_attention(q, k, v, scale=1.0).transpose(1, 2).reshape(x.shape)
         out: Tensor = x + self.gamma * read
         return out
 
 
 class Generator(nn.Module):
-    """A U-Net of strided convolutions. Any height and width: a level repeats its last row where it is odd."""
+    """A U-Net of strided convolutions. Any height and width: a level repeats its last row where it is odd.
+
+    Its tensors have their published names: `down1`, `attn`, `up1`; the last of the way up has no norm.
+    """
 
     def __init__(self, spec: GeneratorSpec, inputs: int, outputs: int, tokens: int) -> None:
         super().__init__()
         self.spec, widths = spec, spec.widths
-        self.downs = nn.ModuleList(Down(a, b, spec.groups) for a, b in pairwise((inputs, *widths)))
-        self.attention = SelfAttention(widths[ATTENTIVE - 1]) if spec.attention else None
-        self.ups, wide = nn.ModuleList(), widths[-1] + tokens
-        for depth, width in enumerate(reversed(widths[:-1])):
-            dropout = spec.dropout if depth < DROPPED else 0.0
-            self.ups.append(Up(wide, width, spec.groups, dropout))
+        for level, (a, b) in enumerate(pairwise((inputs, *widths)), 1):
+            self.add_module(f"down{level}", Down(a, b, spec.groups))
+        wide = widths[-1] + tokens
+        self.attn = SelfAttention(wide) if spec.attention else None
+        for level, width in enumerate(reversed(widths[:-1]), 1):
+            dropout = spec.dropout if level <= DROPPED else 0.0
+            self.add_module(f"up{level}", Up(wide, width, spec.groups, dropout))
             wide = 2 * width
-        self.out = nn.ConvTranspose2d(wide, outputs, 4, stride=2, padding=1)
+        last = nn.ConvTranspose2d(wide, outputs, 4, stride=2, padding=1)
+        self.add_module(f"up{len(widths)}", last)
         if spec.added:
-            for value in self.out.parameters():
+            for value in last.parameters():
                 nn.init.zeros_(value)
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:
@@ -140,21 +145,22 @@ class Generator(nn.Module):
         page, which can lead beyond.
         """
         assert cond.stack is not None
-        h, skips = cond.stack.contiguous(memory_format=torch.channels_last), []
-        sizes = [h.shape[-2:]]
-        for level, down in enumerate(self.downs, 1):
-            h = down(h)
-            if level == ATTENTIVE and self.attention is not None:
-                h = self.attention(h)
-            skips.append(h)
+        h, depth = cond.stack.contiguous(memory_format=torch.channels_last), len(self.spec.widths)
+        skips, sizes = [], []
+        for level in range(1, depth + 1):
             sizes.append(h.shape[-2:])
+            h = getattr(self, f"down{level}")(h)
+            skips.append(h)
         if cond.tokens is not None:
             features = cond.tokens.mean(1)[:, :, None, None].expand(-1, -1, *h.shape[-2:])
             h = torch.cat([h, features], dim=1)
-        for up, skip in zip(self.ups, reversed(skips[:-1]), strict=True):
-            h = torch.cat([cut(up(h), skip.shape[-2:]), skip], dim=1)
-        out: Tensor = cut(self.out(h), sizes[0])
-        return cond.stack[:, :1] + out if self.spec.added else torch.tanh(out)
+        if self.attn is not None:
+            h = self.attn(h)
+        skips.pop()
+        for level in range(1, depth + 1):
+            h = cut(getattr(self, f"up{level}")(h), sizes.pop())
+            h = torch.cat([h, skips.pop()], dim=1) if skips else h
+        return cond.stack[:, :1] + h if self.spec.added else torch.tanh(h)
 
 
 def cut(x: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -165,8 +171,8 @@ def cut(x: Tensor, size: tuple[int, ...]) -> Tensor:
 class PatchCritic(nn.Module):
     """Four halvings and a 4x4 convolution: one logit for each patch of 94 pixels (Isola et al. 2017).
 
-    widths: channels after each halving. The first convolution has no norm; those behind it have group norms, with as
-    many weights as the published batch norms, which would let the rows of a batch mix.
+    widths: channels after each halving. groups: of the norms behind all convolutions but the first, see `norm`; batch
+    norms, as published, let the rows of a batch mix.
     """
 
     def __init__(self, page: int = 1, color: int = 3, widths: tuple[int, ...] = WIDTHS, groups: int = 8) -> None:
@@ -217,10 +223,12 @@ class TaggerSpec:
 
     layers: blocks of the four levels.
     size: pixels of the longer side of what it sees.
+    square: pages of any shape are squeezed into a square, as published.
     """
 
     layers: tuple[int, int, int, int] = (3, 4, 6, 3)
     size: int = 360
+    square: bool = False
 
     def build(self) -> Tagger:
         """Make it with fresh weights."""
@@ -255,7 +263,8 @@ class Tagger(Frozen):
     def forward(self, picture: Tensor) -> Tensor:
         """Look at color or gray pictures in [-1, 1], as whole as they are: (B, 512)."""
         longer = max(picture.shape[-2:])
-        height, width = (max(32, round(s * self.spec.size / longer)) for s in picture.shape[-2:])
+        sides = [longer] * 2 if self.spec.square else picture.shape[-2:]
+        height, width = (max(32, round(side * self.spec.size / longer)) for side in sides)
         seen = scaled(picture, TAGGER_MEAN, TAGGER_STD)
         seen = F.interpolate(seen, (height, width), mode="bilinear", antialias=True)
         out: Tensor = self.head(self.body(seen))

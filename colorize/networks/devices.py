@@ -1,8 +1,10 @@
-"""Choose the device and the arithmetic that a network runs on."""
+"""Choose the device and the arithmetic that a network runs on, and leave out what only training needs."""
 
 from __future__ import annotations
 
 import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from colorize.errors import ColorizeError, nearest
 
@@ -54,3 +56,19 @@ def _has_bf16(on: torch.device) -> bool:
     ask = getattr(torch.cpu, "get_capabilities", dict)  # older versions of PyTorch cannot say
     has: dict[str, bool] = ask() if on.type == "cpu" else {}
     return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Let convolutions do what the batch norms registered right behind them do in evaluation mode.
+
+    The module can then be neither trained nor saved.
+    """
+    before, conv = "", None
+    for name, part in list(module.named_children()):
+        if isinstance(part, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
+            folded = fuse_conv_bn_eval(conv, part, transpose=isinstance(conv, nn.ConvTranspose2d))
+            setattr(module, before, folded.requires_grad_(False))
+            setattr(module, name, nn.Identity())
+        else:
+            fold_norms(part)
+        before, conv = name, part

@@ -108,11 +108,14 @@ class Lab(Space):
     center: what is subtracted from a and b.
     spread: what they are then divided by, so that they are as wide as the noise; Color Diffusion divides by 110, so
       that noise drowns the colors until the last steps.
+    lightness: train on gray pictures of the color ones' L, as Color Diffusion does; otherwise of their luma, as most
+      gray pictures are.
     """
 
     patch: int = 4
     center: tuple[float, float] = (2.0, 8.0)
     spread: tuple[float, float] = (17.0, 24.0)
+    lightness: bool = False
 
     channels = 2
 

@@ -7,9 +7,9 @@ import pkgutil
 from typing import Any
 
 from colorize.errors import ColorizeError, nearest
-from colorize.recipes.recipe import Recipe
+from colorize.recipes.recipe import Difference, Recipe
 
-__all__ = ["Recipe", "every", "find", "names", "variants"]
+__all__ = ["Recipe", "differences", "every", "find", "names", "variants"]
 
 
 def names() -> tuple[str, ...]:
@@ -36,6 +36,12 @@ def find(name: str) -> Recipe:
 def variants(name: str) -> dict[str, Recipe]:
     """Return the named variants of a system."""
     found: dict[str, Recipe] = getattr(_module(name), "VARIANTS", {})
+    return found
+
+
+def differences(name: str) -> dict[str, tuple[Difference, ...]]:
+    """Return what the variants of a system do otherwise than what they are named after."""
+    found: dict[str, tuple[Difference, ...]] = getattr(_module(name), "DIFFERENCES", {})
     return found
 
 

@@ -1,15 +1,12 @@
 """Manga in one call: pix2pix generators trained against a critic, and manga-colorization-v2.
 
-After the "Manga Colorization Model" (Nyanko-sama 2025), whose four generators are the variants `plain`, `attention`,
-`extractor` and `full`, and "manga-colorization-v2" (qweasdd 2022), the variant `v2`. Departures of the four: attention
-at 16 x 16 places instead of one, where it does nothing; gradients through the tagger's part of the perceptual loss;
-colors normalized from [0, 1] for VGG; frozen networks in evaluation mode, neither trained nor averaged; group norms, so
-that any size and one row will do; the tagger sees pages in their own shape, and its features are spread over the
-deepest map; pages are gray, screentone or line art, not only gray; weights are averaged; the critic is resumed with the
-run. Departures of v2: the page is its luma; sides are padded to multiples of 32; unused parts are not run; the guide
-decoder is not trained. All give gray pages the colors alone and keep their lightness at full size. The default, made
-for a laptop, is `plain` with fewer channels, color hints, and an output added to the page; its critic counts a tenth as
-much (with 0.01 it soon paints in patches), small errors as their square.
+The variants `plain`, `attention`, `extractor` and `full` are the four generators of the "Manga Colorization Model"
+(Nyanko-sama 2025), tensor by tensor, trained as published; `v2` is "manga-colorization-v2" (qweasdd 2022), whose
+training was not published, so that the numbers of its first version stand in. DIFFERENCES lists what is not as
+published. All give gray pages the colors alone and keep their lightness at full size. The default, made for a laptop,
+is `plain` with fewer channels, group norms, which work on one row, too, color hints, pages as line art and in
+screentone, averaged weights, and an output added to the page; its critic counts a tenth as much (with 0.01 it soon
+paints in patches), small errors as their square.
 """
 
 from __future__ import annotations
@@ -17,11 +14,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from colorize.diffusion.schedules import Cosine
-from colorize.manga.networks import GeneratorSpec
-from colorize.manga.system import Page, SecondSpec
+from colorize.manga.networks import GeneratorSpec, TaggerSpec
+from colorize.manga.second import SecondSpec
+from colorize.manga.system import Page
 from colorize.model import Sampling
 from colorize.networks.spaces import RGB
-from colorize.recipes.recipe import Adversarial, DenoiserSpec, Mix, Recipe, Stage
+from colorize.recipes.recipe import Adversarial, DenoiserSpec, Difference, Mix, Recipe, Stage
 
 # Crops are small, so that pages are seen at the size they are sampled at, too.
 MIX = Mix(gray=0.6, reference=0.0, hints=0.3, restyle=0.3, degrade=0.3, tone=0.4, printed=0.3, jpeg=0.1, crop=0.4)
@@ -53,10 +51,10 @@ RECIPE = Recipe(
     finetune=replace(_STAGE, size=256, steps=20_000, lr=1e-4, warmup=30),
 )
 
-# 17,769 pictures, 50 times, 32 a step.
+# 17,769 pictures, 50 times, 32 a step; gray pictures as they are.
 _PUBLISHED = Stage(
-    objective=Adversarial(),
-    mix=replace(MIX, hints=0.0, crop=1.0),
+    objective=Adversarial(critic_groups=0),
+    mix=Mix(gray=1.0, reference=0.0, flip=0.0),
     size=256,
     batch=32,
     steps=27_750,
@@ -64,7 +62,10 @@ _PUBLISHED = Stage(
     warmup=0,
     weight_decay=0.0,
     clip=0.0,
+    ema=0.0,
+    aspects=("1:1",),
     betas=(0.5, 0.999),
+    rate="constant",
 )
 
 
@@ -72,14 +73,13 @@ def _published(attention: bool, extractor: bool) -> Recipe:
     return replace(
         RECIPE,
         hints=("line", "gray"),
-        condition=Page(extractor=extractor),
-        denoiser=DenoiserSpec(net=GeneratorSpec(attention=attention), predicts="x0"),
+        condition=Page(extractor=extractor, body=TaggerSpec(square=True)),
+        denoiser=DenoiserSpec(net=GeneratorSpec(attention=attention, groups=0), predicts="x0"),
         pretrain=_PUBLISHED,
         finetune=replace(_PUBLISHED, steps=10_000, lr=2e-5),
     )
 
 
-# The weights of the first version's training, since that of the second was never published.
 _SECOND = Stage(
     objective=Adversarial(adversarial=1.0, direct=10.0, perceptual=1.0),
     mix=replace(MIX, hints=0.5, marks=40.0),
@@ -87,7 +87,10 @@ _SECOND = Stage(
     batch=4,
     steps=100_000,
     lr=1e-4,
+    warmup=0,
     weight_decay=0.0,
+    clip=0.0,
+    ema=0.0,
     betas=(0.5, 0.9),
 )
 
@@ -105,4 +108,35 @@ VARIANTS = {
     "extractor": _published(attention=False, extractor=True),
     "full": _published(attention=True, extractor=True),
     "v2": _V2,
+}
+
+_ORDER = Difference(
+    "order of pictures", "epoch by epoch", "drawn with replacement", "a run can stop and go on anywhere"
+)
+_FOUR = (
+    Difference("tagger's part of the loss", "without gradients", "with gradients", "else it teaches nothing"),
+    Difference("colors for VGG", "from [-1, 1]", "from [0, 1]", "what it was trained on"),
+    Difference("tagger", "in training mode, drifting", "in evaluation mode", "it is frozen"),
+    Difference(
+        "shape of pictures", "256 x 256", "cut to squares; samples of any shape", "deep levels repeat a last row"
+    ),
+    Difference("lightness of results", "the generator's", "the page's", "only colors are missing"),
+    _ORDER,
+)
+_TRAINED = "the first version's, as far as it is known; the second's was not published"
+DIFFERENCES = {
+    **dict.fromkeys(("plain", "attention", "extractor", "full"), _FOUR),
+    "v2": (
+        Difference("page", "its red or blue channel", "its luma", "what an eye sees"),
+        Difference("padding", "32 pixels more, also where none are needed", "what is missing to 32", "less to compute"),
+        Difference("size", "576 wide, or 1.5 times as high where wider than high", "longer side 864", "the same pages"),
+        Difference("results", "of the inner size, with the generator's lightness", "the page's own", "lines stay"),
+        Difference("idle parts", "run, or in the file only", "never run", "nothing depends on them"),
+        Difference("guide decoder", "0.9 of the distance, in training", "not trained", "a help only"),
+        Difference("critic", "SE-ResNeXt with spectral norms, at 4e-4", "patches, at the generator's rate", _TRAINED),
+        Difference("white penalty, unpaired pages", "in training", "none", "gray pages keep their own white"),
+        Difference("pretrain.lr", "1e-4, from the 10th of 15 epochs on 1e-5", "", _TRAINED),
+        Difference("pretrain.mix.hints", "single pixels in 0.5 of the rows, all in 0.01", "", "dots and strokes"),
+        _ORDER,
+    ),
 }

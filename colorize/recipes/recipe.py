@@ -18,7 +18,7 @@ from colorize.system import ConditionSpec, NetSpec, SpaceSpec, System
 LONGEST = 4  # a training picture is at most so many times as long as wide
 ASPECT = re.compile(r"[1-9][0-9]{0,3}:[1-9][0-9]{0,3}")
 CRITIC = (64, 128, 256, 512)  # channels of the critic, as published
-NO_SHARES = ("marks", "warp", "sets")  # the numbers of a `Mix` that are not shares of rows
+NO_SHARES = ("marks", "warp", "bend", "sets")  # the numbers of a `Mix` that are not shares of rows
 
 
 def _within(value: object, prefix: str, high: float, *names: str) -> None:
@@ -37,6 +37,7 @@ class Denoising:
       learned too; 0.05 to 0.1 is usual (Guttenberg 2023).
     noisy: share of rows whose reference tokens get as much noise as their picture, so that a network does not rely
       on places of a reference that fits its drawing better than a user's will (Yan et al. 2025).
+    whole: draw only times that the schedule's table has, as published systems do.
     robust: error up to which the loss is the square, beyond it the distance (pseudo-Huber, Charbonnier et al.
       1997), which draws the answer to the median instead of the gray mean; 0 is always the square.
     """
@@ -44,6 +45,7 @@ class Denoising:
     pure: float = 0.0
     offset: float = 0.0
     noisy: float = 0.0
+    whole: bool = False
     robust: float = 0.0
 
     def __post_init__(self) -> None:
@@ -83,6 +85,7 @@ class Adversarial:
     tagger: weights of the tagger for the perceptual loss, likewise.
     share: share of the tagger in the perceptual loss.
     critic: channels of the critic's four levels.
+    critic_groups: groups of its group norms; 0 for batch norms, as published.
     robust: error up to which the distance grows as its square, so that the answer lies between several likely
       colors; 0 is always L1.
     """
@@ -94,6 +97,7 @@ class Adversarial:
     tagger: str = ""
     share: float = 0.1
     critic: tuple[int, ...] = CRITIC
+    critic_groups: int = 8
     robust: float = 0.0
 
     def __post_init__(self) -> None:
@@ -130,6 +134,8 @@ class Mix:
     other: rows whose reference is another picture of the same group, if there is one, else their own.
     alike: share of the row's colors that such a picture must have; otherwise the row's own serves.
     warp: how far references are bent, as a fraction of the side.
+    bend: the kind of bends. "gentle": without folds and black borders. "scattered": as the Coloring Assistant does.
+      "diagonal": as AnimeDiffusion does, along the diagonal, whatever `warp` is.
     loose: references also turned, mirrored and zoomed.
     shuffle: references cut into patches that change places.
     palette: references reduced to 2 to 8 of their colors.
@@ -153,6 +159,7 @@ class Mix:
     other: float = 0.3
     alike: float = 0.0
     warp: float = 0.05
+    bend: Literal["gentle", "scattered", "diagonal"] = "gentle"
     loose: float = 0.0
     shuffle: float = 0.0
     palette: float = 0.0
@@ -191,7 +198,9 @@ class Stage:
     aspects: shapes of training pictures, width:height such as 3:4, one drawn for every batch; a shape named twice
       is drawn twice as often. The largest such window is cut out of a picture, or less by `mix.crop`. Without
       aspects pictures are padded to squares with white.
-    betas: decay of the gradient's first and second moment (AdamW).
+    betas: decay of the gradient's first and second moment (AdamW; without weight decay that is Adam).
+    rate: "cosine": as `lr` says. "constant": `lr` all the time. "onecycle": from a 25th of `lr` up in 30 % of the
+      steps and down to nothing, while the first beta goes from 0.95 to 0.85 and back (PyTorch's OneCycleLR).
     """
 
     objective: Denoising | Trajectory | Adversarial | Choosing = Denoising()
@@ -206,6 +215,7 @@ class Stage:
     ema: float = 0.999
     aspects: tuple[str, ...] = ()
     betas: tuple[float, float] = (0.9, 0.99)
+    rate: Literal["cosine", "constant", "onecycle"] = "cosine"
 
     def __post_init__(self) -> None:
         for text in self.aspects:
@@ -231,6 +241,20 @@ class Stage:
 def _ratio(aspect: str) -> float:
     width, _, height = aspect.partition(":")
     return int(width) / int(height)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a variant does otherwise than the published system that it is named after.
+
+    what: the dotted name of a setting, or words. published: how it was. ours: how it is here; empty for the setting's
+    value. why: the reason.
+    """
+
+    what: str
+    published: str
+    ours: str
+    why: str
 
 
 @dataclass(frozen=True)

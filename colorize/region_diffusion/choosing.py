@@ -28,6 +28,7 @@ GRAZED = 0.25  # of a stroke; a region that holds less of it, and not the most, 
 PULL = 10.0  # of regions with nothing but paper between them, on each other's votes
 TURNS = 8  # in which they hear each other
 LEAST = -30.0  # logarithm of a vote that counts no less
+RIM = 3  # cells from a line, over which a color is taken from farther inside
 SMOOTH = 2.5  # cells over which the borders of colors are rounded off
 AGREED = 0.7  # share of a region's pixels of one color from which all of it has that color
 WHOLE = 0.93  # the same for regions with wide passages between them, which are one
@@ -140,6 +141,26 @@ class Drawing:
         clear = -F.adaptive_max_pool2d(-self.picture, self.size)[0, 0] > FAINT
         return torch.from_numpy(flat_regions.passages(self.labels[0].numpy(), clear.numpy()))
 
+    @cached_property
+    def inner(self) -> Tensor:
+        """For each cell the one whose color it has: beside ink, the nearest of its area that is clear of it, (h * w,).
+
+        A cell beside a line holds some of both of its sides. What is too thin to be clear of ink keeps its own colors.
+        """
+        height, width = self.size
+        place = torch.arange(height * width).view(1, 1, height, width)
+        if self.gray:
+            return place.flatten()
+        dark = F.max_pool2d(-pad(self.picture, 2), 2)
+        clear = F.pad((F.max_pool2d(dark, 3, 1, 1) < -FAINT).long() * (place + 1), (1, 1, 1, 1))
+        area = F.pad(self.areas[self.labels][None], (1, 1, 1, 1), value=-1)
+        for _ in range(RIM):
+            for axis, step in ((-1, 1), (-2, 1), (-1, -1), (-2, -1)):
+                same = (clear == 0) & (area == area.roll(step, axis))
+                clear = torch.where(same, clear.roll(step, axis), clear)
+        found = clear[..., 1:-1, 1:-1] - 1
+        return torch.where(found < 0, place, found).flatten()
+
     def paper(self) -> Tensor:
         """How much each cell of the field counts, (h * w,): less under ink."""
         light = torch.ones_like(self.picture) if self.gray else self.picture
@@ -214,6 +235,7 @@ class Offer:
         size = (-(-height // 2), -(-width // 2))
         features = F.interpolate(self.drawing.features, size, mode="bilinear")
         shade = net.shade(features, pad(flat, 2))[..., :height, :width]
+        shade = shade.flatten(2)[..., self.drawing.inner].view(shade.shape)
         return torch.cat([(flat + shade).clamp(-1, 1), flat], 1)
 
     def _picked(self) -> Tensor:
@@ -232,7 +254,7 @@ class Offer:
         planes = F.one_hot(place, len(used)).float().view(*self.drawing.size, -1).numpy()
         light = -F.max_pool2d(-pad(self.drawing.picture, 2), 2)[0, 0]
         smooth = spread_between_lines(planes, ((light + 1) / 2).numpy(), SMOOTH)
-        pick = self._filled(used[torch.from_numpy(smooth).flatten(0, 1).argmax(1)])
+        pick = self._filled(used[torch.from_numpy(smooth).flatten(0, 1).argmax(1)])[self.drawing.inner]
         return pick if self.hints is None else self._marked(pick)
 
     def _filled(self, pick: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from torch import Generator, Tensor
 from colorize.errors import ColorizeError
 from colorize.hints import COLORED, OPTIONAL, Batch, Hints
 from colorize.images import augment, color_hints, files, lines, palettes
-from colorize.images.color import luminance, permute_hues
+from colorize.images.color import lightness, luminance, permute_hues
 from colorize.images.dataset_folder import Row, read_folder
 from colorize.images.under_ink import fill
 from colorize.recipes.recipe import Recipe, Stage
@@ -261,7 +261,8 @@ class Pictures:
         """Make the hints of the recipe; rows shown as gray have no ink in their line."""
         names, made = self.recipe.hints, {}
         if "gray" in names:
-            made["gray"] = gray = luminance(color)
+            exact = getattr(self.recipe.space, "lightness", False)
+            made["gray"] = gray = lightness(color) if exact else luminance(color)
             if self.stage.mix.printed > 0:  # screentone for shades
                 rows = self._draw(len(gray), self.stage.mix.printed, rng)
                 made["gray"] = torch.where(rows, lines.screen(lines.xdog(gray), color, rng), gray)
@@ -279,7 +280,7 @@ class Pictures:
     def _references(self, source: Tensor, rng: Generator) -> Tensor:
         """Bend the sources; loosen and shuffle some of them, and reduce some to a palette."""
         mix, count = self.stage.mix, source.shape[0]
-        bent = augment.warp(source, mix.warp, rng)
+        bent = augment.warp(source, mix.warp, rng, mix.bend)
         if mix.loose > 0:
             bent = torch.where(self._draw(count, mix.loose, rng), augment.reference(source, rng, mix.warp), bent)
         if mix.shuffle > 0:

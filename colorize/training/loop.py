@@ -24,7 +24,7 @@ from colorize.networks import devices
 from colorize.recipes.recipe import Stage
 from colorize.training import optimizer, run_folder
 from colorize.training.objectives import Objective
-from colorize.training.optimizer import Update, learning_rate
+from colorize.training.optimizer import Update, first_beta, learning_rate
 from colorize.training.options import TrainOptions
 from colorize.training.run_folder import Log
 
@@ -169,6 +169,7 @@ class Loop:
     def _train(self, lr: float) -> None:
         """Take one step: every loss of the objective on one batch, each followed by a change of the weights."""
         seed, rank = self.options.seed or 0, self.ranks.rank
+        beta = first_beta(self.stage, self.options, self.step)
         torch.manual_seed(_seed(seed, self.step, rank, 0))  # for dropout
         batch = (self.prefetcher or self.batches).batch(self.step * self.ranks.world + rank).to(self.device)
         self.watch.count(batch.color.shape[0] * self.ranks.world)
@@ -181,7 +182,7 @@ class Loop:
             self.update.backward(loss)
             sound = loss.detach().isfinite()  # stays on the device: reading it here would make every step wait
             self.meter += torch.stack([torch.where(sound, loss.detach().float(), 0.0), sound.float()])
-            self.update.step(lr)
+            self.update.step(lr, beta)
         self.step += 1
 
     def _report(self, lr: float) -> float | None:

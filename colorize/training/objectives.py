@@ -31,7 +31,6 @@ from colorize.training.region_objective import ChoosingLoss
 if TYPE_CHECKING:
     from colorize.hints import Batch
 
-ALMOST_CLEAN = 1e-3  # the first entry of a table of 1000; where inversion asks about a clean picture
 CLEAR = 0.9  # time from which on tokens become clean again, as published
 RANDOM = "random"  # in place of a file: a tagger that knows nothing, to try things with
 COUNTER = "num_batches_tracked"  # of batch norms, which nothing here needs
@@ -57,9 +56,7 @@ def build(stage: Stage, recipe: Recipe) -> Objective:
     if isinstance(objective, Choosing):
         return ChoosingLoss(objective)
     if isinstance(objective, Adversarial):
-        if not recipe.once:
-            message = f"`{recipe.name}` samples in steps, but a critic judges what one call makes"
-            raise ColorizeError(message, "choose objective=Denoising, or a recipe such as manga-gan", 2)
+        _check_adversarial(objective, stage, recipe)
         return partial(adversarial_losses, objective, perceptual(objective))
     if isinstance(objective, Trajectory):
         if recipe.sampling.steps % objective.every:
@@ -70,6 +67,14 @@ def build(stage: Stage, recipe: Recipe) -> Objective:
         message = f"objective.noisy is {objective.noisy:g}, but `{recipe.name}` has no tokens to make noisy"
         raise ColorizeError(message, "leave it at 0, or choose a recipe whose references are tokens", 2)
     return partial(denoising_losses, objective)
+
+
+def _check_adversarial(objective: Adversarial, stage: Stage, recipe: Recipe) -> None:
+    if not recipe.once:
+        message = f"`{recipe.name}` samples in steps, but a critic judges what one call makes"
+        raise ColorizeError(message, "choose objective=Denoising, or a recipe such as manga-gan", 2)
+    if stage.batch < 2 and not (objective.critic_groups and getattr(recipe.denoiser.net, "groups", 1)):
+        raise ColorizeError("batch is 1, too few for batch norms", "choose batch=2 or more", code=2)
 
 
 def gaussian(like: Tensor, rng: Generator) -> Tensor:
@@ -95,6 +100,8 @@ def denoising_losses(numbers: Denoising, model: Colorizer, batch: Batch, rng: Ge
     """Yield one loss: the mean over the batch of the denoiser's, at random times (Ho et al. 2020)."""
     x0 = truth(model, batch)
     t = draw(x0.shape[0], rng)
+    if numbers.whole:
+        t = (t * model.denoiser.schedule.steps).ceil() / model.denoiser.schedule.steps
     t = torch.where(torch.rand(t.shape, generator=rng) < numbers.pure, 1.0, t).to(x0.device)
     noise = gaussian(x0, rng)
     if numbers.offset:
@@ -160,20 +167,21 @@ def _first_x(
         return model.start(batch.hints, replace(sampling, start=numbers.start), noise)
     if numbers.start == "inverted-target":
         return _invert(model, batch, x0, stops)
-    clean = replace(sampling, start="noised-reference", begin=ALMOST_CLEAN)
+    clean = replace(sampling, start="noised-reference", begin=1 / model.denoiser.schedule.steps)
     return _invert(model, batch, model.start(batch.hints, clean, torch.zeros_like(x0)), stops)
 
 
 def _invert(model: Colorizer, batch: Batch, x: Tensor, stops: Tensor) -> Tensor:
     """Bring a clean picture up to the first stop: deterministic DDIM by the present weights.
 
-    The first call asks about x at the time ALMOST_CLEAN, not 0, where no noise is left to be found.
+    The first call asks about x at the first entry of the table, not at 0, where no noise is left to be found.
     """
     training = model.training
     model.eval()
     with torch.no_grad():
         cond = model.condition(batch.hints, batch.drop, None)
-        up = torch.cat([stops.new_tensor([ALMOST_CLEAN]), stops.flip(0)[1:]])
+        first = stops.new_tensor([1 / model.denoiser.schedule.steps])
+        up = torch.cat([first, stops.flip(0)[1:][stops.flip(0)[1:] > first]])
         for t, after in pairwise(up):
             guess = model.denoiser(x, t.expand(len(x)), cond)
             x = ddim_step(x, guess, t, after, model.denoiser.schedule)
@@ -224,7 +232,8 @@ def add_critic(model: Colorizer, stage: Stage) -> None:
     It is no part of the model's file.
     """
     if isinstance(stage.objective, Adversarial):
-        model.critic = PatchCritic(color=model.space.channels, widths=stage.objective.critic)
+        wanted = stage.objective
+        model.critic = PatchCritic(color=model.space.channels, widths=wanted.critic, groups=wanted.critic_groups)
 
 
 def perceptual(objective: Adversarial) -> Perceptual | None:

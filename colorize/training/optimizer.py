@@ -16,25 +16,51 @@ from colorize.recipes.recipe import Stage
 from colorize.training.options import TrainOptions
 
 HIGHEST_SCALE = 2.0**16  # where PyTorch's own fp16 scaling starts
+RISE, FROM, TO = 0.3, 25.0, 1e4  # of OneCycleLR: share of steps that rise; first rate, and last one of that, as parts
+CALM, QUICK = 0.95, 0.85  # of OneCycleLR: first beta at the ends and at the peak
 GROW_AFTER = 2000  # good fp16 updates before the scale is doubled; PyTorch's default
 
 
 def learning_rate(stage: Stage, options: TrainOptions, step: int, elapsed: float) -> float:
     """Return the learning rate of a step (0, 1, ...), `elapsed` seconds into the run.
 
-    After the warm-up it falls to zero along half a cosine over the steps; annealed, it stays for 80 % of
-    the budget and then falls along a straight line. A clock cannot be replayed, so an annealed run goes on
+    After the warm-up it falls to zero along half a cosine over the steps, or as `stage.rate` says; annealed, it stays
+    for 80 % of the budget and then falls along a straight line. A clock cannot be replayed, so an annealed run goes on
     where it stopped but does not repeat to the digit.
     """
+    if stage.rate == "onecycle" and not options.anneal:
+        share, falls = one_cycle(step, options.last_step(stage) or 1)
+        low = stage.lr / FROM / (TO if falls else 1)
+        return low + (stage.lr - low) * share
     warmup = min(stage.warmup, stage.steps // 10)
     warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
     if options.anneal:
         assert options.budget is not None
         fall = min(1.0, max(0.0, (1 - elapsed / options.budget) / 0.2))
+    elif stage.rate == "constant":
+        fall = 1.0
     else:
         share = (step - warmup) / max(1, (options.last_step(stage) or 1) - warmup)
         fall = (1 + math.cos(math.pi * min(1.0, max(0.0, share)))) / 2
     return stage.lr * warm * fall
+
+
+def first_beta(stage: Stage, options: TrainOptions, step: int) -> float:
+    """Return the decay of the gradient's first moment at a step, which `onecycle` changes, too."""
+    if stage.rate != "onecycle":
+        return stage.betas[0]
+    return CALM - (CALM - QUICK) * one_cycle(step, options.last_step(stage) or 1)[0]
+
+
+def one_cycle(step: int, steps: int) -> tuple[float, bool]:
+    """Return where a step stands between the ends (0) and the peak (1) of a cycle, and whether it is past the peak.
+
+    Smith and Topin 2018, as PyTorch's OneCycleLR has it: up along half a cosine in 30 % of the steps, then down.
+    """
+    peak = max(1.0, RISE * steps - 1)
+    falls = step > peak
+    share = (steps - 1 - step) / max(1.0, steps - 1 - peak) if falls else step / peak
+    return (1 - math.cos(math.pi * min(1.0, max(0.0, share)))) / 2, falls
 
 
 class Update:
@@ -64,8 +90,8 @@ class Update:
         (loss * self.guard[0]).backward()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Change the weights by the gathered gradients, clear these, and move the average."""
+    def step(self, lr: float, beta: float | None = None) -> None:
+        """Change the weights by the gathered gradients, clear these, and move the average. beta: the first one."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         self.ranks.average(gradients)
         norm = torch.nn.utils.get_total_norm(gradients) / self.guard[0]
@@ -74,6 +100,8 @@ class Update:
         bad = (~norm.isfinite()).float()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
+            if beta is not None:
+                group["betas"] = beta, group["betas"][1]
         # What torch.amp.GradScaler sets, too: the fused kernel then leaves everything as it was.
         self.optimizer.found_inf = bad  # type: ignore[attr-defined]
         self.optimizer.step()

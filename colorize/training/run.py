@@ -149,10 +149,12 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
     if not (out / VALUES).is_file():
         raise ColorizeError(f"`{out}` holds `{written[0]}`, but no run", way_out, code=2)
     try:
-        before = dict(json.loads(content(out / VALUES)))
+        before = {"lora": 0, **json.loads(content(out / VALUES))}  # older runs do not say
+        if not isinstance(before.get("recipe", {}), dict):
+            raise TypeError("recipe")
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ColorizeError(f"`{out / VALUES}` is damaged", way_out) from error
-    now, before = identity(recipe, seeded(options)), {"lora": 0, **before}  # older runs do not say
+    now = identity(recipe, seeded(options))
     if isinstance(before.get("data"), str) and Path(before["data"]).resolve() == options.data.resolve():
         before["data"] = now["data"]
     if found := difference(before, now):

@@ -35,8 +35,8 @@ FAR = 2**30  # the byte Windows locks; those before it can be read by others
 OLD = 86_400  # seconds after which nobody still writes a file
 # What `files.atomic` leaves when it is killed, where a run writes such files; `.part` is of 0.1.
 LEFT = {
-    ".": re.compile(r"\.[0-9a-f]{16}\.(safetensors|json|jsonl)|state\.safetensors\.part"),
-    "samples": re.compile(r"\.[0-9a-f]{16}\.png"),
+    ".": re.compile(r"\.(colorize-.*-)?[0-9a-f]{16}\.(safetensors|json|jsonl)|state\.safetensors\.part"),
+    "samples": re.compile(r"\.(colorize-.*-)?[0-9a-f]{16}\.png"),
 }
 LOG = "log.jsonl"
 FOLDERS = ("samples", "tensorboard")  # in a run folder
@@ -134,7 +134,8 @@ class Log:
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / LOG
-        json_lines.replace(self.path, [row for row in json_lines.read(self.path) if row["step"] <= step])
+        rows = [row for row in json_lines.read(self.path) if isinstance(row.get("step"), int | float)]
+        json_lines.replace(self.path, [row for row in rows if row["step"] <= step])
         self.board: SummaryWriter | None = None
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter

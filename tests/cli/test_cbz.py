@@ -21,7 +21,7 @@ from drawings import DOT, colored, run
 from PIL import Image
 
 from colorize.cli import volumes
-from colorize.images import files
+from colorize.images import comic_info, files
 from colorize.images.encode import encode
 from colorize.images.image import Picture
 from colorize.images.listing import natural
@@ -38,8 +38,9 @@ def test_a_volume_comes_out_as_one_with_all_its_pages_in_color() -> None:
     assert (result.stdout, result.exit_code) == ("book_color.cbz\n", 0)
     after = content("book_color.cbz")
     assert list(after) == list(before)
-    for name in ("ComicInfo.xml", "z.txt", "cover.png"):
+    for name in ("z.txt", "cover.png"):
         assert after[name] == before[name]
+    assert after["ComicInfo.xml"] == comic_info.colored(before["ComicInfo.xml"])
     for name in ("ch/1.png", "ch/2.png", "ch/3.png"):
         old, new = (files.read(some[name], name) for some in (before, after))
         assert old.size == new.size
@@ -64,7 +65,7 @@ def test_gif_pages_become_png_in_their_places_and_overwrite_no_other_page() -> N
     pack(pages=0, **named, p3__png=page(20), P4__PNG=page(21))
     run("book.cbz")
     before, after = content("book.cbz"), content("book_color.cbz")
-    assert after["ComicInfo.xml"] == before["ComicInfo.xml"]
+    assert after["ComicInfo.xml"] == comic_info.colored(before["ComicInfo.xml"])
     assert {name for name in after if name.count(".") > 1} == {"p3.gif.png", "p4.gif.png"}
     assert len({name.casefold() for name in after}) == len(before)
     became = dict(zip(before, after, strict=True))

@@ -50,6 +50,20 @@ def test_eval_of_a_palette_is_compared_with_its_mean_color(model, folder):
     assert names == ["tiny", "gray", "reference-statistics"]
 
 
+def test_eval_divides_the_colored_area_by_cause(model, folder):
+    (document,) = json.loads(score(model, folder, "--mode", "palette", "--oracle", "--json").stdout)
+    whole = document["budget"][0]
+    assert whole["name"] == "all"
+    assert whole["part"] == pytest.approx(1)
+    assert sum(share["mean"] for share in whole["shares"].values()) == pytest.approx(1)
+    right = document["results"][0]["scores"]["area_right"]["mean"]
+    assert whole["shares"]["right"]["mean"] == pytest.approx(right, abs=1e-4)
+    shown = score(model, folder, "--mode", "palette", "--oracle").stdout
+    assert "colored area by cause, in %" in shown
+    assert "absent" in shown
+    assert "| causes | n |" in score(model, folder, "--mode", "palette", "--oracle", "--markdown").stdout
+
+
 def test_eval_scores_what_sample_writes(model, folder, tmp_path):
     document = json.loads(score(model, folder, "--mode", "none", "--json").stdout)[0]
     row = document["results"][0]["rows"][0]
@@ -87,6 +101,21 @@ def test_eval_tells_of_pictures_that_cannot_be_colored(model, folder):
     result = score(model, folder, "--mode", "same", "--json")
     assert "same: left out 1 picture:\n  white.png: the reference `the reference` has no color" in (result.stderr)
     assert json.loads(result.stdout)[0]["results"][0]["pictures"] == 2
+
+
+def test_eval_goes_on_without_pictures_that_cannot_be_read(model, folder):
+    (folder / "validation" / "broken.png").write_bytes(b"\x89PNG and no more")
+    (folder / "validation" / "round.png").symlink_to("round.png")
+    result = score(model, folder, "--json")
+    assert result.exit_code == 3
+    assert "same: scored 2 of 4 pictures" in result.stderr
+    assert "could not read 2 pictures:\n  broken.png: `" in result.stderr
+    assert result.stderr.count("broken.png: ") == 1
+    assert {document["results"][0]["pictures"] for document in json.loads(result.stdout)} == {2}
+    for picture in (folder / "validation").glob("picture*"):
+        picture.unlink()
+    result = score(model, folder)
+    assert (result.exit_code, "no picture could be colored\nhint: `" in result.stderr) == (1, True)
 
 
 def test_eval_writes_a_sheet_and_markdown(model, folder, tmp_path):

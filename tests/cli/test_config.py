@@ -42,6 +42,18 @@ def test_the_file_gives_repeatable_options_one_or_many_values(folder, tmp_path, 
     assert dry_run(folder)["recipe"]["pretrain"]["batch"] == 3
 
 
+@pytest.mark.parametrize("text", ["[train]\nstpes = 3\n", "[[[", "steps = 3\n", "a = " + "[" * 5000])
+def test_help_answers_whatever_is_wrong_in_the_file(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("colorize.toml").write_text(text)
+    for words in (("train", "--help"), ("sample", "-h"), ("models", "info", "--help"), ("--help",), ("--version",)):
+        result = run(*words)
+        assert (result.exit_code, result.stderr) == (0, "")
+    for words in (("sample",), ("models",), ("models", "info", "mini"), ("train", "mini", "--dry-run")):
+        result = run(*words)
+        assert (result.exit_code, "colorize.toml" in result.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

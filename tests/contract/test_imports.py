@@ -20,7 +20,7 @@ ORDER = (  # a dotted name is a module that stands lower than the rest of its pa
     ("networks",),
     ("model",),
     ("system",),
-    ("region_diffusion", "colorize_diffusion", "manga"),
+    ("region_diffusion", "colorize_diffusion", "manga", "published"),
     ("recipes",),
     ("checkpoints",),
     ("coloring",),
@@ -28,7 +28,7 @@ ORDER = (  # a dotted name is a module that stands lower than the rest of its pa
     ("cli", "web"),
 )
 PLACE = {name: place for place, names in enumerate(ORDER) for name in names}
-SYSTEMS = ("colorize.colorize_diffusion", "colorize.manga")
+SYSTEMS = ("colorize.colorize_diffusion", "colorize.manga", "colorize.published")
 FREE = ("__init__", "__main__")
 UPWARD = {("model", "checkpoints")}  # `Colorizer.from_pretrained` and its like, inside of functions
 FILES = sorted(PACKAGE.rglob("*.py"))

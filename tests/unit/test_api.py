@@ -170,6 +170,14 @@ def test_hints_may_be_an_array_a_dictionary_or_text() -> None:
         assert made.array[30, 31].tolist() == [255, 136, 0]
 
 
+def test_hints_with_numbers_of_any_length_are_refused_in_a_sentence() -> None:
+    round_hints: dict[str, object] = {}
+    round_hints["points"] = [round_hints]
+    for given in ({"points": [{"x": 10**400, "y": 1}]}, {"points": [{"x": 10**5000, "y": 1}]}, round_hints):
+        with pytest.raises(ColorizeError, match=r"needs a place|too long"):
+            colorize.paint(sketch(), model=MINI, hints=given)
+
+
 def test_a_palette_may_be_a_list_of_colors() -> None:
     one, two = (colorize.paint(sketch(), palette=p, model=MINI) for p in (["red", "#0000ff"], "red,#0000ff"))
     assert (one.array == two.array).all()

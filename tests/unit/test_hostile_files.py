@@ -98,7 +98,10 @@ def test_a_linked_journal_is_refused(tmp_path, secret):
         Journal(target, {"source": "x"})
 
 
-@pytest.mark.parametrize("name", [METADATA, "/a.png", "train/../../secret/a.png", "train/" + "x" * 300, "train/" + "x/" * 3000 + "a", "train/a\0"])
+@pytest.mark.parametrize(
+    "name",
+    [METADATA, "/a.png", "train/../../secret/a.png", "train/" + "x" * 300, "train/" + "x/" * 3000 + "a", "train/a\0"],
+)
 def test_a_journal_names_files_of_its_splits_only(tmp_path, secret, name):
     target = folder(tmp_path, {"key": "k", "files": [name]})
     with pytest.raises(ColorizeError, match="is damaged"):
@@ -199,7 +202,7 @@ def test_a_palette_may_be_longer_than_a_path():
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"points": [{"x": ' + "9" * 5000])
 def test_hints_too_deep_or_too_long_are_a_sentence(text):
-    with pytest.raises(ColorizeError, match="a value is too long or too deep"):
+    with pytest.raises(ColorizeError, match="a number that is too long, or too many brackets"):
         hint_files.parse(text, (8, 8))
 
 

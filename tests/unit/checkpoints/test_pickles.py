@@ -103,10 +103,50 @@ def test_what_is_no_checkpoint_is_a_sentence(what: str, path: Path) -> None:
     assert "`model.pt`" in refusal(path)
 
 
-def test_an_old_checkpoint_tells_how_to_go_on(path: Path) -> None:
-    torch.save({"a": torch.ones(1)}, path, _use_new_zipfile_serialization=False)
-    with pytest.raises(ColorizeError, match=r"before 1\.6"):
-        read(path)
+# Files of PyTorch before 1.6
+
+
+def old(value: object, path: Path) -> Path:
+    torch.save(value, path, _use_new_zipfile_serialization=False)
+    return path
+
+
+def test_an_old_state_dict_comes_through_in_its_order(path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(2, 2))
+    back = read(old({"state_dict": net.state_dict(), "epoch": 3}, path))
+    assert list(back) == [f"state_dict.{name}" for name in net.state_dict()]
+    assert all(torch.equal(back[f"state_dict.{name}"], value) for name, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize("what", VIEWS)
+def test_old_views_come_through(what: str, path: Path) -> None:
+    back = read(old({"a": VIEWS[what]}, path))["a"]
+    assert torch.equal(back, VIEWS[what])
+    assert not back.requires_grad
+
+
+def test_an_old_checkpoint_runs_no_code(path: Path, tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[object, tuple[Path, ...]]:
+            return Path.mkdir, (tmp_path / "target",)
+
+    old({"a": torch.ones(1), "b": Attack()}, path)
+    assert "holds more than tensors" in refusal(path)
+    assert not (tmp_path / "target").exists()
+
+
+def test_an_old_checkpoint_cut_short_anywhere_is_refused(path: Path) -> None:
+    data = old({"a": torch.ones(50)}, path).read_bytes()
+    for size in [*range(0, len(data) - 1, 37), len(data) - 1]:
+        path.write_bytes(data[:size])
+        refusal(path)
+
+
+def test_an_old_checkpoint_is_refused_before_it_fills_memory(path: Path) -> None:
+    assert "declares tensors of more than" in refusal(old({"a": torch.ones(1).expand(2**33)}, path))
+
+
+# Other files
 
 
 def test_another_zip_file_is_named(path: Path) -> None:

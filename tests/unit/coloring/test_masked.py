@@ -95,3 +95,18 @@ def test_a_result_of_the_model_without_corrections_says_so() -> None:
     again = one(Job("d", sketch(), ref(), hints=made))
     assert "nothing was corrected" in again.painted[0].notes[0]
     assert (pixels(again) == made.pixels).all()
+
+
+def test_a_mask_of_another_size_is_scaled_and_said_to_be() -> None:
+    outcome = one(job(only=Picture(LEFT[::2, ::2])))
+    note = "the mask of --only is 32 x 48 pixels and was scaled to 64 x 96"
+    assert note in outcome.painted[0].notes
+    assert note not in one(job(only=Picture(LEFT))).painted[0].notes
+
+
+def test_a_film_shows_what_stays_outside_of_a_mask() -> None:
+    made = one(job(only=Picture(LEFT)), film=Path("film.gif"), steps=2).painted[0]
+    assert len(made.frames) == 2
+    for frame in made.frames:
+        assert frame.size == (96, 64)
+        assert (frame.pixels[:, 32:] == sketch().pixels[:, 32:]).all()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from colorize.coloring import inputs
-from colorize.images import finish, kinds
+from colorize.images import finish, kinds, paper
 from colorize.images.decode import decode
 from colorize.images.encode import encode
 from colorize.images.image import Picture
@@ -61,7 +61,7 @@ def test_ink_over_colored_pencil_is_line_art_and_the_pencil_no_line(pencil: tupl
     page[figure() < 128] = 0
     assert kinds.kind(seen(page)) == "line"
     assert kinds.has_construction(seen(page))
-    line = inputs._ink(seen(page))
+    line = paper.ink_of(seen(page))
     assert float(line[0, 0][torch.from_numpy((page == pencil).all(2))].min()) > 0.6
     assert float(line.min()) == -1
 
@@ -81,7 +81,7 @@ def test_thin_lines_stay_lines_when_shrunk(dpi: int) -> None:
     picture = Picture(wide[..., None])
     small = inputs.shrink(picture, 1024).tensor()
     gray = torch.nn.functional.interpolate(small, (256, 256), mode="bilinear", antialias=True)
-    assert float(inputs.darken(gray, picture)[0, 0, 128, 60:68].min()) < 0
+    assert float(paper.darken(gray, picture)[0, 0, 128, 60:68].min()) < 0
 
 
 @pytest.mark.parametrize("pen", [(0, 0, 0), (20, 40, 230), (220, 30, 30)])
@@ -90,7 +90,7 @@ def test_thin_lines_of_any_pen_stay_lines(pen: tuple[int, int, int]) -> None:
     cv2.line(page, (600, 0), (600, 2400), pen, 1)
     picture = Picture(page)
     gray = inputs.shrink(picture, 256).tensor().mean(1, keepdim=True)
-    assert float(inputs.darken(gray, picture)[0, 0, 128, 60:68].min()) < 0
+    assert float(paper.darken(gray, picture)[0, 0, 128, 60:68].min()) < 0
 
 
 def test_strips_are_cut_between_their_pictures() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from sources import PAPER, SMALL, colored, drawing, run, save, stories
 
 from colorize.datasets.prepare import PrepareOptions, prepare
 from colorize.errors import ColorizeError
-from colorize.images.dataset_folder import read_folder
+from colorize.images.dataset_folder import JOURNAL, read_folder
 
 
 @pytest.fixture
@@ -68,6 +69,29 @@ def test_what_is_not_ours_is_never_overwritten(source, tmp_path):
     save(colored(1), tmp_path / "data/holiday.png")
     with pytest.raises(ColorizeError, match="was not made by"):
         run(source, tmp_path / "data", overwrite=True)
+
+
+ENTRY = {"key": "k", "files": ["train/color/a.png", "train/line/a.png"], "hash": "00", "skipped": ""}
+DAMAGED = {
+    "a list": "[]",
+    "brackets": "[" * 5000,
+    "no entry": "{}",
+    "a number for a hash": json.dumps({**ENTRY, "hash": 5}),
+    "no digits": json.dumps({**ENTRY, "hash": "zz"}),
+    "no files": json.dumps({**ENTRY, "files": []}),
+    "a long name": json.dumps({**ENTRY, "files": ["n" * 300, "train/line/a.png"]}),
+    "a NUL": json.dumps({**ENTRY, "files": ["a\0", "train/line/a.png"]}),
+    "elsewhere": json.dumps({**ENTRY, "files": ["../a.png", "train/line/a.png"]}),
+}
+
+
+@pytest.mark.parametrize("line", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_journal_is_refused(source, tmp_path, line):
+    run(source, tmp_path / "data")
+    with (tmp_path / "data" / JOURNAL).open("a") as stream:
+        stream.write(f"{line}\n")
+    with pytest.raises(ColorizeError, match="is damaged, so the run cannot continue"):
+        run(source, tmp_path / "data")
 
 
 @pytest.mark.parametrize("target", ["source", "source/data", "."])

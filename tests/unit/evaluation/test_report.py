@@ -7,6 +7,7 @@ import io
 import math
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -15,13 +16,14 @@ import pages
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from colorize.cli.evaluate import _write_page
 from colorize.errors import ColorizeError
 from colorize.evaluation import report, sheets
 from colorize.evaluation.report import Table, to_terminal
 from colorize.evaluation.samples import Dataset, samples
-from colorize.evaluation.score import Mean, Row
+from colorize.evaluation.score import Entry, Mean, Row
 
 VOID = {"meta", "img", "br", "circle", "polygon", "polyline", "line"}
 
@@ -171,6 +173,25 @@ def test_names_that_are_no_unicode_do_not_spoil_a_page(tmp_path):
     path = tmp_path / "page.html"
     _write_page(path, "m", {"file": "a\udcff.png"}, [])
     assert "a?.png" in path.read_text(encoding="utf-8")
+
+
+def test_names_are_neither_markup_nor_commands_in_tables(tmp_path):
+    odd = ("[/nope]", "[red]b", "\x1b[2Jc", "d|*e*")
+    shares = [samples(pages.furnish(tmp_path), "hints", 48, share=share) for share in (0.01, 0.05)]
+    tables = []
+    for one in (pages.table(some, small=False) for some in shares):
+        protocol = replace(one.protocol, data=" ".join(odd))
+        of_sets = [replace(row, set=name) for row, name in zip(one.entries[0].rows, odd, strict=True)]
+        tables.append(Table(tuple(Entry(name, protocol, tuple(of_sets), {}) for name in odd)))
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(*to_terminal(tables))
+    told = stream.getvalue()
+    assert "\x1b" not in told
+    for name in ("[/nope]", "[red]b", "?[2Jc", "d|*e*"):
+        assert told.count(name) >= 2 * 3 + 2  # in titles, names and sets of both, and in the columns by share
+    markdown = tables[0].markdown()
+    assert "\x1b" not in markdown
+    assert "| d\\|\\*e\\* |" in markdown
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):

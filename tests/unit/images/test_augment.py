@@ -66,6 +66,36 @@ def test_white_pictures_get_no_dark_border(make):
     assert make(torch.ones(8, 3, 16, 16), rng()).min() > 0.999
 
 
+def statistics(shift):
+    """Mean and largest move, that along an axis and its 95th percentile; black; rows that fold on 1 % of the places."""
+    axis, far = shift.abs().flatten(1).amax(1), shift.square().sum(1).sqrt().flatten(1)
+    black = (augment._sample(torch.ones(len(shift), 1, 128, 128), shift, None, "zeros") < 0.5).float().mean()
+    dx, dy = shift.diff(dim=3)[:, :, :-1] * 32, shift.diff(dim=2)[..., :-1] * 32
+    folds = (1 + dx[:, 0]) * (1 + dy[:, 1]) - dx[:, 1] * dy[:, 0] < 0
+    folded = (folds.float().flatten(1).mean(1) > 0.01).float().mean()
+    return [one.item() for one in (far.mean(), far.amax(1).median(), axis.median(), axis.quantile(0.95), black, folded)]
+
+
+def test_scattered_bends_have_the_published_statistics():
+    mean, largest, _, _, black, folded = statistics(augment.scattered(0.05, 400, rng()))
+    assert (mean, largest) == pytest.approx((0.055, 0.137), rel=0.1)
+    assert black == pytest.approx(0.051, abs=0.01)
+    assert folded == pytest.approx(0.18, abs=0.08)
+
+
+def test_diagonal_bends_have_the_published_statistics():
+    _, _, median, high, black, folded = statistics(augment.diagonal(1000, rng()))
+    assert (median, high) == pytest.approx((0.20, 0.34), rel=0.1)
+    assert (black, folded) == pytest.approx((0.047, 0.37), rel=0.2)
+
+
+@pytest.mark.parametrize("kind", ["scattered", "diagonal"])
+def test_published_bends_show_black_beside_a_picture(kind):
+    bent = augment.warp(torch.ones(8, 3, 64, 64), 0.2, rng(), kind)
+    assert bent.amin() == -1
+    assert bent.amax() == 1
+
+
 def test_every_row_is_bent_in_its_own_way():
     same = noise(1).repeat(2, 1, 1, 1)
     first, second = augment.warp(same, 0.1, rng())

@@ -130,3 +130,13 @@ def test_strong_colors_stay_where_most_of_the_surroundings_have_them() -> None:
 def test_a_painted_surrounding_stays() -> None:
     color = torch.full((1, 3, 48, 48), 0.5)
     assert torch.equal(whiten(color, box()), color)
+
+
+def test_areas_do_not_grow_through_the_corners_of_a_line() -> None:
+    free = torch.ones(1, 40, 40, dtype=torch.bool)
+    for off in (0, 4):  # a band too narrow for an area of its own
+        free[0, torch.arange(40 - off), torch.arange(40 - off) + off] = False
+    numbers = background.areas(free).view(40, 40)
+    band = [numbers[at, at + off].item() for at in range(36) for off in (1, 2, 3)]
+    assert set(band) == {0}
+    assert numbers[20, 5] > 0 < numbers[5, 20]

@@ -34,6 +34,17 @@ def point(**changes: object) -> str:
     return json.dumps({"points": [{"x": 4, "y": 2, "color": "#ff0000", "radius": 1} | changes]})
 
 
+def test_picked_pixels_are_about_the_share_asked_for_and_never_gray():
+    color = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    color[:, :, :, 32:] = color[:, :1, :, 32:]  # gray
+    picked = color_hints.pick(color, 0.1, [3, 4])
+    chosen = picked[:, 3:] > 0
+    assert 0.04 < chosen.float().mean() < 0.06
+    assert not chosen[..., 32:].any()
+    assert torch.equal(picked[:, :3], torch.where(chosen, color, 0.0))
+    assert torch.equal(picked[1:], color_hints.pick(color[1:], 0.1, [4]))  # whatever else is in the batch
+
+
 def test_more_hints_can_be_asked_for() -> None:
     few, many = ((color_hints.simulate(halves(64), rng(), count)[:, 3] > 0).float().mean() for count in (3, 30))
     assert 5 * few < many < 15 * few  # of 64 pictures

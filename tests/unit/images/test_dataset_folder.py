@@ -69,6 +69,11 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path, link):
         ({"line_file_name": "a.png"}, "no `file_name`"),
         ({"file_name": ["a.png"]}, "not text"),
         ({"file_name": "c.png"}, "does not exist"),
+        ({"file_name": "n" * 300 + ".png"}, "does not exist"),
+        ({"file_name": "."}, "the invalid file"),
+        ({"file_name": "a\0.png"}, "the invalid file"),
+        ("[" * 5000, "not valid JSON"),
+        ('{"file_name": ' + "1" * 5000 + "}", "not valid JSON"),
         ({"file_name": "a.png", "reference_file_names": "b.png"}, "not a list"),
     ],
 )

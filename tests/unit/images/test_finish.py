@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -201,3 +202,20 @@ def test_finishing_in_strips_leaves_no_seams(monkeypatch: pytest.MonkeyPatch) ->
     whole = onto(drawing, color, "line", False).pixels
     monkeypatch.setattr("colorize.images.image.STRIP", 100)
     np.testing.assert_array_equal(onto(drawing, color, "line", False).pixels, whole)
+
+
+def test_wrong_cells_beside_a_slanted_line_make_no_beads() -> None:
+    """Where a cell of the field holds a line, the color of either side may be in it."""
+    size, cells = 640, 32
+    pixels = np.full((size, size, 1), 255, np.uint8)
+    cv2.line(pixels, (250, 0), (350, size), 0, 3)
+    edge = (250 + 100 * (np.arange(cells) + 0.5) / cells) * cells / size
+    right = torch.from_numpy(
+        np.arange(cells)[None] + 0.5 > edge[:, None] + np.where(np.arange(cells) % 4 < 2, 0.6, -0.6)[:, None]
+    )
+    color = torch.where(right, flat(BLUE, cells, cells), flat(RED, cells, cells))
+    result = onto(Picture(pixels), color, "line", False).pixels
+    place = 250 + 100 * np.arange(size) / size
+    left, beyond = (side * (np.arange(size)[None] - place[:, None]) > 4 for side in (-1, 1))
+    assert difference(result[left][None], RED) < 12
+    assert difference(result[beyond][None], BLUE) < 12

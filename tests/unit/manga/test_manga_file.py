@@ -19,7 +19,7 @@ from colorize.hints import Hints
 from colorize.images import files
 from colorize.images.color import rgb_to_lab
 from colorize.manga.networks import FFDNet
-from colorize.manga.system import UNUSED, SecondSpec
+from colorize.manga.second import UNUSED, SecondSpec
 from colorize.recipes.overrides import override
 from colorize.recipes.recipe import DenoiserSpec
 from colorize.training import run as training
@@ -114,6 +114,27 @@ def test_it_colors_a_page_and_a_hint_changes_the_result() -> None:
     assert there[0] - there[1:].max() > here[0] - here[1:].max()  # redder
 
 
+def test_pixels_of_a_first_result_are_hints_of_the_second() -> None:
+    found = state()
+    found["exit.2.bias"] = torch.tensor([0.8, -0.5, -0.5])  # so that there is color to pick
+    zipped(found)
+    out = {}
+    for share in ("", "0", "0.05", "0.05"):
+        how = ["--auto-hints", share] if share else []
+        told = run("page.png", "--model", "generator.zip", "-o", "out.png", "--overwrite", *how)
+        assert told.exit_code == 0, told.stderr
+        again = files.read(Path("out.png")).pixels
+        assert np.array_equal(out.setdefault(share, again), again)  # the same pixels every time
+    assert np.array_equal(out[""], out["0"])
+    assert not np.array_equal(out[""], out["0.05"])
+
+
+def test_other_models_have_no_auto_hints() -> None:
+    told = run("page.png", "--model", "mini", "--auto-hints", "0.003")
+    assert told.exit_code == 2
+    assert "`mini` does not support --auto-hints" in " ".join(told.stderr.split())
+
+
 def test_the_lightness_of_a_gray_page_stays() -> None:
     zipped(state())
     run("page.png", "--model", "generator.zip", "-o", "out.png")
@@ -156,7 +177,8 @@ def noise_file() -> None:
             value[:, 0, 1, 1] = 1
         elif name.endswith("weight"):
             value.fill_(1)
-    torch.save({f"module.{name}": value for name, value in found.items()}, "net_rgb.pth")
+    named = {f"module.{name}": value for name, value in found.items()}
+    torch.save(named, "net_rgb.pth", _use_new_zipfile_serialization=False)  # as in 2019
 
 
 def test_a_denoiser_beside_it_cleans_what_it_sees() -> None:
@@ -171,11 +193,21 @@ def test_a_denoiser_beside_it_cleans_what_it_sees() -> None:
     assert run("page.png", "--model", "generator.zip", "-o", "out.png").exit_code == 0
 
 
-def test_a_denoiser_of_something_else_is_refused() -> None:
+@pytest.mark.parametrize("content", [b"", b"\x80\2", b"<html>"])
+def test_a_denoiser_that_cannot_be_read_is_a_note(content: bytes) -> None:
+    zipped(state())
+    Path("net_rgb.pth").write_bytes(content)
+    told = run("page.png", "--model", "generator.zip", "-o", "out.png")
+    assert told.exit_code == 0, told.stderr
+    assert "note: pages are not denoised: `net_rgb.pth` is" in " ".join(told.stderr.split())
+    assert files.read(Path("out.png")).size == (96, 64)
+
+
+def test_a_denoiser_of_something_else_is_a_note() -> None:
     zipped(state())
     torch.save({"a": torch.ones(1)}, "net_rgb.pth")
-    with pytest.raises(ColorizeError, match=r"`net_rgb\.pth` lacks the tensor"):
-        model_files.load("generator.zip")
+    (note,) = model_files.load("generator.zip").colorizer.notes
+    assert note.startswith("pages are not denoised: `net_rgb.pth` lacks the tensor")
 
 
 def test_it_is_finetuned_on_pictures_but_for_what_it_never_runs(folder: Path) -> None:

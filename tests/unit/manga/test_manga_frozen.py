@@ -36,11 +36,12 @@ def vgg_file(path: Path) -> Path:
 
 
 def tagger_file(path: Path) -> Path:
-    """Random weights of a small tagger under the names of RF5/danbooru-pretrained, as PyTorch writes them."""
+    """Random weights of a small tagger under the names of RF5/danbooru-pretrained, as PyTorch wrote them before 1.6."""
     torch.manual_seed(2)
     own = TaggerSpec((1, 1, 1, 1)).build().state_dict()
     names = {name.replace("body.", "0.").replace("head.", "1."): name for name in own}
-    torch.save({new: own[old] for new, old in names.items()} | {"1.8.bias": torch.zeros(6000)}, path)
+    found = {new: own[old] for new, old in names.items()} | {"1.8.bias": torch.zeros(6000)}
+    torch.save(found, path, _use_new_zipfile_serialization=False)
     return path
 
 
@@ -50,6 +51,14 @@ def test_vgg_is_read_from_a_file(tmp_path):
     eyes = objectives.perceptual(objective)
     assert torch.equal(eyes.vgg.features[14].weight, load_file(path)["features.14.weight"])
     assert not any(value.requires_grad for value in eyes.parameters())
+
+
+def test_vgg_is_read_from_an_old_file_of_torchvision(tmp_path):
+    found = load_file(vgg_file(tmp_path / "vgg16.safetensors"))
+    path = tmp_path / "vgg16-397923af.pth"
+    torch.save(found, path, _use_new_zipfile_serialization=False)
+    eyes = objectives.perceptual(replace(RECIPE.pretrain.objective, vgg=str(path)))
+    assert torch.equal(eyes.vgg.features[14].weight, found["features.14.weight"])
 
 
 def test_a_file_of_something_else_is_refused_by_what_it_lacks(tmp_path):
@@ -104,7 +113,7 @@ def test_a_new_model_has_no_denoiser(tmp_path, folder):
 def test_what_a_tagger_says_changes_the_result():
     torch.manual_seed(0)
     model = TOLD.build().eval()
-    torch.nn.init.normal_(model.denoiser.net.out.weight)  # which begins with nothing to say
+    torch.nn.init.normal_(model.denoiser.net.up5.weight)  # which begins with nothing to say
     hints = Hints(gray=torch.rand(2, 1, 32, 32, generator=Generator().manual_seed(0)))
     with torch.inference_mode():
         told = model.sample(hints, TOLD.sampling, [0, 0])

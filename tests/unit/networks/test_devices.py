@@ -1,10 +1,13 @@
-"""Devices and precisions. Bugs guarded: bf16 on processors that only emulate it; wrong names."""
+"""Devices, precisions, folded norms. Bugs guarded: bf16 on processors that only emulate it; wrong names."""
 
 import pytest
 import torch
+from torch import nn
 
 from colorize.errors import ColorizeError
+from colorize.manga.networks import Generator, GeneratorSpec, TaggerSpec
 from colorize.networks import devices
+from colorize.networks.unet import Cond
 
 CPU = torch.device("cpu")
 
@@ -73,3 +76,27 @@ def test_auto_takes_the_processor_if_there_is_nothing_else(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert devices.device("auto") == CPU
+
+
+@pytest.mark.parametrize(
+    "net", [GeneratorSpec((8, 8, 8, 16), groups=0).build(4, 3), TaggerSpec((1, 1, 1, 1), 48).build()]
+)
+def test_folded_norms_change_no_numbers(net: nn.Module) -> None:
+    for part in net.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for value, low in (
+                (part.running_mean, -0.5),
+                (part.running_var, 0.5),
+                (part.weight, 0.5),
+                (part.bias, -0.5),
+            ):
+                nn.init.uniform_(value, low, low + 1)
+    page = torch.rand(1, 1, 48, 64)
+    given = (page.new_zeros(1, 3, 48, 64), torch.ones(1), Cond(page)) if isinstance(net, Generator) else (page,)
+    net.eval()
+    with torch.inference_mode():
+        before = net(*given)
+        devices.fold_norms(net)
+        after = net(*given)
+    torch.testing.assert_close(before, after, atol=1e-4, rtol=1e-4)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in net.modules())

@@ -1,13 +1,14 @@
-"""White specks in colored areas are filled, white areas stay."""
+"""White specks in colored areas are filled, white areas stay, and colors keep to their side of a line."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from colorize.region_diffusion.choosing import Offer
+from colorize.region_diffusion.choosing import Drawing, Offer
 
 
 @pytest.mark.parametrize(("side", "stays"), [(2, False), (5, True)])
@@ -23,3 +24,23 @@ def test_white_specks_take_the_color_around_them(side: int, stays: bool) -> None
     found = Offer._filled(offer, pick.flatten()).view(10, 10)  # type: ignore[arg-type]
     assert bool((found[:side, :side] == 0).all()) == stays
     assert (found[-2:, -2:] == 2).all()
+
+
+def test_cells_beside_a_line_have_the_color_of_their_own_side() -> None:
+    """Cells that hold some of a slanted line would else be beads of the other side's color."""
+    picture = torch.ones(1, 1, 80, 80)
+    for row in range(80):
+        picture[..., row, 20 + row // 2] = -1
+    labels = torch.zeros(1, 40, 40).long()
+    labels[0] = (torch.arange(40)[None] > (10 + torch.arange(40) // 2)[:, None]).long()
+    pieces = SimpleNamespace()
+    drawing = Drawing(picture, False, labels, pieces, torch.zeros(1, 2, 2, 1), pieces, pieces)  # type: ignore[arg-type]
+    drawing.__dict__["areas"] = torch.arange(2)
+    pick = labels.flatten().clone()
+    clear = drawing.inner == torch.arange(1600)
+    pick[~clear] = 1 - pick[~clear]  # all cells beside the line are wrong
+    assert 40 <= int((~clear).sum()) <= 200
+    assert (pick[drawing.inner] == labels.flatten()).all()
+    thin = replace(drawing, picture=-torch.ones(1, 1, 80, 80))
+    thin.__dict__["areas"] = torch.arange(2)
+    assert (thin.inner == torch.arange(1600)).all()  # all ink: nothing is clear of it

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny
+from conftest import SMALL_STAGE, tiny
 from safetensors.torch import load_file
 from torch import Generator, nn
 
@@ -26,6 +26,8 @@ from colorize.training.batches import Pictures
 from colorize.training.options import TrainOptions
 
 RECIPE = tiny("manga-gan")
+TINY_STAGE = [f"pretrain.{text}" for text in (*SMALL_STAGE, "objective.critic=[8,8,8,8]")]
+PUBLISHED = override(recipes.find("manga-gan:attention"), "denoiser.net.widths=[8,8,16,16,16]", *TINY_STAGE)
 
 
 def ready(recipe=RECIPE):
@@ -126,15 +128,22 @@ def test_a_system_that_walks_is_refused():
         objectives.build(walker.pretrain, tiny("mini"))
 
 
+def test_a_single_row_is_too_few_for_batch_norms():
+    alone = override(PUBLISHED, "pretrain.batch=1")
+    with pytest.raises(ColorizeError, match="batch is 1, too few for batch norms"):
+        objectives.build(alone.pretrain, alone)
+
+
 # Runs
 
 
-def test_a_run_that_was_cut_goes_on_to_the_same_curve_and_weights(tmp_path, folder):
+@pytest.mark.parametrize("recipe", [RECIPE, PUBLISHED], ids=["default", "published"])
+def test_a_run_that_was_cut_goes_on_to_the_same_curve_and_weights(tmp_path, folder, recipe):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for progress in training(folder, whole, save_every=0).steps():
+    for progress in training(folder, whole, recipe, save_every=0).steps():
         if progress.step == 2:
             shutil.copytree(whole, cut)
-    list(training(folder, cut).steps())
+    list(training(folder, cut, recipe).steps())
     curves = [(path / "log.jsonl").read_text().splitlines() for path in (whole, cut)]
     ours, theirs = ([json.loads(row)["loss"] for row in curve] for curve in curves)
     assert ours == pytest.approx(theirs, abs=1e-6)
@@ -182,5 +191,6 @@ def test_published_stages_are_the_published_numbers():
     recipe = recipes.find("manga-gan:full")
     stage = recipe.pretrain
     assert (stage.lr, stage.betas, stage.weight_decay, stage.batch) == (2e-4, (0.5, 0.999), 0.0, 32)
+    assert (stage.ema, stage.clip, stage.warmup, stage.mix.flip, stage.mix.gray) == (0, 0, 0, 0, 1)
     objective = recipe.pretrain.objective
     assert (objective.adversarial, objective.direct, objective.perceptual) == (0.01, 1.0, 0.1)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from colorize.errors import ColorizeError
-from colorize.training.optimizer import HIGHEST_SCALE, Ranks, Update, learning_rate
+from colorize.training.optimizer import HIGHEST_SCALE, Ranks, Update, first_beta, learning_rate
 
 
 def updated(gradient, half=False, **changes):
@@ -48,6 +48,33 @@ def test_the_average_soon_forgets_the_random_start():
 @pytest.mark.parametrize(("step", "rate"), [(0, 0.25), (3, 1.0), (4, 1.0), (22, 0.5), (40, 0.0), (99, 0.0)])
 def test_the_rate_warms_up_and_falls_along_half_a_cosine(step, rate):
     assert learning_rate(*tiny.settings(lr=1.0, warmup=4, steps=40), step, 0.0) == pytest.approx(rate)
+
+
+def test_a_constant_rate_stays():
+    rates = [learning_rate(*tiny.settings(lr=0.5, warmup=0, steps=40, rate="constant"), step, 0.0) for step in (0, 39)]
+    assert rates == [0.5, 0.5]
+
+
+def test_one_cycle_is_that_of_pytorch():
+    weight = nn.Parameter(torch.ones(1))
+    theirs = torch.optim.Adam([weight])
+    cycle = torch.optim.lr_scheduler.OneCycleLR(theirs, max_lr=2e-4, total_steps=50)
+    for step in range(50):
+        stage, options = tiny.settings(lr=2e-4, steps=50, rate="onecycle")
+        (group,) = theirs.param_groups
+        assert learning_rate(stage, options, step, 0.0) == pytest.approx(group["lr"])
+        assert first_beta(stage, options, step) == pytest.approx(group["betas"][0])
+        theirs.step()
+        if step < 49:
+            cycle.step()
+
+
+def test_the_first_beta_of_a_step_is_used():
+    weight = nn.Parameter(torch.ones(1))
+    update = Update([weight], tiny.settings(betas=(0.9, 0.999), clip=0.0).stage, False, Ranks())
+    update.backward(weight.sum())
+    update.step(0.1, 0.8)
+    torch.testing.assert_close(update.optimizer.state[weight]["exp_avg"], torch.tensor([0.2]))
 
 
 def test_short_runs_warm_up_for_a_tenth_of_their_steps():

@@ -107,6 +107,14 @@ def test_ctrl_c_finishes_the_step_and_saves(tmp_path):
     assert tiny.train(tmp_path, tiny.mean_color)[1][0].step == 2
 
 
+def test_damaged_lines_of_the_log_are_dropped(tmp_path):
+    tiny.train(tmp_path, tiny.mean_color, steps=1)
+    with (tmp_path / "log.jsonl").open("ab") as stream:
+        stream.writelines([b"{}\n", b"[]\n", b'{"step": "x"}\n', b"[" * 5000 + b"\n", b"\xff\n"])
+    tiny.train(tmp_path, tiny.mean_color)
+    assert [set(row) >= {"step", "loss"} for row in rows(tmp_path)] == [True] * len(rows(tmp_path))
+
+
 def test_ctrl_c_is_python_s_own_again_after_the_run(tmp_path):
     before = signal.getsignal(signal.SIGINT)
     tiny.train(tmp_path, tiny.mean_color, steps=1)

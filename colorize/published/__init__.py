@@ -1,0 +1,1 @@
+"""The networks of published systems, tensor by tensor, so that their checkpoints open."""
