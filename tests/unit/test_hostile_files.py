@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from comics import pack
 
+from colorize.cli.config import _beside
 from colorize.cli.messages import seconds
 from colorize.cli.outputs import Target
 from colorize.cli.volumes import VolumeJob, pages_folder
@@ -211,6 +212,10 @@ def test_a_hint_at_a_number_without_end_is_a_sentence(key):
     point = {"x": 1, "y": 1, "color": "navy", "radius": 1, key: 10**400}
     with pytest.raises(ColorizeError, match=r"needs a place|not a positive number"):
         hint_files.parse(json.dumps({"points": [point]}), (8, 8))
+
+
+def test_a_reference_in_settings_of_an_impossible_name_is_left_as_it_is(tmp_path):
+    assert _beside("a." + LONG, tmp_path) == "a." + LONG
 
 
 def test_a_time_of_thousands_of_digits_is_a_sentence():
