@@ -27,7 +27,7 @@ from colorize.recipes import overrides
 from colorize.recipes.recipe import Mix, Recipe, Stage
 
 PLACE = Path(__file__).parent / "reference"
-COMMANDS = ("sample", "regions", "prepare-data", "train", "finetune", "eval", "models")
+COMMANDS = ("sample", "regions", "web", "prepare-data", "train", "finetune", "eval", "models")
 MODELS = ("list", "info", "pull", "push", "remove")
 HEAD = "<!-- Made by `python docs/generate.py`; do not edit. -->\n\n"
 

@@ -19,6 +19,7 @@ from colorize.cli.prepare import prepare
 from colorize.cli.regions import regions
 from colorize.cli.sample import sample
 from colorize.cli.train import finetune, train
+from colorize.cli.web import web
 from colorize.errors import ColorizeError
 
 
@@ -97,6 +98,7 @@ def colorize(
 COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample,
     "regions": regions,
+    "web": web,
     "prepare-data": prepare,
     "train": train,
     "finetune": finetune,

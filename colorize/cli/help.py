@@ -36,6 +36,10 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {  # command -> panel -> paramet
             *("knob", "encoder", "predicts"),
         ),
     },
+    "web": {
+        "Address": ("host", "port", "token", "browser", "quiet", "help"),
+        "Model": ("model", "encoder", "predicts", "device", "precision", "offline"),
+    },
     "prepare-data": {
         "Source": ("layout", "order", "styles", "size", "crop"),
         "Splits": ("validation", "test", "group", "seed"),
@@ -45,7 +49,7 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {  # command -> panel -> paramet
     "finetune": TRAIN,
     "eval": {
         "Hints and pictures": ("mode", "hint_share", "hint_mode", "curve", "alike", "kind", "size", "limit", "seed"),
-        "Model and comparison": ("lora", "steps", "sampler", "against", "perceptual"),
+        "Model and comparison": ("lora", "steps", "sampler", "against", "oracle", "perceptual"),
         "Machine": ("device", "precision"),
         "Output": ("sheet", "sheet_rows", "html", "as_json", "as_markdown", "help"),
     },

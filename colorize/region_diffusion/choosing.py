@@ -31,7 +31,10 @@ LEAST = -30.0  # logarithm of a vote that counts no less
 RIM = 3  # cells from a line, over which a color is taken from farther inside
 SMOOTH = 2.5  # cells over which the borders of colors are rounded off
 AGREED = 0.7  # share of a region's pixels of one color from which all of it has that color
-WHOLE = 0.93  # the same for regions with wide passages between them, which are one
+WHOLE, CLOSED = 0.93, 0.8  # the same for regions with wide passages between them, which are one; if they are small
+DULL, HUE, TONES = 8.0, 0.6, 45.0  # chroma of gray; radians and CIE76 between tones of one hue
+MOST_TONE = 0.65  # of an area's main hue; a tone of more is the tone of all of it
+SCENE = 0.3  # of a drawing; a larger area changes color without a line
 SURE = 0.6  # the same for a region whose color is given or was drawn
 FIRM = 6.0  # what a region's color, once it is given or drawn, adds to the votes of its pixels
 STAY = 3.0  # what the color that a cell had before adds to its votes
@@ -248,7 +251,9 @@ class Offer:
         area = self.drawing.areas
         tally = torch.zeros(count, len(self.votes))
         tally.index_put_((area[cells], pick), self.drawing.paper(), accumulate=True)
-        pick = _unified(pick, area[cells], tally, torch.tensor(WHOLE))
+        small = tally.sum(1) < SCENE * tally.sum()
+        pick = _unified(pick, area[cells], tally, torch.where(small, CLOSED, WHOLE))
+        pick = _one_tone(pick, area[cells], self.choices.colors[0], self.drawing.paper())
         # Round off the borders of colors that no line shows, and drop specks.
         used, place = torch.unique(pick, return_inverse=True)
         planes = F.one_hot(place, len(used)).float().view(*self.drawing.size, -1).numpy()
@@ -318,6 +323,24 @@ def _unified(pick: Tensor, cells: Tensor, tally: Tensor, least: Tensor) -> Tenso
     top = tally.argmax(1)
     whole = tally.amax(1) / tally.sum(1).clamp(min=1e-6) > least
     return torch.where(whole[cells], top[cells], pick)
+
+
+def _one_tone(pick: Tensor, areas: Tensor, rgb: Tensor, paper: Tensor) -> Tensor:
+    """Give all tones of an area's main hue the one that most of it has, unless the area is large.
+
+    pick, areas, paper: (h * w,). rgb: (K, 3) in [-1, 1].
+    """
+    lab = lab_of(rgb)
+    hue, chroma = torch.atan2(lab[:, 2], lab[:, 1]), lab[:, 1:].norm(dim=1)
+    turned = hue[:, None] - hue
+    gray = chroma < DULL
+    alike = torch.where(gray[:, None] | gray, gray[:, None] & gray, torch.atan2(turned.sin(), turned.cos()).abs() < HUE)
+    alike &= torch.cdist(lab, lab) < TONES
+    tally = torch.zeros(int(areas.max()) + 1, len(rgb)).index_put_((areas, pick), paper, accumulate=True)
+    top = tally.argmax(1)
+    clear = tally.amax(1) > MOST_TONE * (tally * alike[top]).sum(1)
+    clear &= tally.sum(1) < SCENE * tally.sum()
+    return torch.where(alike[top[areas], pick] & clear[areas], top[areas], pick)
 
 
 def choose(net: RegionNet, offer: Offer, share: float) -> None:

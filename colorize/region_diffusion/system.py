@@ -41,6 +41,7 @@ CALLS = 4  # of the network for a picture that is drawn from what is likely, unl
 NEAREST = 8  # remembered pictures among which a seed chooses
 FEW = 2  # colors of hints; with fewer, what is not hinted goes by a remembered picture
 LIVELY = 1.25  # what the chroma of gray pictures with nothing given is multiplied by, since means are dull
+LATEST = 4  # drawings and references that are kept encoded
 SAME = 1e-3  # of 2; colors so near to each other are one
 WHITE = 0.85  # in [-1, 1]; colors that are all darker have no paper among them
 
@@ -142,8 +143,8 @@ class RegionColorizer(Colorizer):
         self.memory = Memory(remembered, spec.features)
         self.critic = None
         self.trained_on = torch.device("cpu")
-        self._reference: tuple[Tensor, Choices] | None = None  # many drawings share one
-        self._drawing: tuple[Tensor, Drawing] | None = None  # hints and colors change, it does not
+        self._references: list[tuple[Tensor, Choices]] = []  # many drawings share one
+        self._drawings: list[tuple[Tensor, Drawing]] = []  # hints and colors change, they do not
 
     @property
     def network(self) -> nn.Module:
@@ -270,8 +271,8 @@ class RegionColorizer(Colorizer):
         return self
 
     def forget(self) -> None:
-        """Let go of the drawing and the reference that were encoded last, which are kept for what comes next."""
-        self._reference, self._drawing = None, None
+        """Let go of the drawings and references that were encoded last, which are kept for what comes next."""
+        self._references, self._drawings = [], []
 
     def recall(self, several: Sequence[Hints]) -> Tensor:
         """How much each remembered picture is like drawings (each of one row), all together: (1, M, 1, 1)."""
@@ -285,9 +286,9 @@ class RegionColorizer(Colorizer):
     def drawing(self, hints: Hints) -> Drawing:
         """Cut a drawing (of one row) into regions and encode it."""
         picture, gray = hints.drawing, "line" not in hints
-        before = self._drawing
-        if before and before[1].gray == gray and _equal(before[0], picture):
-            return before[1]
+        for before, known in self._drawings:
+            if known.gray == gray and _equal(before, picture):
+                return known
         size = [max(16, round(side * SCALE / 4) * 4) for side in picture.shape[-2:]]
         small = F.interpolate(picture, size, mode="bilinear", antialias=True).clamp(-1, 1)
         queries, features = self.net.encode(small, torch.full((1,), gray))
@@ -296,7 +297,7 @@ class RegionColorizer(Colorizer):
         regions = self.net.regions(picture, features, labels, count)
         contact = self.net.contacts(picture, labels, count)
         made = Drawing(picture, gray, labels, regions, contact, queries, features)
-        self._drawing = (picture, made)
+        self._drawings = [*self._drawings, (picture, made)][-LATEST:]
         return made
 
     def _offer(self, hints: Hints, seed: int) -> Offer:
@@ -337,9 +338,9 @@ class RegionColorizer(Colorizer):
         reference = hints.get("reference")
         if reference is None:
             return []
-        before = self._reference
-        if before and _equal(before[0], reference):
-            return [before[1]]
+        for before, known in self._references:
+            if _equal(before, reference):
+                return [known]
         found = []
         for one in torch.split(reference, 3, dim=1):
             if bool(palettes.is_palette(one)[0]):
@@ -347,8 +348,8 @@ class RegionColorizer(Colorizer):
                 found.append(self.net.from_palette(colors.rgb, colors.valid))
             else:
                 found.append(self.offer(one)[0])
-        self._reference = (reference, joined(found))
-        return [self._reference[1]]
+        self._references = [*self._references, (reference, joined(found))][-LATEST:]
+        return [self._references[-1][1]]
 
 
 class RegionSystem(System):

@@ -25,7 +25,8 @@ ORDER = (  # a dotted name is a module that stands lower than the rest of its pa
     ("checkpoints",),
     ("coloring",),
     ("datasets", "training", "evaluation", "api"),
-    ("cli", "web"),
+    ("web",),
+    ("cli",),
 )
 PLACE = {name: place for place, names in enumerate(ORDER) for name in names}
 SYSTEMS = ("colorize.colorize_diffusion", "colorize.manga", "colorize.published")

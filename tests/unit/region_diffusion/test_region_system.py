@@ -17,6 +17,7 @@ from colorize.hints import Hints
 from colorize.images import palettes
 from colorize.images.color import lab_of
 from colorize.region_diffusion.choosing import HintCells
+from colorize.region_diffusion.network import RegionNet
 from colorize.region_diffusion.system import RegionColorizer
 
 RECIPE = tiny("mini")
@@ -168,6 +169,16 @@ def test_a_kept_drawing_changes_nothing() -> None:
     assert torch.equal(again, chosen(system(), line=line, reference=reference(BLUE)))
 
 
+def test_drawings_and_references_that_take_turns_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, calls, real = system(), [], RegionNet.encode
+    monkeypatch.setattr(RegionNet, "encode", lambda *given: calls.append(1) or real(*given))
+    lines = [drawing(), drawing().roll(5, 2)]
+    for _ in range(3):
+        for line, colors in zip(lines, ((RED, BLUE), (BLUE,)), strict=True):
+            chosen(model, line=line, reference=reference(*colors))
+    assert len(calls) == 4
+
+
 def test_it_leaves_the_processor_only_while_it_is_trained() -> None:
     model = system()
     assert model.to("meta") is model
@@ -184,8 +195,8 @@ def test_what_is_kept_goes_when_weights_may_have_changed() -> None:
         for weight in model.parameters():
             weight.add_(0.3)
     model.eval()
-    assert model._drawing is None
-    assert model._reference is None
+    assert not model._drawings
+    assert not model._references
 
 
 def test_guidance_and_strength_other_than_1_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""White specks in colored areas are filled, white areas stay, and colors keep to their side of a line."""
+"""White specks are filled, white areas stay, small areas have one tone, and colors keep to their side of a line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from colorize.region_diffusion.choosing import Drawing, Offer
+from colorize.region_diffusion.choosing import Drawing, Offer, _one_tone
 
 
 @pytest.mark.parametrize(("side", "stays"), [(2, False), (5, True)])
@@ -44,3 +44,23 @@ def test_cells_beside_a_line_have_the_color_of_their_own_side() -> None:
     thin = replace(drawing, picture=-torch.ones(1, 1, 80, 80))
     thin.__dict__["areas"] = torch.arange(2)
     assert (thin.inner == torch.arange(1600)).all()  # all ink: nothing is clear of it
+
+
+@pytest.mark.parametrize(
+    ("share", "area", "one"),
+    [(0.8, 0.2, True), (0.5, 0.2, False), (0.8, 0.5, False)],
+    ids=["most of it", "half of it", "a large area"],
+)
+def test_tones_of_one_hue_in_a_small_area_become_one(share: float, area: float, one: bool) -> None:
+    rgb = torch.tensor([[0.8, 0.1, 0.5], [0.5, -0.3, 0.1], [-0.5, -0.4, 0.6]])  # two pinks and a blue
+    areas = (torch.arange(1000) >= 1000 * area).long()
+    pick = torch.full((1000,), 2)
+    inside = int(1000 * area)
+    pick[:inside] = 0
+    pick[int(share * inside) : inside] = 1
+    pick[:3] = 2  # another hue stays
+    found = _one_tone(pick, areas, rgb, torch.ones(1000))
+    assert (found[:3] == 2).all()
+    assert (found[inside:] == 2).all()
+    assert bool((found[3:inside] == 0).all()) == one
+    assert one or bool((found == pick).all())

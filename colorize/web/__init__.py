@@ -1,0 +1,1 @@
+"""The page of `colorize web`, and its programming interface."""

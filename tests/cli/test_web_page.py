@@ -1,0 +1,408 @@
+"""The page of `colorize web` in a real browser: a person draws, corrects, takes away, by pointer and by keys."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from comics import pack
+from drawings import run
+from PIL import Image
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="the browser is driven by selenium: pip install selenium")
+from selenium.webdriver import ActionChains, Keys  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "examples" / "reference-1.png"
+PROGRAMS = ("chromium", "chromedriver")
+SIDE = 300
+LONG = 60  # seconds that anything may take on a busy machine
+
+
+def installed() -> bool:
+    return all(shutil.which(one) for one in PROGRAMS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("web")
+
+
+@pytest.fixture(scope="module")
+def driver(folder: Path) -> Iterator[object]:
+    """A browser, installed if that is possible without asking anyone."""
+    if not installed() and shutil.which("apt-get") and os.geteuid() == 0 and os.environ.get("CI"):
+        for words in (("update", "-q"), ("install", "-y", "-q", "chromium", "chromium-driver")):
+            subprocess.run(["apt-get", *words], capture_output=True, timeout=600, check=False)
+    if not installed():
+        pytest.skip("no browser to drive: install chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for word in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,860",
+    ):
+        options.add_argument(word)
+    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    made = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield made
+    made.quit()
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    """A server of its own, which ends by Ctrl-C within a second or two and leaves nothing."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp")}
+    (folder / "tmp").mkdir()
+    words = [sys.executable, "-m", "colorize", "web", "--no-browser", "--port", "0", "--quiet"]
+    server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder)
+    try:
+        assert server.stdout
+        yield server.stdout.readline().strip()
+    finally:
+        server.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        code = server.wait(20)
+        server.stdout.close()
+    assert code == 0
+    assert time.monotonic() - begin < 5  # of a busy machine
+    assert not list((folder / "tmp").iterdir())
+
+
+class Page:
+    """A person at the page."""
+
+    def __init__(self, driver: object, address: str, folder: Path, width: int = 1280, height: int = 860) -> None:
+        self.driver, self.folder = driver, folder
+        driver.set_window_size(width, height)
+        driver.get(address)
+        self.until("document.body.dataset.ready === 'yes'")
+
+    def js(self, text: str, *given: object) -> object:
+        return self.driver.execute_script(text, *given)
+
+    def until(self, condition: str) -> None:
+        wait = WebDriverWait(self.driver, LONG, 0.03)
+        wait.until(
+            lambda _: self.js(f"return {condition}"), f"{condition}: {self.js('return document.body.innerText')}"
+        )
+
+    def find(self, query: str) -> object:
+        return self.driver.find_element(By.CSS_SELECTOR, query)
+
+    def choose(self, button: str, *paths: Path) -> None:
+        """Press a button that asks for files, and choose them; the system's dialog is kept from opening."""
+        self.js("document.getElementById('files').addEventListener('click', (e) => e.preventDefault(), {once: true})")
+        self.find(button).click()
+        self.find("#files").send_keys("\n".join(map(str, paths)))
+
+    def after(self, action: Callable[[], object]) -> str:
+        """Do something, wait for the picture that follows, and return its id."""
+        before = self.js("return document.body.dataset.shown || ''")
+        action()
+        self.until(f"(document.body.dataset.shown || '') !== '{before}' && !document.body.ariaBusy")
+        assert not self.find("#error").is_displayed(), self.find("#error").text
+        return self.js("return document.body.dataset.shown")
+
+    def open(self, path: Path) -> str:
+        return self.after(lambda: self.choose("#choose", path))
+
+    def picture(self) -> np.ndarray:
+        """The pixels that the page shows."""
+        text = """const image = document.getElementById("after"), canvas = document.createElement("canvas");
+            [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+            canvas.getContext("2d").drawImage(image, 0, 0);
+            return canvas.toDataURL("image/png")"""
+        data = base64.b64decode(self.js(text).partition(",")[2])
+        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+    def at(self, x: int, y: int) -> tuple[int, int]:
+        """A place of the drawing as an offset from the middle of the stage."""
+        text = """const done = arguments[0];
+            import("/static/stage.js").then(({place}) => done([place.x, place.y, place.scale]))"""
+        left, top, scale = self.driver.execute_async_script(text)
+        size = self.find("#stage").size
+        return round(left + x * scale - size["width"] / 2), round(top + y * scale - size["height"] / 2)
+
+    def mouse(self) -> ActionChains:
+        return ActionChains(self.driver, duration=20)
+
+    def click(self, x: int, y: int) -> None:
+        self.mouse().move_to_element_with_offset(self.find("#stage"), *self.at(x, y)).click().perform()
+
+    def tool(self, name: str) -> None:
+        self.find(f"label:has(#tool-{name})").click()
+
+    def color(self, value: str) -> None:
+        self.js("document.getElementById('color').value = arguments[0]", value)
+
+    def saved(self, name: str) -> Path:
+        """A file that the browser has downloaded whole."""
+        path, end = self.folder / name, time.monotonic() + LONG
+        while not path.exists() or list(self.folder.glob("*.crdownload")):
+            assert time.monotonic() < end, [one.name for one in self.folder.iterdir()]
+            time.sleep(0.03)
+        return path
+
+
+@pytest.fixture
+def page(driver: object, address: str, folder: Path) -> Iterator[Page]:
+    made = Page(driver, address, folder)
+    yield made
+    serious = [one["message"] for one in driver.get_log("browser") if one["level"] == "SEVERE"]
+    assert not serious
+    assert made.js("return performance.getEntriesByType('resource').every((e) => e.name.includes(location.host))")
+
+
+@pytest.fixture(scope="module")
+def drawing(folder: Path) -> Path:
+    path = folder / "sketch.png"
+    Image.open(ROOT / "examples" / "sketch.png").convert("L").resize((SIDE, SIDE)).save(path)
+    return path
+
+
+def command_line(folder: Path, *words: str) -> np.ndarray:
+    out = folder / "by-command.png"
+    result = run(*words, "--out", str(out), "--overwrite")
+    assert result.exit_code == 0, result.output
+    return np.asarray(Image.open(out).convert("RGB"))
+
+
+def near(color: np.ndarray, wanted: tuple[int, ...]) -> bool:
+    return bool(np.abs(color.astype(int) - wanted).max() < 4)
+
+
+def test_a_drawing_is_colored_painted_corrected_and_taken_away(page, drawing, folder):
+    page.open(drawing)
+    page.after(lambda: page.choose("#add-reference", REFERENCE))
+    plain = page.picture()
+    assert (plain == command_line(folder, str(drawing), "--ref", str(REFERENCE))).all()
+    page.color("#1440c0")
+    page.after(lambda: page.click(225, 75))  # the cap
+    assert near(page.picture()[75, 225], (0x14, 0x40, 0xC0))
+    page.tool("brush")
+    page.color("#20a040")
+    stroke = page.mouse().move_to_element_with_offset(page.find("#stage"), *page.at(140, 235)).click_and_hold()
+    page.after(lambda: stroke.move_by_offset(12, 6).move_by_offset(12, -4).release().perform())
+    painted = page.picture()
+    assert near(painted[235, 140], (0x20, 0xA0, 0x40))
+    assert near(painted[75, 225], (0x14, 0x40, 0xC0))
+    page.after(page.find("#undo").click)
+    page.after(page.find("#undo").click)
+    assert (page.picture() == plain).all()
+    page.after(page.find("#redo").click)
+    page.after(page.find("#redo").click)
+    assert (page.picture() == painted).all()
+    page.after(page.find("#reseed").click)  # another option: what was painted stays
+    assert near(page.picture()[235, 140], (0x20, 0xA0, 0x40))
+    assert near(page.picture()[75, 225], (0x14, 0x40, 0xC0))
+    page.tool("eraser")
+    page.after(lambda: page.click(140, 235))
+    page.after(lambda: page.click(225, 75))
+    page.find("#take [data-kind=png]").click()
+    saved = np.asarray(Image.open(page.saved("sketch_color.png")).convert("RGB"))
+    assert (saved == page.picture()).all()
+    assert (saved == command_line(folder, str(drawing), "--ref", str(REFERENCE), "--seed", "1")).all()
+    page.find("#take [data-kind=ora]").click()
+    with ZipFile(page.saved("sketch.ora")) as archive:
+        merged = np.asarray(Image.open(io.BytesIO(archive.read("mergedimage.png"))).convert("RGB"))
+    words = (str(drawing), "--ref", str(REFERENCE), "--seed", "1", "--layers", str(folder / "other.ora"))
+    assert (merged == command_line(folder, *words)).all()
+
+
+def test_variations_stand_side_by_side_and_history_goes_back(page, drawing):
+    first = page.open(drawing)
+
+    def three() -> None:
+        page.find("#count").send_keys(Keys.CONTROL, "a")
+        page.find("#count").send_keys("3", Keys.TAB)
+
+    page.after(three)
+    shown = page.driver.find_elements(By.CSS_SELECTOR, "#variations button")
+    assert len(shown) == 3
+    before = page.picture()
+    page.after(shown[1].click)
+    assert (page.picture() != before).any()
+    assert page.after(page.driver.find_elements(By.CSS_SELECTOR, "#history button")[-1].click) == first
+    slider = "const range = document.getElementById('compare'); range.value = 40;"
+    page.js(f"{slider} range.dispatchEvent(new Event('input'))")
+    assert "40%" in page.js("return document.getElementById('after').style.clipPath")
+    page.find("#full").click()
+    assert page.find("#zoom").text == "100 %"
+
+
+STOP = """document.getElementById("run").click();
+    const timer = setInterval(() => {
+      if (!document.querySelector("#table td img")) return;
+      document.getElementById("stop").click();
+      clearInterval(timer);
+    }, 1)"""  # when the first page is done
+
+
+def test_a_comic_is_stopped_continued_corrected_and_downloaded(page, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    book = pack("book.cbz").resolve()
+    page.choose("#choose", book)
+    page.until("document.querySelectorAll('#table tbody tr').length === 3")
+    page.js(STOP)
+    page.until("document.getElementById('run').textContent === 'Continue' && document.getElementById('stop').disabled")
+    done = page.js("return document.querySelectorAll('#table td img').length")
+    assert 1 <= done < 3
+    page.find("#run").click()
+    page.until("document.querySelectorAll('#table td img').length === 3 && document.getElementById('stop').disabled")
+    assert page.find("#summary").text == "3 of 3 colored."
+    page.find("#cbz").click()
+    saved = page.saved("book_color.cbz")
+    assert run(str(book), "--out", str(tmp_path / "out.cbz")).exit_code == 0
+    with ZipFile(saved) as one, ZipFile(tmp_path / "out.cbz") as other:
+        assert one.namelist() == other.namelist()
+        for name in ("ch/1.png", "ch/2.png", "ch/3.png"):
+            both = [np.asarray(Image.open(io.BytesIO(archive.read(name)))) for archive in (one, other)]
+            assert (both[0] == both[1]).all()
+    page.after(page.find("#table tbody tr:nth-child(2) td button").click)
+    page.color("#c02080")
+    corrected = page.after(lambda: page.click(30, 30))
+    page.find("#tab-pages").click()
+    shown = "document.querySelector('#table tbody tr:nth-child(2) td img').src"
+    page.until(f"{shown}.includes('/{corrected}/')")
+
+
+DROP = """const [data, name, target] = arguments, bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], name));
+    const event = new DragEvent("drop", {dataTransfer, bubbles: true, cancelable: true});
+    document.querySelector(target).dispatchEvent(event)"""
+
+
+def test_dropped_drawings_and_references_make_a_grid_of_which_one_is_chosen(page, drawing, folder):
+    for path, name, target in (
+        (REFERENCE, "one.png", "#references"),
+        (REFERENCE.with_name("reference-2.png"), "two.png", "aside section"),
+    ):
+        page.js(DROP, base64.b64encode(path.read_bytes()).decode(), name, target)
+        page.until(f"document.querySelector('#references li[title=\"{name}\"]')")
+    page.find("#tab-pages").click()
+    page.js(DROP, base64.b64encode(drawing.read_bytes()).decode(), "dropped.png", "#pages")
+    page.until("document.querySelectorAll('#table tbody tr').length === 1")
+    page.find("#grid").click()
+    page.find("#run").click()
+    page.until("document.querySelectorAll('#table td img').length === 2 && document.getElementById('stop').disabled")
+    page.after(page.driver.find_elements(By.CSS_SELECTOR, "#table td button")[1].click)
+    wanted = command_line(folder, str(drawing), "--ref", str(REFERENCE.with_name("reference-2.png")))
+    assert (page.picture() == wanted).all()
+    page.find("#tab-pages").click()
+    assert len(page.driver.find_elements(By.CSS_SELECTOR, "#table td img")) == 2
+    page.find("#zip").click()
+    with ZipFile(page.saved("colored.zip")) as archive:
+        assert archive.namelist() == ["dropped_color.png"]
+
+
+def test_all_can_be_done_by_keys(page, drawing):
+    page.open(drawing)
+    assert page.js("document.getElementById('tab-draw').focus(); return document.activeElement.id") == "tab-draw"
+    reached = []
+    for _ in range(40):
+        page.mouse().send_keys(Keys.TAB).perform()
+        reached.append(page.js("return document.activeElement.id || document.activeElement.dataset.kind || ''"))
+        if "png" in reached:
+            break
+    assert [one for one in reached if one in ("stage", "add-reference", "go", "png")] == [
+        "stage",
+        "add-reference",
+        "go",
+        "png",
+    ]
+    page.js("document.getElementById('stage').focus()")
+    page.color("#c02080")
+    keys = page.mouse()
+    for _ in range(4):
+        keys = keys.send_keys(Keys.ARROW_DOWN, Keys.ARROW_RIGHT)  # to the belly
+    page.after(lambda: keys.send_keys(Keys.ENTER).perform())
+    x, y = page.driver.execute_async_script(
+        "const done = arguments[0]; import('/static/stage.js').then(({cross}) => done([cross.x, cross.y]))"
+    )
+    assert near(page.picture()[int(y), int(x)], (0xC0, 0x20, 0x80))
+    page.after(lambda: page.mouse().send_keys("b", Keys.ARROW_LEFT, Keys.ENTER).perform())
+    assert page.js("return document.getElementById('tool-brush').checked")
+    page.after(lambda: page.mouse().key_down(Keys.CONTROL).send_keys("z").key_up(Keys.CONTROL).perform())
+    zoom = page.find("#zoom").text
+    page.mouse().send_keys("+").perform()
+    assert page.find("#zoom").text != zoom
+    nameless = [
+        one.get_attribute("outerHTML")
+        for one in page.driver.find_elements(By.CSS_SELECTOR, "button, input, select, textarea")
+        if one.is_displayed() and not one.accessible_name
+    ]
+    assert not nameless
+
+
+def test_it_fits_a_phone(driver, address, folder, drawing):
+    page = Page(driver, address, folder)
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    )
+    try:
+        page.open(drawing)
+        page.find("#advanced > summary").click()
+        page.until("document.querySelectorAll('#options details').length > 2 && document.querySelector('.model')")
+        for one in driver.find_elements(By.CSS_SELECTOR, "#options summary"):
+            page.js("arguments[0].click()", one)
+        assert page.js("return document.documentElement.scrollWidth") <= 390
+        page.js("scrollTo(0, 0)")
+        page.color("#c02080")
+        page.after(lambda: page.click(225, 75))
+        assert near(page.picture()[75, 225], (0xC0, 0x20, 0x80))
+        page.find("#tab-pages").click()
+        assert page.js("return document.documentElement.scrollWidth") <= 390
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_form_has_every_option_of_the_server(page):
+    page.find("#advanced > summary").click()
+    page.until("document.querySelectorAll('#options .option').length > 15")
+    shown = set(re.findall(r"option-(\w+)-help", page.js("return document.getElementById('options').innerHTML")))
+    offered = page.driver.execute_async_script(
+        "const done = arguments[0]; fetch('/api/settings').then((one) => one.json()).then((one) => done(one.options))"
+    )
+    assert shown == {one["name"] for one in offered} - {"palette", "model", "variations"}
+
+
+def test_edits_by_text_are_added_changed_and_removed_as_groups(page):
+    page.find("#advanced > summary").click()
+    page.until("document.querySelector('.model')")  # fields are made anew once it is known what the model takes
+    page.js("document.querySelector('#options details[data-panel=ColorizeDiffusion]').open = true")
+    page.find("#edit-new").send_keys("hair: blonde", Keys.ENTER)
+    page.until("document.querySelectorAll('.edits fieldset').length === 1")
+    assert page.js("return document.activeElement.id") == "edit-new"
+    page.find("#edit-new").send_keys("night", Keys.ENTER)
+    page.until("document.querySelectorAll('.edits fieldset').length === 2")
+    page.find("#edit-1-scale").send_keys("12", Keys.TAB)
+    page.until("document.getElementById('edit-1-scale').value === '12'")
+    assert page.js("return document.activeElement.id") == "edit-1-thresholds"
+    text = "const done = arguments[0]; import('/static/state.js').then(({state}) => done(state.now.values.text))"
+    assert page.driver.execute_async_script(text) == ["target=hair: blonde", "target=night; scale=12"]
+    page.find(".edits fieldset:nth-of-type(1) button").click()
+    page.until("document.querySelectorAll('.edits fieldset').length === 1")
+    assert page.driver.execute_async_script(text) == ["target=night; scale=12"]
+    assert not page.find(".edits > button").is_enabled()  # there is no reference to show them on
+    page.find("#undo").click()
+    assert len(page.driver.execute_async_script(text)) == 2
