@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from colorize.checkpoints.access import cache, getter, sender
 from colorize.errors import ColorizeError
-from colorize.images.files import sha256
+from colorize.images.files import content, open_unlinked, sha256
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -163,7 +163,7 @@ def look(model: Address) -> tuple[ModelInfo, dict[str, str]]:
         info = _ask(model)
         files = {CARD, CONFIG} & {one.rfilename for one in info.siblings or ()}
         paths = {file: Path(hf_hub_download(model.name, file, revision=info.sha, **getter())) for file in files}
-    return info, {file: path.read_text("utf-8-sig", "replace") for file, path in paths.items()}
+    return info, {file: content(path).decode("utf-8-sig", "replace") for file, path in paths.items()}
 
 
 def fetch_dataset(data: Address, pattern: str) -> Path:
@@ -302,7 +302,7 @@ def _resume(file: Address, checksum: str, size: int) -> bool:
             raise ColorizeError(f"`{place}` {what}", _SPACE)
         url = hf_hub_url(file.name, file.file, revision=file.revision)
         headers = {**build_hf_headers(**sender()), "Accept-Encoding": "identity"}  # else bytes cannot be counted
-        with part.open("ab") as to:
+        with open(part, "ab", opener=open_unlinked) as to:
             http_get(url, to, resume_size=have, headers=headers, expected_size=size, displayed_filename=file.file)
         found = sha256(part)
         if found != checksum:

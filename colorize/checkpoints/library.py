@@ -16,6 +16,7 @@ from colorize.checkpoints import access, adapters, cards, foreign, hub, model_fi
 from colorize.checkpoints.hub import SUFFIX, WEIGHTS, Address
 from colorize.checkpoints.model_files import EMBEDDED
 from colorize.errors import ColorizeError
+from colorize.images.files import content
 from colorize.recipes import overrides
 from colorize.recipes.recipe import Recipe
 from colorize.system import System
@@ -144,7 +145,7 @@ def of_file(name: str, where: Place, path: Path, files: Mapping[str, int | None]
     except ColorizeError as error:
         facts = {"damaged": error.message}
     adapter = facts.get("format") == adapters.FORMAT
-    card = beside.read_text("utf-8", "replace") if beside.is_file() else ""
+    card = content(beside).decode("utf-8", "replace") if beside.is_file() else ""
     return Entry(
         name,
         where,

@@ -20,7 +20,7 @@ from colorize.checkpoints.adapters import AdapterPaths, AppliedAdapter
 from colorize.checkpoints.hub import FORM, SUFFIX
 from colorize.checkpoints.weights_io import AGAIN, refused, unreadable
 from colorize.errors import ColorizeError, nearest, within
-from colorize.images.files import atomic, shown
+from colorize.images.files import atomic, content, shown
 from colorize.model import Colorizer
 from colorize.recipes import overrides
 from colorize.recipes.recipe import Recipe
@@ -377,7 +377,7 @@ def _recipe(path: Path, header: Mapping[str, str]) -> Recipe:
 def _describes(path: Path, header: Mapping[str, str]) -> bool:
     """Whether a file of the published layout comes with a description that is ours."""
     try:
-        return "config" in header or json.loads(path.with_name(hub.CONFIG).read_text("utf-8"))["is"] == "Recipe"
+        return "config" in header or json.loads(content(path.with_name(hub.CONFIG)))["is"] == "Recipe"
     except (OSError, *INVALID):
         return False
 
@@ -393,7 +393,7 @@ def _description(path: Path, header: Mapping[str, str]) -> dict[str, Any]:
     if "config" not in header and not beside.is_file():
         raise refused(path.name, "does not say what it is", f"put its {hub.CONFIG} beside it")
     try:
-        data = json.loads(header["config"] if "config" in header else beside.read_text("utf-8"))
+        data = json.loads(header["config"] if "config" in header else content(beside))
     except (OSError, *INVALID) as error:
         raise refused(path.name, "has a damaged description", AGAIN) from error
     return dict(data) if isinstance(data, dict) else {}

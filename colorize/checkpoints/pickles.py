@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import math
 import pickle
-import pickletools
 import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +16,11 @@ from torch import Tensor
 from colorize.checkpoints.weights_io import AGAIN, refused, sniff, unreadable
 from colorize.errors import ColorizeError
 
-LIMIT = 16 * 2**30  # bytes, of all entries together and of all tensors together
+LIMIT = 16 * 2**30  # bytes of all entries together
+_SHARED, _SMALL = (
+    4,
+    16 * 2**20,
+)  # times the size of the file, and bytes, that all tensors may take: they may share memory
 _INDEX = 16 * 2**20  # bytes of the pickle that names the tensors; 100,000 tensors need about this
 _NODES = 1_000_000  # dicts, lists and leaves in that pickle; far more is a bomb of nested references
 _NAME = 1000  # characters of a tensor's dotted name; a longer one runs in a circle
@@ -102,13 +106,6 @@ class _Saved(NamedTuple):
         return math.prod(self.size) * self.storage.dtype.itemsize
 
 
-class _Table(dict[object, object]):
-    """An ordered dict, without attributes such as the `_metadata` of a state dict."""
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
 class _Inert:
     """Stands for every class and function that is not known: it takes anything and does nothing."""
 
@@ -118,11 +115,11 @@ class _Inert:
     def _ignore(self, *args: object) -> None:
         pass
 
-    __setstate__ = __setitem__ = append = extend = add = _ignore
+    append = extend = _ignore
 
 
 _KNOWN: dict[tuple[str, str], object] = {
-    ("collections", "OrderedDict"): _Table,
+    ("collections", "OrderedDict"): lambda *_: {},  # its items follow
     ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, size, stride, *_: _Saved(
         storage, offset, tuple(size), tuple(stride)
     ),
@@ -130,8 +127,57 @@ _KNOWN: dict[tuple[str, str], object] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    """Builds descriptions of tensors, and nothing that is named in the file itself."""
+class _Unpickler(pickle._Unpickler):
+    """Builds descriptions of tensors, and nothing that is named in the file itself.
+
+    The one of the standard library that is written in Python: that in C gives a table of any length to a number in the
+    file, and cannot be interrupted while it hashes tuples of tuples, which takes time exponential in their depth. Here
+    attributes and sets are left out, and of dicts the items whose key is no name or number.
+    """
+
+    stack: list[Any]
+    pop_mark: Callable[[], list[Any]]
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+
+    def _set_items(self) -> None:
+        items = self.pop_mark()
+        self._put(zip(items[::2], items[1::2], strict=False))
+
+    def _set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._put([(key, value)])
+
+    def _dict(self) -> None:
+        items = self.pop_mark()
+        self.stack.append({})
+        self._put(zip(items[::2], items[1::2], strict=False))
+
+    def _put(self, items: Iterable[tuple[object, object]]) -> None:
+        if isinstance(target := self.stack[-1], dict):
+            target.update(item for item in items if isinstance(item[0], int) or _is_word(item[0]))
+
+    def _drop(self) -> None:
+        self.stack.pop()
+
+    def _drop_marked(self) -> None:
+        self.pop_mark()
+
+    def _nothing(self) -> None:
+        self.pop_mark()
+        self.stack.append(_Inert())
+
+    def _refuse(self) -> None:
+        raise ValueError("a state dict holds no such thing")
+
+    dispatch |= {
+        pickle.SETITEM[0]: _set_item,
+        pickle.SETITEMS[0]: _set_items,
+        pickle.DICT[0]: _dict,
+        pickle.BUILD[0]: _drop,
+        pickle.ADDITEMS[0]: _drop_marked,
+        pickle.FROZENSET[0]: _nothing,
+        pickle.BYTEARRAY8[0]: _refuse,
+    }
 
     def find_class(self, module: str, name: str) -> object:
         """Return one of our own stand-ins; nothing is ever imported."""
@@ -154,6 +200,10 @@ class _Unpickler(pickle.Unpickler):
         raise ValueError("not a storage")
 
 
+def _is_word(key: object) -> bool:
+    return isinstance(key, str) and len(key) <= _NAME
+
+
 class _Checkpoint:
     """An open archive whose entries have been checked before any is read."""
 
@@ -166,9 +216,10 @@ class _Checkpoint:
         indexes = [p for p in paths if p.name == "data.pkl" and len(p.parts) == 2]
         packed = any(info.compress_type != zipfile.ZIP_STORED for info in infos)
         outside = any(p.is_absolute() or ".." in p.parts or "\\" in str(p) for p in paths)
+        self.size = path.stat().st_size
         self._refuse(total > LIMIT, f"declares more than {LIMIT / 2**30:g} GiB")
         self._refuse(packed, "is compressed, which PyTorch never does")
-        self._refuse(len(self.entries) != len(infos) or total > path.stat().st_size, "holds entries that overlap")
+        self._refuse(len(self.entries) != len(infos) or total > self.size, "holds entries that overlap")
         self._refuse(outside, "names entries outside itself")
         self._refuse(len(indexes) != 1, "is a zip file, but not one that `torch.save` wrote")
         self.root = indexes[0].parent
@@ -179,19 +230,15 @@ class _Checkpoint:
         self._refuse(bool(order and self.archive.read(order) == b"big"), "was written by a big-endian machine")
         found = self._named(self._index())
         self._refuse(not found, "holds no dict of tensors; it may be a whole model, as a pickle")
-        huge = sum([saved.check() for saved in found.values()]) > LIMIT
-        self._refuse(huge, f"declares tensors of more than {LIMIT / 2**30:g} GiB")
+        huge = sum(saved.check() for saved in found.values()) > _SHARED * self.size + _SMALL
+        self._refuse(huge, f"declares tensors of more than {_SHARED} times its size")
         flat = {storage: self._read(storage) for storage in {s.storage for s in found.values()}}
         return {name: flat[s.storage].as_strided(s.size, s.stride, s.offset).contiguous() for name, s in found.items()}
 
     def _index(self) -> object:
         entry = f"{self.root}/data.pkl"
         self._refuse(self.entries[entry].file_size > _INDEX, "has too long an index")
-        data = self.archive.read(entry)
-        for code, argument, _ in pickletools.genops(data):
-            wild = isinstance(argument, int) and "PUT" in code.name and argument > len(data)
-            self._refuse(wild, "is laid out to exhaust memory")  # by a table of that length
-        return _Unpickler(io.BytesIO(data)).load()
+        return _Unpickler(io.BytesIO(self.archive.read(entry))).load()
 
     def _named(self, tree: object) -> dict[str, Any]:
         """Walk dicts, lists and tuples in their order; the way to a tensor is its name."""
@@ -239,6 +286,6 @@ class _Legacy(_Checkpoint):
             self._refuse(True, "is no checkpoint of PyTorch before 1.6, or holds more than tensors")
         found = self._named(tree)
         self._refuse(not found, "holds no dict of tensors; it may be a whole model, as a pickle")
-        huge = sum(value.nbytes for value in found.values()) > LIMIT
-        self._refuse(huge, f"declares tensors of more than {LIMIT / 2**30:g} GiB")
+        huge = sum(value.nbytes for value in found.values()) > _SHARED * self.path.stat().st_size + _SMALL
+        self._refuse(huge, f"declares tensors of more than {_SHARED} times its size")
         return {name: value.detach().contiguous() for name, value in found.items()}

@@ -46,7 +46,7 @@ def _is_ours(folder: Path) -> bool:
         return True
     for config in folder.glob("snapshots/*/config.json"):
         try:
-            return bool(json.loads(config.read_text("utf-8")).get("is") == "Recipe")
+            return bool(json.loads(config.read_bytes()).get("is") == "Recipe")
         except (OSError, ValueError, AttributeError, RecursionError):
             continue
     return False

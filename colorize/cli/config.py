@@ -186,4 +186,4 @@ def _beside(value: Any, folder: Path) -> Any:
         return [_beside(each, folder) for each in value]
     named = isinstance(value, str) and ("/" in value or "." in value)  # `mini` is a recipe
     path = folder / re.sub(r"(=.*|#\d+$)", "", value) if named else None
-    return f"{folder}/{value}" if path and folder != Path() and path.exists() else value
+    return f"{folder}/{value}" if path and folder != Path() and os.path.exists(path) else value  # noqa: PTH110 - of any length

@@ -87,6 +87,13 @@ def piped(stream: TextIO | None, name: str) -> BinaryIO:
     return stream.buffer
 
 
+def piped_input() -> bytes:
+    """Return all of standard input; raises ColorizeError as `piped`, and for more than a picture may have."""
+    from colorize.images import files
+
+    return files.content(piped(sys.stdin, "input"), files.BYTES, "standard input")
+
+
 def counted(number: int, noun: str) -> str:
     """Write a number of things: 1 picture, 2 pictures."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -133,7 +140,8 @@ def seconds(text: str | None) -> float | None:
     """
     if text is None:
         return None
-    parts = re.findall(r"(\d+\.?\d*|\.\d+)\s*([smhd])", text.strip().lower())
+    known = text.strip().lower() if len(text) <= 100 else ""  # or thousands of digits would be read again and again
+    parts = re.findall(r"(\d+(?:\.\d*)?|\.\d+)\s*([smhd])", known)
     total = sum(float(number) * UNITS[unit] for number, unit in parts)
     if re.sub(r"\s", "", text.lower()) != "".join(n + u for n, u in parts) or total <= 0:
         raise ColorizeError(f"`{text}` is not a time", "write it with its unit, such as 90s, 9m or 1.5h", code=2)

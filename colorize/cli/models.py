@@ -259,8 +259,10 @@ def _address(text: str, files: bool = False) -> Address:
 
 def _read_scores(path: Path) -> str:
     """Return a table in Markdown (ColorizeError if it is none)."""
+    from colorize.images.files import content
+
     try:
-        text = path.read_text("utf-8")
+        text = content(path).decode()
     except (OSError, UnicodeError) as error:
         raise ColorizeError(f"--scores `{path}` cannot be read: {error}", "check the path", code=2) from error
     if "|" not in text:

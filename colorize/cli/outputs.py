@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,7 +106,7 @@ def settle(target: Target, options: SampleOptions, values: records.Values, taken
     if not paths:
         return target
     if target.path is None and target.read is None:
-        data = messages.piped(sys.stdin, "input").read()
+        data = messages.piped_input()
         target = replace(target, read=lambda: data)
     drawing, place = "", ""
     if target.path:

@@ -155,8 +155,8 @@ def read(path: Path, volume: bool = False) -> Existing:
         with suppress(ColorizeError):
             return Existing(_checked(made), made.get("unedited") is True, archives.open_volume(path).fingerprint)
         return Existing(None, False, "")
-    with suppress(OSError):
-        data = path.read_bytes()
+    with suppress(OSError, ColorizeError):
+        data = files.content(path, files.BYTES)
         return Existing(_checked(record(read_texts(data))), is_sealed(data), files.sha256(data)[:12])
     return Existing(None, False, "")
 

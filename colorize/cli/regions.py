@@ -158,6 +158,16 @@ def recolor(pictures: Sequence[str], options: SampleOptions) -> None:
         messages.say(f"note: {note}")
 
 
+def _replaceable(path: Path, file: RegionFile, options: SampleOptions) -> bool:
+    """Whether a recolored result may replace a file; the file of regions, which may be another's, cannot name any."""
+    from colorize.images import files, region_files
+
+    if options.overwrite:
+        return path != file.colored or region_files.is_ours(files.read(path))
+    found = files.read(path)
+    return region_files.fingerprint(found) in file.state.made and (path != file.colored or region_files.is_ours(found))
+
+
 def _provenance(base: Picture, drawing: Path, file: RegionFile) -> str:
     """How a recolored result was made: as the one before, and then recolored."""
     from colorize.images import files, metadata
@@ -221,7 +231,7 @@ def _written(target: Target, picture: Picture, file: RegionFile, options: Sample
     path = target.result if options.out or not file.colored else file.colored
     assert path is not None
     notes = []
-    if path.exists() and not options.overwrite and region_files.fingerprint(files.read(path)) not in file.state.made:
+    if path.exists() and not _replaceable(path, file, options):
         if options.out:
             hint = "name another file, or replace it with --overwrite"
             raise ColorizeError(f"`{path}` exists, and was not made with `{file.path}` or was changed", hint, code=2)

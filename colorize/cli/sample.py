@@ -287,7 +287,7 @@ def _jobs(targets: Sequence[Target], template: Job, options: SampleOptions, repo
             more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
             report.note(f"`{folder}` has no hints for `{bare[0]}`{more}; name them like the drawing")
     for target in targets:
-        drawing = target.path or target.read or messages.piped(sys.stdin, "input").read()
+        drawing = target.path or target.read or messages.piped_input()
         job = replace(template, references=target.pair.references) if target.pair else template
         job = replace(job, name=target.name, drawing=drawing, results=outputs.earlier(target, options))
         if folder := outputs.folder_of(options.hints):

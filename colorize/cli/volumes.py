@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 State = Literal["colored", "kept", "failed"]
 LONG = 200  # bytes of a name; most systems allow 255
+MADE = re.compile(r"[0-9]{5,}\.\w+|pages\.jsonl|\.[0-9a-f]{16}(\.\w+)?")  # files in the folder of pages
 JOURNAL = "pages.jsonl"  # the first line identifies the run, the others are of one page each, or are:
 BOUND: dict[str, object] = {"bound": True}  # all pages so far are in the result
 
@@ -49,6 +51,7 @@ class VolumeJob:
         alone: whether hints for its pages need no folder of the volume's name. With `dry_run` nothing is written.
         Raises ColorizeError for what is no volume, and if another process works on it.
         """
+        from colorize.images import files
         from colorize.images.archives import open_volume
         from colorize.training.run_folder import Lock
 
@@ -62,6 +65,7 @@ class VolumeJob:
         settings = {**(target.source.options if target.source else {}), "overwrite": options.overwrite}
         head = {"volume": self.volume.fingerprint, "settings": settings, "pages": len(self.volume.pages)}
         self.dropped = 0  # pages that a run with other options had finished
+        files.refuse_links(self.folder.parent, [self.folder.name])
         if not options.dry_run:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -174,7 +178,7 @@ class VolumeJob:
                     self.changed = False
                     continue
                 page, result = _read(line)
-                if page in self.volume.pages:
+                if page in self.volume.pages and MADE.fullmatch(result.file or JOURNAL):
                     results[page] = result
                     self.changed |= result.state == "colored"
             return results
@@ -182,7 +186,7 @@ class VolumeJob:
             return {}
         self.dropped = sum(line.get("state") == "colored" for line in lines)
         for path in self.folder.iterdir():
-            if path.name != ".lock" and path.is_file():
+            if MADE.fullmatch(path.name):
                 path.unlink()
         self._add(head)
         return {}

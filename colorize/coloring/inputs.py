@@ -89,7 +89,7 @@ def palette(given: File | Picture) -> Named:
 
     Raises ColorizeError (wrong usage) for a text that is neither colors nor the path of a file.
     """
-    if isinstance(given, str) and not Path(given).is_file():
+    if isinstance(given, str) and not files.is_file(given):
         found, name = palettes.parse(given), f"palette {given}"
     else:
         one = named(given, "a picture")
@@ -140,7 +140,7 @@ def read_hints(path: Path) -> Picture | str:
     if path.suffix.lower() != ".json":
         return files.read(path)
     try:
-        return path.read_text("utf-8")
+        return files.content(path).decode()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise ColorizeError(f"`{path}` cannot be read: {reason}", "check the path") from error

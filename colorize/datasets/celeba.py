@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from colorize.datasets.sources import Item, Source, name_items
 from colorize.errors import ColorizeError
-from colorize.images.files import shown
+from colorize.images.files import content, shown
 
 if TYPE_CHECKING:
     from colorize.datasets.prepare import PrepareOptions
@@ -20,6 +20,7 @@ PICTURES = "img_align_celeba"
 PARTITION = "list_eval_partition.txt"
 IDENTITY = "identity_CelebA.txt"
 SPLIT = {"0": "train", "1": "validation", "2": "test"}
+LONGEST = 64 * 2**20  # bytes of a list; those of CelebA have 6
 UNPACK = f"unpack {PICTURES}.zip there"
 
 
@@ -67,7 +68,7 @@ class CelebASource(Source):
 def _read_list(path: Path) -> dict[str, str]:
     """Read a list of CelebA: a picture's name and a number in every line."""
     try:
-        lines = path.read_text("ascii").split("\n")
+        lines = content(path, LONGEST).decode("ascii").split("\n")
     except FileNotFoundError:
         raise ColorizeError(f"`{path.parent}` has no `{path.name}`", "download it from the pages of CelebA") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -12,9 +12,11 @@ from pathlib import Path
 from colorize.errors import ColorizeError
 from colorize.images import json_lines
 from colorize.images.dataset_folder import JOURNAL, METADATA, splits
+from colorize.images.files import lines as content_lines
+from colorize.images.files import refuse_links
 
 UNDONE = re.compile(r"\.(colorize-.*-)?[0-9a-f]{16}\.(png|jsonl)")  # what `files.atomic` leaves when it is killed
-NAME = 255  # bytes of a file's name, on most disks
+NAME, PATH = 255, 1024  # bytes of a file's name on most disks, and of a path below the target
 VERSION = 2  # counts up when the same settings give other pictures
 
 
@@ -34,8 +36,9 @@ def _entry(key: str, files: list[str], hash: str, skipped: str) -> tuple[str, En
     """The entry of a line; raises TypeError or ValueError for values that this program does not write."""
     for file in files:
         parts = Path(file).parts
-        if "\0" in file or ".." in parts or Path(file).is_absolute() or max(map(len, map(os.fsencode, parts))) > NAME:
-            raise ValueError(file)  # never remove what lies outside of the target
+        far = "\0" in file or ".." in parts or Path(file).is_absolute() or len(parts) < 2  # than the target's splits
+        if far or len(os.fsencode(file)) > PATH or max(map(len, map(os.fsencode, parts))) > NAME:
+            raise ValueError(file)
     if (
         not isinstance(files, list)
         or not (skipped or (len(files) > 1 and hash))
@@ -57,12 +60,16 @@ class Journal:
 
         settings: what the result depends on, with its `source`. overwrite: remove what an earlier run made.
 
-        Raises ColorizeError for a folder that holds something else, or was made with other settings.
+        Raises ColorizeError for a folder that holds something else, was made with other settings, or holds a link to a
+        folder, through which files elsewhere would be changed.
         """
         self.target = target
         self.entries: dict[str, Entry] = {}  # by key: a digest of what it was made of and for
         self.owners: dict[str, str] = {}  # by file: the key of the entry that wrote it last
         self.path = path = target / JOURNAL
+        for folder, names, _ in os.walk(target):
+            refuse_links(Path(folder), names)
+        refuse_links(target, [JOURNAL])
         if not path.is_file() and target.is_dir() and any(each.name[0] != "." for each in target.iterdir()):
             raise ColorizeError(
                 f"`{target}` is not empty, and was not made by `colorize prepare-data`",
@@ -108,11 +115,13 @@ class Journal:
 
     def _load(self, path: Path) -> dict[str, object] | None:
         """Read the entries and return the settings, None if not even these were written; drop half a last line."""
-        data, lines = path.read_bytes(), json_lines.read(path)
+        lines, count, last = json_lines.read(path), 0, b"\n"
+        for last in content_lines(path):
+            count += last.endswith(b"\n")
         try:
-            if len(lines) < data.count(b"\n"):  # one of the whole lines is no JSON
+            if len(lines) < count:  # one of the whole lines is no JSON
                 raise ValueError(path)
-            if not data.endswith(b"\n"):
+            if not last.endswith(b"\n"):
                 json_lines.replace(path, lines)
             settings: dict[str, object] | None = lines.pop(0) if lines else None
             for line in lines:

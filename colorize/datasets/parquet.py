@@ -34,7 +34,9 @@ LINE = ("sketch", "line", "lineart", "line_art", "condition", "conditioning_imag
 MERGED = ("sketch_and_scribbles_merged", "merged")
 AT_ONCE = 4  # rows read together: a few megabytes each
 BUFFER = 1 << 20  # bytes of a column read together; without it a whole row group is read
-MOST = 10_000_000  # rows of a data set; the header of a file may claim any number
+MOST = 10_000_000  # rows of a data set
+LEAST = 8  # bytes of a file for each row at least; its header may claim any number
+UNPACKED, RATIO = 2**30, 200  # bytes that a column of a group of rows may unpack to, or times its own
 SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})")  # as in train-00000-of-00012
 HUB = "hub:"
 
@@ -126,7 +128,14 @@ def _columns(path: Path, name: str) -> tuple[list[str], int]:
     try:
         with _open(path) as file:
             types = {str(column.name): column.type for column in file.schema_arrow}
-            count = int(file.metadata.num_rows)
+            count, groups = int(file.metadata.num_rows), range(file.num_row_groups)
+            parts = [
+                group.column(at) for group in map(file.metadata.row_group, groups) for at in range(group.num_columns)
+            ]
+            if count * LEAST > (size := path.stat().st_size):
+                raise ValueError(f"it claims {count} rows in {size} bytes")
+            if any(one.total_uncompressed_size > max(UNPACKED, RATIO * one.total_compressed_size) for one in parts):
+                raise ValueError(f"it would unpack to more than {RATIO} times its size")
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         message = f"`{shown(name)}` cannot be read as Parquet: {shown(reason)}"

@@ -19,7 +19,7 @@ from torch import Tensor
 from colorize.errors import ColorizeError
 from colorize.images import archives
 from colorize.images.dataset_folder import SPLITS
-from colorize.images.files import read, sha256, shown
+from colorize.images.files import content, read, sha256, shown
 from colorize.images.listing import find, natural
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\\ud800-\udfff]')  # not allowed in 
 RESERVED = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{p}{n}" for p in ("COM", "LPT") for n in "123456789")})
 LONGEST = 120  # bytes of one part of a name; file systems allow 255, and we add to it
 ZIP = ".zip"
+INDEX_BYTES = 64 * 2**20  # of an index; a million pictures need about this
 INDEX = "image_list*.json"  # next to zip archives: which pictures have a drawing
 
 
@@ -346,7 +347,7 @@ def _read_index(root: Path) -> tuple[set[tuple[str, ...]], list[str]]:
     notes = []
     for path in sorted(root.glob(INDEX)):
         try:
-            entries = json.loads(path.read_bytes())
+            entries = json.loads(content(path, INDEX_BYTES))
             without = [name for name, entry in entries.items() if not entry.get("exist_sketch", True)]
         except (OSError, ValueError, RecursionError, AttributeError) as error:
             hint = 'write {"1.zip/a.png": {"exist_sketch": true}}, or rename the file'

@@ -8,6 +8,7 @@ import shutil
 import stat
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -285,7 +286,7 @@ def _check_trust(path: Path, files: list[ZipInfo]) -> None:
     """Refuse an archive that no honest program makes, or that needs a password."""
     names = [info.filename for info in files]
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(names).items() if count > 1)
         raise ColorizeError(f"`{shown(path)}` holds `{shown(twice)}` twice", "unpack it, and pack it again")
     for info in files:
         reason = _refusal(info)

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from colorize.errors import ColorizeError
+from colorize.images.files import is_file, lines
 from colorize.images.listing import find
 
 METADATA = "metadata.jsonl"
@@ -98,10 +99,9 @@ def _rows(folder: Path, split: str) -> Iterator[Row]:
     def is_inside(path: Path) -> bool:
         return parent_inside(path.parent) and not (path.is_symlink() and not path.resolve().is_relative_to(real))
 
-    with metadata.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _Parser(metadata, number, is_inside).row(line, split)
+    for number, line in enumerate(lines(metadata), start=1):
+        if line.strip():
+            yield _Parser(metadata, number, is_inside).row(line, split)
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,8 @@ class _Parser:
         if rooted or ".." in parts or ".." in PureWindowsPath(name).parts:
             raise self.error(f"names `{name}`, which lies outside of its folder")
         path = self.metadata.parent.joinpath(*parts)
-        if not os.path.isfile(path):  # noqa: PTH113 - unlike pathlib, it takes names of any length
-            raise self.error(f"names `{name}`, which does not exist")
+        if not is_file(path):
+            raise self.error(f"names `{name[:200]}`, which does not exist")
         if not self.is_inside(path):
             raise self.error(f"names `{name}`, a link to something outside of its folder")
         return path

@@ -18,11 +18,14 @@ from PIL import Image, UnidentifiedImageError
 
 from colorize.errors import ColorizeError
 from colorize.images import metadata, tiff
-from colorize.images.image import Picture, Pixels
+from colorize.images.image import Picture, Pixels, row_strips
 from colorize.images.metadata import Exif
 from colorize.images.quiet import quiet
 
-LIMIT = 200_000_000  # pixels: a page of A2 at 1000 dpi fits; as a tensor each takes 12 bytes
+LIMIT = 200_000_000  # pixels: a page of A3 at 900 dpi fits
+LARGE, PER_BYTE = 100_000_000, 250  # of more pixels there may be so many for each byte of the file; pages have about 10
+DEFLATE = 1032  # bytes that one of a PNG can unpack to, at most
+TILE = 4  # times the pixels of a TIFF, and of a square of 1024, that one of its tiles may have: it is decoded whole
 # No EPS, which runs Ghostscript; no ICO, whose inner pictures escape the limit; HEIF if a plugin
 # brought it; TGA last, since it has no signature.
 _COMMON = ["PNG", "JPEG", "GIF", "BMP", "DIB", "PPM"]
@@ -115,7 +118,8 @@ def _opened(data: bytes, name: str, notes: list[str]) -> tuple[Image.Image, byte
     """The picture, and its file, without its texts if they are suspiciously long."""
     try:
         image = _identified(data)
-        if image.format == "PNG" and image.size[0] * image.size[1] <= LIMIT:
+        _check_size(image, data, name)
+        if image.format == "PNG":
             image.load()  # texts may follow the pixels
     except ValueError:
         if not data.startswith(metadata.PNG_SIGNATURE):
@@ -123,13 +127,25 @@ def _opened(data: bytes, name: str, notes: list[str]) -> tuple[Image.Image, byte
         data = metadata.join_png(part for part in metadata.png_chunks(data) if part[0] not in _PNG_TEXTS)
         notes.append(f"the texts in `{name}` are damaged or too long and were left out")
         image = _identified(data)
-    width, height = image.size
-    if width * height > LIMIT:
-        raise ColorizeError(
-            f"`{name}` is {width} x {height} pixels; at most {LIMIT // 10**6} million can be read",
-            "scale it down or cut it into pieces first",
-        )
+        _check_size(image, data, name)
     return image, data
+
+
+def _check_size(image: Image.Image, data: bytes, name: str) -> None:
+    """Refuse a picture that would take far more memory than an honest one of its size, before it is decoded."""
+    width, height = image.size
+    what, hint = f"`{name}` is {width} x {height} pixels", "scale it down or cut it into pieces first"
+    if width * height > LIMIT:
+        raise ColorizeError(f"{what}; at most {LIMIT // 10**6} million can be read", hint)
+    if width * height > max(LARGE, PER_BYTE * len(data)):
+        raise ColorizeError(f"{what} in {len(data) >> 10} KiB: it is nearly empty, or made to exhaust memory", hint)
+    depth, kind = _png_depth(data)
+    if height * (width * depth * {2: 3, 4: 2, 6: 4}.get(kind, 1) // 8 + 1) > DEFLATE * len(data):
+        raise ColorizeError(f"{what}, but is cut off: {len(data)} bytes cannot hold them", "copy or download it again")
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    wide, high = (number if isinstance(number := tags.get(tag, 0), int) else 0 for tag in (322, 323))
+    if wide * high > TILE * max(width * height, 2**20):
+        raise ColorizeError(f"{what}, but its tiles are {wide} x {high}", "open it in a viewer and save it again")
 
 
 def _identified(data: bytes) -> Image.Image:
@@ -289,16 +305,18 @@ def _deep_colors(image: Image.Image, data: bytes, tags: dict[int, Any]) -> tuple
     if decoded is None or decoded.dtype != np.uint16:
         raise ValueError("OpenCV cannot decode its 16-bit values")
     values = decoded.astype(np.uint16, copy=False).reshape(*decoded.shape[:2], -1)
-    colors: Pixels = np.ascontiguousarray(values[..., 2::-1])  # BGR(A) -> RGB
     alpha: Pixels | None = np.ascontiguousarray(values[..., 3]) if values.shape[2] == 4 else None
-    if _png_depth(data)[1] == 4:  # gray with alpha
-        colors = np.ascontiguousarray(colors[..., :1])
+    gray = _png_depth(data)[1] == 4  # with alpha
+    colors: Pixels = np.empty((*values.shape[:2], 1 if gray else 3), np.uint16)
+    for rows in row_strips(values.shape[:2]):  # BGR(A) -> RGB
+        colors[rows] = values[rows, :, :1] if gray else values[rows, :, 2::-1]
+    del decoded, values
     if alpha is None:
         alpha = _keyed(colors, image, 1)
     elif 1 in tags.get(338, ()):  # TIFF ExtraSamples: colors were multiplied by alpha
-        cover = np.maximum(alpha, 1)[..., None].astype(np.uint64)
-        whole = (colors * np.uint64(65535) + cover // 2) // cover
-        colors = np.minimum(whole, 65535).astype(np.uint16)
+        for rows in row_strips(alpha.shape):
+            cover = np.maximum(alpha[rows], 1)[..., None].astype(np.uint64)
+            colors[rows] = np.minimum((colors[rows] * np.uint64(65535) + cover // 2) // cover, 65535)
     elif 0 in tags.get(338, ()):
         alpha = None  # a fourth channel without a meaning
     return colors, alpha
@@ -341,8 +359,10 @@ def _keyed(pixels: Pixels, image: Image.Image, scale: int) -> Pixels | None:
         return None
     wanted = np.asarray(key, np.int64).reshape(-1) * scale
     peak = np.iinfo(pixels.dtype).max
-    hidden: npt.NDArray[np.bool_] = (pixels == wanted).all(-1)
-    return np.where(hidden, 0, peak).astype(pixels.dtype)
+    alpha = np.empty(pixels.shape[:2], pixels.dtype)
+    for rows in row_strips(alpha.shape):
+        alpha[rows] = np.where((pixels[rows] == wanted).all(-1), 0, peak)
+    return alpha
 
 
 def _eight_bit(
@@ -360,7 +380,7 @@ def _eight_bit(
         colors = colors.convert(colors.mode[:-1])
     elif colors.mode in ("L", "RGB") and not palette:
         scale = {2: 85, 4: 17}.get(_png_depth(data)[0], 1)  # Pillow widens gray of few bits, but not the key
-        alpha = _keyed(_array(colors), image, scale)
+        alpha = _keyed(_array(colors), image, scale) if "transparency" in image.info else None
     try:
         if icc or colors.mode == "LAB":
             colors, icc = metadata.to_srgb(colors, icc)
@@ -371,4 +391,7 @@ def _eight_bit(
 
 
 def _array(image: Image.Image) -> npt.NDArray[np.uint8]:
-    return np.atleast_3d(np.array(image, dtype=np.uint8))
+    values = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
+    for rows in row_strips(values.shape[:2]):  # Pillow would copy the whole twice
+        values[rows] = np.asarray(image.crop((0, rows.start, image.width, rows.stop))).reshape(values[rows].shape)
+    return values

@@ -6,8 +6,9 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +19,9 @@ from colorize.images.encode import encode, lost
 from colorize.images.image import Picture
 
 Content = str | bytes | memoryview | Path
-_BYTES = 4 * 2**30  # of a file; LIMIT pixels of 16-bit RGBA have 1.6 GB
+BYTES = 2**30  # of a picture's file or of standard input, which are read as a whole
+TEXT = 16 * 2**20  # bytes of a text that is read as a whole: hints, regions, settings
+LINE = 2**20  # bytes of a line of a text that is read line by line
 _REASONS = {
     errno.ENOENT: "there is no such file",
     errno.EISDIR: "it is a folder",
@@ -42,13 +45,47 @@ def read(source: Path | str | BinaryIO | bytes, name: str = "") -> Picture:
         return decode(source, name or "the picture")
     name = name or (shown(source) if isinstance(source, (str, Path)) else "standard input")
     try:
-        with Path(source).open("rb") if isinstance(source, (str, Path)) else nullcontext(source) as stream:
-            data = stream.read(_BYTES + 1)
+        data = content(source, BYTES, name)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _failure(f"`{name}` cannot be read", error) from error
-    if len(data) > _BYTES:
-        raise ColorizeError(f"`{name}` has more than {_BYTES >> 30} GiB", "scale it down first")
     return decode(data, name)
+
+
+def content(source: Path | str | BinaryIO, most: int = TEXT, name: str = "") -> bytes:
+    """Return the bytes of a file or a stream.
+
+    name: what messages call it, the path if empty. Raises ColorizeError for more than `most` bytes, of a file before
+    anything is read, and OSError if it cannot be read.
+    """
+    name = name or shown(str(source))
+    too_large = ColorizeError(f"`{name}` has more than {most >> 20} MiB", "make it smaller, or name another file")
+    if isinstance(source, (str, Path)):
+        with Path(source).open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size > most:
+                raise too_large
+            data = stream.read(most + 1)
+    else:
+        data = source.read(most + 1)
+    if len(data) > most:
+        raise too_large
+    return data
+
+
+def is_file(path: Path | str) -> bool:
+    """Whether there is such a file; False for what can be no path, such as a name of thousands of signs."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file. Raises ColorizeError for one of more than LINE bytes, and OSError."""
+    with path.open("rb") as stream:
+        while line := stream.readline(LINE + 1):
+            if len(line) > LINE:
+                raise ColorizeError(f"`{shown(path)}` has a line of more than {LINE >> 20} MiB", "it may be damaged")
+            yield line
 
 
 def write(
@@ -96,32 +133,56 @@ def copy(source: Path, target: Path) -> None:
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a hidden path in the same folder that becomes `path` if the block ends well.
 
-    If it does not, even by Ctrl-C, the file is removed and whatever was at `path` stays. Folders on the way are made; a
-    link stays a link, and its target is replaced. Raises ColorizeError for an OSError, in the block too: DiskFullError
+    If it does not, even by Ctrl-C, the file is removed and whatever was at `path` stays. Folders on the way are made. A
+    link is replaced, and what it points at stays. Raises ColorizeError for an OSError, in the block too: DiskFullError
     if there is no room.
     """
     try:
-        target = Path(os.path.realpath(path)) if path.is_symlink() else path
-        if target.exists() and not target.is_file():
+        system = path.is_symlink() and os.path.realpath(path.parent).startswith(("/dev", "/proc"))
+        if system or (path.exists() and not path.is_file()):
             raise ColorizeError(f"`{shown(path)}` cannot be written: it is not a file", "name a file")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        suffix = target.suffix if len(os.fsencode(target.suffix)) <= 16 else ""
-        leftovers.tidy(target.parent)
-        temporary = target.with_name(leftovers.name(suffix))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        suffix = path.suffix if len(os.fsencode(path.suffix)) <= 16 else ""
+        leftovers.tidy(path.parent)
+        temporary = path.with_name(leftovers.name(suffix))
         try:
             yield temporary
             with temporary.open("rb+") as stream:  # bytes before the name, or a power cut could leave an empty file
                 os.fsync(stream.fileno())
-            if target.exists():
+            if path.exists() and not path.is_symlink():
                 with suppress(PermissionError):  # disks without permissions, such as memory cards
-                    temporary.chmod(target.stat().st_mode & 0o777)
-            temporary.replace(target)
+                    temporary.chmod(path.stat().st_mode & 0o777)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) and "\0" not in str(path):
             raise
         raise _failure(f"`{shown(path)}` cannot be written", error) from error
+
+
+def open_unlinked(path: Path | str, flags: int) -> int:
+    """Open a file to write into it, as `os.open` does; usable as an opener.
+
+    Raises ColorizeError for a link, which somebody else may have put there to have its target changed, and for what is
+    no file; OSError as `os.open`.
+    """
+    refused = ColorizeError(f"`{shown(path)}` is a link, or not a file; it is not written", "remove it, and try again")
+    if Path(path).is_symlink():
+        raise refused
+    file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise refused
+    return file
+
+
+def refuse_links(folder: Path, names: Iterable[str]) -> None:
+    """Refuse a folder in which one of these folders is a link: files would be made and removed elsewhere."""
+    for name in names:
+        if (folder / name).is_symlink():
+            what = f"`{shown(folder / name)}` is a link; files of another folder could be changed through it"
+            raise ColorizeError(what, "remove it, or choose another folder")
 
 
 def shown(path: Path | str) -> str:

@@ -12,17 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorize.images.color import XYZ, lab_to_rgb, luminance, rgb_to_lab
-from colorize.images.image import Picture, Pixels
-from colorize.images.ink import (
-    HintPixels,
-    colored_strips,
-    on_paper,
-    painted,
-    paper_share,
-    row_strips,
-    set_exact,
-    strips,
-)
+from colorize.images.image import Picture, Pixels, row_strips
+from colorize.images.ink import HintPixels, colored_strips, on_paper, painted, paper_share, set_exact, strips
 from colorize.images.resize import Array, along_edges, resized, under_ink
 from colorize.images.under_ink import WALL, beside, fill, paper_white, spread
 
@@ -109,8 +100,11 @@ def _tinted(original: Picture, color: Tensor, exact: HintPixels | None) -> Pixel
     small = _working(original.size, color)
     chroma = rgb_to_lab(color.detach().cpu().float())[0, 1:].permute(1, 2, 0)
     table = _light_of(_linear(original.peak)) / 100
-    mean = original.pixels.mean(2, keepdims=True, dtype=np.float32)
-    light = resized(np.asarray(table[np.rint(mean).astype(np.intp)], np.float32), small, cv2.INTER_AREA)[..., 0]
+    light = np.empty((*original.size, 1), np.float32)
+    for rows in row_strips(original.size):
+        mean = original.pixels[rows].mean(2, keepdims=True, dtype=np.float32)
+        light[rows] = table[np.rint(mean).astype(np.intp)]
+    light = resized(light, small, cv2.INTER_AREA)[..., 0]
     field = along_edges(np.ascontiguousarray(chroma.numpy()), light)
     if exact is not None:
         lab = rgb_to_lab(torch.from_numpy(exact.color.T.copy())[None, :, :, None])

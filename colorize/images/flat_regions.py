@@ -60,9 +60,25 @@ def trapped(paper: Mask, balls: Sequence[float] = BALLS) -> Labels:
     return labels
 
 
-def grown(labels: Labels) -> Labels:
+BAND, REACH = 2_000_000, 128  # pixels grown at once, of a picture of any size; rows above and below that are looked at
+
+
+def grown(labels: npt.NDArray[T]) -> npt.NDArray[T]:
     """Return labels in which every 0 has the number of the nearest other pixel; all 0 stays so."""
-    return _nearest(labels > 0, labels[labels > 0])[0] if labels.any() else labels
+    if not labels.any():
+        return labels
+    result, height, step = np.empty_like(labels), len(labels), max(1, BAND // labels.shape[1])
+    for start in range(0, height, step):
+        stop, reach, far = min(start + step, height), REACH, True
+        while far:
+            top, bottom = max(0, start - reach), min(height, stop + reach)
+            part = labels[top:bottom]
+            found, distance = _nearest(part != 0, part[part != 0])
+            inner = slice(start - top, stop - top)
+            far = bottom - top < height and float(distance[inner].max()) >= reach  # the nearest may be in other rows
+            reach *= 4
+        result[start:stop] = found[inner]
+    return result
 
 
 def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
@@ -141,9 +157,12 @@ def _nearest(mask: Mask, values: npt.NDArray[T]) -> tuple[npt.NDArray[T], Array]
     distance, found = cv2.distanceTransformWithLabels(
         (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    table = np.zeros(int(found.max()) + 1, values.dtype)
-    table[found[mask]] = values
-    return table[found], np.asarray(distance, np.float32)
+    if not len(values):
+        return np.zeros(mask.shape, values.dtype), np.asarray(distance, np.float32)
+    result = np.empty(mask.shape, values.dtype)
+    for row, numbers in zip(result, found, strict=True):  # OpenCV numbers the mask's pixels in reading order from 1
+        np.take(values, numbers - 1, out=row)
+    return result, np.asarray(distance, np.float32)
 
 
 SHARE = 0.14  # of the darkest ink; what is darker than that is a line, or the edge of one

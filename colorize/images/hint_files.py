@@ -24,6 +24,7 @@ from colorize.images.resize import Array, fit_size, resized
 
 POINT = ("x", "y", "color", "radius")
 STROKE = ("points", "color", "width", "radius")
+FAR = 1e9  # pixels
 EXAMPLE = 'an example: {"points": [{"x": 40, "y": 25, "color": "#d02030", "radius": 3}]}'
 SAVE = "save the hints as a PNG that is transparent except for the hints"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,14 @@ if TYPE_CHECKING:  # what only handles pixels starts without torch, in a fifth o
     from torch import Tensor
 
 Pixels = npt.NDArray[np.uint8 | np.uint16]
+STRIP = 60_000  # pixels handled at a time, which bounds memory and stays in the cache
+
+
+def row_strips(size: tuple[int, ...]) -> Iterator[slice]:
+    """The rows of a picture (height, width), about STRIP pixels at a time."""
+    height, width = size
+    rows = max(1, STRIP // width)
+    return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
 
 
 @dataclass(frozen=True)
@@ -66,18 +75,17 @@ class Picture:
         """Return the picture without alpha, composed on white, or itself if it has none."""
         if self.alpha is None:
             return self
-        peak = np.uint32(self.peak)
-        cover = self.alpha[..., None].astype(np.uint32)
-        mixed = (self.pixels * cover + peak * (peak - cover) + peak // 2) // peak  # below 2**32
-        return replace(self, pixels=mixed.astype(self.pixels.dtype), alpha=None)
+        peak, mixed = np.uint32(self.peak), np.empty_like(self.pixels)
+        for rows in row_strips(self.size):
+            cover = self.alpha[rows, :, None].astype(np.uint32)
+            mixed[rows] = (self.pixels[rows] * cover + peak * (peak - cover) + peak // 2) // peak  # below 2**32
+        return replace(self, pixels=mixed, alpha=None)
 
     def eight_bit(self) -> Picture:
         """Return the picture with 8 bits per value, rounded, or itself if it has them."""
         if self.pixels.dtype == np.uint8:
             return self
-        pixels = ((self.pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-        alpha = None if self.alpha is None else ((self.alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
-        return replace(self, pixels=pixels, alpha=alpha)
+        return replace(self, pixels=_rounded(self.pixels), alpha=None if self.alpha is None else _rounded(self.alpha))
 
     @property
     def array(self) -> Pixels:
@@ -97,6 +105,14 @@ class Picture:
         if self.exif:
             made.info["exif"] = b"Exif\0\0" + self.exif
         return made
+
+
+def _rounded(values: Pixels) -> npt.NDArray[np.uint8]:
+    """16-bit values as 8-bit ones."""
+    result = np.empty(values.shape, np.uint8)
+    for rows in row_strips(values.shape[:2]):
+        result[rows] = (values[rows].astype(np.uint32) + 128) // 257
+    return result
 
 
 def from_array(values: npt.NDArray[np.generic], name: str) -> Picture:

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from colorize.images.flat_regions import Labels, nearest_region
-from colorize.images.image import Picture, Pixels
+from colorize.images.image import Picture, Pixels, row_strips
 from colorize.images.resize import Array, resized
 
-STRIP = 60_000  # pixels finished at a time, which bounds memory and stays in the cache
 GAP = 0.004  # of the longer side; half of a gap in the lines around transparent paper
 SHOWN = 0.01  # share of a drawing that is visible and light where alpha is not just the ink
 COLORS = 32  # of hints in flats, at most
@@ -93,19 +92,16 @@ def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
     """Brightness of a drawing on white relative to its own paper: (H, W) in [0, 1]."""
     light = drawing.pixels.min(2)
     if drawing.alpha is not None:
-        cover = drawing.alpha.astype(np.uint32)
-        light = ((light * cover + drawing.peak * (drawing.peak - cover)) // drawing.peak).astype(light.dtype)
+        for rows in row_strips(drawing.size):
+            cover = drawing.alpha[rows].astype(np.uint32)
+            light[rows] = (light[rows] * cover + drawing.peak * (drawing.peak - cover)) // drawing.peak
     small = cv2.resize(light, size[::-1], interpolation=cv2.INTER_AREA)
-    share = np.asarray(small, np.float32) / np.float32(drawing.peak)
-    tint = max(float(np.quantile(share, 0.95)), 0.5)  # of yellow or gray paper
-    return np.asarray(np.minimum(share / np.float32(tint), 1), np.float32)
-
-
-def row_strips(size: tuple[int, ...]) -> Iterator[slice]:
-    """The rows of a picture (height, width), about STRIP pixels at a time."""
-    height, width = size
-    rows = max(1, STRIP // width)
-    return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
+    del light
+    tint = max(float(np.quantile(small, 0.95)) / drawing.peak, 0.5)  # of yellow or gray paper
+    share = np.asarray(small, np.float32)
+    share /= np.float32(drawing.peak)
+    share /= np.float32(tint)
+    return np.minimum(share, 1, out=share)
 
 
 def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]:

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from colorize.images.files import atomic
+from colorize.images.files import atomic, lines, open_unlinked
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Return the objects of a file, without lines that were cut short; none if there is no file."""
     rows = []
-    for line in path.read_bytes().splitlines() if path.exists() else []:
+    for line in lines(path) if path.exists() else []:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
@@ -25,8 +25,11 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def append(path: Path, row: Mapping[str, Any], sync: bool = False) -> None:
-    """Add an object on a line of its own, also after one that was cut short; sync: wait for the disk."""
-    with path.open("a+b") as stream:
+    """Add an object on a line of its own, also after one that was cut short; sync: wait for the disk.
+
+    Raises ColorizeError for a link; its target is not changed.
+    """
+    with open(path, "a+b", opener=open_unlinked) as stream:
         if stream.seek(0, os.SEEK_END):
             stream.seek(-1, os.SEEK_END)
             if stream.read(1) != b"\n":

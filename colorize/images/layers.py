@@ -22,7 +22,7 @@ from colorize.images import files, ink
 from colorize.images.encode import encode
 from colorize.images.flat_regions import Labels, grown
 from colorize.images.flats import flats, lab_of
-from colorize.images.image import Picture, Pixels
+from colorize.images.image import Picture, Pixels, row_strips
 from colorize.images.ink import HintPixels
 from colorize.images.resize import Array, fit_size, resized
 
@@ -170,7 +170,7 @@ def _snapped(table: Array, chosen: Array, hinted: Array) -> Array:
 
 def merged(divided: DividedDrawing, flat: bool) -> Picture:
     """Return the drawing in the model's colors, or in flat ones; what `finish.onto` says of it holds."""
-    plain = ((at, divided.table[divided.labels[at]]) for at in ink.row_strips(divided.labels.shape))
+    plain = ((at, divided.table[divided.labels[at]]) for at in row_strips(divided.labels.shape))
     pixels = ink.painted(divided.drawing, plain if flat else divided.shaded())
     return replace(divided.drawing, pixels=pixels, icc=_profile(divided))
 
@@ -286,7 +286,8 @@ def raised(labels: Labels, paper: Array) -> Labels:
     """
     size, plain, square = paper.shape, grown(labels).astype(np.uint16), np.ones((3, 3), np.uint8)
     far = ~cv2.dilate((labels == 0).astype(np.uint8), np.ones((CLEAR, CLEAR), np.uint8)).astype(bool)
-    start = np.where(_nearest(far, size), _doubled(plain, size), _nearest(plain, size))
+    start = _nearest(plain, size)
+    np.copyto(start, _doubled(plain, size), where=_nearest(far, size))
     values = labels.astype(np.float32)  # sure: all around is of one region; or the best there is
     inner = (cv2.erode(values, square) == cv2.dilate(values, square)) & (labels > 0)
     sure = inner | ((labels > 0) & ~cv2.dilate(inner.astype(np.uint8), square).astype(bool))
@@ -294,9 +295,9 @@ def raised(labels: Labels, paper: Array) -> Labels:
     steps = 2 * round(max(size) / max(labels.shape)) + 2
     for level in LEVELS:
         for _ in range(steps):
-            start = np.where((start == 0) & (paper >= level), cv2.dilate(start, square), start)
+            np.copyto(start, cv2.dilate(start, square), where=(start == 0) & (paper >= level))
         steps = STEPS
-    full = grown(start.astype(np.int32))
+    full = grown(start).astype(np.int32)
     return full if full.any() else np.ones_like(full)
 
 
@@ -304,7 +305,7 @@ def _nearest(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Values at another size, each pixel that of its place."""
     kind = values.astype(np.uint8) if values.dtype == bool else values
     result = cv2.resize(kind, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    return result.astype(values.dtype)
+    return result.astype(values.dtype, copy=False)
 
 
 def _doubled(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

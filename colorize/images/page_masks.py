@@ -93,6 +93,7 @@ def brightness(small: np.ndarray) -> np.ndarray:
 
 REACH = 0.005  # of the page's longer side: so much gutter or bubble may lie inside of what was found
 SOFT_EDGE = 2  # pixels where paper turns into ink, lighter than it, and darker; they are half of both
+BAND = 2_000_000  # pixels whose islands are sought at a time
 ISLAND = 64  # pixels; what is no larger and lies in the ink beside what was found belongs to it
 EMPTY = 0.996  # of a panel that is paper if there is nothing in it to color
 INSET = 0.9  # of a panel's width and height that is looked at for this, without its frame
@@ -107,10 +108,10 @@ def keep_mask(gray: Gray, panels: Sequence[Panel], bubbles: np.ndarray) -> np.nd
     gutters = np.ones(gray.shape, np.uint8)
     for panel in panels:
         cv2.fillPoly(gutters, [np.floor(panel.polygon).astype(np.int32)], 0)
-    share, side = shares_of_paper(gray), max(gray.shape)
-    light = (share > INK).astype(np.uint8)
-    reach = max(2, round(REACH * side))
-    paper, black = (one.astype(np.uint8) for one in (share > PAPER, share < BLACK))
+    share = shares_of_paper(gray)
+    light, paper, black = (one.astype(np.uint8) for one in (share > INK, share > PAPER, share < BLACK))
+    del share  # four times the memory of a mask
+    reach = max(2, round(REACH * max(gray.shape)))
     ways = (paper, reach), (light & (1 - paper), SOFT_EDGE), (1 - light, SOFT_EDGE), (black, reach)
     if 2 * int((gutters & light).sum()) < int(gutters.sum()):  # the gutters are black
         sure = cv2.erode(gutters, np.ones((reach + 1,) * 2, np.uint8), borderValue=1)
@@ -125,13 +126,17 @@ def _grown(free: Mask, ways: Sequence[tuple[Mask, int]]) -> Mask:
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     for way, far in ways:
         for _ in range(far):
-            free = np.maximum(free, cv2.dilate(free, cross) & way).astype(np.uint8)
-    rest = (1 - free) & (1 - ways[-1][0])
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=4)
-    island = np.zeros(count, np.uint8)
-    island[np.unique(labels[cv2.dilate(free, cross) > 0])] = 1
-    island &= stats[:, cv2.CC_STAT_AREA] <= ISLAND
-    return np.asarray(free | island[labels], np.uint8)
+            free = np.maximum(free, cv2.dilate(free, cross) & way)
+    near, grown, black, step = cv2.dilate(free, cross), free.copy(), ways[-1][0], max(1, BAND // free.shape[1])
+    for start in range(0, len(free), step):  # numbers take many times the memory of a mask
+        rows = slice(max(0, start - ISLAND), start + step + ISLAND)  # none that is small enough goes further
+        rest = (1 - free[rows]) & (1 - black[rows])
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=4)
+        island = np.zeros(count, np.uint8)
+        island[labels[near[rows] > 0]] = 1
+        island &= stats[:, cv2.CC_STAT_AREA] <= ISLAND
+        grown[start : start + step] |= island[labels[start - rows.start :][:step]]
+    return np.asarray(grown, np.uint8)
 
 
 def panel_mask(panel: Panel, share: float = 1.0) -> np.ndarray:
@@ -156,7 +161,8 @@ def shares_of_paper(gray: Gray) -> np.ndarray:
     """Brightness of a page (H, W) beside that of the paper around each place."""
     peak = 1.0 if gray.dtype.kind == "f" else float(np.iinfo(gray.dtype).max)
     level = brightness(reduced(gray, SIDE)) * np.float32(peak)
-    return np.asarray(gray / cv2.resize(level, gray.shape[::-1], interpolation=cv2.INTER_LINEAR))
+    share = cv2.resize(level, gray.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.divide(gray, share, out=share))
 
 
 POCKET = 0.012  # of the page's longer side, how near a pocket lies to a bubble and to its panel's frame

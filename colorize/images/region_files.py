@@ -26,6 +26,7 @@ from colorize.images.regions import Region, levels
 
 KEYS = ("color", "name", "area", "box", "at", "source")
 AGAIN = "make one with: colorize regions sketch.png"
+LONGEST = 255  # bytes of a file's name
 KEPT = 50  # results of which the map remembers that this program made them
 
 
@@ -99,8 +100,8 @@ def _texts(path: Path) -> Mapping[str, str]:
     from colorize.images.decode import read_texts
 
     try:
-        return read_texts(path.read_bytes())
-    except OSError:
+        return read_texts(files.content(path, files.BYTES))
+    except (OSError, ColorizeError):
         return {}
 
 
@@ -181,7 +182,7 @@ def read(path: Path) -> RegionFile:
     the line.
     """
     try:
-        text = path.read_text("utf-8")
+        text = files.content(path).decode()
         given = tomllib.loads(text)
     except OSError as error:
         raise ColorizeError(f"`{path}` cannot be read: {error.strerror}", AGAIN, code=2) from None
@@ -191,7 +192,7 @@ def read(path: Path) -> RegionFile:
     table = given.get("regions")
     if not isinstance(table, dict) or not isinstance(given.get("map"), str):
         raise ColorizeError(f"`{path}` is not a file of regions", AGAIN, code=2)
-    place = path.parent / given["map"]
+    place = _map_named(given["map"], path)
     numbers, state = _read_map(place, path)
     colors = levels(state.colors)
     names = [""] * len(colors)
@@ -205,7 +206,17 @@ def read(path: Path) -> RegionFile:
         names[int(key) - 1] = one.get("name", "").strip()
     result = given.get("colored")
     known = path.parent / result if isinstance(result, str) and result else None
+    if known and ("\0" in str(known) or any(len(os.fsencode(part)) > LONGEST for part in known.parts)):
+        raise ColorizeError(f"`{path}` names a result that cannot be: `{files.shown(known)[:LONGEST]}`", AGAIN, code=2)
     return RegionFile(path, place, numbers, colors, tuple(names), known, state)
+
+
+def _map_named(name: str, path: Path) -> Path:
+    """The map that a file of regions names, which lies beside it: it is written, too."""
+    if Path(name).name != name or "\\" in name or "\0" in name or len(os.fsencode(name)) > LONGEST:
+        message = f"`{path}` names the map `{files.shown(name)[:LONGEST]}`, which does not lie beside it"
+        raise ColorizeError(message, "write the name of the map alone", code=2)
+    return path.parent / name
 
 
 def _where(key: str, text: str, path: Path) -> str:
@@ -242,7 +253,7 @@ def _read_map(path: Path, whose: Path) -> tuple[Labels, State]:
         count = len(levels(state.colors))
         if not picture.gray or picture.peak != 65535 or int(picture.pixels.max()) > count or picture.pixels.min() < 1:
             raise ValueError
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         message = f"`{path}` is not the map of the regions of `{whose}`, or was changed"
         raise ColorizeError(message, AGAIN, code=2) from None
     return picture.pixels[..., 0].astype(np.int32), state

@@ -92,8 +92,10 @@ def override(value: Value, *texts: str) -> Value:
         name, equals, given = text.partition("=")
         if not equals:
             raise ColorizeError(f"`--set {text}` has no value", "write it as name=value", code=2)
-        node = tree
-        for part in name.strip().split("."):
+        node, parts = tree, [part.strip() for part in name.split(".")]
+        if not all(parts):
+            raise ColorizeError(f"`--set {text}` names no setting", ALL, code=2)
+        for part in parts:
             node = node.setdefault(part, {})
         node[""] = name.strip(), given.strip()
     return typing.cast(Value, _apply(value, tree, "")) if tree else value
@@ -114,7 +116,10 @@ def _apply(value: Any, tree: Mapping[str, Any], prefix: str) -> Any:
         if parts and not dataclasses.is_dataclass(item):
             raise ColorizeError(f"`{_full_name(parts)}` is not a setting", f"`{field}` has no parts", code=2)
         changes[field] = _apply(item, parts, f"{prefix}{field}.") if parts else item
-    return dataclasses.replace(value, **changes)
+    try:
+        return dataclasses.replace(value, **changes)
+    except ArithmeticError as error:  # such as 0 heads
+        raise ColorizeError(f"`{_full_name(tree)}` has an impossible value: {error}", ALL, code=2) from error
 
 
 def _full_name(tree: Mapping[str, Any]) -> str:

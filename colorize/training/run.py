@@ -18,7 +18,7 @@ from colorize.checkpoints.adapters import Adapter
 from colorize.checkpoints.model_files import Loaded
 from colorize.coloring.options import SIZES
 from colorize.errors import ColorizeError, within
-from colorize.images.files import atomic, sha256
+from colorize.images.files import atomic, content, sha256
 from colorize.model import Colorizer
 from colorize.networks import devices, lora
 from colorize.recipes import overrides
@@ -95,7 +95,7 @@ def seeded(options: TrainOptions) -> TrainOptions:
 def _values(folder: Path) -> dict[str, Any]:
     """Return what a run folder says of its run; nothing if it does not."""
     try:
-        values = json.loads((folder / VALUES).read_text("utf-8"))
+        values = json.loads(content(folder / VALUES))
     except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
@@ -150,10 +150,10 @@ def check(recipe: Recipe, options: TrainOptions) -> None:
     if not (out / VALUES).is_file():
         raise ColorizeError(f"`{out}` holds `{written[0]}`, but no run", way_out, code=2)
     try:
-        before = {"lora": 0, "accumulate": 1, **json.loads((out / VALUES).read_text("utf-8"))}  # older runs do not say
+        before = {"lora": 0, "accumulate": 1, **json.loads(content(out / VALUES))}  # older runs do not say
         if not isinstance(before.get("recipe", {}), dict):
             raise TypeError("recipe")
-    except (ValueError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ColorizeError(f"`{out / VALUES}` is damaged", way_out) from error
     now = identity(recipe, seeded(options))
     if isinstance(before.get("data"), str) and Path(before["data"]).resolve() == options.data.resolve():

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from colorize.checkpoints.weights_io import write
 from colorize.errors import ColorizeError
 from colorize.images import json_lines
+from colorize.images.files import open_unlinked, refuse_links
 from colorize.training.optimizer import Update
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ LEFT = {
     "samples": re.compile(r"\.(colorize-.*-)?[0-9a-f]{16}\.png"),
 }
 LOG = "log.jsonl"
+FOLDERS = ("samples", "tensorboard")  # in a run folder
 STATE = "state.safetensors"
 KIND = "colorize training state 1"  # the number rises when older states can no longer be read
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # AdamW's own names
@@ -52,12 +54,14 @@ class Lock:
     def __init__(self, folder: Path, who: str = "another training run") -> None:
         """Take a folder, which must exist. who: what another process would be.
 
-        Raises ColorizeError if another process has it, or if nothing can be written there.
+        Raises ColorizeError if another process has it, if nothing can be written there, or if it, its lock, or a folder
+        in it that a run writes into is a link.
         """
         self.folder, self.sure = folder, True
+        refuse_links(folder, FOLDERS)
         while True:
             try:
-                file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+                file = open_unlinked(folder / LOCK, os.O_RDWR | os.O_CREAT)
             except OSError as error:
                 message = f"`{folder}` cannot be written: {error.strerror}"
                 raise ColorizeError(message, "check its permissions, or choose another --out") from error

@@ -14,7 +14,7 @@ from drawings import furnish, gray, run, sketch
 from typer.testing import CliRunner, Result
 
 from colorize.cli.app import app
-from colorize.images import files, ink
+from colorize.images import files, ink, region_files
 from colorize.images.image import Picture
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +112,19 @@ def test_only_changed_regions_change_and_keep_their_shade_and_ink(depth: type, t
     again = RESULT.read_bytes()
     assert "no color differs" in run("sketch.png", "--regions", str(TOML)).stderr
     assert RESULT.read_bytes() == again
+
+
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_a_list_of_regions_cannot_name_a_picture_of_others_to_be_replaced(more: list[str]) -> None:
+    colored()
+    photo = Path("photo.png")
+    files.write(Picture(files.read(RESULT).pixels), photo)
+    region_files.remember(region_files.read(TOML), region_files.fingerprint(files.read(photo)))
+    TOML.write_text(TOML.read_text().replace('"sketch_color.png"', '"photo.png"'))
+    edit(1, "navy")
+    before = photo.read_bytes()
+    assert run("sketch.png", "--regions", str(TOML), *more).stdout == "photo-2.png\n"
+    assert photo.read_bytes() == before
 
 
 def test_a_drawing_without_a_result_is_filled_with_flat_colors() -> None:

@@ -123,8 +123,24 @@ def test_the_limit_is_16_gib() -> None:
 def test_many_views_of_one_storage_count_each(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value = torch.ones(1000)
     saved({str(i): value for i in range(100)}, path)
-    monkeypatch.setattr(pickles, "LIMIT", 50_000)
-    assert "declares tensors of more than" in refusal(path)
+    monkeypatch.setattr(pickles, "_SMALL", 0)
+    assert "declares tensors of more than 4 times its size" in refusal(path)
+
+
+def test_a_small_file_declares_no_large_tensor(path: Path) -> None:
+    archive(path, {"a": fake(size=(2**30,), stride=(0,))})
+    assert "declares tensors of more than 4 times its size" in refusal(path)
+
+
+def test_keys_that_take_forever_to_hash_are_passed_over(path: Path) -> None:
+    nested = b"(tp1\n" + b"".join(b"(g%d\ng%d\ntp%d\n" % (n, n, n + 1) for n in range(1, 60))
+    archive(path, b"(dp0\n" + nested + b"g0\ng60\nI1\ns.")
+    assert "holds no dict of tensors" in refusal(path)
+
+
+def test_a_long_key_is_passed_over(path: Path) -> None:
+    archive(path, {"a" * 2000: fake(), "b": fake()})
+    assert list(read(path)) == ["b"]
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "archive/../../x", "a\\b"])
@@ -173,7 +189,7 @@ def test_a_sparse_tensor_is_named(path: Path) -> None:
 
 
 def test_an_index_that_reserves_memory_is_refused(path: Path) -> None:
-    assert "exhaust memory" in refusal(archive(path, b"\x80\x02}r\xff\xff\xff\x7f."))
+    assert "holds no dict of tensors" in refusal(archive(path, b"\x80\x02}r\xff\xff\xff\x7f."))
 
 
 def test_an_index_that_is_too_long_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

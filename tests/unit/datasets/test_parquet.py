@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -14,6 +15,7 @@ from PIL import Image
 from sources import SMALL, colored, contents, run, save
 from tables import BLOB, SIDE, encoded, published, row, scribbled, sketch, table
 
+from colorize.datasets import parquet
 from colorize.datasets.crop import make_pair
 from colorize.datasets.prepare import PrepareOptions, prepare
 from colorize.errors import ColorizeError
@@ -169,6 +171,20 @@ def test_what_is_no_parquet_is_refused(tmp_path, data):
     with pytest.raises(ColorizeError, match=r"`a\.parquet` cannot be read as Parquet"):
         run(tmp_path / "a.parquet", tmp_path / "data")
     assert not (tmp_path / "data").exists()
+
+
+def test_a_file_that_claims_more_rows_than_it_has_bytes_is_refused(tmp_path):
+    cells = pa.nulls(1_000_000, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    pq.write_table(pa.table({"image": cells}), tmp_path / "a.parquet")
+    with pytest.raises(ColorizeError, match="it claims 1000000 rows in"):
+        run(tmp_path / "a.parquet", tmp_path / "data")
+
+
+def test_a_column_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "UNPACKED", 2**20)
+    pq.write_table(pa.table({"image": [bytes(2**22)]}), tmp_path / "a.parquet", compression="zstd")
+    with pytest.raises(ColorizeError, match="would unpack to more than 200 times its size"):
+        run(tmp_path / "a.parquet", tmp_path / "data")
 
 
 def test_pictures_beside_parquet_come_first_unless_told_otherwise(source, tmp_path):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from colorize.errors import ColorizeError
-from colorize.images import decode
+from colorize.images import decode, files
 from colorize.images.decode import LIMIT
 from colorize.images.encode import encode
 from colorize.images.files import read
@@ -119,9 +119,40 @@ def test_a_bomb_is_refused_by_its_header():
         read(header(30_000, 20_000))
 
 
+def test_a_huge_picture_in_a_tiny_file_is_refused():
+    with pytest.raises(ColorizeError, match="it is nearly empty, or made to exhaust memory"):
+        read(header(14_000, 14_000))
+
+
+def test_a_png_without_the_bytes_for_its_pixels_is_cut_off():
+    empty = [(b"IDAT", zlib.compress(b"")), (b"IEND", b"")]  # Pillow would take what is missing for black
+    with pytest.raises(ColorizeError, match="300 x 300 pixels, but is cut off: 65 bytes cannot hold them"):
+        read(join_png([(b"IHDR", struct.pack(">IIBBBBB", 300, 300, 8, 2, 0, 0, 0)), *empty]))
+
+
+def test_a_tile_far_larger_than_its_picture_is_refused():
+    tags = {256: 64, 257: 64, 258: 8, 259: 8, 262: 1, 277: 1, 322: 45_008, 323: 45_008, 324: 8, 325: 9}
+    rows = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    with pytest.raises(ColorizeError, match="64 x 64 pixels, but its tiles are 45008 x 45008"):
+        read(struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + rows + bytes(4))
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "a.png").open("wb") as stream:
+        stream.truncate(6 * 2**30)
+    with pytest.raises(ColorizeError, match=r"`.*a.png` has more than 1024 MiB"):
+        read(tmp_path / "a.png")
+
+
+def test_standard_input_has_a_limit(monkeypatch):
+    monkeypatch.setattr(files, "BYTES", 2**20)
+    with pytest.raises(ColorizeError, match="`standard input` has more than 1 MiB"):
+        read(io.BytesIO(bytes(2**20 + 1)))
+
+
 def test_a_large_picture_below_the_limit_is_no_bomb():
     with pytest.raises(ColorizeError, match="cut off"):  # but no warning and no refusal by size
-        read(header(13_000, 13_000))
+        read(header(10_000, 9_900))
 
 
 def test_one_pixel_is_a_picture():

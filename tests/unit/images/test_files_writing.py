@@ -207,10 +207,18 @@ def test_a_device_is_never_replaced():
     assert not Path(os.devnull).is_file()
 
 
-def test_a_link_stays_a_link_and_its_target_is_written(tmp_path):
-    (tmp_path / "link.png").symlink_to(tmp_path / "real.png")
+def test_a_link_is_replaced_and_its_target_stays(tmp_path):
+    (tmp_path / "other").write_text("mine")
+    (tmp_path / "link.png").symlink_to(tmp_path / "other")
     write(GRAY, tmp_path / "link.png")
-    assert ((tmp_path / "link.png").is_symlink(), (tmp_path / "real.png").is_file()) == (True, True)
+    assert read(tmp_path / "link.png").size == GRAY.size
+    assert (tmp_path / "other").read_text() == "mine"
+
+
+def test_a_link_of_the_system_is_not_replaced():
+    with pytest.raises(ColorizeError, match="is not a file"), atomic(Path("/dev/stdout")):
+        pass
+    assert Path("/dev/stdout").is_symlink()
 
 
 def test_permissions_of_a_replaced_file_stay(tmp_path):

@@ -200,7 +200,7 @@ def test_large_picture_is_followed_at_a_bounded_size(monkeypatch: pytest.MonkeyP
 def test_finishing_in_strips_leaves_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     drawing, color = Picture(random_pixels(5, 61, 47, 1, np.uint8)), random_color(4)
     whole = onto(drawing, color, "line", False).pixels
-    monkeypatch.setattr("colorize.images.ink.STRIP", 100)
+    monkeypatch.setattr("colorize.images.image.STRIP", 100)
     np.testing.assert_array_equal(onto(drawing, color, "line", False).pixels, whole)
 
 
