@@ -83,9 +83,12 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
         return None
     inputs.check_drawing(drawing, options)
     sheet, gray = _on_even_paper(picture)
-    bubbles, captions, panels, kept = _found(gray)
+    bubbles, banded = _found(gray)
+    panels = [panel.lower(rows.start) for rows, own in banded for panel in own]
     if options.panels == "auto" and not _is_page(picture, len(panels), bool(bubbles.any())):
         return None
+    captions = np.concatenate([find_captions(gray[rows]) for rows, _ in banded])
+    kept = captions | np.concatenate([page_masks.keep_mask(gray[at], own, bubbles[at]) for at, own in banded])
     bare = kept & ~captions
     plain = paper.emptied(picture, captions, bare if bare.any() else ~captions)
     sheet = sheet and _sheet(picture, bare)
@@ -148,18 +151,13 @@ def _sheet(picture: Picture, bare: np.ndarray) -> Sheet | None:
     return paper.find(small, known == 255)
 
 
-def _found(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[Panel], np.ndarray]:
-    """The bubbles of a page (H, W), its captions, its panels, and what stays as it is; of a strip band by band."""
-    bubbles, captions, kept = (np.zeros(gray.shape, bool) for _ in range(3))
-    panels: list[Panel] = []
-    found = bands(gray)
+def _found(gray: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, Sequence[Panel]]]]:
+    """The bubbles of a page (H, W), and the panels of each band of a strip; other pages are one band."""
+    bubbles, found = np.zeros(gray.shape, bool), bands(gray)
+    least = 2 if len(found) == 1 else 1
     for rows in found:
         bubbles[rows] = find_bubbles(gray[rows])
-        own = find_panels(gray[rows], bubbles=bubbles[rows], least=2 if len(found) == 1 else 1)
-        captions[rows] = find_captions(gray[rows])
-        kept[rows] = page_masks.keep_mask(gray[rows], own, bubbles[rows]) | captions[rows]
-        panels += [panel.lower(rows.start) for panel in own]
-    return bubbles, captions, panels, kept
+    return bubbles, [(rows, find_panels(gray[rows], bubbles=bubbles[rows], least=least)) for rows in found]
 
 
 def panel_inputs(

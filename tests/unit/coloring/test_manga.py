@@ -13,11 +13,12 @@ import volumes
 from drawings import MINI, colored, model, one, pixels, ref, refused, run
 from PIL import Image
 
+from colorize.coloring import pages
 from colorize.coloring.batch import Step
 from colorize.coloring.inputs import AlreadyColored
-from colorize.coloring.options import Job, SampleOptions
+from colorize.coloring.options import Job, Named, SampleOptions
 from colorize.coloring.paint import Outcome, work
-from colorize.images import files
+from colorize.images import files, page_masks
 from colorize.images.color import rgb_to_lab
 from colorize.images.color_hints import parse_hint
 from colorize.images.image import Picture
@@ -153,6 +154,14 @@ def test_a_double_spread_is_a_page_and_a_wide_drawing_is_none() -> None:
     assert one(Job("p", spread)).painted[0].meta["panels"] >= 4
     drawing = Picture(inked.scene((700, 1000), np.random.default_rng(1), 2, False)[..., :1])
     assert "panels" not in one(Job("p", drawing)).painted[0].meta
+
+
+def test_what_stays_is_looked_for_on_pages_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    monkeypatch.setattr(page_masks, "keep_mask", lambda gray, *given: looked.append(gray) or np.zeros(gray.shape, bool))
+    large = Picture(np.full((900, 900, 1), 255, np.uint8))  # of which a drawing may have a hundred times as many pixels
+    assert pages.divide(Named("p", large), Job("p", large), None, model().recipe, SampleOptions()) is None
+    assert not looked
 
 
 def test_flat_is_for_line_art_and_gray_panels_stay_shaded() -> None:
