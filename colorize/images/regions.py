@@ -18,6 +18,7 @@ from colorize.images.resize import Array, fit_size, resized
 
 COARSE = 768  # pixels of the longer side at which regions are found, for a command that answers at once
 ALIKE = 6.0  # Lab units; shaded regions whose colors are that near have one flat color
+TINTED = 48.0  # of 255; how far the hue of shade may lead a pixel from gray, beside the flat color of its region
 EXACT, FLAT = 1.5 / 255, 0.97  # a result is flat if this share of it has the flat color to within this
 
 
@@ -126,20 +127,28 @@ def recolored(drawing: Picture, colored: Picture, numbers: Labels, old: Pixels, 
 
     drawing: on paper, see `ink.on_paper`. numbers: (H, W) from 1. old, new: (N, 3) uint8, a row per region. Shade keeps
     its distance from the flat color as far as there is room, ink stays exactly, and so does every pixel of a region of
-    which both colors are equal.
+    which both colors are equal. Of a pixel with another hue, which no shade has, only its light and dark stays.
     """
     changed = np.concatenate([[False], (old != new).any(1)])
     place = np.flatnonzero(changed[numbers.ravel()])
     pixels = np.broadcast_to(colored.pixels, (*colored.size, 3)).copy()
-    which = numbers.ravel()[place] - 1
-    shift = (new.astype(np.float32) - old)[which] * np.float32(colored.peak / 255)
+    which, before, peak = numbers.ravel()[place] - 1, pixels.reshape(-1, 3)[place], np.float32(colored.peak)
     own = np.broadcast_to(drawing.pixels, (*drawing.size, 3)).reshape(-1, 3)[place]
     above: Array = own.astype(np.float32) * np.float32(colored.peak / drawing.peak)
     paper = above.min(1, keepdims=True)
-    moved = pixels.reshape(-1, 3)[place] + shift * (paper / np.float32(colored.peak))
+    shade = 255 - (above - before) * (255 / paper.clip(1)) - old[which]
+    shift = new[which] - old[which].astype(np.float32) - _stray(shade)
+    moved = before + shift * (peak / 255) * (paper / peak)
     levels = np.clip(np.rint(moved), np.rint(above - paper), np.rint(above))
     pixels.reshape(-1, 3)[place] = levels.astype(pixels.dtype)
     return replace(colored, pixels=pixels, icc=None if colored.gray else colored.icc)
+
+
+def _stray(shade: Array) -> Array:
+    """What is too much in the hue of shade (n, 3), which is how far pixels lie from a flat color."""
+    hue = shade - shade.mean(1, keepdims=True)
+    far = np.abs(hue).max(1, keepdims=True)
+    return np.asarray(hue * (1 - TINTED / far.clip(TINTED)), np.float32)
 
 
 def present_colors(drawing: Picture, colored: Picture, numbers: Labels) -> Pixels:

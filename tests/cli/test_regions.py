@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from colorize.cli.app import app
 from colorize.images import files, ink, region_files
 from colorize.images.image import Picture
+from colorize.images.regions import TINTED
 
 ROOT = Path(__file__).parents[2]
 TOML = Path("sketch_regions.toml")
@@ -107,8 +108,11 @@ def test_only_changed_regions_change_and_keep_their_shade_and_ink(depth: type, t
     clear = mine & (drawing.pixels == np.array(tint) * scale).all(2)
     shift = np.array([0x50, 0xC8, 0x50]) - list(bytes.fromhex(str(old)[1:]))
     least = (np.array(tint) - min(tint)) * scale  # where all of the paper's share is taken
+    hue = 255 - (np.array(tint) - before[clear] / scale) * (255 / min(tint)) - list(bytes.fromhex(str(old)[1:]))
+    own = np.abs(hue - hue.mean(1, keepdims=True)).max(1) < TINTED  # and not the other color of the picture
+    assert 0.5 < own.mean() < 1
     wanted = np.clip(before[clear] + shift * (min(tint) / 255) * scale, least, None)
-    assert np.abs(after[clear] - wanted).max() <= 0.5
+    assert np.abs(after[clear] - wanted)[own].max() <= 0.5
     again = RESULT.read_bytes()
     assert "no color differs" in run("sketch.png", "--regions", str(TOML)).stderr
     assert RESULT.read_bytes() == again

@@ -38,6 +38,18 @@ def test_regions_tell_where_they_lie_and_what_color_they_have() -> None:
         assert region.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
 
 
+def test_a_spot_of_another_color_in_a_region_gets_no_glaring_one() -> None:
+    old, new = np.array([[[20, 64, 192]], [[224, 48, 48]]], np.uint8)
+    before = np.tile(old, (8, 8, 1))
+    before[0] = (255, 255, 255)  # a shine, or what leaked in
+    before[1] = (10, 54, 182)  # shade
+    drawing = Picture(np.full((8, 8, 1), 255, np.uint8))
+    after = regions.recolored(drawing, Picture(before), np.ones((8, 8), np.int32), old, new).pixels
+    assert (after[2:] == new).all()
+    assert (after[1] == (214, 38, 38)).all()
+    assert after[0].min() > 150  # light and dull as it was; a plain shift makes it yellow
+
+
 def test_the_numbered_picture_shows_every_region_in_its_color_with_a_number() -> None:
     sheet = layers.divide(sketch(300, 200), two_colors(), inked=False)
     found, numbers = regions.find(sheet)
