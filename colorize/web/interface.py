@@ -101,7 +101,8 @@ async def _read(request: Request) -> tuple[Pictures, Any, dict[str, Any]]:
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         return await _multipart(request)
     given = await _json(request)
-    known = {*FIELDS, "strokes", "edits"}
+    offered = {one.name for one in choices.offered()}
+    known = {*FIELDS, "strokes", "edits", *offered}
     for name in given:
         if name not in known:
             raise ColorizeError(f"`{name[:60]}` is not a field", nearest(name[:60], known), USAGE)
@@ -111,7 +112,10 @@ async def _read(request: Request) -> tuple[Pictures, Any, dict[str, Any]]:
         several = several if isinstance(several, list) else [several]
         if several:
             pictures[name] = [decoded(one, name) for one in several[:MOST]]
-    return pictures, given.get("options", {}), {name: given[name] for name in ("strokes", "edits") if name in given}
+    values = given.get("options", {})
+    if isinstance(values, dict):  # what is no object is refused with the rest
+        values = {**values, **{name: given[name] for name in offered if name in given}}
+    return pictures, values, {name: given[name] for name in ("strokes", "edits") if name in given}
 
 
 async def _multipart(request: Request) -> tuple[Pictures, Any, dict[str, Any]]:

@@ -43,8 +43,8 @@ def document(options: Iterable[Mapping[str, Any]], pictures: Mapping[str, str]) 
     coded: dict[str, Any] = {name: {**BASE64, "description": help} for name, help in helps.items()}
     coded["reference"] = {"type": "array", "items": BASE64, "description": helps["reference"]}
     files = {name: {**TEXT, "format": "binary", "description": help} for name, help in helps.items()}
-    as_json = _object({**coded, **MARKS, "options": described}, "image")
-    as_form = _object({**files, "options": {**TEXT, "description": "JSON"}}, "image")
+    as_json = _object({**described["properties"], **coded, **MARKS, "options": described}, "image")
+    as_form = _object({**described["properties"], **files, "options": {**TEXT, "description": "JSON"}}, "image")
     old = {"init_images": {"type": "array", "items": BASE64}, "mask": BASE64, "seed": {"type": "integer"}}
     as_img2img = _object({**old, **MARKS, "colorize": described}, "init_images")
     answer = _object({"images": {"type": "array", "items": BASE64}, "results": {"type": "array"}})

@@ -228,6 +228,31 @@ def test_a_drawing_is_colored_painted_corrected_and_taken_away(page, drawing, fo
     assert (merged == command_line(folder, *words)).all()
 
 
+def test_what_the_program_says_names_fields_and_not_flags(page, drawing):
+    page.open(drawing)
+    said = page.find("#status").text
+    assert "“References” or “Colors to use”" in said
+    assert "--" not in said
+    assert " s. No colors" in said
+    page.choose("#another", REFERENCE)
+    page.until("!document.getElementById('error').hidden")
+    assert "“Force”" in page.find("#error").text
+
+
+def test_the_browser_asks_before_what_was_painted_is_lost(page, drawing):
+    leaving = "return !dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+    page.open(drawing)
+    assert not page.js(leaving)
+    page.after(lambda: page.click(225, 75))
+    assert page.js(leaving)
+    page.find("#take [data-kind=png]").click()
+    page.until("document.getElementById('status').textContent === 'Saved.'")
+    assert not page.js(leaving)
+    page.tool("brush")
+    page.after(lambda: page.click(140, 235))
+    assert page.js(leaving)
+
+
 def test_variations_stand_side_by_side_and_history_goes_back(page, drawing):
     first = page.open(drawing)
 
@@ -269,6 +294,8 @@ def test_a_comic_is_stopped_continued_corrected_and_downloaded(page, folder, tmp
     page.find("#run").click()
     page.until("document.querySelectorAll('#table td img').length === 3 && document.getElementById('stop').disabled")
     assert page.find("#summary").text == "3 of 3 colored."
+    assert page.find("#run").is_enabled()  # with other references, say
+    assert page.find("#run").text == "Color all again"
     page.find("#cbz").click()
     saved = page.saved("book_color.cbz")
     assert run(str(book), "--out", str(tmp_path / "out.cbz")).exit_code == 0

@@ -256,6 +256,8 @@ def test_other_programs_color_by_form_and_by_json_and_get_the_same(client):
     both = [base64.b64encode(one).decode() for one in (data, REFERENCE.read_bytes())]
     answer = client.post("/api/color", json={"image": both[0], "reference": [both[1]], "options": {"seed": 2}})
     assert (pixels(base64.b64decode(answer.json()["images"][0])) == wanted).all()
+    answer = client.post("/api/color", json={"image": both[0], "reference": both[1], "seed": 2})  # as in a form
+    assert (pixels(base64.b64decode(answer.json()["images"][0])) == wanted).all()
     unit = {"controlnet": {"args": [{"input_image": f"data:image/png;base64,{both[1]}"}]}}
     old = {
         "init_images": [both[0]],

@@ -31,10 +31,13 @@ export async function ask(address, options = {}) {
   throw new Problem(sentence(said.error || `the server answered ${answer.status}`, said.hint));
 }
 
-/** A message and its hint as one sentence. */
+export const titles = new Map(); // of fields, by the flag that their option has on the command line
+
+/** A message and its hint as one sentence, which names fields of the page where they name flags. */
 export function sentence(message, hint) {
   const text = hint ? `${message}; ${hint}` : message;
-  return text[0].toUpperCase() + text.slice(1) + ".";
+  const named = text.replace(/--[a-z]+(-[a-z]+)*/g, (flag) => (titles.has(flag) ? `“${titles.get(flag)}”` : flag));
+  return named[0].toUpperCase() + named.slice(1) + ".";
 }
 
 export const json = async (address, options) => (await ask(address, options)).json();

@@ -8,7 +8,7 @@ import * as options from "./options.js";
 import * as pages from "./pages.js";
 import * as side from "./side.js";
 import { showDrawing } from "./stage.js";
-import { onChange, open, state } from "./state.js";
+import { onChange, open, state, unsaved } from "./state.js";
 import * as tools from "./tools.js";
 
 const DRAWINGS = "image/*,.ora,.kra,.psd,.cbz,.zip";
@@ -80,6 +80,7 @@ async function setUp() {
   coloring.after.push(side.remember, pages.corrected);
   pages.events.open = (drawing, references) => { showTab("draw"); open(drawing, references); };
   onChange(follow);
+  addEventListener("beforeunload", (event) => { if (unsaved()) event.preventDefault(); });
   await api.begin();
   const known = await options.setUp();
   models.setUp(known.model);

@@ -43,7 +43,7 @@ async function run() {
     complain(null);
     show(results, state.chosen);
     await display();
-    say([`Colored in ${seconds.toFixed(1)} s.`, ...(results[0].notes || [])].join(" "));
+    say([`Colored in ${seconds.toFixed(1)} s.`, ...(results[0].notes || []).map((note) => api.sentence(note))].join(" "));
     after.forEach((call) => call(wanted, results));
   } catch (error) {
     if (running !== mine || error.name === "AbortError") return;

@@ -51,6 +51,7 @@ export async function attempt(what) {
     complain(null);
     return await what();
   } catch (error) {
+    say("");
     complain(error);
     return undefined;
   }

@@ -12,7 +12,7 @@ let takes = ["reference", "hints"];
 
 const valueOf = (one) => state.now.values[one.name] ?? one.default;
 const TITLES = {
-  lora: "LoRA", colors: "Most colors", ref_mask: "Mask of the reference", only: "Only here", hints: "Hints from a file", knob: "Knobs",
+  reference: "References", palette: "Colors to use", lora: "LoRA", colors: "Most colors", ref_mask: "Mask of the reference", only: "Only here", hints: "Hints from a file", knob: "Knobs",
 };
 const titled = (name) => TITLES[name] ?? name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
 
@@ -130,6 +130,10 @@ export function refresh() {
 
 export async function setUp() {
   known = await api.json("/api/settings");
+  for (const { flag, name } of known.options) api.titles.set(flag, titled(name));
+  for (const name of Object.keys(known.pictures)) {
+    api.titles.set(name === "reference" ? "--ref" : `--${name.replaceAll("_", "-")}`, titled(name));
+  }
   refresh();
   return known;
 }

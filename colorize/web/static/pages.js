@@ -51,6 +51,7 @@ const cell = (page, column) => page.cells.get(column.key) || { state: "waiting" 
 const open = (page, column) => !["done", "failed"].includes(cell(page, column).state);
 
 async function run() {
+  if (!pages.some((page) => columns().some((column) => open(page, column)))) pages.forEach((page) => page.cells.clear());
   running = new AbortController();
   refresh();
   try {
@@ -128,8 +129,8 @@ export function refresh() {
   });
   for (const page of pages) fill(page.row, shown.map((one) => [one.key, { ...cell(page, one), share: 0 }]), () => cellsOf(page));
   const left = cells.length - done - failed;
-  $("run").disabled = Boolean(running) || !left;
-  $("run").textContent = done || failed ? "Continue" : "Color all";
+  $("run").disabled = Boolean(running) || !cells.length;
+  $("run").textContent = !left && cells.length ? "Color all again" : done || failed ? "Continue" : "Color all";
   $("stop").disabled = !running;
   $("cbz").disabled = $("zip").disabled = !done;
   if (pages.length) {

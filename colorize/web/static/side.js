@@ -151,8 +151,10 @@ export function setUp() {
     const { kind } = event.target.dataset, made = result();
     if (!kind || !made) return;
     attempt(async () => {
+      const { now } = state;
       say("Writing…");
       await api.save(api.path("results", made.id, kind));
+      state.saved = now;
       say("Saved.");
     });
   });

@@ -6,7 +6,7 @@
  */
 const EMPTY = { drawing: null, references: [], pictures: {}, values: {}, strokes: [], edits: [] };
 
-export const state = { now: EMPTY, past: [], future: [], results: [], chosen: 0, painted: new Map() };
+export const state = { now: EMPTY, past: [], future: [], results: [], chosen: 0, painted: new Map(), saved: null };
 const listeners = [];
 
 /** Call something after each change; `coloring` says whether the picture depends on it. */
@@ -61,6 +61,12 @@ export function show(results, chosen = 0) {
 }
 
 export const result = () => state.results[state.chosen];
+
+/** Whether what was painted by hand would be lost with the page: it changed since it was last saved. */
+export function unsaved() {
+  const painted = [...state.painted.values()].some((one) => one.strokes.length || one.edits.length);
+  return painted && state.now !== state.saved;
+}
 
 /** The request that a state is. */
 export function request(given = state.now) {
