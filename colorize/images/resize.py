@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
@@ -208,16 +209,25 @@ def _enlarged(field: Array, trust: Array, gates: _Gates, sigma: float, gain: flo
 def _spread(picture: Array, gates: _Gates, sigma: float) -> Array:
     """Smooth by recursion along columns and rows, but not through closed gates: (H, W, C)."""
     down, up, right, left = gates
-    lines = np.ascontiguousarray(picture.transpose(1, 2, 0))  # (W, C, H)
+    lines = _turned([np.asarray(one) for one in cv2.split(picture)])  # (W, C, H)
     for turn in range(PASSES):
         width = sigma * math.sqrt(3) * 2 ** (PASSES - 1 - turn) / math.sqrt(4**PASSES - 1)
         keep = np.float32(math.exp(-math.sqrt(2) / width))
         _sweep(lines, right * keep, left * keep)
-        lines = np.ascontiguousarray(lines.transpose(2, 1, 0))  # (H, C, W)
+        lines = _turned(lines.swapaxes(0, 1))  # (H, C, W)
         _sweep(lines, down * keep, up * keep)
         if turn < PASSES - 1:
-            lines = np.ascontiguousarray(lines.transpose(2, 1, 0))
-    return np.ascontiguousarray(lines.transpose(0, 2, 1))
+            lines = _turned(lines.swapaxes(0, 1))
+    return np.asarray(cv2.merge(list(lines.swapaxes(0, 1))), np.float32).reshape(picture.shape)
+
+
+def _turned(planes: Sequence[np.ndarray] | Array) -> Array:
+    """C planes (n, m), transposed as lines (m, C, n); several times as fast as NumPy's copy of all at once."""
+    height, width = planes[0].shape
+    lines = np.empty((width, len(planes), height), np.float32)
+    for at, plane in enumerate(planes):
+        cv2.transpose(plane, lines[:, at])
+    return lines
 
 
 def _sweep(lines: Array, forth: Array, back: Array) -> None:

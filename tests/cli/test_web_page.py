@@ -373,6 +373,8 @@ def test_all_can_be_done_by_keys(page, drawing):
     zoom = page.find("#zoom").text
     page.mouse().send_keys("+").perform()
     assert page.find("#zoom").text != zoom
+    page.until("!document.body.ariaBusy")
+    time.sleep(0.5)  # until the colors of the picture are listed anew
     nameless = [
         one.get_attribute("outerHTML")
         for one in page.driver.find_elements(By.CSS_SELECTOR, "button, input, select, textarea")
