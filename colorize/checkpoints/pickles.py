@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,8 @@ _SHARED, _SMALL = (
 )  # times the size of the file, and bytes, that all tensors may take: they may share memory
 _INDEX = 16 * 2**20  # bytes of the pickle that names the tensors; 100,000 tensors need about this
 _NODES = 1_000_000  # dicts, lists and leaves in that pickle; far more is a bomb of nested references
+_DIMENSIONS = 64  # of a tensor, as many as PyTorch allows
+_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # what files of PyTorch before 1.6 begin with
 _NAME = 1000  # characters of a tensor's dotted name; a longer one runs in a circle
 _DTYPES = {
     "BFloat16Storage": torch.bfloat16,
@@ -49,7 +52,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
     Only what a state dict is made of is read: tensors in dicts, lists and tuples. All else is left out, and no code of
     the file runs. Tensors may share memory, as they did. The state of an optimizer is left out, too.
-    Bare pickles, of PyTorch before 1.6, are left to `torch.load`, which takes nothing but tensors.
+    Zip files and the bare pickles of PyTorch before 1.6 are read alike.
 
     Raises ColorizeError if the file is no such checkpoint, is damaged, holds no tensors, is laid out to exhaust memory,
     or mentions functions that only harmful files mention.
@@ -118,11 +121,16 @@ class _Inert:
     append = extend = _ignore
 
 
+def _saved(storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> _Saved:
+    if max(len(size), len(stride)) > _DIMENSIONS:
+        raise ValueError("too many dimensions")
+    return _Saved(storage, offset, tuple(size), tuple(stride))
+
+
 _KNOWN: dict[tuple[str, str], object] = {
     ("collections", "OrderedDict"): lambda *_: {},  # its items follow
-    ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, size, stride, *_: _Saved(
-        storage, offset, tuple(size), tuple(stride)
-    ),
+    ("torch._utils", "_rebuild_tensor"): _saved,
+    ("torch._utils", "_rebuild_tensor_v2"): _saved,
     ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
 }
 
@@ -138,6 +146,10 @@ class _Unpickler(pickle._Unpickler):
     stack: list[Any]
     pop_mark: Callable[[], list[Any]]
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, file: io.BytesIO, storages: dict[str, _Storage]) -> None:
+        super().__init__(file, encoding="utf-8")
+        self.storages = storages
 
     def _set_items(self) -> None:
         items = self.pop_mark()
@@ -193,10 +205,10 @@ class _Unpickler(pickle._Unpickler):
         return _KNOWN.get((module, name), _Inert)
 
     def persistent_load(self, pid: object) -> _Storage:
-        """Describe a storage: ("storage", its class, its entry, its device, its count of numbers)."""
+        """Describe and note a storage: ("storage", its class, its entry, its device, its count of numbers)."""
         match pid:
-            case ("storage", torch.dtype() as dtype, str(key), str(), int(count), *_):
-                return _Storage(dtype, key, count)
+            case ("storage", torch.dtype() as dtype, str(key), str(), int(count), *rest) if rest in ([], [None]):
+                return self.storages.setdefault(key, _Storage(dtype, key, count))
         raise ValueError("not a storage")
 
 
@@ -226,8 +238,6 @@ class _Checkpoint:
 
     def tensors(self) -> dict[str, Tensor]:
         """Read every tensor that can be reached from the top."""
-        order = self.entries.get(f"{self.root}/byteorder")
-        self._refuse(bool(order and self.archive.read(order) == b"big"), "was written by a big-endian machine")
         found = self._named(self._index())
         self._refuse(not found, "holds no dict of tensors; it may be a whole model, as a pickle")
         huge = sum(saved.check() for saved in found.values()) > _SHARED * self.size + _SMALL
@@ -236,9 +246,11 @@ class _Checkpoint:
         return {name: flat[s.storage].as_strided(s.size, s.stride, s.offset).contiguous() for name, s in found.items()}
 
     def _index(self) -> object:
+        order = self.entries.get(f"{self.root}/byteorder")
+        self._refuse(bool(order and self.archive.read(order) == b"big"), "was written by a big-endian machine")
         entry = f"{self.root}/data.pkl"
         self._refuse(self.entries[entry].file_size > _INDEX, "has too long an index")
-        return _Unpickler(io.BytesIO(self.archive.read(entry))).load()
+        return _Unpickler(io.BytesIO(self.archive.read(entry)), {}).load()
 
     def _named(self, tree: object) -> dict[str, Any]:
         """Walk dicts, lists and tuples in their order; the way to a tensor is its name."""
@@ -246,7 +258,7 @@ class _Checkpoint:
         stack, seen = [("", _without_optimizer(tree))], 0
         while stack:
             name, node = stack.pop()
-            if isinstance(node, _Saved | Tensor):
+            if isinstance(node, _Saved):
                 self._refuse(name in found, f"names two tensors `{name}`")
                 found[name] = node
             elif isinstance(node, dict | list | tuple):
@@ -263,29 +275,55 @@ class _Checkpoint:
         info = self.entries[f"{self.root}/data/{storage.key}"]
         wanted = storage.amount * storage.dtype.itemsize
         self._refuse(info.file_size != wanted, f"is damaged: `{info.filename}` has another size")
-        if not storage.amount:
-            return torch.empty(0, dtype=storage.dtype)
-        return torch.frombuffer(bytearray(self.archive.read(info)), dtype=storage.dtype)
+        return _numbers(self.archive.read(info), storage.dtype)
 
     def _refuse(self, wrong: bool, why: str) -> None:
         if wrong:
             raise refused(self.name, why, "ask its author for a safetensors file")
 
 
+def _numbers(data: bytes, dtype: torch.dtype) -> Tensor:
+    return torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.empty(0, dtype=dtype)
+
+
 class _Legacy(_Checkpoint):
-    """A file of PyTorch before 1.6."""
+    """A file of PyTorch before 1.6: five pickles, then the storages that the last one lists.
+
+    The pickles are a magic number, the version of the format, the machine's sizes, the value that was saved, and the
+    order of the storages, each of which is its count of numbers (int64) and these, little-endian.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.name = path, path.name
+        self.path, self.name, self.size = path, path.name, path.stat().st_size
+        self.storages: dict[str, _Storage] = {}
+        self.places: dict[str, int] = {}  # where the numbers of a storage begin
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Read every tensor that can be reached from the top."""
-        try:
-            tree = torch.load(self.path, map_location="cpu", weights_only=True)  # noqa: TID251 - runs no code of a file
-        except pickle.UnpicklingError:
-            self._refuse(True, "is no checkpoint of PyTorch before 1.6, or holds more than tensors")
-        found = self._named(tree)
-        self._refuse(not found, "holds no dict of tensors; it may be a whole model, as a pickle")
-        huge = sum(value.nbytes for value in found.values()) > _SHARED * self.path.stat().st_size + _SMALL
-        self._refuse(huge, f"declares tensors of more than {_SHARED} times its size")
-        return {name: value.detach().contiguous() for name, value in found.items()}
+    def _index(self) -> object:
+        with self.path.open("rb") as stream:
+            head = io.BytesIO(stream.read(_INDEX))
+            begin = [_Unpickler(head, {}).load()]
+            if begin == [_MAGIC]:
+                begin.append(_Unpickler(head, {}).load())
+            self._refuse(begin != [_MAGIC, _PROTOCOL], "is a pickle, but not one that `torch.save` wrote")
+            try:
+                _, tree, keys = (_Unpickler(head, self.storages).load() for _ in range(3))
+            except EOFError:
+                self._refuse(self.size > _INDEX, "has too long an index")
+                raise
+            at = head.tell()
+            for key in keys:
+                self._refuse(not isinstance(key, str) or key in self.places, "is damaged: its storages are no list")
+                stream.seek(at)
+                (amount,) = struct.unpack("<q", stream.read(8))
+                storage = self.storages[key]
+                self._refuse(not 0 <= amount == storage.amount, f"is damaged: storage `{key[:20]}` has another size")
+                self.places[key] = at + 8
+                at += 8 + amount * storage.dtype.itemsize
+        self._refuse(at > self.size, "is damaged: it ends too early")
+        return tree
+
+    def _read(self, storage: _Storage) -> Tensor:
+        """Read the numbers of a storage: (count,)."""
+        with self.path.open("rb") as stream:
+            stream.seek(self.places[storage.key])
+            return _numbers(stream.read(storage.amount * storage.dtype.itemsize), storage.dtype)

@@ -81,6 +81,60 @@ def grown(labels: npt.NDArray[T]) -> npt.NDArray[T]:
     return result
 
 
+LEVELS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)  # shares of paper, filled in this order
+STEPS = 2  # pixels that labels advance at every level but the first
+SMOOTH = 5  # pixels a side of the majority at every doubling: no stairs where no line hides them
+CLEAR = 5  # pixels a side of a small drawing around a place that is far from ink
+
+
+def raised(labels: Labels, paper: np.ndarray, white: np.float32 | float = 1.0) -> Labels:
+    """Return labels at the size of the paper, none of them 0, that change under the lines only.
+
+    labels: (h, w), 0 on ink, as many as 65535. paper: (H, W), not smaller, the brightness, `white` or more without ink.
+    Sure pixels take the label of their place. The others are reached from them, bright pixels before dark ones, so that
+    two regions meet where the line between them is darkest. Where regions meet on open paper, the border between them
+    is smooth.
+    """
+    (height, width), plain, square = paper.shape, grown(labels).astype(np.uint16), np.ones((3, 3), np.uint8)
+    far = ~cv2.dilate((labels == 0).astype(np.uint8), np.ones((CLEAR, CLEAR), np.uint8)).astype(bool)
+    values = labels.astype(np.float32)  # sure: all around is of one region; or the best there is
+    inner = (cv2.erode(values, square) == cv2.dilate(values, square)) & (labels > 0)
+    sure = inner | ((labels > 0) & ~cv2.dilate(inner.astype(np.uint8), square).astype(bool))
+    steps = [2 * round(max(paper.shape) / max(labels.shape)) + 2, *[STEPS] * (len(LEVELS) - 1)]
+    smooth, full = _doubled(plain, (height, width)), np.empty((height, width), np.uint16)
+    down = _at_size(np.arange(len(labels), dtype=np.uint16)[:, None], (height, 1))
+    across = _at_size(np.arange(labels.shape[1], dtype=np.uint16)[None], (1, width))
+    for start in range(0, height, rows := max(sum(steps), BAND // width)):
+        top, end = max(0, start - sum(steps)), start + rows + sum(steps)  # labels come from no farther
+        place, share = (down[top:end], across), paper[top:end] / np.float32(white)
+        part = np.where(far[place], smooth[top:end], plain[place])
+        part[~((sure | far)[place] & (share >= LEVELS[0]))] = 0
+        for level, count in zip(LEVELS, steps, strict=True):
+            for _ in range(count):
+                np.copyto(part, cv2.dilate(part, square), where=(part == 0) & (share >= level))
+        full[start : start + rows] = part[start - top :][:rows]
+    del smooth
+    full = grown(full)
+    return full.astype(np.int32) if full.any() else np.ones(full.shape, np.int32)
+
+
+def _at_size(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Values at another size, each pixel that of its place."""
+    kind = values.astype(np.uint8) if values.dtype == bool else values
+    result = cv2.resize(kind, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return result.astype(values.dtype, copy=False)
+
+
+def _doubled(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Labels enlarged by doublings, each followed by the median, which is the majority of two."""
+    while max(labels.shape) < max(size):
+        scale = min(2.0, max(size) / max(labels.shape))
+        now = tuple(min(full, round(side * scale)) for side, full in zip(labels.shape, size, strict=True))
+        now = size if scale < 2 else now
+        labels = cv2.medianBlur(_at_size(labels, (now[0], now[1])), SMOOTH)
+    return labels if labels.shape == size else _at_size(labels, size)
+
+
 def merged(labels: Labels, color: Array, pull: Pull) -> Labels:
     """Join regions with the larger neighbor that pulls them most, until none pulls at all.
 

@@ -90,6 +90,14 @@ def _outside(mask: np.ndarray) -> np.ndarray:
 
 def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
     """Brightness of a drawing on white relative to its own paper: (H, W) in [0, 1]."""
+    small, white = brightness(drawing, size)
+    share = np.asarray(small, np.float32)
+    share /= white
+    return np.minimum(share, 1, out=share)
+
+
+def brightness(drawing: Picture, size: tuple[int, int]) -> tuple[Pixels, np.float32]:
+    """Brightness of a drawing on white, (H, W) of the drawing's depth, and that of its own paper."""
     light = drawing.pixels.min(2)
     if drawing.alpha is not None:
         for rows in row_strips(drawing.size):
@@ -97,11 +105,7 @@ def paper_share(drawing: Picture, size: tuple[int, int]) -> Array:
             light[rows] = (light[rows] * cover + drawing.peak * (drawing.peak - cover)) // drawing.peak
     small = cv2.resize(light, size[::-1], interpolation=cv2.INTER_AREA)
     del light
-    tint = max(float(np.quantile(small, 0.95)) / drawing.peak, 0.5)  # of yellow or gray paper
-    share = np.asarray(small, np.float32)
-    share /= np.float32(drawing.peak)
-    share /= np.float32(tint)
-    return np.minimum(share, 1, out=share)
+    return small, np.float32(max(float(np.quantile(small, 0.95)), 0.5 * drawing.peak))  # of yellow or gray paper
 
 
 def strips(field: Array, size: tuple[int, int]) -> Iterator[tuple[slice, Array]]:

@@ -20,7 +20,7 @@ from PIL import Image
 from colorize.errors import ColorizeError
 from colorize.images import files, ink
 from colorize.images.encode import encode
-from colorize.images.flat_regions import Labels, grown
+from colorize.images.flat_regions import Labels, raised
 from colorize.images.flats import flats, lab_of
 from colorize.images.image import Picture, Pixels, row_strips
 from colorize.images.ink import HintPixels
@@ -137,7 +137,7 @@ def divide_field(
     small = resized(field if plain is None else plain, size, cv2.INTER_AREA)
     few = chosen is not None and len(chosen) <= FEW
     coarse, colors = flats(small, ink.paper_share(drawing, size), marks, gap, whole, scenes=not (whole and few))
-    labels = raised(coarse, ink.paper_share(drawing, drawing.size))
+    labels = raised(coarse, *ink.brightness(drawing, drawing.size))
     hinted = np.zeros((0, 3), np.float32)
     if marks is not None and (marks[..., 3] > 0).any():
         hinted = np.unique(marks[marks[..., 3] > 0][:, :3], axis=0)
@@ -269,53 +269,6 @@ def _layer(color: Array, alpha: Array) -> Pixels:
     values = np.dstack([np.broadcast_to(color, (*alpha.shape, 3)), alpha])
     levels = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
     return np.asarray(np.where(levels[..., 3:] > 0, levels, 0), np.uint8)
-
-
-LEVELS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)  # shares of paper, filled in this order
-STEPS = 2  # pixels that labels advance at every level but the first
-SMOOTH = 5  # pixels a side of the majority at every doubling: no stairs where no line hides them
-CLEAR = 5  # pixels a side of a small drawing around a place that is far from ink
-
-
-def raised(labels: Labels, paper: Array) -> Labels:
-    """Return labels at the size of the paper, none of them 0, that change under the lines only.
-
-    labels: (h, w), 0 on ink, as many as 65535. paper: (H, W) in [0, 1], not smaller, 1 without ink. Sure pixels take
-    the label of their place. The others are reached from them, bright pixels before dark ones, so that two regions meet
-    where the line between them is darkest. Where regions meet on open paper, the border between them is smooth.
-    """
-    size, plain, square = paper.shape, grown(labels).astype(np.uint16), np.ones((3, 3), np.uint8)
-    far = ~cv2.dilate((labels == 0).astype(np.uint8), np.ones((CLEAR, CLEAR), np.uint8)).astype(bool)
-    start = _nearest(plain, size)
-    np.copyto(start, _doubled(plain, size), where=_nearest(far, size))
-    values = labels.astype(np.float32)  # sure: all around is of one region; or the best there is
-    inner = (cv2.erode(values, square) == cv2.dilate(values, square)) & (labels > 0)
-    sure = inner | ((labels > 0) & ~cv2.dilate(inner.astype(np.uint8), square).astype(bool))
-    start[~(_nearest(sure | far, size) & (paper >= LEVELS[0]))] = 0
-    steps = 2 * round(max(size) / max(labels.shape)) + 2
-    for level in LEVELS:
-        for _ in range(steps):
-            np.copyto(start, cv2.dilate(start, square), where=(start == 0) & (paper >= level))
-        steps = STEPS
-    full = grown(start).astype(np.int32)
-    return full if full.any() else np.ones_like(full)
-
-
-def _nearest(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Values at another size, each pixel that of its place."""
-    kind = values.astype(np.uint8) if values.dtype == bool else values
-    result = cv2.resize(kind, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    return result.astype(values.dtype, copy=False)
-
-
-def _doubled(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Labels enlarged by doublings, each followed by the median, which is the majority of two."""
-    while max(labels.shape) < max(size):
-        scale = min(2.0, max(size) / max(labels.shape))
-        now = tuple(min(full, round(side * scale)) for side, full in zip(labels.shape, size, strict=True))
-        now = size if scale < 2 else now
-        labels = cv2.medianBlur(_nearest(labels, (now[0], now[1])), SMOOTH)
-    return _nearest(labels, size)
 
 
 THUMBNAIL = 256  # pixels of the longer side, as the format demands

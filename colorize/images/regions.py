@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from colorize.images import ink, layers
-from colorize.images.flat_regions import Labels
+from colorize.images.flat_regions import Labels, raised
 from colorize.images.flats import closed, lab_of
 from colorize.images.image import Picture, Pixels
 from colorize.images.layers import DividedDrawing
@@ -95,7 +95,7 @@ def divide(original: Picture, colored: Picture | None, gaps: float | None = None
         return found if is_flat.sum() >= FLAT * clear.sum() else replace(found, table=_shared(found.table, area))
     gap = None if gaps is None else gaps / max(drawing.size)
     coarse = closed(ink.paper_share(drawing, size), gap)
-    labels = layers.raised(coarse, ink.paper_share(drawing, drawing.size))
+    labels = raised(coarse, *ink.brightness(drawing, drawing.size))
     table = np.ones((int(labels.max()) + 1, 3), np.float32)
     return DividedDrawing(drawing, np.ones((1, 1, 3), np.float32), labels, table)
 

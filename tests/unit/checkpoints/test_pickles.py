@@ -9,6 +9,7 @@ import struct
 import time
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "model.pt"
 
 
+def old(value: object, path: Path) -> Path:
+    torch.save(value, path, _use_new_zipfile_serialization=False)
+    return path
+
+
 # What comes through
 
 KINDS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32]
@@ -35,9 +41,12 @@ KINDS += [torch.int16, torch.int8, torch.uint8, torch.bool, torch.complex64, tor
 
 
 @pytest.mark.parametrize("dtype", KINDS)
-def test_numbers_of_every_kind_come_through(dtype: torch.dtype, path: Path) -> None:
+@pytest.mark.parametrize("save", [saved, old])
+def test_numbers_of_every_kind_come_through(
+    dtype: torch.dtype, save: Callable[[object, Path], Path], path: Path
+) -> None:
     value = torch.tensor([[0, 1, 2], [3, 4, 5]]).to(dtype)
-    back = read(saved({"a": value}, path))["a"]
+    back = read(save({"a": value}, path))["a"]
     assert back.dtype == dtype
     assert torch.equal(back, value)
 
@@ -106,11 +115,6 @@ def test_what_is_no_checkpoint_is_a_sentence(what: str, path: Path) -> None:
 # Files of PyTorch before 1.6
 
 
-def old(value: object, path: Path) -> Path:
-    torch.save(value, path, _use_new_zipfile_serialization=False)
-    return path
-
-
 def test_an_old_state_dict_comes_through_in_its_order(path: Path) -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(2, 2))
     back = read(old({"state_dict": net.state_dict(), "epoch": 3}, path))
@@ -131,8 +135,22 @@ def test_an_old_checkpoint_runs_no_code(path: Path, tmp_path: Path) -> None:
             return Path.mkdir, (tmp_path / "target",)
 
     old({"a": torch.ones(1), "b": Attack()}, path)
-    assert "holds more than tensors" in refusal(path)
+    with suppress(ColorizeError):
+        read(path)
     assert not (tmp_path / "target").exists()
+
+
+def test_old_tensors_that_share_memory_still_do(path: Path) -> None:
+    back = read(old({"a": BASE, "b": BASE[1]}, path))
+    assert torch.equal(back["b"], BASE[1])
+    assert back["a"][1].data_ptr() == back["b"].data_ptr()
+
+
+def test_an_old_optimizer_is_left_out(path: Path) -> None:
+    tree = {"optimizer": {"m": torch.zeros(9)}, "net": torch.ones(2), "scheduler_optim": torch.zeros(3)}
+    back = read(old(tree, path))
+    assert list(back) == ["net"]
+    assert torch.equal(back["net"], torch.ones(2))
 
 
 def test_an_old_checkpoint_cut_short_anywhere_is_refused(path: Path) -> None:

@@ -132,10 +132,78 @@ def test_a_small_file_declares_no_large_tensor(path: Path) -> None:
     assert "declares tensors of more than 4 times its size" in refusal(path)
 
 
+NESTED = b"(tp1\n" + b"".join(b"(g%d\ng%d\ntp%d\n" % (n, n, n + 1) for n in range(1, 60))
+ENDLESS = b"(dp0\n" + NESTED + b"g0\ng60\nI1\ns."  # a dict whose key is 60 tuples deep
+
+
 def test_keys_that_take_forever_to_hash_are_passed_over(path: Path) -> None:
-    nested = b"(tp1\n" + b"".join(b"(g%d\ng%d\ntp%d\n" % (n, n, n + 1) for n in range(1, 60))
-    archive(path, b"(dp0\n" + nested + b"g0\ng60\nI1\ns.")
-    assert "holds no dict of tensors" in refusal(path)
+    assert "holds no dict of tensors" in refusal(archive(path, ENDLESS))
+
+
+def legacy(
+    path: Path, tree: object, keys: object = ("0",), storages: bytes = struct.pack("<q4f", 4, 1, 2, 3, 4)
+) -> Path:
+    """A file as PyTorch before 1.6 wrote it, of a value, or its pickle, and what follows."""
+    with path.open("wb") as stream:
+        for part in (pickles._MAGIC, pickles._PROTOCOL, {}, tree, keys):
+            if isinstance(part, bytes):
+                stream.write(part)
+            else:
+                LegacyPickler(stream, 2).dump(part)
+        stream.write(storages)
+    return path
+
+
+class LegacyPickler(Pickler):
+    def persistent_id(self, value: object) -> object:
+        return (*value.pid, None) if isinstance(value, Storage) else None
+
+
+def test_an_old_file_made_by_hand_is_read(path: Path) -> None:
+    # Guards the tests below.
+    assert read(legacy(path, {"a": fake()}))["a"].tolist() == [1, 2, 3, 4]
+
+
+def test_an_old_file_whose_keys_take_forever_to_hash_is_refused(path: Path) -> None:
+    assert "holds no dict of tensors" in refusal(legacy(path, ENDLESS, [], b""))
+    assert path.stat().st_size < 2000
+    nested = b"(lp0\n" + NESTED + b"g0\ng60\na."
+    assert "its storages are no list" in refusal(legacy(path, {"a": fake()}, nested))
+    path.write_bytes(b"\x80\2" + ENDLESS)
+    assert "not one that `torch.save` wrote" in refusal(path)
+
+
+WRONG_OLD: dict[str, tuple[object, object, bytes]] = {
+    "a storage larger than the file": ({"a": fake(Storage(count=2**33))}, ["0"], struct.pack("<q", 2**33)),
+    "a size outside its storage": ({"a": fake(size=(5,))}, ["0"], struct.pack("<q4f", 4, 1, 2, 3, 4)),
+    "a negative count": ({"a": fake(Storage(count=-2))}, ["0"], struct.pack("<q", -2)),
+    "another count": ({"a": fake()}, ["0"], struct.pack("<q4f", 3, 1, 2, 3, 4)),
+    "a storage that is not listed": ({"a": fake()}, [], b""),
+    "a storage listed twice": ({"a": fake()}, ["0", "0"], struct.pack("<q4f", 4, 1, 2, 3, 4) * 2),
+    "a storage that is not known": ({"a": fake()}, ["1"], struct.pack("<q4f", 4, 1, 2, 3, 4)),
+    "a view of many times the file": (
+        {"a": fake(size=(2**33,), stride=(0,))},
+        ["0"],
+        struct.pack("<q4f", 4, 1, 2, 3, 4),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_OLD)
+def test_an_old_tensor_of_nonsense_is_refused(what: str, path: Path) -> None:
+    assert "`model.pt`" in refusal(legacy(path, *WRONG_OLD[what]))
+
+
+def test_an_old_index_that_is_too_long_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pickles, "_INDEX", 60)
+    assert "too long an index" in refusal(legacy(path, {"a" * 100: fake()}))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_in_an_old_file_is_told(name: str, tmp_path: Path, path: Path) -> None:
+    legacy(path, {"a": fake(), "b": aimed(ATTACKS[name], tmp_path / "target")})
+    assert "only harmful files do that" in refusal(path)
+    assert not (tmp_path / "target").exists()
 
 
 def test_a_long_key_is_passed_over(path: Path) -> None:
@@ -168,6 +236,7 @@ WRONG = {
     "a size beyond all numbers": fake(size=(10**4000,), stride=(0,)),
     "sizes that overflow": fake(size=(2**33, 2**33), stride=(2**33, 2**33)),
     "fewer strides than sizes": fake(size=(2, 2), stride=(1,)),
+    "more dimensions than a tensor has": fake(size=[1] * 65, stride=[1] * 65),
     "a size that is a word": fake(size="four"),
     "a storage that is a word": fake(storage="four"),
     "a storage that is larger than its entry": fake(Storage(count=400), size=(400,)),

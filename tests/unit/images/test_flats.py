@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -10,8 +12,8 @@ from drawings import Picture, gray, one, pixels, refused, sketch
 
 from colorize.coloring.options import Job
 from colorize.images import flat_regions, layers
+from colorize.images.flat_regions import raised
 from colorize.images.flats import flats
-from colorize.images.layers import raised
 
 RED, BLUE, SKIN = (0.9, 0.2, 0.1), (0.1, 0.3, 0.8), (0.9, 0.7, 0.6)
 SIDE = 128
@@ -145,6 +147,25 @@ def test_enlarged_regions_end_under_the_ink_and_leave_no_pixel_out(scale: int) -
     inside = expected == small[64, 64]
     assert (full[inside & clear] == small[64, 64]).all()
     assert (full[~inside & clear] != small[64, 64]).all()
+
+
+def test_regions_enlarged_in_bands_are_those_enlarged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = flat_regions.trapped(box() > 0.5)
+    large = cv2.GaussianBlur(np.kron(box(), np.ones((7, 7), np.float32)), (9, 9), 0)
+    whole = raised(small, large)
+    monkeypatch.setattr(flat_regions, "BAND", 1)
+    np.testing.assert_array_equal(raised(small, np.asarray(np.rint(large * 255), np.uint8), 255.0), whole)
+
+
+def test_enlarging_regions_takes_7_bytes_for_each_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flat_regions, "BAND", 200_000)
+    small = flat_regions.trapped(box() > 0.5)
+    light = np.kron(np.asarray(box() * 255, np.uint8), np.ones((32, 32), np.uint8))
+    tracemalloc.start()
+    raised(small, light, 255.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 7 * light.size
 
 
 def test_a_slanted_line_at_full_size_has_no_halo() -> None:
