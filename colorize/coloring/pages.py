@@ -104,11 +104,11 @@ def divide(drawing: Named, job: Job, hints: HintSource | None, recipe: Recipe, o
     hint_map, more = inputs.hint_map(drawing, hints, job.dots, kind == "line")
     if hint_map is not None:
         hint_map = resize(hint_map, picture.size)
-    share = page_masks.shares_of_paper(gray)
+    seen = page_masks.tones(gray)
     parts = tuple(
-        _part(panel, share, kept, own, hint_map, bubbles)
+        _part(panel, seen, kept, own, hint_map, bubbles)
         for panel, what, own in zip(panels, found, each, strict=True)
-        if (options.force or what in ("line", "gray")) and not page_masks.is_empty(share, panel, kept)
+        if (options.force or what in ("line", "gray")) and not page_masks.is_empty(seen, panel, kept)
     )
     if not parts:
         return None
@@ -267,10 +267,10 @@ def _notes(parts: Sequence[Part], hint_map: Tensor | None, options: SampleOption
 
 
 def _part(
-    panel: Panel, share: np.ndarray, kept: np.ndarray, kind: Kind, hint_map: Tensor | None, bubbles: np.ndarray
+    panel: Panel, seen: np.ndarray, kept: np.ndarray, kind: Kind, hint_map: Tensor | None, bubbles: np.ndarray
 ) -> Part:
     """A panel of a page (H, W) and as much around it as the model is to see."""
-    size = share.shape
+    size = seen.shape
     left, top, right, bottom = panel.box
     more = round(CONTEXT * max(right - left, bottom - top))
     rows = slice(max(0, top - more), min(size[0], bottom + more))
@@ -281,7 +281,7 @@ def _part(
     marked = hint_map is not None and bool((hint_map[0, 3][box].numpy() > 0)[mask].any())
     pockets = None
     if kind == "line" and not marked and bubbles[box].any():
-        pockets, closed = page_masks.pockets(share[box], mask, bubbles[box], inside, max(size))
+        pockets, closed = page_masks.pockets(seen[box], mask, bubbles[box], inside, max(size))
         mask &= ~closed
     return Part((rows, columns), box, mask, kind, marked, pockets)
 

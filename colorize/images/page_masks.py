@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from colorize.images.flat_regions import nearest_region
+from colorize.images.ink import strips
 from colorize.images.resize import fit_size
 
 if TYPE_CHECKING:
@@ -108,29 +109,34 @@ def keep_mask(gray: Gray, panels: Sequence[Panel], bubbles: np.ndarray) -> np.nd
     gutters = np.ones(gray.shape, np.uint8)
     for panel in panels:
         cv2.fillPoly(gutters, [np.floor(panel.polygon).astype(np.int32)], 0)
-    share = shares_of_paper(gray)
-    light, paper, black = (one.astype(np.uint8) for one in (share > INK, share > PAPER, share < BLACK))
-    del share  # four times the memory of a mask
+    seen = tones(gray)
     reach = max(2, round(REACH * max(gray.shape)))
-    ways = (paper, reach), (light & (1 - paper), SOFT_EDGE), (1 - light, SOFT_EDGE), (black, reach)
-    if 2 * int((gutters & light).sum()) < int(gutters.sum()):  # the gutters are black
+    if 2 * np.count_nonzero(seen[gutters > 0] >= LIGHT) < np.count_nonzero(gutters):  # the gutters are black
         sure = cv2.erode(gutters, np.ones((reach + 1,) * 2, np.uint8), borderValue=1)
-        gutters = np.maximum(sure, gutters & (1 - light)).astype(np.uint8)
+        gutters = np.maximum(sure, gutters & (seen < LIGHT)).astype(np.uint8)
     else:
-        gutters = _grown(gutters, ways)
-    return np.asarray(_grown(bubbles.astype(np.uint8), ways) | gutters) > 0
+        gutters = _grown(gutters, seen, reach)
+    return np.asarray(_grown(bubbles.astype(np.uint8), seen, reach) | gutters) > 0
 
 
-def _grown(free: Mask, ways: Sequence[tuple[Mask, int]]) -> Mask:
-    """What is free, and what is joined to it over each of the ways in turn, so many pixels far."""
+def _grown(free: Mask, seen: Mask, reach: int) -> Mask:
+    """What is free, and what is joined to it over paper, soft edges from light to dark, and black, in turn.
+
+    seen: see `tones`. reach: how many pixels far over paper and over black.
+    """
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    for way, far in ways:
+    ways = ((WHITE, WHITE), reach), ((LIGHT, LIGHT), SOFT_EDGE), ((SOLID_BLACK, DARK), SOFT_EDGE)
+    for (low, high), far in (*ways, ((SOLID_BLACK, SOLID_BLACK), reach)):
+        way = cv2.inRange(seen, low, high)
         for _ in range(far):
-            free = np.maximum(free, cv2.dilate(free, cross) & way)
-    near, grown, black, step = cv2.dilate(free, cross), free.copy(), ways[-1][0], max(1, BAND // free.shape[1])
+            wider = cv2.dilate(free, cross)
+            cv2.bitwise_and(wider, way, dst=wider)
+            free = np.maximum(free, wider, out=wider)
+    del way, wider
+    near, grown, step = cv2.dilate(free, cross), free.copy(), max(1, BAND // free.shape[1])
     for start in range(0, len(free), step):  # numbers take many times the memory of a mask
         rows = slice(max(0, start - ISLAND), start + step + ISLAND)  # none that is small enough goes further
-        rest = (1 - free[rows]) & (1 - black[rows])
+        rest = (1 - free[rows]) & (seen[rows] != SOLID_BLACK)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=4)
         island = np.zeros(count, np.uint8)
         island[labels[near[rows] > 0]] = 1
@@ -149,20 +155,26 @@ def panel_mask(panel: Panel, share: float = 1.0) -> np.ndarray:
     return np.asarray(mask > 0)
 
 
-def is_empty(share: np.ndarray, panel: Panel, kept: np.ndarray) -> bool:
-    """Whether nothing but paper and what is kept is in a panel of a page (H, W), see `shares_of_paper`."""
+def is_empty(seen: Mask, panel: Panel, kept: np.ndarray) -> bool:
+    """Whether nothing but paper and what is kept is in a panel of a page (H, W), see `tones`."""
     left, top, right, bottom = panel.box
     where = slice(top, bottom), slice(left, right)
-    seen = share[where][panel_mask(panel, INSET) & ~kept[where]]
-    return bool((seen > PAPER).sum() >= EMPTY * len(seen))
+    inner = seen[where][panel_mask(panel, INSET) & ~kept[where]]
+    return bool((inner == WHITE).sum() >= EMPTY * len(inner))
 
 
-def shares_of_paper(gray: Gray) -> np.ndarray:
-    """Brightness of a page (H, W) beside that of the paper around each place."""
+SOLID_BLACK, DARK, LIGHT, WHITE = 0, 1, 2, 3  # tones: below BLACK, up to INK, up to PAPER, and above
+
+
+def tones(gray: Gray) -> Mask:
+    """Brightness of a page beside that of the paper around each place, in four steps from black to paper: (H, W)."""
     peak = 1.0 if gray.dtype.kind == "f" else float(np.iinfo(gray.dtype).max)
     level = brightness(reduced(gray, SIDE)) * np.float32(peak)
-    share = cv2.resize(level, gray.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.divide(gray, share, out=share))
+    seen = np.empty(gray.shape, np.uint8)
+    for rows, paper in strips(level[..., None], gray.shape):
+        share = gray[rows] / paper[..., 0]
+        seen[rows] = (share >= BLACK) + (share > INK).astype(np.uint8) + (share > PAPER)
+    return seen
 
 
 POCKET = 0.012  # of the page's longer side, how near a pocket lies to a bubble and to its panel's frame
@@ -171,11 +183,11 @@ SEEDS = 32  # pixels of an area outside of its pockets, at least, to take their 
 
 
 def pockets(
-    share: np.ndarray, mask: np.ndarray, bubbles: np.ndarray, inside: np.ndarray, side: int
+    seen: Mask, mask: np.ndarray, bubbles: np.ndarray, inside: np.ndarray, side: int
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """Return for the pockets between a panel's frame and its bubbles whose color they take, and which are closed off.
 
-    share, mask, bubbles, inside: (h, w) of a panel's box: see `shares_of_paper`, what is colored, bubbles, and the
+    seen, mask, bubbles, inside: (h, w) of a panel's box: see `tones`, what is colored, bubbles, and the
     panel. side: the page's longer one. The first is (h, w), for each pixel the flat number of another, or -1; None if
     there are none.
     """
@@ -189,7 +201,7 @@ def pockets(
     narrow = near_frame & near_bubble & mask
     if not narrow.any():
         return None, closed
-    light = mask & (share > INK)
+    light = mask & (seen >= LIGHT)
     count, labels = cv2.connectedComponents(light.astype(np.uint8), connectivity=4)
     size, part = (np.bincount(labels[one], minlength=count) for one in (light, light & narrow))
     source = np.full(mask.shape, -1)
@@ -358,7 +370,7 @@ def _enlarged(found: Mask, gray: Gray) -> np.ndarray:
     inside, around = (cv2.resize(one, (width, height), interpolation=cv2.INTER_NEAREST) > 0 for one in sure_maybe)
     if not inside.any():
         return np.asarray(inside)
-    paper = shares_of_paper(gray) > PAPER
+    paper = tones(gray) == WHITE
     _, parts = cv2.connectedComponents((inside | (around & paper)).astype(np.uint8), connectivity=4)
     bubbles = np.isin(parts, np.unique(parts[inside]))  # not what lies behind a thin outline
     # With the paper that goes on from bubbles and ends near them, as in a spike; none that leads out of one.

@@ -86,11 +86,11 @@ def test_pockets_take_the_paper_that_they_open_to_or_stay_if_they_are_closed() -
     inside = np.zeros(SIZE, bool)
     inside[43:1238, 43:858] = True
     cv2.rectangle(taken := bubbles.astype(np.uint8), (600, 54), (720, 70), 1, cv2.FILLED)
-    source, closed = page_masks.pockets(gray / 255, inside & ~(taken > 0), taken > 0, inside, 1280)
+    source, closed = page_masks.pockets(page_masks.tones(gray), inside & ~(taken > 0), taken > 0, inside, 1280)
     assert source is not None
     assert source[46, 400] >= 0
     at = np.unravel_index(source[46, 400], SIZE)
     assert gray[at] == 255
-    assert not page_masks.pockets(gray / 255, inside, np.zeros(SIZE, bool), inside, 1280)[1].any()
+    assert not page_masks.pockets(page_masks.tones(gray), inside, np.zeros(SIZE, bool), inside, 1280)[1].any()
     assert closed[47, 660]
     assert not closed[600:].any()
