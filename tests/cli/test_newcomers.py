@@ -8,8 +8,10 @@ import random
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -123,6 +125,8 @@ def pictures(folder: Path, gray: bool = False) -> None:
 def run(command: str) -> tuple[int, str]:
     """Run a line of a page: the program in this process, anything else in a shell."""
     words = shlex.split(command)
+    if words[:2] == ["colorize", "web"]:
+        return serve(words[1:])
     if words[0] == "colorize" and not set(words) & {"|", ">"}:
         done = CliRunner().invoke(app, brief(words[1:]))
         return done.exit_code, done.output
@@ -137,6 +141,19 @@ def run(command: str) -> tuple[int, str]:
         env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
     )
     return shell.returncode, shell.stdout + shell.stderr
+
+
+def serve(words: list[str]) -> tuple[int, str]:
+    """Open the page that a line serves, and end the program with Ctrl-C."""
+    command = [sys.executable, "-m", "colorize", *words, "--no-browser"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as server:
+        assert server.stdout
+        said = server.stdout.readline()
+        with urllib.request.urlopen(said.strip(), timeout=30) as page:
+            assert b"<title>" in page.read()
+        server.send_signal(signal.SIGINT)
+        return 0 if server.wait(timeout=30) in (0, 130) else 1, said + server.stdout.read()
 
 
 @pytest.fixture
