@@ -188,6 +188,8 @@ class UNetSpec:
             message = f"net.widths has {len(self.widths)} levels and net.blocks {len(self.blocks)}"
             hint = "give both the same number of levels, such as widths=[64,128] blocks=[2,2]"
             raise ColorizeError(message, hint, code=2)
+        if self.heads < 1:
+            raise ColorizeError(f"net.heads is {self.heads}", "choose 1 or more", code=2)
         if wrong := [w for w in self.widths if w < 8 or w % self.heads]:
             hint = f"choose multiples of net.heads={self.heads} that are at least 8"
             raise ColorizeError(f"net.widths holds {wrong[0]}", hint, code=2)

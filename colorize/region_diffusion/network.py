@@ -121,6 +121,9 @@ class RegionNetSpec(NetSpec):
         if len(self.widths) != len(self.blocks) or not self.widths:
             message = f"net.widths has {len(self.widths)} levels and net.blocks {len(self.blocks)}"
             raise ColorizeError(message, "give both the same number of levels", code=2)
+        for name in ("heads", "token_heads"):
+            if getattr(self, name) < 1:
+                raise ColorizeError(f"net.{name} is {getattr(self, name)}", "choose 1 or more", code=2)
         if self.widths[-1] % self.heads or self.tokens % self.token_heads:
             message = f"net.widths ends in {self.widths[-1]} and net.tokens is {self.tokens}"
             raise ColorizeError(message, "choose multiples of net.heads and net.token_heads", code=2)

@@ -55,11 +55,7 @@ def override(recipe: Recipe, phase: str, changes: Sequence[str]) -> Recipe:
             known += [leaf for leaf, _ in overrides.leaves(recipe) if leaf.partition(".")[0] in own]
             raise overrides.unknown(name, known)
         full.append(f"{phase}.{text}" if head in short else text.removeprefix("recipe."))
-    try:
-        changed = overrides.override(recipe, *full)
-    except ArithmeticError as error:  # of parts that compute with their values
-        wrong = ", ".join(f"`{change}`" for change in changes)
-        raise ColorizeError(f"the recipe cannot have {wrong}: {error}", code=2) from error
+    changed = overrides.override(recipe, *full)
     for name, size, what in (
         ("size", changed.stage(phase).size, "a training picture"),
         ("recipe.size", changed.size, "a picture inside the model"),

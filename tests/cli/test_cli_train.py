@@ -93,7 +93,7 @@ def test_short_names_mean_the_phase_and_long_ones_the_recipe():
         ("batch=99999999", "batch is 99999999\nhint: choose 1 to 10000"),
         ("ema=2", "ema is 2"),
         ("warmup=-1", "warmup is -1\nhint: choose 0 or more"),
-        ("denoiser.net.heads=0", "the recipe cannot have `denoiser.net.widths=[8,16]`"),
+        ("denoiser.net.heads=0", "net.heads is 0\nhint: choose 1 or more"),
         ("denoiser.net.dropout=7", "cannot build a network from these values: dropout"),
         ("schedule.steps=999999999999", "schedule.steps is 999999999999"),
     ],

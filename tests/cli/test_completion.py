@@ -36,7 +36,7 @@ def test_lists_are_those_of_the_program():
     [
         ("sample a.png --sampler dpmpp-2", ["dpmpp-2s"]),
         ("sample --spacing k", ["karras"]),
-        ("sample --kind ", ["auto", "line", "gray"]),
+        ("sample --kind ", ["auto", "line", "gray", "extract"]),
         ("sample --hint-mode s", ["soft"]),
         ("sample --device c", ["cpu", "cuda"]),
         ("sample --model mi", ["mini"]),
