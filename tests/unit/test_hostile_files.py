@@ -230,5 +230,8 @@ def test_a_setting_without_a_name_is_a_sentence(text):
 
 
 def test_a_setting_that_divides_by_zero_is_a_sentence():
-    with pytest.raises(ColorizeError, match=r"`denoiser\.net\.heads` has an impossible value"):
-        override(find("anime-diffusion"), "denoiser.net.heads=0")
+    with pytest.raises(ColorizeError, match=r"`denoiser\.net\.head` has an impossible value"):
+        override(find("colorize-diffusion"), "denoiser.net.head=0")
+    for recipe in ("anime-diffusion", "mini"):
+        with pytest.raises(ColorizeError, match=r"net\.heads is 0"):
+            override(find(recipe), "denoiser.net.heads=0")
