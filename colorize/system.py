@@ -120,9 +120,9 @@ class NetSpec(ABC):
         """Blocks per level."""
 
     @property
-    @abstractmethod
     def stride(self) -> int:
-        """How many cells of x share one cell of the coarsest level."""
+        """How many cells of x share one cell of the coarsest level: each level halves x, unless a network says else."""
+        return int(2 ** (len(self.widths) - 1))
 
     @abstractmethod
     def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> nn.Module:

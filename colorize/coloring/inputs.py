@@ -248,7 +248,8 @@ def _astray(hints: Tensor, dots: Sequence[ColorHint], size: tuple[int, int], lin
         share = float(outside[strokes == at].mean())
         lost += share > ASTRAY and (strokes == at).sum() < PURPOSE * outside.sum()
     if lost:
-        notes.append(f"{lost} of {count - 1} hints {'lie' if lost > 1 else 'lies'} on the background")
+        some = "the hint" if count == 2 else f"{lost} of {count - 1} hints"
+        notes.append(f"{some} {'lie' if lost > 1 else 'lies'} on the background")
     return tuple(notes)
 
 

@@ -160,11 +160,6 @@ class Sizes:
             raise ColorizeError(f"net.widths holds {wrong[0]}", hint, code=2)
 
     @property
-    def stride(self) -> int:
-        """How many cells of the latent share one cell of the coarsest level."""
-        return int(2 ** (len(self.widths) - 1))
-
-    @property
     def time(self) -> int:
         """The width of the embedded time."""
         return 4 * self.widths[0]

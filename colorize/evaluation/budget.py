@@ -12,8 +12,9 @@ from torch import Generator, Tensor
 
 from colorize.evaluation.metrics import SAME_COLOR, areas
 from colorize.evaluation.samples import Sample
+from colorize.evaluation.score import RESAMPLES, Mean
 from colorize.images import flat_regions
-from colorize.images.color import lab_of
+from colorize.images.color import lab_of, one_hue
 from colorize.region_diffusion.pieces import main_colors
 
 CAUSES = {
@@ -30,27 +31,19 @@ SAME_POSE = 0.75  # overlap of the figures of drawing and reference, from which 
 SAME_SCALE = 0.6  # ratio of their areas, below which one is a close-up of the other
 PAPER = 0.84  # in [-1, 1]; lighter is not the figure
 HUE = 0.5  # radians between two colors of one hue
-DULL = 8.0  # chroma; duller colors have no hue
-RESAMPLES = 1000
-
-
-@dataclass(frozen=True)
-class Share:
-    """Of the colored area, 0 to 1, with the ends of its 95 % bootstrap interval over pictures."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
 class Line:
-    """The causes of one class of pictures or regions; part: of the colored area of all pictures that it holds."""
+    """The causes of one class of pictures or regions, as shares of its colored area, 0 to 1.
+
+    part: of the colored area of all pictures that it holds.
+    """
 
     name: str
     pictures: int
     part: float
-    shares: Mapping[str, Share]
+    shares: Mapping[str, Mean]
 
 
 @torch.inference_mode()
@@ -77,7 +70,7 @@ def causes(result: Tensor, sample: Sample) -> dict[str, Tensor]:
     cause = torch.full((len(truth),), list(CAUSES).index("part"))
     right = (answer - truth).norm(dim=1) < SAME_COLOR
     for name, there in (
-        ("tone", _one_hue(given[chosen], truth)),
+        ("tone", one_hue(given[chosen], truth, HUE)),
         ("shade", apart.gather(1, chosen[:, None])[:, 0] < SAME_COLOR),
         ("cutting", whole >= SAME_COLOR),
         ("absent", apart.amin(1) >= SAME_COLOR),
@@ -97,15 +90,6 @@ def causes(result: Tensor, sample: Sample) -> dict[str, Tensor]:
 def _cells(picture: Tensor, where: Tensor) -> Tensor:
     """L*a*b* of the pixels `where`, (n, 3)."""
     return lab_of(picture[0][:, where].T)
-
-
-def _one_hue(first: Tensor, second: Tensor) -> Tensor:
-    """Whether colors (n, 3) of L*a*b* have one hue, or both none."""
-    one, other = first[:, 1:], second[:, 1:]
-    turned = torch.atan2(one[:, 1], one[:, 0]) - torch.atan2(other[:, 1], other[:, 0])
-    near = torch.atan2(turned.sin(), turned.cos()).abs() < HUE
-    dull = one.norm(dim=1) < DULL, other.norm(dim=1) < DULL
-    return torch.where(dull[0] | dull[1], dull[0] & dull[1], near)
 
 
 def _classes(sample: Sample) -> Iterator[str]:
@@ -146,7 +130,7 @@ def table(counted: Iterable[Mapping[str, Tensor]]) -> list[Line]:
         low, high = (sums / sums.sum(1, keepdim=True)).quantile(torch.tensor([0.025, 0.975]).double(), dim=0)
         mean = rows.sum(0) / rows.sum()
         numbers = zip(CAUSES, mean.tolist(), low.tolist(), high.tolist(), strict=True)
-        shares = {cause: Share(*three) for cause, *three in numbers}
+        shares = {cause: Mean(*three) for cause, *three in numbers}
         lines.append(Line(name, len(rows), float(rows.sum()) / pictures, shares))
     return lines
 

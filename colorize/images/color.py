@@ -12,6 +12,7 @@ LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
 # sRGB to CIE XYZ for D65, IEC 61966-2-1. The white point is this matrix times (1, 1, 1), so that
 # grays have a = b = 0 exactly; scikit-image's rounded white leaves up to 0.01 there.
 XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
+GRAY = 8.0  # chroma; duller colors have no hue
 EPSILON, KAPPA = 216 / 24389, 24389 / 27  # CIE 15: where the cube root of Lab turns linear
 # RGB to luma and two chroma axes (BT.709 color differences), and the five other orders of channels.
 CHROMA = (LUMA, (-0.1146, -0.3854, 0.5), (0.5, -0.4542, -0.0458))
@@ -44,6 +45,14 @@ def lab_of(rgb: Tensor) -> Tensor:
     """CIE L*a*b* of colors (..., 3) in [-1, 1]: (..., 3)."""
     rows = rgb.reshape(1, -1, 1, 3).permute(0, 3, 1, 2).float()
     return rgb_to_lab(rows).permute(0, 2, 3, 1).reshape(rgb.shape)
+
+
+def one_hue(first: Tensor, second: Tensor, within: float) -> Tensor:
+    """Whether colors (..., 3) of L*a*b* that broadcast are tones of one hue, `within` radians, or all gray: (...)."""
+    turned = torch.atan2(first[..., 2], first[..., 1]) - torch.atan2(second[..., 2], second[..., 1])
+    near = torch.atan2(turned.sin(), turned.cos()).abs() < within
+    one, other = first[..., 1:].norm(dim=-1) < GRAY, second[..., 1:].norm(dim=-1) < GRAY
+    return torch.where(one | other, one & other, near)
 
 
 def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:

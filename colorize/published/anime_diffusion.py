@@ -47,11 +47,6 @@ class AnimeUNetSpec(NetSpec):
         """Blocks per level."""
         return (self.count,) * len(self.widths)
 
-    @property
-    def stride(self) -> int:
-        """How many pixels share one of the coarsest level."""
-        return int(2 ** (len(self.widths) - 1))
-
     def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> AnimeUNet:
         """Make the network; its first convolution sees x, line art and reference."""
         return AnimeUNet(self, inputs, outputs)

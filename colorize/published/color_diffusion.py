@@ -52,11 +52,6 @@ class ChromaUNetSpec(NetSpec):
         """Blocks per level."""
         return (2,) * len(self.widths)
 
-    @property
-    def stride(self) -> int:
-        """How many pixels share one of the coarsest level."""
-        return int(2 ** (len(self.widths) - 1))
-
     def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> ChromaUNet:
         """Make the network; its first convolution sees L, then a and b."""
         return ChromaUNet(self, inputs, outputs)

@@ -59,11 +59,6 @@ class DiffusartUNetSpec(NetSpec):
         """Blocks per level."""
         return (2,) * len(self.widths)
 
-    @property
-    def stride(self) -> int:
-        """How many pixels share one of the coarsest level."""
-        return int(2 ** (len(self.widths) - 1))
-
     def build(self, inputs: int = 0, outputs: int = 0, tokens: int = 0) -> DiffusartUNet:
         """Make the network; its first convolution sees line art, then x."""
         return DiffusartUNet(self, inputs, outputs)

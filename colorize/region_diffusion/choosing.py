@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from colorize.hints import Hints
 from colorize.images import color_hints, flat_regions
-from colorize.images.color import lab_of, lab_to_rgb, rgb_to_lab
+from colorize.images.color import lab_of, lab_to_rgb, one_hue, rgb_to_lab
 from colorize.images.resize import spread_between_lines
 from colorize.networks.unet import pad
 from colorize.region_diffusion.network import FAINT, INKED, Choices, Pieces, RegionNet
@@ -32,7 +32,7 @@ RIM = 3  # cells from a line, over which a color is taken from farther inside
 SMOOTH = 2.5  # cells over which the borders of colors are rounded off
 AGREED = 0.7  # share of a region's pixels of one color from which all of it has that color
 WHOLE, CLOSED = 0.93, 0.8  # the same for regions with wide passages between them, which are one; if they are small
-DULL, HUE, TONES = 8.0, 0.6, 45.0  # chroma of gray; radians and CIE76 between tones of one hue
+HUE, TONES = 0.6, 45.0  # radians and CIE76 between tones of one hue
 MOST_TONE = 0.65  # of an area's main hue; a tone of more is the tone of all of it
 SCENE = 0.3  # of a drawing; a larger area changes color without a line
 SURE = 0.6  # the same for a region whose color is given or was drawn
@@ -331,11 +331,7 @@ def _one_tone(pick: Tensor, areas: Tensor, rgb: Tensor, paper: Tensor) -> Tensor
     pick, areas, paper: (h * w,). rgb: (K, 3) in [-1, 1].
     """
     lab = lab_of(rgb)
-    hue, chroma = torch.atan2(lab[:, 2], lab[:, 1]), lab[:, 1:].norm(dim=1)
-    turned = hue[:, None] - hue
-    gray = chroma < DULL
-    alike = torch.where(gray[:, None] | gray, gray[:, None] & gray, torch.atan2(turned.sin(), turned.cos()).abs() < HUE)
-    alike &= torch.cdist(lab, lab) < TONES
+    alike = one_hue(lab[:, None], lab[None], HUE) & (torch.cdist(lab, lab) < TONES)
     tally = torch.zeros(int(areas.max()) + 1, len(rgb)).index_put_((areas, pick), paper, accumulate=True)
     top = tally.argmax(1)
     clear = tally.amax(1) > MOST_TONE * (tally * alike[top]).sum(1)

@@ -150,3 +150,18 @@ def test_autocast_does_not_coarsen_colors() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         under_autocast = color.rgb_to_lab(picture)
     assert torch.equal(under_autocast, color.rgb_to_lab(picture))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "one"),
+    [
+        ([50.0, 30.0, 0.0], [80.0, 60.0, 5.0], True),
+        ([50.0, 30.0, 2.0], [50.0, 30.0, -2.0], True),  # on both sides of red
+        ([50.0, -30.0, 2.0], [50.0, -30.0, -2.0], True),  # on both sides of where angles begin again
+        ([50.0, 30.0, 0.0], [50.0, 0.0, 30.0], False),
+        ([50.0, 3.0, 0.0], [90.0, 0.0, 3.0], True),  # two grays
+        ([50.0, 3.0, 0.0], [50.0, 30.0, 0.0], False),  # a gray and a red
+    ],
+)
+def test_tones_of_one_hue(first: list[float], second: list[float], one: bool) -> None:
+    assert bool(color.one_hue(torch.tensor(first), torch.tensor(second), 0.5)) == one
