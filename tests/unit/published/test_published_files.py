@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 from typer.testing import CliRunner
 
 from colorize import recipes
@@ -15,7 +14,6 @@ from colorize.checkpoints.weights_io import prefix
 from colorize.cli.app import app
 from colorize.errors import ColorizeError
 from colorize.published.coloring_assistant import AssistantUNetSpec
-from colorize.published.files import folded
 from colorize.published.original import angles, index
 from colorize.recipes.overrides import override
 
@@ -34,17 +32,6 @@ def test_a_network_is_found_behind_any_prefix() -> None:
 def test_copies_beside_the_trained_network_are_passed_over() -> None:
     both = {"forward_noise_model.a": ONE, "ema_shadow.a": ONE, "model.a": ONE}
     assert prefix(both, ("a",)) == "model."
-
-
-def test_a_folded_batch_norm_does_what_it_did() -> None:
-    conv, norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
-    for value in norm.state_dict().values():
-        if value.is_floating_point():
-            value.copy_(torch.rand_like(value) + 0.5)
-    both, picture = nn.Sequential(conv, norm).eval(), torch.randn(2, 3, 8, 8)
-    wanted = both(picture)
-    conv.load_state_dict({name[2:]: value for name, value in folded(both.state_dict(), "0", "1").items()})
-    torch.testing.assert_close(conv(picture), wanted)
 
 
 def test_time_becomes_a_place_in_the_table_counted_from_zero() -> None:
